@@ -1,1 +1,18 @@
-//! (stub)
+//! The desk: what an operator, a probe or a scraper may ask of the running gateway.
+//!
+//! Nothing here is on a request's way. One thread named `desk` runs a small runtime with two doors:
+//!
+//! - **admin** ([`http`](self), TCP): `GET` of `/healthz`, `/readyz`, `/status` and `/metrics`. It only reads, and takes no
+//!   commands: whoever reaches the port can change nothing.
+//! - **control** ([`control`], a Unix socket): commands, for the owner of the process and for root alone.
+//!
+//! The gateway hands in a [`Desk`] of plain functions; this crate knows no worker, no snapshot and no metric by name.
+
+pub mod control;
+mod desk;
+mod http;
+pub mod limits;
+mod running;
+
+pub use desk::{Desk, ReloadReport};
+pub use running::{Running, start};

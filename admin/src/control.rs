@@ -1,0 +1,383 @@
+//! The control socket: commands for the owner of the process, and the client that `tollgate reload` and `status` use.
+//!
+//! A line of JSON each way: `{"command":"reload"}` is answered by `{"answer":…}` or `{"error":"…"}`. Several commands may
+//! follow each other on a connection.
+
+use std::fmt;
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rustix::fs::{FlockOperation, Mode, fchmod, flock};
+use rustix::net::sockopt::socket_peercred;
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, socket_with};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::sync::{Mutex, Semaphore, watch};
+use tokio::time::{sleep, timeout};
+
+use crate::desk::Desk;
+use crate::limits;
+
+/// What may be commanded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "command", rename_all = "snake_case")]
+pub enum Command {
+    /// Load the configuration again. The answer is a [`ReloadReport`](crate::ReloadReport).
+    Reload,
+    /// The state of the gateway, as at `/status`.
+    Status,
+}
+
+impl Command {
+    /// How long a client waits for the answer.
+    const fn patience(self) -> Duration {
+        match self {
+            Command::Reload => limits::RELOAD_CALL_TIME,
+            Command::Status => limits::STATUS_CALL_TIME,
+        }
+    }
+}
+
+/// Why a command has no answer.
+#[derive(Debug)]
+pub enum CallError {
+    /// Nobody listens at the socket: the gateway does not run, or runs with another socket.
+    NotRunning(PathBuf),
+    /// The file system forbids it, before the gateway was asked.
+    Denied(PathBuf),
+    /// The gateway refused the command, and says why.
+    Refused(String),
+    /// No answer in time. A reload may still be under way.
+    TimedOut(Duration),
+    /// The answer is not one that this version understands.
+    Garbled(String),
+    /// The connection broke.
+    Broken(io::Error),
+}
+
+impl fmt::Display for CallError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotRunning(path) => write!(f, "no gateway listens at {}", path.display()),
+            Self::Denied(path) => write!(
+                f,
+                "no permission to use {}: only the gateway's user and root may",
+                path.display()
+            ),
+            Self::Refused(why) => write!(f, "the gateway refused: {why}"),
+            Self::TimedOut(time) => write!(f, "no answer within {} s", time.as_secs()),
+            Self::Garbled(what) => write!(f, "the answer makes no sense: {what}"),
+            Self::Broken(error) => write!(f, "the connection to the gateway broke: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for CallError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Broken(error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+/// Listens at `path`, mode 0600. The socket that a dead process left there is replaced.
+///
+/// # Errors
+/// `AddrInUse` when a living process listens there; `AlreadyExists` when the path is something else than a socket;
+/// `InvalidInput` when the path is too long for a socket (107 bytes); otherwise what the file system says.
+pub fn bind(path: &Path) -> io::Result<UnixListener> {
+    let address = SocketAddrUnix::new(path).map_err(|_| {
+        io::Error::new(
+            io::ErrorKind::InvalidInput,
+            format!("{}: too long for a socket (107 bytes)", path.display()),
+        )
+    })?;
+    // Two processes that find the same dead socket must not take each other's new one away.
+    let _lock = lock(
+        path.parent()
+            .filter(|folder| !folder.as_os_str().is_empty())
+            .unwrap_or(Path::new(".")),
+    )?;
+    clear(path)?;
+    let socket = socket_with(
+        AddressFamily::UNIX,
+        SocketType::STREAM,
+        SocketFlags::CLOEXEC,
+        None,
+    )?;
+    // Linux gives a new socket file the mode of the socket (less the umask): there is no moment in which it is wider.
+    fchmod(&socket, Mode::RUSR | Mode::WUSR)?;
+    rustix::net::bind(&socket, &address)?;
+    rustix::net::listen(&socket, limits::CONTROL_BACKLOG)?;
+    Ok(UnixListener::from(socket))
+}
+
+/// Locks the folder against another [`bind`]; the lock goes with the file.
+fn lock(folder: &Path) -> io::Result<File> {
+    let file = File::open(folder)?;
+    let deadline = Instant::now() + limits::BIND_LOCK_TIME;
+    loop {
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => return Ok(file),
+            Err(rustix::io::Errno::WOULDBLOCK) if Instant::now() < deadline => {
+                std::thread::sleep(limits::BIND_LOCK_PAUSE);
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+/// Removes a dead socket at `path`.
+fn clear(path: &Path) -> io::Result<()> {
+    let found = match fs::symlink_metadata(path) {
+        Ok(found) => found,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    let fault = |kind, what: &str| Err(io::Error::new(kind, format!("{}: {what}", path.display())));
+    if !found.file_type().is_socket() {
+        return fault(io::ErrorKind::AlreadyExists, "exists and is not a socket");
+    }
+    match UnixStream::connect(path) {
+        Ok(_) => fault(io::ErrorKind::AddrInUse, "another process listens here"),
+        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => fs::remove_file(path),
+        Err(error) => Err(error),
+    }
+}
+
+/// The file of a bound socket, remembered so that the end removes this one and no successor's.
+#[derive(Debug)]
+pub(crate) struct Socket {
+    path: PathBuf,
+    device: u64,
+    inode: u64,
+}
+
+impl Socket {
+    /// The file behind a listener; none if it has no name in the file system.
+    pub(crate) fn of(listener: &UnixListener) -> Option<Socket> {
+        let path = listener.local_addr().ok()?.as_pathname()?.to_path_buf();
+        let file = fs::symlink_metadata(&path).ok()?;
+        Some(Socket {
+            path,
+            device: file.dev(),
+            inode: file.ino(),
+        })
+    }
+
+    /// Removes the file if it is still the same.
+    pub(crate) fn remove(self) {
+        let same = |file: fs::Metadata| file.dev() == self.device && file.ino() == self.inode;
+        if fs::symlink_metadata(&self.path).is_ok_and(same)
+            && let Err(error) = fs::remove_file(&self.path)
+        {
+            tracing::warn!(%error, path = %self.path.display(), "control socket not removed");
+        }
+    }
+}
+
+/// Takes commands until `stop` turns true.
+pub(crate) async fn serve(
+    listener: tokio::net::UnixListener,
+    desk: Arc<Desk>,
+    mut stop: watch::Receiver<bool>,
+) {
+    let room = Arc::new(Room {
+        desk,
+        reloading: Mutex::new(()),
+    });
+    let places = Arc::new(Semaphore::new(limits::CONTROL_CONNECTIONS));
+    loop {
+        let place = places
+            .clone()
+            .acquire_owned()
+            .await
+            .expect("the semaphore is never closed");
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            _ = stop.wait_for(|stop| *stop) => break,
+        };
+        match accepted {
+            Ok((stream, _)) => {
+                let (room, mut stop) = (room.clone(), stop.clone());
+                tokio::spawn(async move {
+                    tokio::select! {
+                        () = converse(stream, &room) => {}
+                        _ = stop.wait_for(|stop| *stop) => {}
+                    }
+                    drop(place);
+                });
+            }
+            Err(error) => {
+                tracing::warn!(%error, "control socket: accept failed");
+                sleep(limits::ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+/// What the connections share.
+struct Room {
+    desk: Arc<Desk>,
+    /// Held during a reload: the next one waits.
+    reloading: Mutex<()>,
+}
+
+async fn converse(stream: tokio::net::UnixStream, room: &Room) {
+    let stranger = stranger(&stream);
+    let (from, mut to) = stream.into_split();
+    let mut from = BufReader::new(from);
+    loop {
+        let (reply, goes_on) = match (next_line(&mut from).await, &stranger) {
+            (Line::End, _) => return,
+            (_, Some(why)) => (Err(why.clone()), false),
+            (Line::TooLong, None) => (
+                Err(format!(
+                    "a command has at most {} bytes",
+                    limits::COMMAND_BYTES
+                )),
+                false,
+            ),
+            (Line::Whole(line), None) => (perform(&line, room).await, true),
+        };
+        let mut text = match reply {
+            Ok(answer) => json!({ "answer": answer }),
+            Err(why) => json!({ "error": why }),
+        }
+        .to_string();
+        text.push('\n');
+        let sent = timeout(limits::ANSWER_TIME, to.write_all(text.as_bytes())).await;
+        if !goes_on || !matches!(sent, Ok(Ok(()))) {
+            return;
+        }
+    }
+}
+
+/// Why the peer may not command, if so: only the user of this process and root may.
+fn stranger(stream: &tokio::net::UnixStream) -> Option<String> {
+    match socket_peercred(stream) {
+        Ok(peer) if is_allowed(peer.uid.as_raw(), rustix::process::geteuid().as_raw()) => None,
+        Ok(peer) => {
+            tracing::warn!(
+                uid = peer.uid.as_raw(),
+                "control socket: command from a stranger refused"
+            );
+            Some(format!(
+                "uid {} is neither the gateway's user nor root",
+                peer.uid.as_raw()
+            ))
+        }
+        Err(error) => Some(format!("no peer credentials: {error}")),
+    }
+}
+
+const fn is_allowed(peer: u32, ours: u32) -> bool {
+    peer == ours || peer == 0
+}
+
+enum Line {
+    Whole(Vec<u8>),
+    TooLong,
+    /// The peer left, was silent for too long, or its connection broke.
+    End,
+}
+
+async fn next_line(from: &mut (impl AsyncBufReadExt + Unpin)) -> Line {
+    let mut line = Vec::new();
+    let mut bounded = from.take(limits::COMMAND_BYTES as u64);
+    match timeout(limits::COMMAND_TIME, bounded.read_until(b'\n', &mut line)).await {
+        Ok(Ok(_)) if line.ends_with(b"\n") => Line::Whole(line),
+        Ok(Ok(length)) if length == limits::COMMAND_BYTES => Line::TooLong,
+        _ => Line::End,
+    }
+}
+
+async fn perform(line: &[u8], room: &Room) -> Result<Value, String> {
+    match serde_json::from_slice(line).map_err(|error| format!("not a known command: {error}"))? {
+        Command::Status => Ok((room.desk.status)()),
+        Command::Reload => {
+            let _turn = room.reloading.lock().await;
+            let desk = room.desk.clone();
+            let report = tokio::task::spawn_blocking(move || (desk.reload)())
+                .await
+                .map_err(|error| {
+                    tracing::error!(%error, "the reload panicked");
+                    "the reload panicked; the configuration from before it still serves".to_owned()
+                })?;
+            tracing::info!(
+                ok = report.ok,
+                generation = report.generation,
+                "reload commanded"
+            );
+            serde_json::to_value(report).map_err(|error| error.to_string())
+        }
+    }
+}
+
+/// Sends one command to the gateway that listens at `path`, and waits for the answer: 10 s, a reload 120 s. Blocking.
+///
+/// # Errors
+/// See [`CallError`]. A reload that failed is not one of them: it is an answer with `ok: false`.
+pub fn call(path: &Path, command: Command) -> Result<Value, CallError> {
+    call_within(path, command, command.patience())
+}
+
+fn call_within(path: &Path, command: Command, patience: Duration) -> Result<Value, CallError> {
+    let deadline = Instant::now() + patience;
+    let mut stream = UnixStream::connect(path).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
+            CallError::NotRunning(path.to_path_buf())
+        }
+        io::ErrorKind::PermissionDenied => CallError::Denied(path.to_path_buf()),
+        _ => CallError::Broken(error),
+    })?;
+    let broken = |error: io::Error| match error.kind() {
+        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => CallError::TimedOut(patience),
+        _ => CallError::Broken(error),
+    };
+    let mut line = serde_json::to_vec(&command).expect("a command is plain data");
+    line.push(b'\n');
+    stream.set_write_timeout(Some(patience)).map_err(broken)?;
+    stream.write_all(&line).map_err(broken)?;
+
+    let mut answer = Vec::new();
+    let mut piece = [0; 8 * 1024];
+    while !answer.ends_with(b"\n") {
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(CallError::TimedOut(patience));
+        }
+        stream.set_read_timeout(Some(left)).map_err(broken)?;
+        match stream.read(&mut piece) {
+            Ok(0) => return Err(CallError::Broken(io::ErrorKind::UnexpectedEof.into())),
+            Ok(length) if answer.len() + length > limits::ANSWER_BYTES => {
+                return Err(CallError::Garbled(format!(
+                    "more than {} bytes",
+                    limits::ANSWER_BYTES
+                )));
+            }
+            Ok(length) => answer.extend_from_slice(&piece[..length]),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(broken(error)),
+        }
+    }
+    match serde_json::from_slice(&answer) {
+        Ok(Reply::Answer(answer)) => Ok(answer),
+        Ok(Reply::Error(why)) => Err(CallError::Refused(why)),
+        Err(error) => Err(CallError::Garbled(error.to_string())),
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Reply {
+    Answer(Value),
+    Error(String),
+}

@@ -1,0 +1,78 @@
+//! What the gateway lends to the desk: plain functions, and the report of a reload.
+
+use std::fmt;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// The functions that the gateway hands to the desk. All are called on the desk's own threads, never on a worker.
+pub struct Desk {
+    /// The state of the gateway, for `/status` and the `status` command. Quick: it answers on the desk's only thread.
+    pub status: Box<dyn Fn() -> serde_json::Value + Send + Sync>,
+    /// The metrics in Prometheus text format 0.0.4, for `/metrics`. Quick, as `status`.
+    pub metrics: Box<dyn Fn() -> String + Send + Sync>,
+    /// Whether new requests are welcome, for `/readyz`. Quick, as `status`.
+    pub ready: Box<dyn Fn() -> bool + Send + Sync>,
+    /// Reloads the configuration and says how it went. May block for long: it runs on a thread of its own, and never twice at
+    /// the same time from here.
+    pub reload: Box<dyn Fn() -> ReloadReport + Send + Sync>,
+}
+
+impl fmt::Debug for Desk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Desk")
+    }
+}
+
+/// How a reload went. In JSON, `took` is the field `took_us`, in microseconds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReloadReport {
+    /// Whether the new configuration serves. If not, the one before still does.
+    pub ok: bool,
+    /// The number of the snapshot that serves after the reload.
+    pub generation: u64,
+    /// From the start of the reload to the last worker's swap, or to the failure.
+    #[serde(rename = "took_us", with = "microseconds")]
+    pub took: Duration,
+    /// What changed, a line each, for people.
+    pub changes: Vec<String>,
+    /// The diagnostics as rendered text: errors, or the warnings of a reload that went well. Empty if there were none.
+    pub faults: String,
+}
+
+mod microseconds {
+    //! A duration as a whole number of microseconds.
+    use std::time::Duration;
+
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub fn serialize<S: Serializer>(time: &Duration, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_u64(u64::try_from(time.as_micros()).unwrap_or(u64::MAX))
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
+        u64::deserialize(from).map(Duration::from_micros)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_report_survives_json() {
+        let report = ReloadReport {
+            ok: false,
+            generation: 7,
+            took: Duration::from_micros(1_234_567),
+            changes: vec!["api petstore: 2 methods added".into()],
+            faults: "gateway.yaml:3:5: error: unknown field".into(),
+        };
+        let json = serde_json::to_value(&report).unwrap();
+        assert_eq!(json["took_us"], 1_234_567);
+        assert_eq!(
+            serde_json::from_value::<ReloadReport>(json).unwrap(),
+            report
+        );
+    }
+}
