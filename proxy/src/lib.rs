@@ -1,1 +1,3 @@
-//! (stub)
+//! The running gateway: workers, the request's way, and what the binary `tollgate` is made of.
+
+pub mod io;

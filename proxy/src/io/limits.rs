@@ -1,0 +1,61 @@
+//! Every maximum of the runtime, with its reason.
+
+/// Bytes of a small receive buffer: a request head of a browser or an SDK fits; the kernel hands one out only when bytes arrive.
+pub const SMALL_BUFFER_BYTES: u32 = 4 * 1024;
+
+/// Bytes of a large receive buffer: used for bodies and for answers of upstreams, so that 16 KiB come in one completion.
+pub const LARGE_BUFFER_BYTES: u32 = 32 * 1024;
+
+/// Small buffers per worker (64 MiB): each request in flight may hold one until it is answered.
+pub const SMALL_BUFFERS_MAX: u16 = 16 * 1024;
+
+/// Large buffers per worker (64 MiB). A group of its own, so that slow clients cannot starve upstream answers.
+pub const LARGE_BUFFERS_MAX: u16 = 2 * 1024;
+
+/// Buffers allocated together when a pool grows.
+pub const BUFFERS_PER_CHUNK: u16 = 32;
+
+/// Submission queue entries; a full queue is submitted early, never an error.
+pub const RING_ENTRIES: u32 = 1024;
+
+/// Completion queue entries: several per submission, so that a burst does not overflow into the kernel's side list.
+pub const COMPLETION_ENTRIES: u32 = 8 * 1024;
+
+/// Entries of a provided-buffer ring of small buffers (a power of two).
+pub const SMALL_RING_ENTRIES: u16 = 1024;
+
+/// Entries of a provided-buffer ring of large buffers (a power of two).
+pub const LARGE_RING_ENTRIES: u16 = 256;
+
+/// Buffers that a ring starts with; each shortage doubles the number, so that quiet workers stay small and cache-warm.
+pub const RING_FILL_START: u16 = 32;
+
+/// Pieces of one send: a head and the body pieces that arrived with it.
+pub const SEND_CHUNKS_MAX: usize = 4;
+
+/// Output vectors kept for reuse by a worker.
+pub const SPARE_VECTORS_MAX: usize = 256;
+
+/// A vector that grew beyond this is freed, not kept: one large head must not pin memory for ever.
+pub const SPARE_VECTOR_BYTES_MAX: usize = 16 * 1024;
+
+/// Task polls between two visits to the driver, so that a chain of wake-ups cannot starve the sockets.
+pub const POLLS_PER_TURN_MAX: usize = 1024;
+
+/// Accepted sockets waiting for the acceptor before the listener is paused.
+pub const ACCEPTS_WAITING_MAX: usize = 256;
+
+/// Descriptors accepted in one readiness event by the epoll driver.
+pub const ACCEPTS_PER_EVENT_MAX: usize = 64;
+
+/// Milliseconds of one tick of the timer wheel: time-outs start at 50 ms, so a tick is well below the smallest.
+pub const TICK_MS: u64 = 8;
+
+/// Ticks that a dropped socket may take to hand over what was already given to `send` (10 s).
+pub const CLOSE_TICKS_MAX: u64 = 10_000 / TICK_MS;
+
+/// Milliseconds that a stopping shard waits for the kernel to give back its buffers before it leaks them.
+pub const TEARDOWN_MS_MAX: u64 = 3_000;
+
+/// Bytes of a connection slot: an idle connection has nothing else.
+pub const SLOT_BYTES_MAX: usize = 256;

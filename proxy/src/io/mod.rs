@@ -1,0 +1,32 @@
+//! The runtime: one thread, one driver, one set of buffers. The only room with `unsafe`.
+//!
+//! Bottom-up: `buffers` and `timers` are plain data; `driver` is what a socket asks of the kernel, carried out by `ring`
+//! (io_uring) or `poll` (epoll); `slot` is what is remembered of a socket; `net` is one turn of the loop; `executor` runs
+//! the tasks; `sock` holds the handles that the data path knows: `Sock`, `RBuf`, `spawn`, `sleep`.
+#![allow(unsafe_code)]
+
+mod buffers;
+mod driver;
+mod executor;
+pub mod limits;
+mod net;
+mod poll;
+mod ring;
+mod runtime;
+#[cfg(test)]
+mod script;
+mod slot;
+mod sock;
+mod timers;
+
+pub use buffers::{Group, RBuf, recycle, vector, views_alive};
+pub use driver::DriverCounts;
+pub use executor::{panics, spawn, tasks_alive};
+pub use net::{Why, driver_counts, now, sockets_alive};
+pub use ring::probe;
+pub use runtime::{DriverChoice, DriverKind, pick, run};
+pub use slot::Outgoing;
+pub use sock::{
+    Elapsed, Event, Listener, Parked, Receiver, Sender, Sleep, Sock, channel, next_event, sleep,
+    timeout,
+};

@@ -1,0 +1,311 @@
+//! The io_uring driver: one ring per worker, DEFER_TASKRUN with SINGLE_ISSUER, provided-buffer rings, plain descriptors.
+//!
+//! Started operations only fill the submission queue; one `io_uring_enter` per turn of the loop hands them over and
+//! collects what completed. Needs Linux 6.1 (DEFER_TASKRUN); `probe` says why not, where it cannot be had.
+
+use std::io;
+use std::os::fd::RawFd;
+use std::ptr::NonNull;
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::time::Duration;
+
+use io_uring::types::{BufRingEntry, Fd, SubmitArgs, Timespec};
+use io_uring::{IoUring, cqueue, opcode, squeue};
+
+use super::buffers::{self, Group};
+use super::driver::{Completion, DriverCounts, Key, Op, Pieces};
+use super::limits::{
+    COMPLETION_ENTRIES, LARGE_RING_ENTRIES, RING_ENTRIES, RING_FILL_START, SMALL_RING_ENTRIES,
+};
+
+pub(super) struct Ring {
+    ring: IoUring,
+    lent: [Lent; 2],
+    wake_count: Box<u64>,
+    counts: DriverCounts,
+}
+
+impl Ring {
+    /// Sets a ring up for this thread alone.
+    pub(super) fn new() -> io::Result<Ring> {
+        let ring = IoUring::builder()
+            .setup_clamp()
+            .setup_cqsize(COMPLETION_ENTRIES)
+            .setup_single_issuer()
+            .setup_defer_taskrun()
+            .build(RING_ENTRIES)?;
+        let params = ring.params();
+        if !params.is_feature_ext_arg()
+            || !params.is_feature_nodrop()
+            || !params.is_feature_fast_poll()
+        {
+            return Err(io::Error::new(
+                io::ErrorKind::Unsupported,
+                "the kernel's io_uring lacks EXT_ARG, NODROP or FAST_POLL",
+            ));
+        }
+        let lent = [Lent::new(Group::Small), Lent::new(Group::Large)];
+        for lent in &lent {
+            // SAFETY: registering is how a buffer ring is made known. Sound: the entries are page aligned, zeroed, of the
+            // registered count, and never freed (`Lent` leaks them), so the kernel may keep the address as long as it likes.
+            unsafe {
+                ring.submitter().register_buf_ring_with_flags(
+                    lent.entries.as_ptr() as u64,
+                    lent.capacity,
+                    lent.group as u16,
+                    0,
+                )?;
+            }
+        }
+        let mut ring = Ring {
+            ring,
+            lent,
+            wake_count: Box::new(0),
+            counts: DriverCounts::default(),
+        };
+        ring.lend();
+        Ok(ring)
+    }
+
+    pub(super) fn recv(&mut self, key: Key, fd: RawFd, group: Group) {
+        let entry = opcode::Recv::new(Fd(fd), std::ptr::null_mut(), group.buffer_bytes())
+            .buf_group(group as u16)
+            .build();
+        self.push(
+            entry
+                .flags(squeue::Flags::BUFFER_SELECT)
+                .user_data(key.pack(Op::Recv)),
+        );
+    }
+
+    pub(super) fn send(&mut self, key: Key, fd: RawFd, pieces: Pieces) {
+        let flags = libc::MSG_NOSIGNAL | libc::MSG_WAITALL;
+        let entry = if pieces.count == 1 {
+            opcode::Send::new(Fd(fd), pieces.first, pieces.first_length as u32)
+                .flags(flags)
+                .build()
+        } else {
+            opcode::SendMsg::new(Fd(fd), pieces.header)
+                .flags(flags as u32)
+                .build()
+        };
+        self.push(entry.user_data(key.pack(Op::Send)));
+    }
+
+    pub(super) fn connect(
+        &mut self,
+        key: Key,
+        fd: RawFd,
+        address: *const libc::sockaddr,
+        length: libc::socklen_t,
+    ) {
+        let entry = opcode::Connect::new(Fd(fd), address, length).build();
+        self.push(entry.user_data(key.pack(Op::Connect)));
+    }
+
+    pub(super) fn accept(&mut self, key: Key, fd: RawFd) {
+        let entry = opcode::AcceptMulti::new(Fd(fd))
+            .flags(libc::SOCK_CLOEXEC)
+            .build();
+        self.push(entry.user_data(key.pack(Op::Accept)));
+    }
+
+    pub(super) fn wake_on(&mut self, fd: RawFd) {
+        let entry =
+            opcode::Read::new(Fd(fd), std::ptr::from_mut(&mut *self.wake_count).cast(), 8).build();
+        self.push(entry.user_data(Key::SHARD.pack(Op::Wake)));
+    }
+
+    pub(super) fn cancel(&mut self, key: Key, op: Op) {
+        let entry = opcode::AsyncCancel::new(key.pack(op)).build();
+        self.push(entry.user_data(key.pack(Op::Cancel)));
+    }
+
+    #[expect(clippy::unused_self, reason = "the drivers share one shape")]
+    pub(super) fn forget(&mut self, _key: Key, _fd: RawFd) {}
+
+    pub(super) fn wait(
+        &mut self,
+        timeout: Option<Duration>,
+        done: &mut Vec<Completion>,
+    ) -> io::Result<()> {
+        self.lend();
+        self.counts.enters += 1;
+        let entered = match timeout {
+            None => self.ring.submitter().submit_and_wait(1),
+            Some(timeout) => {
+                let timespec = Timespec::from(timeout);
+                self.ring
+                    .submitter()
+                    .submit_with_args(1, &SubmitArgs::new().timespec(&timespec))
+            }
+        };
+        match entered {
+            Ok(_) => {}
+            // Time passed, a signal came, or the completion queue must be drained first: all are answered by going on.
+            Err(error)
+                if matches!(
+                    error.raw_os_error(),
+                    Some(libc::ETIME | libc::EINTR | libc::EBUSY | libc::EAGAIN)
+                ) => {}
+            Err(error) => return Err(error),
+        }
+        self.collect(done);
+        Ok(())
+    }
+
+    pub(super) fn counts(&self) -> DriverCounts {
+        self.counts
+    }
+
+    /// The end of the ring. Its counter may still be written to by the eventfd's read, so it is leaked.
+    pub(super) fn retire(self) {
+        Box::leak(self.wake_count);
+    }
+
+    fn collect(&mut self, done: &mut Vec<Completion>) {
+        let mut completions = self.ring.completion();
+        for entry in &mut completions {
+            let (key, op) = Key::unpack(entry.user_data());
+            let buffer = cqueue::buffer_select(entry.flags());
+            done.push(Completion {
+                key,
+                op,
+                result: entry.result(),
+                buffer,
+                more: cqueue::more(entry.flags()),
+            });
+        }
+    }
+
+    /// The slot's word on what became of a buffer of this ring: it is the caller's now.
+    pub(super) fn taken(&mut self, group: Group) {
+        let lent = &mut self.lent[group as usize];
+        debug_assert!(lent.out > 0);
+        lent.out -= 1;
+    }
+
+    /// A receive found the ring empty: lend twice as many from now on.
+    pub(super) fn lend_more(&mut self, group: Group) {
+        self.counts.starved += 1;
+        let lent = &mut self.lent[group as usize];
+        lent.target = (lent.target * 2).min(lent.capacity);
+    }
+
+    fn lend(&mut self) {
+        for lent in &mut self.lent {
+            lent.fill();
+        }
+    }
+
+    fn push(&mut self, entry: squeue::Entry) {
+        self.counts.operations += 1;
+        loop {
+            // SAFETY: pushing raw entries is the ring's interface. Sound: everything an entry points to (send pieces,
+            // addresses, the wake counter) is boxed and kept until its completion has been collected.
+            if unsafe { self.ring.submission().push(&entry) }.is_ok() {
+                return;
+            }
+            self.counts.enters += 1;
+            // A full queue is handed over early. An error here (EBUSY, EAGAIN) means that completions wait to be
+            // collected; the kernel accepts entries again as soon as it has made room, so this ends.
+            let _ = self.ring.submitter().submit();
+        }
+    }
+}
+
+/// A provided-buffer ring: what of a pool is lent to the kernel.
+struct Lent {
+    group: Group,
+    entries: NonNull<BufRingEntry>,
+    capacity: u16,
+    target: u16,
+    tail: u16,
+    out: u16,
+}
+
+impl Lent {
+    fn new(group: Group) -> Lent {
+        let capacity = match group {
+            Group::Small => SMALL_RING_ENTRIES,
+            Group::Large => LARGE_RING_ENTRIES,
+        };
+        let bytes = capacity as usize * size_of::<BufRingEntry>();
+        // The kernel wants a page; a leaked page-aligned block is simpler than a mapping and as lasting.
+        let block = Box::leak(vec![Page([0; 4096]); bytes.div_ceil(4096)].into_boxed_slice());
+        let entries = NonNull::from(block).cast::<BufRingEntry>();
+        Lent {
+            group,
+            entries,
+            capacity,
+            target: RING_FILL_START,
+            tail: 0,
+            out: 0,
+        }
+    }
+
+    fn fill(&mut self) {
+        if self.out >= self.target {
+            return;
+        }
+        while self.out < self.target {
+            let Some(buffer) = buffers::take(self.group) else {
+                break;
+            };
+            let index = (self.tail & (self.capacity - 1)) as usize;
+            // SAFETY: the ring's entries are shared with the kernel, so they are written in place. Sound: `index` is below
+            // the capacity, the kernel does not read entries at or beyond the tail, and the buffer stays allocated for ever.
+            let entry = unsafe { self.entries.add(index).as_mut() };
+            entry.set_addr(buffers::address(self.group, buffer).as_ptr() as u64);
+            entry.set_len(self.group.buffer_bytes());
+            entry.set_bid(buffer);
+            self.tail = self.tail.wrapping_add(1);
+            self.out += 1;
+        }
+        // SAFETY: the tail is a 16-bit word inside the ring, read by the kernel. Sound: the pointer is aligned and valid, and
+        // the release store makes the entries written above visible before the new tail is.
+        unsafe {
+            let tail = BufRingEntry::tail(self.entries.as_ptr()).cast::<AtomicU16>();
+            (*tail).store(self.tail, Ordering::Release);
+        }
+    }
+}
+
+#[derive(Clone)]
+#[repr(align(4096))]
+struct Page(#[expect(dead_code, reason = "only its size and alignment matter")] [u8; 4096]);
+
+/// Says what the ring can do, or why it cannot be had (`ENOSYS`, `EPERM`, an old kernel, a container's filter).
+pub fn probe() -> Result<String, String> {
+    match Ring::new() {
+        Ok(ring) => {
+            let params = ring.ring.params();
+            let mut features = vec![
+                "defer_taskrun",
+                "single_issuer",
+                "buffer_ring",
+                "accept_multishot",
+            ];
+            if params.is_feature_recvsend_bundle() {
+                features.push("bundles");
+            }
+            if params.is_feature_min_timeout() {
+                features.push("min_timeout");
+            }
+            Ok(features.join(","))
+        }
+        Err(error) => Err(why_not(&error)),
+    }
+}
+
+fn why_not(error: &io::Error) -> String {
+    match error.raw_os_error() {
+        Some(libc::ENOSYS) => "the kernel has no io_uring, or a sandbox hides it (ENOSYS)".into(),
+        Some(libc::EPERM | libc::EACCES) => {
+            "io_uring is forbidden (EPERM): see kernel.io_uring_disabled, kernel.io_uring_group and the sandbox's seccomp filter".into()
+        }
+        Some(libc::EINVAL) => "the kernel is older than 6.1: no DEFER_TASKRUN or no buffer rings (EINVAL)".into(),
+        Some(libc::ENOMEM) => "not enough locked memory for a ring (ENOMEM): raise LimitMEMLOCK".into(),
+        _ => format!("{error}"),
+    }
+}

@@ -1,0 +1,227 @@
+//! What the shard remembers of a socket: all that an idle connection costs.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::os::fd::{OwnedFd, RawFd};
+use std::task::Waker;
+
+use super::buffers::{self, Group, RBuf};
+use super::driver::Pieces;
+use super::limits::{SEND_CHUNKS_MAX, SLOT_BYTES_MAX};
+use super::timers::Tick;
+
+/// What a receive left for the next reader.
+#[derive(Default)]
+pub(super) enum Inbox {
+    #[default]
+    Empty,
+    Data(RBuf),
+    /// The peer closed its side.
+    End,
+    Failed(i32),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Life {
+    Free,
+    /// A task holds the `Sock`.
+    Held,
+    /// Nobody holds it; the first byte, the end, or the deadline makes an event.
+    Parked,
+    /// Dropped; waits for its completions.
+    Closing,
+}
+
+pub(super) struct Slot {
+    pub(super) fd: RawFd,
+    pub(super) generation: u32,
+    pub(super) life: Life,
+    pub(super) timed_out: bool,
+    pub(super) accepting: bool,
+    pub(super) receiving: Option<Group>,
+    pub(super) inbox: Inbox,
+    pub(super) sending: Option<Box<SendOp>>,
+    pub(super) send_error: i32,
+    pub(super) connecting: Option<Box<Address>>,
+    /// errno, or 0; `None` while under way.
+    pub(super) connected: Option<i32>,
+    pub(super) accepted: Option<Box<VecDeque<Result<OwnedFd, i32>>>>,
+    pub(super) reader: Option<Waker>,
+    pub(super) writer: Option<Waker>,
+    pub(super) deadline: Tick,
+    pub(super) wheel_at: Tick,
+    pub(super) tag: u64,
+    pub(super) peer: Option<SocketAddr>,
+    /// Requests served on this connection.
+    pub(super) served: u32,
+}
+
+const _: () = assert!(
+    size_of::<Slot>() <= SLOT_BYTES_MAX,
+    "an idle connection costs its slot and nothing else"
+);
+
+impl Slot {
+    pub(super) fn free() -> Slot {
+        Slot {
+            fd: -1,
+            generation: 0,
+            life: Life::Free,
+            timed_out: false,
+            accepting: false,
+            receiving: None,
+            inbox: Inbox::Empty,
+            sending: None,
+            send_error: 0,
+            connecting: None,
+            connected: None,
+            accepted: None,
+            reader: None,
+            writer: None,
+            deadline: 0,
+            wheel_at: 0,
+            tag: 0,
+            peer: None,
+            served: 0,
+        }
+    }
+
+    /// Whether the kernel still has an operation of this slot.
+    pub(super) fn under_way(&self) -> bool {
+        self.receiving.is_some()
+            || self.sending.is_some()
+            || self.connecting.is_some()
+            || self.accepting
+    }
+}
+
+/// A socket address in the kernel's form, kept while a connect is under way.
+pub(super) struct Address {
+    pub(super) storage: libc::sockaddr_storage,
+    pub(super) length: libc::socklen_t,
+}
+
+/// Bytes on their way out: a head of our own and body pieces that are forwarded without a copy.
+pub struct Outgoing {
+    pub(super) head: Vec<u8>,
+    pub(super) chunks: [RBuf; SEND_CHUNKS_MAX],
+    pub(super) count: usize,
+}
+
+impl Outgoing {
+    /// Sends `head` first; may be empty. Take it from `io::vector()` so that it is reused.
+    pub fn new(head: Vec<u8>) -> Outgoing {
+        Outgoing {
+            head,
+            chunks: [const { RBuf::empty() }; SEND_CHUNKS_MAX],
+            count: 0,
+        }
+    }
+
+    /// Adds a piece behind what is there; false when the limit of pieces is reached (the piece is given back).
+    pub fn push(&mut self, chunk: RBuf) -> Result<(), RBuf> {
+        if chunk.is_empty() {
+            return Ok(());
+        }
+        if self.count == SEND_CHUNKS_MAX {
+            return Err(chunk);
+        }
+        self.chunks[self.count] = chunk;
+        self.count += 1;
+        Ok(())
+    }
+
+    /// Bytes in all pieces.
+    pub fn len(&self) -> usize {
+        self.head.len()
+            + self.chunks[..self.count]
+                .iter()
+                .map(|chunk| chunk.len())
+                .sum::<usize>()
+    }
+
+    /// Nothing to send.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// A send under way; boxed, so that the kernel's pointers stay valid while slots move.
+pub(super) struct SendOp {
+    outgoing: Outgoing,
+    done: usize,
+    total: usize,
+    header: libc::msghdr,
+    pieces: [libc::iovec; SEND_CHUNKS_MAX + 1],
+}
+
+impl SendOp {
+    pub(super) fn new(outgoing: Outgoing) -> Box<SendOp> {
+        let total = outgoing.len();
+        let nothing = libc::iovec {
+            iov_base: std::ptr::null_mut(),
+            iov_len: 0,
+        };
+        // SAFETY: msghdr has private padding on some targets, so it cannot be written as a literal. Sound: all zeroes is a
+        // valid msghdr (null pointers, no lengths).
+        let header = unsafe { std::mem::zeroed() };
+        Box::new(SendOp {
+            outgoing,
+            done: 0,
+            total,
+            header,
+            pieces: [nothing; SEND_CHUNKS_MAX + 1],
+        })
+    }
+
+    /// Reuses the box for the next send.
+    pub(super) fn refill(&mut self, outgoing: Outgoing) {
+        self.total = outgoing.len();
+        self.done = 0;
+        self.outgoing = outgoing;
+    }
+
+    /// Lets go of the bytes once the kernel has: buffers and the head go back to their pools.
+    pub(super) fn release(&mut self) {
+        let outgoing = std::mem::replace(&mut self.outgoing, Outgoing::new(Vec::new()));
+        buffers::recycle(outgoing.head);
+    }
+
+    /// Notes `count` more bytes as sent; true when all are.
+    pub(super) fn advance(&mut self, count: usize) -> bool {
+        self.done += count;
+        debug_assert!(self.done <= self.total);
+        self.done >= self.total
+    }
+
+    /// Describes what is left to send, in the kernel's form.
+    pub(super) fn pieces(&mut self) -> Pieces {
+        let mut skip = self.done;
+        let mut count = 0;
+        let head: &[u8] = &self.outgoing.head;
+        let chunks = self.outgoing.chunks[..self.outgoing.count]
+            .iter()
+            .map(|chunk| &chunk[..]);
+        for piece in std::iter::once(head).chain(chunks) {
+            if skip >= piece.len() {
+                skip -= piece.len();
+                continue;
+            }
+            let rest = &piece[skip..];
+            skip = 0;
+            self.pieces[count] = libc::iovec {
+                iov_base: rest.as_ptr().cast_mut().cast(),
+                iov_len: rest.len(),
+            };
+            count += 1;
+        }
+        self.header.msg_iov = self.pieces.as_mut_ptr();
+        self.header.msg_iovlen = count as _;
+        Pieces {
+            header: &raw const self.header,
+            count,
+            first: self.pieces[0].iov_base.cast_const().cast(),
+            first_length: self.pieces[0].iov_len,
+        }
+    }
+}

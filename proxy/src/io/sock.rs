@@ -1,0 +1,424 @@
+//! The handles that the rest of the gateway holds: sockets, listeners, sleeps, and messages from other threads.
+//!
+//! Dropping a future here only forgets interest: an operation under way stays with its socket, and what it yields waits
+//! for the next reader. Dropping a `Sock` cancels what it waits for, sends what it was given, and closes.
+
+use std::collections::VecDeque;
+use std::future::{Future, poll_fn};
+use std::io;
+use std::marker::PhantomData;
+use std::net::{Shutdown, SocketAddr};
+use std::os::fd::{FromRawFd, OwnedFd};
+use std::path::Path;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use super::buffers::{Group, RBuf};
+use super::driver::Key;
+use super::net::{self, Why};
+use super::slot::{Address, Outgoing};
+
+/// A connected stream socket of this worker.
+pub struct Sock {
+    key: Key,
+    local: PhantomData<*const ()>,
+}
+
+impl Sock {
+    fn of(key: Key) -> Sock {
+        Sock {
+            key,
+            local: PhantomData,
+        }
+    }
+
+    /// Takes over a connected descriptor.
+    pub fn adopt(fd: OwnedFd, peer: Option<SocketAddr>) -> Sock {
+        net::with(|net| {
+            if net.nonblocking() {
+                set_nonblocking(&fd);
+            }
+            let key = net.adopt(fd);
+            net.slot(key).peer = peer;
+            Sock::of(key)
+        })
+    }
+
+    /// Connects to a TCP address. Bound it with `deadline`.
+    pub async fn connect(address: SocketAddr, deadline: Duration) -> io::Result<Sock> {
+        let family = if address.is_ipv4() {
+            libc::AF_INET
+        } else {
+            libc::AF_INET6
+        };
+        let fd = stream_socket(family)?;
+        set_nodelay(&fd);
+        Sock::connect_to(fd, tcp_address(address), Some(address), deadline).await
+    }
+
+    /// Connects to a unix socket.
+    pub async fn connect_unix(path: &Path, deadline: Duration) -> io::Result<Sock> {
+        let address = unix_address(path)?;
+        Sock::connect_to(stream_socket(libc::AF_UNIX)?, address, None, deadline).await
+    }
+
+    async fn connect_to(
+        fd: OwnedFd,
+        to: Address,
+        peer: Option<SocketAddr>,
+        deadline: Duration,
+    ) -> io::Result<Sock> {
+        let sock = Sock::adopt(fd, peer);
+        sock.set_deadline(Some(deadline));
+        net::with(|net| net.start_connect(sock.key, to));
+        poll_fn(|context| net::with(|net| net.poll_connected(sock.key, context))).await?;
+        sock.set_deadline(None);
+        Ok(sock)
+    }
+
+    /// The next bytes, in a buffer of `group`; empty at the end of the stream. `TimedOut` once the deadline has passed.
+    pub async fn recv(&self, group: Group) -> io::Result<RBuf> {
+        poll_fn(|context| self.poll_recv(group, context)).await
+    }
+
+    /// As `recv`, for callers that wait for several things.
+    pub fn poll_recv(&self, group: Group, context: &Context<'_>) -> Poll<io::Result<RBuf>> {
+        net::with(|net| net.poll_recv(self.key, group, context))
+    }
+
+    /// Hands bytes over once the previous send is through: one send under way per socket is the back-pressure. An error of
+    /// the previous send comes out here.
+    pub async fn send(&self, outgoing: Outgoing) -> io::Result<()> {
+        poll_fn(|context| self.poll_sendable(context)).await?;
+        net::with(|net| net.start_send(self.key, outgoing));
+        Ok(())
+    }
+
+    /// Ready when nothing is being sent.
+    pub fn poll_sendable(&self, context: &Context<'_>) -> Poll<io::Result<()>> {
+        net::with(|net| net.poll_sendable(self.key, context))
+    }
+
+    /// Waits until all that was handed over has left.
+    pub async fn flush(&self) -> io::Result<()> {
+        poll_fn(|context| self.poll_sendable(context)).await
+    }
+
+    /// From now on, waits on this socket fail with `TimedOut` after this time; `None` lifts it. Cheap: one store.
+    pub fn set_deadline(&self, after: Option<Duration>) {
+        net::with(|net| net.set_deadline(self.key, after));
+    }
+
+    /// Says that no more bytes will come. The peer sees the end of the stream.
+    pub fn shutdown(&self, how: Shutdown) {
+        let how = match how {
+            Shutdown::Read => libc::SHUT_RD,
+            Shutdown::Write => libc::SHUT_WR,
+            Shutdown::Both => libc::SHUT_RDWR,
+        };
+        let fd = net::with(|net| net.slot(self.key).fd);
+        // SAFETY: shutdown is a raw call here because slots keep raw descriptors. Sound: the slot is held, so its descriptor
+        // is open. An error means that the peer was faster.
+        unsafe { libc::shutdown(fd, how) };
+    }
+
+    /// Lets go of the socket until something happens to it; the event carries `tag`. Costs nothing but its slot.
+    pub fn park(self, tag: u64, group: Group) -> Parked {
+        let key = self.key;
+        std::mem::forget(self);
+        net::with(|net| net.park(key, tag, group));
+        Parked { key }
+    }
+
+    /// The other end; `None` for unix sockets.
+    pub fn peer(&self) -> Option<SocketAddr> {
+        net::with(|net| net.slot(self.key).peer)
+    }
+
+    /// Counts one more request on this connection and returns how many there were, this one included.
+    pub fn count_request(&self) -> u32 {
+        net::with(|net| {
+            let slot = net.slot(self.key);
+            slot.served = slot.served.saturating_add(1);
+            slot.served
+        })
+    }
+}
+
+impl Drop for Sock {
+    fn drop(&mut self) {
+        net::with_if_running(|net| net.close(self.key));
+    }
+}
+
+/// A socket that nobody holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Parked {
+    key: Key,
+}
+
+impl Parked {
+    /// Takes it back; `None` when it closed, expired or has bytes that nobody asked for: its event tells.
+    pub fn unpark(self) -> Option<Sock> {
+        net::with(|net| net.unpark(self.key)).then(|| Sock::of(self.key))
+    }
+}
+
+/// What happened to a parked socket.
+pub struct Event {
+    /// Held again by whoever took the event.
+    pub sock: Sock,
+    /// As given to `park`.
+    pub tag: u64,
+    /// What happened.
+    pub why: Why,
+    /// To find it in a pool.
+    pub parked: Parked,
+}
+
+/// The next event of a parked socket. One task of a worker takes them all.
+pub async fn next_event() -> Event {
+    let (key, tag, why) = poll_fn(|context| net::with(|net| net.poll_event(context))).await;
+    Event {
+        sock: Sock::of(key),
+        tag,
+        why,
+        parked: Parked { key },
+    }
+}
+
+/// A listening socket of this worker.
+pub struct Listener {
+    key: Key,
+    local: PhantomData<*const ()>,
+}
+
+impl Listener {
+    /// Takes over a listening descriptor.
+    pub fn adopt(fd: OwnedFd) -> Listener {
+        net::with(|net| {
+            if net.nonblocking() {
+                set_nonblocking(&fd);
+            }
+            Listener {
+                key: net.adopt(fd),
+                local: PhantomData,
+            }
+        })
+    }
+
+    /// The next connection. Errors such as EMFILE come out here: pause, then call again.
+    pub async fn accept(&self) -> io::Result<OwnedFd> {
+        poll_fn(|context| self.poll_accept(context)).await
+    }
+
+    /// As `accept`, for callers that wait for several things.
+    pub fn poll_accept(&self, context: &Context<'_>) -> Poll<io::Result<OwnedFd>> {
+        net::with(|net| net.poll_accept(self.key, context))
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        net::with_if_running(|net| net.close(self.key));
+    }
+}
+
+/// Waits; in steps of 8 ms, never early.
+pub fn sleep(after: Duration) -> Sleep {
+    Sleep {
+        key: net::with(|net| net.sleep_start(after)),
+        local: PhantomData,
+    }
+}
+
+/// The future of `sleep`.
+pub struct Sleep {
+    key: u64,
+    local: PhantomData<*const ()>,
+}
+
+impl Future for Sleep {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        net::with(|net| net.sleep_poll(self.key, context))
+    }
+}
+
+impl Drop for Sleep {
+    fn drop(&mut self) {
+        net::with_if_running(|net| net.sleep_end(self.key));
+    }
+}
+
+/// `Err` when `future` takes longer than `after`; the future is dropped, which cancels what it waits for.
+pub async fn timeout<F: Future>(after: Duration, future: F) -> Result<F::Output, Elapsed> {
+    let mut future = std::pin::pin!(future);
+    let mut sleep = std::pin::pin!(sleep(after));
+    poll_fn(|context| match future.as_mut().poll(context) {
+        Poll::Ready(output) => Poll::Ready(Ok(output)),
+        Poll::Pending => sleep.as_mut().poll(context).map(|()| Err(Elapsed)),
+    })
+    .await
+}
+
+/// The time of a `timeout` is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Elapsed;
+
+/// A queue from any thread to a task of one worker. Off the request's way: it takes a lock.
+pub fn channel<T: Send>() -> (Sender<T>, Receiver<T>) {
+    let queue = Arc::new(Mutex::new(Queue {
+        items: VecDeque::new(),
+        waker: None,
+    }));
+    (
+        Sender {
+            queue: queue.clone(),
+        },
+        Receiver { queue },
+    )
+}
+
+struct Queue<T> {
+    items: VecDeque<T>,
+    waker: Option<Waker>,
+}
+
+/// The sending end of `channel`.
+pub struct Sender<T> {
+    queue: Arc<Mutex<Queue<T>>>,
+}
+
+impl<T> Clone for Sender<T> {
+    fn clone(&self) -> Sender<T> {
+        Sender {
+            queue: self.queue.clone(),
+        }
+    }
+}
+
+impl<T> Sender<T> {
+    /// Puts an item in and wakes the receiver.
+    pub fn send(&self, item: T) {
+        let waker = {
+            let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+            queue.items.push_back(item);
+            queue.waker.take()
+        };
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+}
+
+/// The receiving end of `channel`.
+pub struct Receiver<T> {
+    queue: Arc<Mutex<Queue<T>>>,
+}
+
+impl<T> Receiver<T> {
+    /// The next item.
+    pub async fn recv(&self) -> T {
+        poll_fn(|context| self.poll_recv(context)).await
+    }
+
+    /// As `recv`, for callers that wait for several things.
+    pub fn poll_recv(&self, context: &Context<'_>) -> Poll<T> {
+        let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(item) = queue.items.pop_front() {
+            return Poll::Ready(item);
+        }
+        queue.waker = Some(context.waker().clone());
+        Poll::Pending
+    }
+}
+
+// --- descriptors ------------------------------------------------------------------------------------------------------
+
+fn stream_socket(family: libc::c_int) -> io::Result<OwnedFd> {
+    // SAFETY: sockets are made raw to share one path for all families. Sound: no pointers; the result is checked.
+    let fd = unsafe { libc::socket(family, libc::SOCK_STREAM | libc::SOCK_CLOEXEC, 0) };
+    if fd < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the descriptor has to be owned to be closed. Sound: it was just created.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+fn set_nonblocking(fd: &OwnedFd) {
+    // The descriptor is valid, and these flags exist for every kind of socket.
+    let _ = rustix::fs::fcntl_getfl(fd)
+        .and_then(|flags| rustix::fs::fcntl_setfl(fd, flags | rustix::fs::OFlags::NONBLOCK));
+}
+
+fn set_nodelay(fd: &OwnedFd) {
+    let _ = rustix::net::sockopt::set_tcp_nodelay(fd, true);
+}
+
+fn tcp_address(address: SocketAddr) -> Address {
+    // SAFETY: sockaddr_storage has padding, so it cannot be written as a literal. Sound: all zeroes is a valid value.
+    let mut storage: libc::sockaddr_storage = unsafe { std::mem::zeroed() };
+    let length = match address {
+        SocketAddr::V4(address) => {
+            let raw = libc::sockaddr_in {
+                sin_family: libc::AF_INET as _,
+                sin_port: address.port().to_be(),
+                sin_addr: libc::in_addr {
+                    s_addr: u32::from_ne_bytes(address.ip().octets()),
+                },
+                sin_zero: [0; 8],
+            };
+            // SAFETY: the kernel wants the family's own layout inside the storage. Sound: storage is larger and aligned for it.
+            unsafe { (&raw mut storage).cast::<libc::sockaddr_in>().write(raw) };
+            size_of::<libc::sockaddr_in>()
+        }
+        SocketAddr::V6(address) => {
+            let raw = libc::sockaddr_in6 {
+                sin6_family: libc::AF_INET6 as _,
+                sin6_port: address.port().to_be(),
+                sin6_flowinfo: address.flowinfo(),
+                sin6_addr: libc::in6_addr {
+                    s6_addr: address.ip().octets(),
+                },
+                sin6_scope_id: address.scope_id(),
+            };
+            // SAFETY: as above. Sound: as above.
+            unsafe { (&raw mut storage).cast::<libc::sockaddr_in6>().write(raw) };
+            size_of::<libc::sockaddr_in6>()
+        }
+    };
+    Address {
+        storage,
+        length: length as libc::socklen_t,
+    }
+}
+
+fn unix_address(path: &Path) -> io::Result<Address> {
+    use std::os::unix::ffi::OsStrExt as _;
+
+    let bytes = path.as_os_str().as_bytes();
+    // SAFETY: sockaddr_un is plain bytes. Sound: all zeroes is a valid value.
+    let mut raw: libc::sockaddr_un = unsafe { std::mem::zeroed() };
+    if bytes.len() >= raw.sun_path.len() || bytes.contains(&0) {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
+    raw.sun_family = libc::AF_UNIX as _;
+    for (to, from) in raw.sun_path.iter_mut().zip(bytes) {
+        *to = *from as libc::c_char;
+    }
+    // SAFETY: as for TCP. Sound: sockaddr_un fits into the storage and is aligned like it.
+    let storage = unsafe {
+        let mut storage: libc::sockaddr_storage = std::mem::zeroed();
+        (&raw mut storage).cast::<libc::sockaddr_un>().write(raw);
+        storage
+    };
+    let length = std::mem::offset_of!(libc::sockaddr_un, sun_path) + bytes.len() + 1;
+    Ok(Address {
+        storage,
+        length: length as libc::socklen_t,
+    })
+}
