@@ -1,0 +1,421 @@
+//! The counters of the process: a block per worker that this worker alone writes, summed when somebody asks.
+//!
+//! A counter is raised by a relaxed load and a relaxed store: without a second writer nothing is lost, and no cache line is
+//! shared between workers. Counters of API stages live in a registry by name, so that they survive reloads.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::ops::Index;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use super::limits;
+
+/// Adds to a counter of the calling worker. Not for counters with two writers.
+#[inline]
+pub fn add(counter: &AtomicU64, n: u64) {
+    counter.store(counter.load(Relaxed).wrapping_add(n), Relaxed);
+}
+
+/// Takes from a gauge of the calling worker. One block may go below zero while the sum is right: a connection may be
+/// accepted by one worker and closed by another.
+#[inline]
+pub fn sub(gauge: &AtomicU64, n: u64) {
+    gauge.store(gauge.load(Relaxed).wrapping_sub(n), Relaxed);
+}
+
+/// Sets a gauge, or a counter that somebody else keeps (the ring's own count of submissions).
+#[inline]
+pub fn set(counter: &AtomicU64, value: u64) {
+    counter.store(value, Relaxed);
+}
+
+/// Classes of statuses: index 0 is "no status was sent", 1 to 5 are 1xx to 5xx.
+pub const CLASSES: usize = 6;
+
+/// The index of a status in an array of [`CLASSES`].
+#[inline]
+pub const fn class(status: u16) -> usize {
+    match status {
+        100..=599 => (status / 100) as usize,
+        _ => 0,
+    }
+}
+
+/// A row of counters with an index, in cache lines that nothing else lives in.
+pub struct Counters {
+    lines: Box<[CacheLine]>,
+    length: usize,
+}
+
+#[repr(align(64))]
+#[derive(Default)]
+struct CacheLine([AtomicU64; 8]);
+
+impl Counters {
+    fn new(length: usize) -> Self {
+        Self {
+            lines: (0..length.div_ceil(8))
+                .map(|_| CacheLine::default())
+                .collect(),
+            length,
+        }
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.length
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.length == 0
+    }
+}
+
+impl Index<usize> for Counters {
+    type Output = AtomicU64;
+
+    #[inline]
+    fn index(&self, index: usize) -> &AtomicU64 {
+        debug_assert!(index < self.length, "a name without a counter");
+        &self.lines[index / 8].0[index % 8]
+    }
+}
+
+impl fmt::Debug for Counters {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list()
+            .entries((0..self.length).map(|index| self[index].load(Relaxed)))
+            .finish()
+    }
+}
+
+/// The counters of one worker. Only this worker writes them, with [`add`], [`sub`] and [`set`].
+#[derive(Debug)]
+#[repr(align(128))]
+pub struct WorkerMetrics {
+    /// Connections taken from the listeners.
+    pub connections_accepted: AtomicU64,
+    /// Connections of clients that are open now (gauge).
+    pub connections_open: AtomicU64,
+    /// Of these, connections between two requests (gauge).
+    pub connections_idle: AtomicU64,
+    /// Requests whose head arrived whole, or was refused while it did.
+    pub requests: AtomicU64,
+    /// Bytes received from clients, heads included.
+    pub bytes_received: AtomicU64,
+    /// Bytes sent to clients, heads included.
+    pub bytes_sent: AtomicU64,
+    /// Answers by [`class`] of their status.
+    pub responses: [AtomicU64; CLASSES],
+    /// Refusals, by the index of their name in [`Setup::refusals`].
+    pub refusals: Counters,
+    /// Faults, by the index of their name in [`Setup::faults`].
+    pub faults: Counters,
+    /// Tasks that ended in a panic.
+    pub panics: AtomicU64,
+    /// Connections made to upstreams.
+    pub upstream_connects: AtomicU64,
+    /// Requests sent on a pooled upstream connection.
+    pub upstream_reuses: AtomicU64,
+    /// Requests sent again after the first try failed.
+    pub upstream_retries: AtomicU64,
+    /// Connections to upstreams that are open now (gauge).
+    pub upstream_connections_open: AtomicU64,
+    /// Of these, connections in the pool (gauge).
+    pub upstream_idle: AtomicU64,
+    /// Times that the kernel found no receive buffer free.
+    pub buffers_starved: AtomicU64,
+    /// Access-log lines written to a batch.
+    pub access_log_lines: AtomicU64,
+    /// Access-log lines dropped because the log could not keep up.
+    pub access_log_dropped: AtomicU64,
+    /// Turns of the worker's loop.
+    pub loop_turns: AtomicU64,
+    /// Operations submitted to the driver (ring: submission entries).
+    pub loop_submissions: AtomicU64,
+    /// System calls that entered the driver.
+    pub loop_enters: AtomicU64,
+    /// Tasks that live now (gauge).
+    pub tasks: AtomicU64,
+    /// Header fields dropped because their name holds an underscore (attack row S10).
+    pub heads_underscore_dropped: AtomicU64,
+    /// Trailer fields dropped.
+    pub trailers_dropped: AtomicU64,
+}
+
+impl WorkerMetrics {
+    fn new(refusals: usize, faults: usize) -> Self {
+        let zero = || AtomicU64::new(0);
+        Self {
+            connections_accepted: zero(),
+            connections_open: zero(),
+            connections_idle: zero(),
+            requests: zero(),
+            bytes_received: zero(),
+            bytes_sent: zero(),
+            responses: Default::default(),
+            refusals: Counters::new(refusals),
+            faults: Counters::new(faults),
+            panics: zero(),
+            upstream_connects: zero(),
+            upstream_reuses: zero(),
+            upstream_retries: zero(),
+            upstream_connections_open: zero(),
+            upstream_idle: zero(),
+            buffers_starved: zero(),
+            access_log_lines: zero(),
+            access_log_dropped: zero(),
+            loop_turns: zero(),
+            loop_submissions: zero(),
+            loop_enters: zero(),
+            tasks: zero(),
+            heads_underscore_dropped: zero(),
+            trailers_dropped: zero(),
+        }
+    }
+}
+
+/// Upper bounds of the latency buckets, in microseconds, each inclusive; beyond the last lies `+Inf`.
+pub const BOUNDS: [u64; 15] = [
+    500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000,
+    2_500_000, 5_000_000, 10_000_000, 30_000_000,
+];
+
+/// A latency histogram with fixed buckets, not cumulative; written by one worker.
+#[derive(Debug, Default)]
+pub struct Histogram {
+    buckets: [AtomicU64; BOUNDS.len() + 1],
+    micros: AtomicU64,
+}
+
+impl Histogram {
+    /// Counts one duration, in microseconds.
+    #[inline]
+    pub fn record(&self, micros: u64) {
+        add(&self.buckets[bucket(micros)], 1);
+        add(&self.micros, micros);
+    }
+
+    pub(super) fn add_to(&self, counts: &mut [u64; BOUNDS.len() + 1], micros: &mut u64) {
+        for (sum, bucket) in counts.iter_mut().zip(&self.buckets) {
+            *sum += bucket.load(Relaxed);
+        }
+        *micros = micros.wrapping_add(self.micros.load(Relaxed));
+    }
+}
+
+/// The bucket of a duration: as many bounds as lie below it. No branches: the compiler makes a few vector compares of it.
+#[inline]
+fn bucket(micros: u64) -> usize {
+    BOUNDS
+        .iter()
+        .map(|&bound| usize::from(micros > bound))
+        .sum()
+}
+
+/// What one finished request adds to its stage.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Sample {
+    /// The status sent; 0 if none was.
+    pub status: u16,
+    /// From the first byte of the request to the last of the answer, in microseconds.
+    pub latency_micros: u64,
+    /// From the call of the backend to its answer's head, in microseconds; none if no backend was called.
+    pub integration_micros: Option<u64>,
+    /// Bytes received of this request.
+    pub bytes_received: u64,
+    /// Bytes sent of its answer.
+    pub bytes_sent: u64,
+}
+
+/// The counters of one stage of one API. CloudWatch's names: `Count` is the sum of the classes, `4XXError` and `5XXError`
+/// are two of them, `Latency` and `IntegrationLatency` are the histograms, `DataProcessed` is both byte counts (OB-04).
+#[derive(Debug)]
+pub struct StageMetrics {
+    blocks: Box<[StageBlock]>,
+}
+
+#[derive(Debug, Default)]
+#[repr(align(128))]
+pub(super) struct StageBlock {
+    pub(super) classes: [AtomicU64; CLASSES],
+    pub(super) latency: Histogram,
+    pub(super) integration: Histogram,
+    pub(super) bytes_received: AtomicU64,
+    pub(super) bytes_sent: AtomicU64,
+}
+
+impl StageMetrics {
+    fn new(workers: usize) -> Self {
+        Self {
+            blocks: (0..workers).map(|_| StageBlock::default()).collect(),
+        }
+    }
+
+    /// Counts one request, in the block of the calling worker.
+    #[inline]
+    pub fn record(&self, worker: usize, sample: &Sample) {
+        let block = &self.blocks[worker];
+        add(&block.classes[class(sample.status)], 1);
+        block.latency.record(sample.latency_micros);
+        if let Some(micros) = sample.integration_micros {
+            block.integration.record(micros);
+        }
+        add(&block.bytes_received, sample.bytes_received);
+        add(&block.bytes_sent, sample.bytes_sent);
+    }
+
+    pub(super) fn blocks(&self) -> &[StageBlock] {
+        &self.blocks
+    }
+}
+
+/// What the access log's writer counts; it is the only one that writes them.
+#[derive(Debug, Default)]
+pub struct WriterMetrics {
+    /// Bytes that reached the log.
+    pub bytes_written: AtomicU64,
+    /// Writes, and reopenings, that failed.
+    pub errors: AtomicU64,
+    /// Lines that were lost in a failed write.
+    pub lines_lost: AtomicU64,
+    /// Times that the log was opened again.
+    pub reopened: AtomicU64,
+}
+
+/// What the metrics have to know from the first moment.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    /// How many workers there are.
+    pub workers: usize,
+    /// The names of the refusals, in the order of their indices; the label `reason`.
+    pub refusals: Vec<&'static str>,
+    /// The names of the faults, in the order of their indices; the label `fault`.
+    pub faults: Vec<&'static str>,
+    /// The version of the program.
+    pub version: &'static str,
+}
+
+/// All counters of the process.
+#[derive(Debug)]
+pub struct Metrics {
+    pub(super) setup: Setup,
+    pub(super) workers: Box<[Arc<WorkerMetrics>]>,
+    pub(super) writer: Arc<WriterMetrics>,
+    pub(super) started: SystemTime,
+    stages: Mutex<Stages>,
+    control: Mutex<Control>,
+}
+
+type Stages = BTreeMap<(Box<str>, Box<str>), Arc<StageMetrics>>;
+
+/// What changes a few times in a process's life.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Control {
+    pub(super) generation: u64,
+    pub(super) reloads_ok: u64,
+    pub(super) reloads_failed: u64,
+    pub(super) last_reload_failed: bool,
+    pub(super) last_success: Duration,
+    pub(super) driver: Option<(&'static str, String)>,
+}
+
+impl Metrics {
+    /// Counters at zero; the process starts now.
+    pub fn new(setup: Setup) -> Arc<Self> {
+        let block = || Arc::new(WorkerMetrics::new(setup.refusals.len(), setup.faults.len()));
+        Arc::new(Self {
+            workers: (0..setup.workers).map(|_| block()).collect(),
+            writer: Arc::default(),
+            started: SystemTime::now(),
+            stages: Mutex::default(),
+            control: Mutex::default(),
+            setup,
+        })
+    }
+
+    /// The block of one worker, to be written by it alone.
+    pub fn worker(&self, index: usize) -> Arc<WorkerMetrics> {
+        self.workers[index].clone()
+    }
+
+    /// The counters of the access log's writer.
+    pub fn writer(&self) -> Arc<WriterMetrics> {
+        self.writer.clone()
+    }
+
+    /// The counters of a stage, the same for the same names as long as the process lives. To be asked when a snapshot is
+    /// made, not per request. At most [`limits::STAGE_PAIRS`] pairs are told apart.
+    pub fn stage(&self, api: &str, stage: &str) -> Arc<StageMetrics> {
+        let mut stages = locked(&self.stages);
+        let key = |api: &str, stage: &str| (Box::from(api), Box::from(stage));
+        let mut wanted = key(api, stage);
+        if !stages.contains_key(&wanted) && stages.len() >= limits::STAGE_PAIRS {
+            wanted = key(limits::OVERFLOW, limits::OVERFLOW);
+        }
+        stages
+            .entry(wanted)
+            .or_insert_with(|| Arc::new(StageMetrics::new(self.workers.len())))
+            .clone()
+    }
+
+    /// A reload went well; the snapshot of this number serves. The first load of the process is [`Metrics::loaded`].
+    pub fn reloaded(&self, generation: u64) {
+        locked(&self.control).reloads_ok += 1;
+        self.loaded(generation);
+    }
+
+    /// The snapshot of this number serves.
+    pub fn loaded(&self, generation: u64) {
+        let mut control = locked(&self.control);
+        control.generation = generation;
+        control.last_reload_failed = false;
+        control.last_success = since_epoch(SystemTime::now());
+    }
+
+    /// A reload failed; the snapshot from before serves.
+    pub fn reload_failed(&self) {
+        let mut control = locked(&self.control);
+        control.reloads_failed += 1;
+        control.last_reload_failed = true;
+    }
+
+    /// Which driver carries the sockets (`io_uring`, `epoll`), and why not the better one, if so.
+    pub fn set_driver(&self, driver: &'static str, reason: &str) {
+        locked(&self.control).driver = Some((driver, reason.to_owned()));
+    }
+
+    /// The sum of one counter over the workers, for `/status`. A gauge below zero reads as zero.
+    pub fn total(&self, counter: impl Fn(&WorkerMetrics) -> &AtomicU64) -> u64 {
+        let sum = self.workers.iter().fold(0u64, |sum, worker| {
+            sum.wrapping_add(counter(worker).load(Relaxed))
+        });
+        if sum.cast_signed() < 0 { 0 } else { sum }
+    }
+
+    /// When the process started.
+    pub fn started(&self) -> SystemTime {
+        self.started
+    }
+
+    pub(super) fn control(&self) -> Control {
+        locked(&self.control).clone()
+    }
+
+    pub(super) fn stages(&self) -> Stages {
+        locked(&self.stages).clone()
+    }
+}
+
+pub(super) fn since_epoch(time: SystemTime) -> Duration {
+    time.duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default()
+}
+
+/// These maps are whole after every statement: a panic of another holder has broken nothing.
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

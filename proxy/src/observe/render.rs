@@ -1,0 +1,436 @@
+//! The metrics as Prometheus text, format 0.0.4: base units, `_total`, and every family with its help and its type.
+
+use std::fmt::{Display, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+use super::metrics::{
+    BOUNDS, CLASSES, Counters, Histogram, Metrics, StageBlock, StageMetrics, WorkerMetrics,
+    since_epoch,
+};
+
+/// Values of the label `class`, by index.
+const CLASS_NAMES: [&str; CLASSES] = ["none", "1xx", "2xx", "3xx", "4xx", "5xx"];
+
+/// Name, help and counter of a family with the label `worker`; a name that ends with `_total` is a counter, another a gauge.
+type PerWorker = (&'static str, &'static str, fn(&WorkerMetrics) -> &AtomicU64);
+
+const PER_WORKER: &[PerWorker] = &[
+    (
+        "tollgate_connections_accepted_total",
+        "Connections of clients accepted.",
+        |w| &w.connections_accepted,
+    ),
+    (
+        "tollgate_connections_open",
+        "Connections of clients that are open.",
+        |w| &w.connections_open,
+    ),
+    (
+        "tollgate_connections_idle",
+        "Connections of clients between two requests.",
+        |w| &w.connections_idle,
+    ),
+    (
+        "tollgate_requests_total",
+        "Requests received, refused ones included.",
+        |w| &w.requests,
+    ),
+    (
+        "tollgate_received_bytes_total",
+        "Bytes received from clients, heads included.",
+        |w| &w.bytes_received,
+    ),
+    (
+        "tollgate_sent_bytes_total",
+        "Bytes sent to clients, heads included.",
+        |w| &w.bytes_sent,
+    ),
+    (
+        "tollgate_panics_total",
+        "Tasks that ended in a panic.",
+        |w| &w.panics,
+    ),
+    (
+        "tollgate_upstream_connects_total",
+        "Connections made to upstreams.",
+        |w| &w.upstream_connects,
+    ),
+    (
+        "tollgate_upstream_reuses_total",
+        "Requests sent on a pooled upstream connection.",
+        |w| &w.upstream_reuses,
+    ),
+    (
+        "tollgate_upstream_retries_total",
+        "Requests sent to an upstream again.",
+        |w| &w.upstream_retries,
+    ),
+    (
+        "tollgate_upstream_connections_open",
+        "Connections to upstreams that are open.",
+        |w| &w.upstream_connections_open,
+    ),
+    (
+        "tollgate_upstream_connections_idle",
+        "Connections to upstreams in the pool.",
+        |w| &w.upstream_idle,
+    ),
+    (
+        "tollgate_buffers_starved_total",
+        "Times that no receive buffer was free.",
+        |w| &w.buffers_starved,
+    ),
+    (
+        "tollgate_access_log_lines_total",
+        "Access-log lines handed over.",
+        |w| &w.access_log_lines,
+    ),
+    (
+        "tollgate_access_log_dropped_total",
+        "Access-log lines dropped: the log did not keep up.",
+        |w| &w.access_log_dropped,
+    ),
+    (
+        "tollgate_loop_turns_total",
+        "Turns of the worker's loop.",
+        |w| &w.loop_turns,
+    ),
+    (
+        "tollgate_loop_submissions_total",
+        "Operations submitted to the I/O driver.",
+        |w| &w.loop_submissions,
+    ),
+    (
+        "tollgate_loop_enters_total",
+        "System calls that entered the I/O driver.",
+        |w| &w.loop_enters,
+    ),
+    ("tollgate_tasks", "Tasks that live.", |w| &w.tasks),
+    (
+        "tollgate_fields_underscore_dropped_total",
+        "Header fields dropped for an underscore in their name.",
+        |w| &w.heads_underscore_dropped,
+    ),
+    (
+        "tollgate_trailers_dropped_total",
+        "Trailer fields dropped.",
+        |w| &w.trailers_dropped,
+    ),
+];
+
+impl Metrics {
+    /// All metrics as Prometheus text, format 0.0.4. Takes a few milliseconds per thousand stages; never called by a worker.
+    pub fn render(&self) -> String {
+        let mut page = Page {
+            text: String::with_capacity(64 * 1024),
+        };
+        self.process(&mut page);
+        self.all_workers(&mut page);
+        let stages = self.stages();
+        let stages: Vec<Labelled> = stages
+            .iter()
+            .map(|((api, stage), metrics)| (&**api, &**stage, metrics))
+            .collect();
+        render_stages(&mut page, &stages);
+        page.text
+    }
+
+    fn process(&self, page: &mut Page) {
+        let control = self.control();
+        page.family(
+            "tollgate_build_info",
+            "gauge",
+            "The version of the program.",
+        );
+        page.sample("tollgate_build_info", &[("version", self.setup.version)], 1);
+        let (driver, reason) = control
+            .driver
+            .as_ref()
+            .map_or(("none", "not started"), |(driver, reason)| (driver, reason));
+        page.family(
+            "tollgate_io_driver_info",
+            "gauge",
+            "The driver of the sockets, and why it is not the preferred one.",
+        );
+        page.sample(
+            "tollgate_io_driver_info",
+            &[("driver", driver), ("reason", reason)],
+            1,
+        );
+        let mut gauge = |name, help, value: &dyn Display| {
+            page.family(name, "gauge", help);
+            page.sample(name, &[], value);
+        };
+        let started = since_epoch(self.started).as_secs_f64();
+        gauge(
+            "tollgate_start_time_seconds",
+            "Start of the process, Unix time.",
+            &started,
+        );
+        gauge(
+            "tollgate_workers",
+            "Workers of the process.",
+            &self.workers.len(),
+        );
+        gauge(
+            "tollgate_snapshot_generation",
+            "Number of the snapshot that serves.",
+            &control.generation,
+        );
+        let good = u8::from(!control.last_reload_failed);
+        gauge(
+            "tollgate_last_reload_successful",
+            "Whether the last load of the configuration went well.",
+            &good,
+        );
+        let loaded = control.last_success.as_secs_f64();
+        gauge(
+            "tollgate_last_reload_success_time_seconds",
+            "When the serving snapshot was loaded, Unix time.",
+            &loaded,
+        );
+        page.family(
+            "tollgate_reloads_total",
+            "counter",
+            "Reloads of the configuration.",
+        );
+        page.sample(
+            "tollgate_reloads_total",
+            &[("result", "ok")],
+            control.reloads_ok,
+        );
+        page.sample(
+            "tollgate_reloads_total",
+            &[("result", "failed")],
+            control.reloads_failed,
+        );
+        let mut counter = |name, help, counter: &AtomicU64| {
+            page.family(name, "counter", help);
+            page.sample(name, &[], counter.load(Relaxed));
+        };
+        let writer = &self.writer;
+        counter(
+            "tollgate_access_log_written_bytes_total",
+            "Bytes written to the access log.",
+            &writer.bytes_written,
+        );
+        counter(
+            "tollgate_access_log_errors_total",
+            "Failed writes and reopenings of the access log.",
+            &writer.errors,
+        );
+        counter(
+            "tollgate_access_log_lost_lines_total",
+            "Lines lost in failed writes.",
+            &writer.lines_lost,
+        );
+        counter(
+            "tollgate_access_log_reopened_total",
+            "Times that the access log was reopened.",
+            &writer.reopened,
+        );
+    }
+
+    fn all_workers(&self, page: &mut Page) {
+        let numbers: Vec<String> = (0..self.workers.len())
+            .map(|number| number.to_string())
+            .collect();
+        for (name, help, counter) in PER_WORKER {
+            let is_counter = name.ends_with("_total");
+            page.family(name, if is_counter { "counter" } else { "gauge" }, help);
+            for (worker, number) in self.workers.iter().zip(&numbers) {
+                let value = counter(worker).load(Relaxed);
+                let labels = [("worker", number.as_str())];
+                if is_counter {
+                    page.sample(name, &labels, value);
+                } else {
+                    page.sample(name, &labels, value.cast_signed());
+                }
+            }
+        }
+        page.family(
+            "tollgate_responses_total",
+            "counter",
+            "Answers sent to clients, by class of status.",
+        );
+        for (worker, number) in self.workers.iter().zip(&numbers) {
+            for (class, count) in CLASS_NAMES.iter().zip(&worker.responses) {
+                page.sample(
+                    "tollgate_responses_total",
+                    &[("class", class), ("worker", number)],
+                    count.load(Relaxed),
+                );
+            }
+        }
+        let name = "tollgate_refusals_total";
+        page.family(name, "counter", "Refusals by reason.");
+        self.named(page, name, "reason", &self.setup.refusals, |worker| {
+            &worker.refusals
+        });
+        let name = "tollgate_faults_total";
+        page.family(
+            name,
+            "counter",
+            "Faults by name: what broke on our, the client's or the upstream's side.",
+        );
+        self.named(page, name, "fault", &self.setup.faults, |worker| {
+            &worker.faults
+        });
+    }
+
+    fn named(
+        &self,
+        page: &mut Page,
+        name: &str,
+        label: &str,
+        names: &[&str],
+        of: fn(&WorkerMetrics) -> &Counters,
+    ) {
+        for (index, value) in names.iter().enumerate() {
+            let sum: u64 = self
+                .workers
+                .iter()
+                .map(|worker| of(worker)[index].load(Relaxed))
+                .sum();
+            page.sample(name, &[(label, value)], sum);
+        }
+    }
+}
+
+/// API, stage, and their counters.
+type Labelled<'a> = (&'a str, &'a str, &'a Arc<StageMetrics>);
+
+fn render_stages(page: &mut Page, stages: &[Labelled<'_>]) {
+    let sum = |metrics: &StageMetrics, of: &dyn Fn(&StageBlock) -> &AtomicU64| -> u64 {
+        metrics
+            .blocks()
+            .iter()
+            .map(|block| of(block).load(Relaxed))
+            .sum()
+    };
+    let name = "tollgate_stage_requests_total";
+    page.family(name, "counter", "Requests of a stage, by class of status.");
+    for (api, stage, metrics) in stages {
+        for (index, class) in CLASS_NAMES.iter().enumerate() {
+            let labels = [("api", *api), ("stage", *stage), ("class", *class)];
+            page.sample(name, &labels, sum(metrics, &|block| &block.classes[index]));
+        }
+    }
+    let name = "tollgate_stage_received_bytes_total";
+    page.family(name, "counter", "Bytes received for a stage.");
+    for (api, stage, metrics) in stages {
+        page.sample(
+            name,
+            &[("api", *api), ("stage", *stage)],
+            sum(metrics, &|block| &block.bytes_received),
+        );
+    }
+    let name = "tollgate_stage_sent_bytes_total";
+    page.family(name, "counter", "Bytes sent by a stage.");
+    for (api, stage, metrics) in stages {
+        page.sample(
+            name,
+            &[("api", *api), ("stage", *stage)],
+            sum(metrics, &|block| &block.bytes_sent),
+        );
+    }
+    let name = "tollgate_stage_latency_seconds";
+    page.family(
+        name,
+        "histogram",
+        "From the first byte of a request to the last of its answer.",
+    );
+    for stage in stages {
+        page.histogram(name, stage, |block| &block.latency);
+    }
+    let name = "tollgate_stage_integration_latency_seconds";
+    page.family(
+        name,
+        "histogram",
+        "From the call of a backend to the head of its answer.",
+    );
+    for stage in stages {
+        page.histogram(name, stage, |block| &block.integration);
+    }
+}
+
+/// The text in the making.
+struct Page {
+    text: String,
+}
+
+impl Page {
+    fn family(&mut self, name: &str, kind: &str, help: &str) {
+        let _ = writeln!(self.text, "# HELP {name} {help}\n# TYPE {name} {kind}");
+    }
+
+    fn sample(&mut self, name: &str, labels: &[(&str, &str)], value: impl Display) {
+        self.text.push_str(name);
+        for (index, (label, value)) in labels.iter().enumerate() {
+            self.text.push(if index == 0 { '{' } else { ',' });
+            self.text.push_str(label);
+            self.text.push_str("=\"");
+            self.escaped(value);
+            self.text.push('"');
+        }
+        if !labels.is_empty() {
+            self.text.push('}');
+        }
+        let _ = writeln!(self.text, " {value}");
+    }
+
+    fn escaped(&mut self, value: &str) {
+        for letter in value.chars() {
+            match letter {
+                '\\' => self.text.push_str("\\\\"),
+                '"' => self.text.push_str("\\\""),
+                '\n' => self.text.push_str("\\n"),
+                _ => self.text.push(letter),
+            }
+        }
+    }
+
+    /// Buckets made cumulative. The count is their sum, so that it equals `+Inf` though workers go on counting.
+    fn histogram(
+        &mut self,
+        name: &str,
+        (api, stage, metrics): &Labelled<'_>,
+        of: fn(&StageBlock) -> &Histogram,
+    ) {
+        let mut counts = [0; BOUNDS.len() + 1];
+        let mut micros = 0;
+        for block in metrics.blocks() {
+            of(block).add_to(&mut counts, &mut micros);
+        }
+        let mut total = 0;
+        let bucket = format!("{name}_bucket");
+        for (index, count) in counts.iter().enumerate() {
+            total += count;
+            let bound = BOUNDS
+                .get(index)
+                .map_or_else(|| "+Inf".to_owned(), |&micros| seconds(micros).to_string());
+            self.sample(
+                &bucket,
+                &[("api", api), ("stage", stage), ("le", &bound)],
+                total,
+            );
+        }
+        self.sample(
+            &format!("{name}_sum"),
+            &[("api", api), ("stage", stage)],
+            seconds(micros),
+        );
+        self.sample(
+            &format!("{name}_count"),
+            &[("api", api), ("stage", stage)],
+            total,
+        );
+    }
+}
+
+/// Exact for every bound, and to a microsecond for sums of up to 285 years.
+fn seconds(micros: u64) -> f64 {
+    Duration::from_micros(micros).as_secs_f64()
+}
