@@ -1,0 +1,201 @@
+//! Host and the parts of a request target: which spellings of "where to" are accepted (rows S13 to S19).
+
+use super::misbehave::Misbehaviour;
+use crate::head::{RequestHead, Span};
+use crate::limits;
+
+/// A host and port taken apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Authority<'a> {
+    /// The host without port; an IPv6 literal keeps its brackets.
+    pub(super) host: &'a [u8],
+    /// The port, if one was written.
+    pub(super) port: Option<u16>,
+}
+
+impl<'a> Authority<'a> {
+    /// `name`, `name:port`, `[v6]` or `[v6]:port`; letters, digits, `-`, `_` and dots between labels that are not empty.
+    /// One trailing dot is accepted (row P04). No user, no list, no escapes, no empty port.
+    pub(super) fn parse(text: &'a [u8]) -> Result<Authority<'a>, Misbehaviour> {
+        let host_len = match text {
+            [b'[', ..] => literal_len(text),
+            _ => name_len(text),
+        };
+        let (host, rest) = host_len
+            .filter(|len| *len <= limits::HOST_MAX)
+            .and_then(|len| text.split_at_checked(len))
+            .ok_or(Misbehaviour::HostMalformed)?;
+        let port = match rest {
+            [] => None,
+            [b':', digits @ ..] => Some(port(digits).ok_or(Misbehaviour::HostMalformed)?),
+            _ => return Err(Misbehaviour::HostMalformed),
+        };
+        Ok(Authority { host, port })
+    }
+
+    /// Whether both mean the same place; a port that is not written is the scheme's.
+    fn same(&self, other: &Authority<'_>, scheme_port: u16) -> bool {
+        let plain = |host: &'a [u8]| host.strip_suffix(b".").unwrap_or(host);
+        let others = other.host.strip_suffix(b".").unwrap_or(other.host);
+        plain(self.host).eq_ignore_ascii_case(others)
+            && self.port.unwrap_or(scheme_port) == other.port.unwrap_or(scheme_port)
+    }
+}
+
+/// Bytes of the name at the start, if its labels are sound.
+fn name_len(text: &[u8]) -> Option<usize> {
+    let mut label = 0;
+    let mut len = 0;
+    for byte in text {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' => label += 1,
+            b'.' if label > 0 => label = 0,
+            b':' => break,
+            _ => return None,
+        }
+        len += 1;
+    }
+    (len > 0).then_some(len)
+}
+
+/// Bytes of the bracketed literal at the start, if it looks like an IPv6 address.
+fn literal_len(text: &[u8]) -> Option<usize> {
+    let end = text.iter().position(|byte| *byte == b']')?;
+    let inner = &text[1..end];
+    let sound = inner
+        .iter()
+        .all(|byte| byte.is_ascii_hexdigit() || matches!(byte, b':' | b'.'));
+    (sound && inner.contains(&b':')).then_some(end + 1)
+}
+
+fn port(digits: &[u8]) -> Option<u16> {
+    if digits.is_empty() || digits.len() > 5 || !digits.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    let number = digits
+        .iter()
+        .fold(0_u32, |number, digit| number * 10 + u32::from(digit - b'0'));
+    u16::try_from(number).ok()
+}
+
+/// Takes the target apart: path, query, authority; refuses methods that have another kind of target.
+pub(super) fn split_target(buf: &[u8], head: &mut RequestHead) -> Result<(), Misbehaviour> {
+    let method = head.method.of(buf);
+    match method {
+        b"CONNECT" => return Err(Misbehaviour::ConnectRefused),
+        b"TRACE" => return Err(Misbehaviour::TraceRefused),
+        _ => {}
+    }
+    let target = head.target.of(buf);
+    head.authority = None;
+    head.asterisk = false;
+    let start = head.target.start as usize;
+    match target {
+        [b'/', ..] => split_path(buf, head, start),
+        [b'*'] if method != b"OPTIONS" => Err(Misbehaviour::AsteriskNotOptions),
+        [b'*'] => {
+            head.asterisk = true;
+            head.path = head.target;
+            head.query = None;
+            Ok(())
+        }
+        _ => {
+            let slashes = scheme_len(target).ok_or(Misbehaviour::TargetMalformed)?;
+            let rest = &target[slashes..];
+            let len = rest
+                .iter()
+                .position(|byte| matches!(byte, b'/' | b'?' | b'#'))
+                .unwrap_or(rest.len());
+            let authority = start + slashes;
+            head.authority = Some(Span::new(authority, authority + len));
+            Authority::parse(&rest[..len])?;
+            split_path(buf, head, authority + len)
+        }
+    }
+}
+
+/// Bytes of `http://` or `https://` at the start.
+fn scheme_len(target: &[u8]) -> Option<usize> {
+    [&b"http://"[..], b"https://"]
+        .into_iter()
+        .map(<[u8]>::len)
+        .find(|len| {
+            let scheme: &[u8] = if *len == 7 { b"http://" } else { b"https://" };
+            target
+                .get(..*len)
+                .is_some_and(|begin| begin.eq_ignore_ascii_case(scheme))
+        })
+}
+
+/// Finds path and query in what remains of the target from `start`, and checks their bytes, in one pass.
+fn split_path(buf: &[u8], head: &mut RequestHead, start: usize) -> Result<(), Misbehaviour> {
+    let end = head.target.end as usize;
+    let text = &buf[start..end];
+    let mut question = None;
+    let mut at = 0;
+    while at < text.len() {
+        match text[at] {
+            b'?' if question.is_none() => question = Some(start + at),
+            b'#' => return Err(Misbehaviour::FragmentInTarget),
+            0x80.. => return Err(Misbehaviour::TargetNotAscii),
+            b'%' if question.is_none() => match text.get(at + 1..at + 3) {
+                Some(b"00") => return Err(Misbehaviour::EscapedNul),
+                Some([high, low]) if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => at += 2,
+                _ => return Err(Misbehaviour::EscapeMalformed),
+            },
+            _ => {}
+        }
+        at += 1;
+    }
+    let path_end = question.unwrap_or(end);
+    head.query = question.map(|at| Span::new(at + 1, end));
+    // An absolute target may end with its authority; the path is then the second slash of `//`, which is a `/` as good as any.
+    head.path = match head.authority {
+        Some(authority) if start == path_end => {
+            Span::new(authority.start as usize - 1, authority.start as usize)
+        }
+        _ => Span::new(start, path_end),
+    };
+    Ok(())
+}
+
+/// Settles which host was asked for: from Host, checked against an absolute target's authority (rows S11, S14).
+pub(super) fn settle_host(
+    buf: &[u8],
+    head: &mut RequestHead,
+    host: Option<Span>,
+) -> Result<(), Misbehaviour> {
+    let asked = match host {
+        Some(span) => {
+            let asked = Authority::parse(span.of(buf))?;
+            head.host = Span::new(span.start as usize, span.start as usize + asked.host.len());
+            Some(asked)
+        }
+        None => None,
+    };
+    let Some(span) = head.authority else {
+        if asked.is_none() {
+            head.host = Span::default();
+        }
+        return Ok(());
+    };
+    let meant = Authority::parse(span.of(buf))?;
+    match asked {
+        Some(asked) => {
+            let scheme_port = if buf[span.start as usize - 4].eq_ignore_ascii_case(&b's') {
+                443
+            } else {
+                80
+            };
+            if asked.same(&meant, scheme_port) {
+                Ok(())
+            } else {
+                Err(Misbehaviour::HostMismatch)
+            }
+        }
+        None => {
+            head.host = Span::new(span.start as usize, span.start as usize + meant.host.len());
+            Ok(())
+        }
+    }
+}
