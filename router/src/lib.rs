@@ -1,1 +1,36 @@
-//! (stub)
+//! Which API, stage and method answers a request: host, base path or stage, then a compiled radix tree of path templates.
+//!
+//! The crate is pure: no sockets, no clock, no `async`. A [`Builder`] collects routes and reports what is wrong with them; [`Builder::build`]
+//! freezes all of it into a [`Table`] of flat arrays, and [`Table::find`] answers without allocating.
+//!
+//! Priorities, from the outside in:
+//!
+//! 1. Host: exact name, then `*.example.com` (one label), then `{api}.execute-api.*`, then `*`.
+//! 2. Base path: the longest mapping by whole segments (DM-03). Behind `execute-api` the first segment names the stage (RT-14, RT-17).
+//! 3. Path, REST (RT-06): at each segment static, then `{variable}`, then `{greedy+}`; the first match that has the method wins.
+//!    Path, HTTP (RT-12): the same order, but every match without a greedy variable comes before every match with one; `$default` is last.
+//! 4. Verb: the verb itself, then `ANY` (RT-03).
+
+mod builder;
+mod captures;
+mod host;
+mod kind;
+pub mod limits;
+mod mapping;
+mod names;
+mod pack;
+mod table;
+mod template;
+mod tree;
+mod trie;
+mod verb;
+
+pub use builder::{Builder, Shadow, TreeId};
+pub use captures::Captures;
+pub use host::{HostFault, HostPattern, HostProblem};
+pub use kind::Kind;
+pub use mapping::{ApiId, MapFault, StageRef};
+pub use table::{Ask, Found, Miss, Table};
+pub use template::{Template, TemplateFault, TemplateProblem};
+pub use trie::RouteFault;
+pub use verb::Verb;

@@ -1,0 +1,34 @@
+//! Every maximum of this crate, with its reason.
+
+/// Variables in one template. Captures are a fixed array in the request's own memory; the longest real templates have seven.
+pub const VARIABLES_MAX: usize = 16;
+
+/// Segments in one template. Bounds how deep a lookup may nest: one frame for each segment that offers a choice.
+pub const SEGMENTS_MAX: usize = 64;
+
+/// Bytes of one template. Longer than any path that the default head limits would let through to it.
+pub const TEMPLATE_BYTES_MAX: usize = 4_096;
+
+/// Bytes of one variable's name, braces not counted.
+pub const VARIABLE_NAME_BYTES_MAX: usize = 128;
+
+/// Bytes of a path that can match: offsets are `u16`. Longer paths are misses; codec refuses far shorter ones.
+pub const PATH_BYTES_MAX: usize = u16::MAX as usize;
+
+/// Bytes of a host name (RFC 1035 §2.3.4: 255 octets on the wire, 253 as text).
+pub const HOST_BYTES_MAX: usize = 253;
+
+/// Bytes of one label of a host name (RFC 1035 §2.3.4).
+pub const LABEL_BYTES_MAX: usize = 63;
+
+/// Bytes of one base path, outer slashes not counted (DM-03).
+pub const BASE_PATH_BYTES_MAX: usize = 300;
+
+/// Segments of one base path. Lookup tries one prefix for each, longest first.
+pub const BASE_PATH_SEGMENTS_MAX: usize = 32;
+
+/// The largest number that a method may have; the one above it means "none" inside the tree.
+pub const METHOD_MAX: u32 = u32::MAX - 1;
+
+/// Free slots tried for one set of siblings when a tree is packed; after that they go to the end. Keeps a compile near linear.
+pub(crate) const PACK_PROBES_MAX: usize = 1_024;

@@ -1,0 +1,279 @@
+//! The compiled radix tree: one flat array of nodes, found by addition instead of by search.
+//!
+//! Nodes lie in a *double array*: the child of a node for byte `b` is at `base + b`, and it is that node's child if its `parent` says so.
+//! So one step down is one addition, one load and one comparison, however many children there are. The child for a variable and the one for
+//! a greedy variable have codes of their own, below those of the bytes. The bytes that a node consumes after the one that led to it, its
+//! *label*, are compared eight at a time.
+//!
+//! **Bound.** A variable takes exactly one segment and a literal exactly its bytes, so a node can be reached at one offset of the path only;
+//! as each node has one parent, a lookup enters each node at most once. The work is therefore at most linear in the number of nodes,
+//! never exponential in the length of the path, and in the usual tree it is one way down. The nesting is bounded by `SEGMENTS_MAX`: only a
+//! node that offers a choice between a literal, a variable and a greedy variable is left by a call instead of by the loop.
+
+use crate::{
+    captures::Captures,
+    limits::PATH_BYTES_MAX,
+    trie::{ANY, Endpoint, NONE},
+    verb::Verb,
+};
+
+/// Bytes of a node's label.
+pub(crate) const LABEL: usize = 16;
+
+/// The code of the child that a variable leads to.
+pub(crate) const VARIABLE_CODE: u32 = 0;
+
+/// The code of the child that holds a greedy variable's endpoint.
+pub(crate) const GREEDY_CODE: u32 = 1;
+
+/// The code of byte 0; the other bytes follow.
+pub(crate) const BYTE_CODE: u32 = 2;
+
+/// In [`Node::flags`]: there are children for bytes.
+pub(crate) const BYTES: u8 = 1;
+
+/// In [`Node::flags`]: there is a child for a variable.
+pub(crate) const VARIABLE: u8 = 2;
+
+/// In [`Node::flags`]: there is a child for a greedy variable.
+pub(crate) const GREEDY: u8 = 4;
+
+/// One node: half a cache line, and never across two.
+#[repr(align(32))]
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Node {
+    /// The label, padded with zeros.
+    pub(crate) label: [u64; 2],
+    /// The index of the parent; `NONE` in a free slot and in the root.
+    pub(crate) parent: u32,
+    /// The index of the child with code 0; wraps, since low codes may be unused.
+    pub(crate) base: u32,
+    /// The endpoint of a path that ends here, or `NONE`.
+    pub(crate) endpoint: u32,
+    /// Bytes in the label.
+    pub(crate) len: u8,
+    /// Which children there are.
+    pub(crate) flags: u8,
+}
+
+const _: () = assert!(size_of::<Node>() == 32);
+
+impl Node {
+    pub(crate) const FREE: Self = Self {
+        label: [0; 2],
+        parent: NONE,
+        base: 0,
+        endpoint: NONE,
+        len: 0,
+        flags: 0,
+    };
+
+    /// Whether the label stands at `at`. Labels have no zero bytes, so the zeros that [`word`] reads behind the path match none.
+    #[inline(always)]
+    fn stands_at(&self, path: &[u8], at: usize) -> bool {
+        let len = self.len as usize;
+        if (word(path, at) ^ self.label[0]) & MASKS[len] != 0 {
+            return false;
+        }
+        len <= 8 || (word(path, at + 8) ^ self.label[1]) & MASKS[len - 8] == 0
+    }
+}
+
+/// For a label of so many bytes, which bytes of its first word count.
+const MASKS: [u64; 32] = {
+    let mut masks = [u64::MAX; 32];
+    let mut len = 0;
+    while len < 8 {
+        masks[len] = (1 << (8 * len)) - 1;
+        len += 1;
+    }
+    masks
+};
+
+/// The compiled routes of one API.
+#[derive(Debug)]
+pub(crate) struct Tree {
+    pub(crate) nodes: Box<[Node]>,
+    /// For each endpoint and verb the method, `ANY` already filled in.
+    pub(crate) endpoints: Box<[Endpoint]>,
+    /// The method of `$default`, or `NONE`.
+    pub(crate) default: u32,
+    /// HTTP: a greedy match is kept only until a full match is found (RT-12).
+    pub(crate) greedy_last: bool,
+    /// REST: one trailing slash is ignored (RT-08).
+    pub(crate) slash_ignored: bool,
+}
+
+/// What a lookup carries along.
+struct Scan<'a> {
+    /// The path up to where matching ends; offsets count from the request's path.
+    path: &'a [u8],
+    /// The path with its trailing slash: a greedy variable takes that too.
+    whole: &'a [u8],
+    verb: usize,
+    captures: &'a mut Captures,
+    /// HTTP: the first greedy match, while full matches are still looked for.
+    greedy: Option<(u32, Captures)>,
+}
+
+impl Tree {
+    /// The method for `path[rest..]` and `verb`; an empty path is `/`. Captures are offsets in `path`.
+    #[inline]
+    pub(crate) fn find(
+        &self,
+        path: &[u8],
+        rest: usize,
+        verb: Verb,
+        captures: &mut Captures,
+    ) -> Option<u32> {
+        if path.len() > PATH_BYTES_MAX {
+            return None;
+        }
+        let mut end = path.len();
+        let start = (rest + 1).min(end);
+        if self.slash_ignored && end > start && path[end - 1] == b'/' {
+            end -= 1;
+        }
+        let mut scan = Scan {
+            path: &path[..end],
+            whole: path,
+            verb: verb as usize,
+            captures,
+            greedy: None,
+        };
+        if let Some(method) = self.walk(&mut scan, 0, start) {
+            return Some(method);
+        }
+        if let Some((method, kept)) = scan.greedy {
+            *scan.captures = kept;
+            return Some(method);
+        }
+        scan.captures.clear();
+        (self.default != NONE).then_some(self.default)
+    }
+
+    /// Goes down from node `at`, whose label ends before `offset`. If nothing is found, the captures are the caller's to truncate.
+    fn walk(&self, scan: &mut Scan<'_>, mut index: u32, mut offset: usize) -> Option<u32> {
+        let path = scan.path;
+        let mut node = self.nodes.get(index as usize)?;
+        loop {
+            let Some(&byte) = path.get(offset) else {
+                return self.method(node.endpoint, scan.verb);
+            };
+            let choices = node.flags & (VARIABLE | GREEDY);
+            if node.flags & BYTES != 0 {
+                let next = node.base.wrapping_add(BYTE_CODE + u32::from(byte));
+                if let Some(child) = self.nodes.get(next as usize)
+                    && child.parent == index
+                    && child.stands_at(path, offset + 1)
+                {
+                    let after = offset + 1 + child.len as usize;
+                    if choices == 0 {
+                        (node, index, offset) = (child, next, after);
+                        continue;
+                    }
+                    let kept = scan.captures.len();
+                    if let Some(method) = self.walk(scan, next, after) {
+                        return Some(method);
+                    }
+                    scan.captures.truncate(kept);
+                }
+            }
+            if choices & VARIABLE != 0 && byte != b'/' {
+                let end = segment_end(path, offset);
+                let next = node.base.wrapping_add(VARIABLE_CODE);
+                if let Some(child) = self.nodes.get(next as usize)
+                    && child.stands_at(path, end)
+                {
+                    let after = end + child.len as usize;
+                    let kept = scan.captures.len();
+                    scan.captures.push(offset, end);
+                    if choices & GREEDY == 0 {
+                        (node, index, offset) = (child, next, after);
+                        continue;
+                    }
+                    if let Some(method) = self.walk(scan, next, after) {
+                        return Some(method);
+                    }
+                    scan.captures.truncate(kept);
+                }
+            }
+            if choices & GREEDY != 0 {
+                return self.greedy(scan, node, offset);
+            }
+            return None;
+        }
+    }
+
+    /// The greedy variable of `node` takes what is left; in an HTTP tree that is only remembered.
+    #[cold]
+    fn greedy(&self, scan: &mut Scan<'_>, node: &Node, offset: usize) -> Option<u32> {
+        let child = self
+            .nodes
+            .get(node.base.wrapping_add(GREEDY_CODE) as usize)?;
+        let method = self.method(child.endpoint, scan.verb)?;
+        if !self.greedy_last {
+            scan.captures.push_greedy(offset, scan.whole);
+            return Some(method);
+        }
+        if scan.greedy.is_none() {
+            let mut kept = *scan.captures;
+            kept.push_greedy(offset, scan.whole);
+            scan.greedy = Some((method, kept));
+        }
+        None
+    }
+
+    #[inline(always)]
+    fn method(&self, endpoint: u32, verb: usize) -> Option<u32> {
+        let method = self.endpoints.get(endpoint as usize)?[verb & ANY];
+        (method != NONE).then_some(method)
+    }
+}
+
+/// Eight bytes of the path from `at`, in little-endian order; zeros stand behind its end.
+#[inline(always)]
+fn word(path: &[u8], at: usize) -> u64 {
+    match path.get(at..).and_then(<[u8]>::first_chunk) {
+        Some(bytes) => u64::from_le_bytes(*bytes),
+        None => last_word(path, at),
+    }
+}
+
+/// The same near the end of the path: the last eight bytes, moved.
+#[inline(always)]
+fn last_word(path: &[u8], at: usize) -> u64 {
+    if let Some(bytes) = path.last_chunk() {
+        let missing = (at + 8 - path.len()) as u32;
+        return u64::from_le_bytes(*bytes)
+            .checked_shr(8 * missing)
+            .unwrap_or(0);
+    }
+    short_word(path, at)
+}
+
+/// The same in a path of less than eight bytes.
+#[cold]
+fn short_word(path: &[u8], at: usize) -> u64 {
+    let rest = path.get(at..).unwrap_or_default();
+    rest.iter()
+        .rev()
+        .fold(0, |word, &byte| word << 8 | u64::from(byte))
+}
+
+/// The next slash from `at`, or the end of the path: eight bytes at a time.
+#[inline(always)]
+fn segment_end(path: &[u8], mut at: usize) -> usize {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    loop {
+        let zero_at_slash = word(path, at) ^ (ONES * b'/' as u64);
+        let found = zero_at_slash.wrapping_sub(ONES) & !zero_at_slash & (ONES << 7);
+        if found != 0 {
+            return at + (found.trailing_zeros() / 8) as usize;
+        }
+        at += 8;
+        if at >= path.len() {
+            return path.len();
+        }
+    }
+}
