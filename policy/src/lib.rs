@@ -1,1 +1,11 @@
-//! (stub)
+//! May it pass, and in what shape: the rules that a method carries, what they may read of a request, every
+//! way of saying no, and the transformations of what does pass. Pure: no sockets, no clock, nothing waits.
+
+pub mod context;
+pub mod facts;
+pub mod fault;
+pub mod limits;
+pub mod phase;
+pub mod refusal;
+pub mod rules;
+pub mod transform;

@@ -1,0 +1,50 @@
+//! The steps of a request's life, in order: the one list that code, logs, metrics and documents use.
+
+/// A step between the finding of a place and the answer. The spine in `proxy` has one line for each, in this
+/// order (aws-features §0.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub enum Phase {
+    /// The stage is known but no method fits: the refusal of RT-07 or RT-12.
+    NoSuchMethod,
+    /// The backend's request target and header fields are made (step 13).
+    ShapeCall,
+    /// The integration answers (step 14).
+    Integrate,
+}
+
+impl Phase {
+    /// Every phase, in order.
+    pub const ALL: &[Self] = &[Self::NoSuchMethod, Self::ShapeCall, Self::Integrate];
+
+    /// Its name in logs and metrics: lower case with underscores.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::NoSuchMethod => "no_such_method",
+            Self::ShapeCall => "shape_call",
+            Self::Integrate => "integrate",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_list_is_whole_and_in_order() {
+        for (place, phase) in Phase::ALL.iter().enumerate() {
+            assert_eq!(*phase as usize, place, "{}", phase.name());
+        }
+        assert!(Phase::ALL.is_sorted());
+        assert_eq!(Phase::ALL.last(), Some(&Phase::Integrate));
+    }
+
+    #[test]
+    fn names_differ() {
+        let mut names: Vec<_> = Phase::ALL.iter().map(|phase| phase.name()).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), Phase::ALL.len());
+    }
+}

@@ -1,0 +1,350 @@
+//! Every way of saying no, and the answer that says it: status, error type and body of each kind of API
+//! (aws-features §7, GR-01, IN-13). Closed: what is not listed cannot be refused.
+
+use codec::http1::misbehave::Misbehaviour;
+use router::Kind;
+
+/// A "no" that is said to a client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Refusal {
+    /// No API answers at this host, or none at this base path (§0.1 step 4).
+    NoSuchApi,
+    /// The API is known, the stage is not (RT-07, RT-14).
+    NoSuchStage,
+    /// The stage is known, but nothing fits path and verb (RT-07, RT-12).
+    NoSuchMethod,
+    /// The backend did not answer in time (IN-13, `INTEGRATION_TIMEOUT`).
+    IntegrationTimeout,
+    /// The backend could not be reached, or left before it answered (IN-13, `INTEGRATION_FAILURE`).
+    IntegrationFailure,
+    /// The backend answered, but not in HTTP that we pass on.
+    BadAnswer,
+    /// The backend's address cannot be used (IN-13, `API_CONFIGURATION_ERROR`).
+    InvalidEndpoint,
+    /// The method needs a feature that this version lacks.
+    NotAvailable,
+    /// The request's body is larger than the limit (`REQUEST_TOO_LARGE`).
+    RequestTooLarge,
+    /// The request did not come in time.
+    RequestTimeout,
+    /// Our own code failed.
+    Panicked,
+    /// The gateway is leaving; another one will answer.
+    Draining,
+    /// The gateway holds all the work that it may.
+    Overloaded,
+    /// The client left first: nothing is sent, the record of the request bears this name.
+    ClientGone,
+    /// The client broke the protocol, in this way.
+    Misbehaved(Misbehaviour),
+}
+
+/// What a refusal sends. The content type is always `application/json`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reply {
+    /// 400 to 599.
+    pub status: u16,
+    /// The value of `x-amzn-ErrorType`; an HTTP API sends none.
+    pub error_type: Option<&'static str>,
+    /// The body, a JSON object.
+    pub body: &'static [u8],
+    /// Whether [`RETRY_AFTER_SECONDS`] is sent as `Retry-After`.
+    pub retry_after: bool,
+}
+
+/// The value of `Retry-After`: long enough to find another machine, short enough not to be felt.
+pub const RETRY_AFTER_SECONDS: &str = "1";
+
+/// Variants that are not [`Refusal::Misbehaved`], in the order of their index.
+const PLAIN: [Refusal; 14] = [
+    Refusal::NoSuchApi,
+    Refusal::NoSuchStage,
+    Refusal::NoSuchMethod,
+    Refusal::IntegrationTimeout,
+    Refusal::IntegrationFailure,
+    Refusal::BadAnswer,
+    Refusal::InvalidEndpoint,
+    Refusal::NotAvailable,
+    Refusal::RequestTooLarge,
+    Refusal::RequestTimeout,
+    Refusal::Panicked,
+    Refusal::Draining,
+    Refusal::Overloaded,
+    Refusal::ClientGone,
+];
+
+impl Refusal {
+    /// How many refusals there are, each way of misbehaving counted.
+    pub const COUNT: usize = PLAIN.len() + Misbehaviour::ALL.len();
+
+    /// Every refusal, by [`Refusal::index`].
+    pub const ALL: [Self; Self::COUNT] = {
+        let mut all = [Self::NoSuchApi; Self::COUNT];
+        let mut place = 0;
+        while place < Self::COUNT {
+            all[place] = if place < PLAIN.len() {
+                PLAIN[place]
+            } else {
+                Self::Misbehaved(Misbehaviour::ALL[place - PLAIN.len()])
+            };
+            place += 1;
+        }
+        all
+    };
+
+    /// The names of [`Refusal::ALL`], so that metrics can register every one at start.
+    pub const NAMES: [&'static str; Self::COUNT] = {
+        let mut names = [""; Self::COUNT];
+        let mut place = 0;
+        while place < Self::COUNT {
+            names[place] = Self::ALL[place].name();
+            place += 1;
+        }
+        names
+    };
+
+    /// A dense number below [`Refusal::COUNT`], for arrays of counters.
+    pub const fn index(self) -> usize {
+        match self {
+            Self::NoSuchApi => 0,
+            Self::NoSuchStage => 1,
+            Self::NoSuchMethod => 2,
+            Self::IntegrationTimeout => 3,
+            Self::IntegrationFailure => 4,
+            Self::BadAnswer => 5,
+            Self::InvalidEndpoint => 6,
+            Self::NotAvailable => 7,
+            Self::RequestTooLarge => 8,
+            Self::RequestTimeout => 9,
+            Self::Panicked => 10,
+            Self::Draining => 11,
+            Self::Overloaded => 12,
+            Self::ClientGone => 13,
+            Self::Misbehaved(how) => PLAIN.len() + how as usize,
+        }
+    }
+
+    /// Its name in logs and metrics; that of the misbehaviour, if it is one.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::NoSuchApi => "no_such_api",
+            Self::NoSuchStage => "no_such_stage",
+            Self::NoSuchMethod => "no_such_method",
+            Self::IntegrationTimeout => "integration_timeout",
+            Self::IntegrationFailure => "integration_failure",
+            Self::BadAnswer => "bad_answer",
+            Self::InvalidEndpoint => "invalid_endpoint",
+            Self::NotAvailable => "not_available",
+            Self::RequestTooLarge => "request_too_large",
+            Self::RequestTimeout => "request_timeout",
+            Self::Panicked => "panicked",
+            Self::Draining => "draining",
+            Self::Overloaded => "overloaded",
+            Self::ClientGone => "client_gone",
+            Self::Misbehaved(how) => how.name(),
+        }
+    }
+
+    /// What is sent. `None` is a request of which no API is known yet; it is answered as a REST API would
+    /// (§0.1 step 4).
+    pub const fn reply(self, kind: Option<Kind>) -> Reply {
+        let texts = self.texts();
+        match kind {
+            Some(Kind::Http) => Reply {
+                status: texts.http_status,
+                error_type: None,
+                body: texts.http_body,
+                retry_after: texts.retry_after,
+            },
+            Some(Kind::Rest | Kind::WebSocket) | None => Reply {
+                status: texts.status,
+                error_type: Some(texts.error_type),
+                body: texts.body,
+                retry_after: texts.retry_after,
+            },
+        }
+    }
+
+    /// The row of the table of §7 and, beside it, that of "HTTP API fixed bodies".
+    const fn texts(self) -> Texts {
+        match self {
+            Self::NoSuchApi | Self::NoSuchStage => {
+                Texts::same(403, "ForbiddenException", message!("Forbidden")).but_http(404, message!("Not Found"))
+            }
+            Self::NoSuchMethod => {
+                Texts::same(403, "MissingAuthenticationTokenException", message!("Missing Authentication Token"))
+                    .but_http(404, message!("Not Found"))
+            }
+            Self::IntegrationTimeout => Texts::same(504, INTERNAL, message!("Endpoint request timed out"))
+                .but_http(503, message!("Service Unavailable")),
+            Self::IntegrationFailure => {
+                Texts::same(504, INTERNAL, message!("Network error communicating with endpoint"))
+                    .but_http(503, message!("Service Unavailable"))
+            }
+            Self::BadAnswer => Texts::internal(502),
+            Self::InvalidEndpoint | Self::NotAvailable | Self::Panicked => Texts::internal(500),
+            Self::RequestTooLarge => Texts::of_status(413),
+            Self::RequestTimeout => Texts::of_status(408),
+            Self::Draining | Self::Overloaded => Texts { retry_after: true, ..Texts::of_status(503) },
+            Self::ClientGone => Texts::of_status(499),
+            Self::Misbehaved(how) => Texts::of_status(how.status()),
+        }
+    }
+}
+
+const INTERNAL: &str = "InternalServerErrorException";
+
+/// `{"message":"…"}` (GR-01).
+macro_rules! message {
+    ($text:literal) => {
+        concat!("{\"message\":\"", $text, "\"}").as_bytes()
+    };
+}
+use message;
+
+/// A reply for REST and WebSocket APIs, and where that of an HTTP API differs.
+struct Texts {
+    status: u16,
+    error_type: &'static str,
+    body: &'static [u8],
+    http_status: u16,
+    http_body: &'static [u8],
+    retry_after: bool,
+}
+
+impl Texts {
+    const fn same(status: u16, error_type: &'static str, body: &'static [u8]) -> Self {
+        Self { status, error_type, body, http_status: status, http_body: body, retry_after: false }
+    }
+
+    const fn but_http(self, http_status: u16, http_body: &'static [u8]) -> Self {
+        Self { http_status, http_body, ..self }
+    }
+
+    /// The kinds agree on the words, but not on their capitals.
+    const fn internal(status: u16) -> Self {
+        Self::same(status, INTERNAL, message!("Internal server error"))
+            .but_http(status, message!("Internal Server Error"))
+    }
+
+    /// Refusals that AWS answers in front of the API, so that no recording shows an error type.
+    const fn of_status(status: u16) -> Self {
+        match status {
+            405 => Self::same(status, "MethodNotAllowedException", message!("Method Not Allowed")),
+            408 => Self::same(status, "RequestTimeoutException", message!("Request Timeout")),
+            413 => Self::same(status, "RequestTooLargeException", message!("Request Too Long"))
+                .but_http(status, message!("Request Entity Too Large")),
+            414 => Self::same(status, "BadRequestException", message!("URI Too Long")),
+            417 => Self::same(status, "BadRequestException", message!("Expectation Failed")),
+            431 => Self::same(status, "BadRequestException", message!("Request Header Fields Too Large")),
+            499 => Self::same(status, "BadRequestException", message!("Client Closed Request")),
+            501 => Self::same(status, "NotImplementedException", message!("Not Implemented")),
+            503 => Self::same(status, "ServiceUnavailableException", message!("Service Unavailable")),
+            505 => Self::same(status, "BadRequestException", message!("HTTP Version Not Supported")),
+            500 | 502 => Self::internal(status),
+            _ => Self::same(status, "BadRequestException", message!("Bad Request")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const REST: Option<Kind> = Some(Kind::Rest);
+    const HTTP: Option<Kind> = Some(Kind::Http);
+
+    #[test]
+    fn indices_are_dense_and_names_differ() {
+        assert_eq!(Refusal::ALL.len(), Refusal::COUNT);
+        for (place, refusal) in Refusal::ALL.into_iter().enumerate() {
+            assert_eq!(refusal.index(), place, "{refusal:?}");
+            assert_eq!(Refusal::NAMES[place], refusal.name());
+        }
+        let mut names = Refusal::NAMES.to_vec();
+        names.sort_unstable();
+        for pair in names.windows(2) {
+            assert_ne!(pair[0], pair[1], "a name is used twice");
+        }
+        for how in Misbehaviour::ALL {
+            assert_eq!(Refusal::Misbehaved(*how).name(), how.name());
+        }
+    }
+
+    /// (refusal, REST status, REST error type, REST message, HTTP status, HTTP message, row)
+    type Row = (Refusal, u16, &'static str, &'static str, u16, &'static str, &'static str);
+
+    #[rustfmt::skip]
+    const ROWS: &[Row] = &[
+        (Refusal::NoSuchApi, 403, "ForbiddenException", "Forbidden", 404, "Not Found", "§0.1 step 4, assumed"),
+        (Refusal::NoSuchStage, 403, "ForbiddenException", "Forbidden", 404, "Not Found", "RT-07 assumed, RT-14"),
+        (Refusal::NoSuchMethod, 403, "MissingAuthenticationTokenException", "Missing Authentication Token", 404, "Not Found", "RT-07, RT-12"),
+        (Refusal::IntegrationTimeout, 504, "InternalServerErrorException", "Endpoint request timed out", 503, "Service Unavailable", "IN-13"),
+        (Refusal::IntegrationFailure, 504, "InternalServerErrorException", "Network error communicating with endpoint", 503, "Service Unavailable", "IN-13"),
+        (Refusal::BadAnswer, 502, "InternalServerErrorException", "Internal server error", 502, "Internal Server Error", "IN-14 by analogy, assumed"),
+        (Refusal::InvalidEndpoint, 500, "InternalServerErrorException", "Internal server error", 500, "Internal Server Error", "IN-13; the type assumed"),
+        (Refusal::NotAvailable, 500, "InternalServerErrorException", "Internal server error", 500, "Internal Server Error", "API_CONFIGURATION_ERROR; the type assumed"),
+        (Refusal::RequestTooLarge, 413, "RequestTooLargeException", "Request Too Long", 413, "Request Entity Too Large", "REQUEST_TOO_LARGE, assumed"),
+        (Refusal::RequestTimeout, 408, "RequestTimeoutException", "Request Timeout", 408, "Request Timeout", "assumed"),
+        (Refusal::Panicked, 500, "InternalServerErrorException", "Internal server error", 500, "Internal Server Error", "HTTP API fixed bodies; REST by analogy, assumed"),
+        (Refusal::Draining, 503, "ServiceUnavailableException", "Service Unavailable", 503, "Service Unavailable", "HTTP API fixed bodies; REST assumed"),
+        (Refusal::Overloaded, 503, "ServiceUnavailableException", "Service Unavailable", 503, "Service Unavailable", "HTTP API fixed bodies; REST assumed"),
+        (Refusal::ClientGone, 499, "BadRequestException", "Client Closed Request", 499, "Client Closed Request", "never sent"),
+    ];
+
+    #[test]
+    fn replies_are_those_of_the_table() {
+        assert_eq!(ROWS.len(), PLAIN.len());
+        for &(refusal, status, error_type, message, http_status, http_message, row) in ROWS {
+            let body = |text| format!("{{\"message\":\"{text}\"}}");
+            for kind in [REST, Some(Kind::WebSocket), None] {
+                let reply = refusal.reply(kind);
+                assert_eq!(reply.status, status, "{row}");
+                assert_eq!(reply.error_type, Some(error_type), "{row}");
+                assert_eq!(reply.body, body(message).as_bytes(), "{row}");
+            }
+            let reply = refusal.reply(HTTP);
+            assert_eq!(reply.status, http_status, "{row}");
+            assert_eq!(reply.error_type, None, "{row}");
+            assert_eq!(reply.body, body(http_message).as_bytes(), "{row}");
+        }
+    }
+
+    #[test]
+    fn only_what_passes_by_itself_asks_to_come_again() {
+        for refusal in Refusal::ALL {
+            let again = matches!(refusal, Refusal::Draining | Refusal::Overloaded);
+            assert_eq!(refusal.reply(REST).retry_after, again, "{refusal:?}");
+            assert_eq!(refusal.reply(HTTP).retry_after, again, "{refusal:?}");
+        }
+    }
+
+    #[test]
+    fn misbehaviour_keeps_its_own_status() {
+        for how in Misbehaviour::ALL {
+            for kind in [REST, HTTP, None] {
+                let reply = Refusal::Misbehaved(*how).reply(kind);
+                assert_eq!(reply.status, how.status(), "{}", how.name());
+                assert!(reply.body.starts_with(b"{\"message\":\""), "{}", how.name());
+            }
+        }
+    }
+
+    #[test]
+    fn each_status_of_a_misbehaviour_has_its_words() {
+        // Assumed: AWS answers these in front of the API.
+        let cases = [
+            (400, "Bad Request"),
+            (405, "Method Not Allowed"),
+            (408, "Request Timeout"),
+            (414, "URI Too Long"),
+            (417, "Expectation Failed"),
+            (431, "Request Header Fields Too Large"),
+            (501, "Not Implemented"),
+            (505, "HTTP Version Not Supported"),
+        ];
+        for (status, words) in cases {
+            assert_eq!(Texts::of_status(status).body, format!("{{\"message\":\"{words}\"}}").as_bytes());
+        }
+    }
+}

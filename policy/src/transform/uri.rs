@@ -1,0 +1,226 @@
+//! The upstream's request target: the path and query of an integration's URI, compiled once, filled with a
+//! request's path variables.
+//!
+//! Only path and query are made here. The authority comes from the configuration alone, so nothing that a
+//! client sent can choose the machine that is called.
+
+use router::Captures;
+
+use crate::limits::{URI_BYTES_MAX, URI_VARIABLES_MAX};
+
+/// The path and query of an integration's URI, ready to be filled.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UriTemplate {
+    /// The path, always with a slash at its front unless the client's path follows.
+    path: Box<[Part]>,
+    /// The query without its `?`; empty if the URI has none.
+    query: Box<[Part]>,
+    /// Whether the client's own path follows the path (RT-13).
+    appends_path: bool,
+}
+
+/// A piece of a target.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Part {
+    /// As written in the configuration.
+    Literal(Box<[u8]>),
+    /// A path variable, by its place in the method's template.
+    Variable(u16),
+}
+
+/// Why a URI cannot be used, and where.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct UriFault {
+    /// Byte in the text that was given.
+    pub offset: usize,
+    /// What is wrong there.
+    pub what: UriProblem,
+}
+
+/// What is wrong with a URI.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UriProblem {
+    /// Longer than [`URI_BYTES_MAX`].
+    TooLong,
+    /// More variables than [`URI_VARIABLES_MAX`].
+    TooManyVariables,
+    /// The path does not begin with a slash.
+    NoSlash,
+    /// A `{` without its `}`, or the other way round.
+    Brace,
+    /// `{x}`, where the method's path has no `{x}` or `{x+}`.
+    NoSuchVariable,
+    /// A byte that must be percent-encoded in a URI: a space, a control, a quote, a backslash, not ASCII.
+    Byte,
+    /// A fragment (`#`), which is never sent.
+    Fragment,
+}
+
+impl UriProblem {
+    /// One line for the operator.
+    pub const fn message(self) -> &'static str {
+        match self {
+            Self::TooLong => "the URI is too long",
+            Self::TooManyVariables => "the URI has too many variables",
+            Self::NoSlash => "the path of a URI begins with a slash",
+            Self::Brace => "a brace has no partner",
+            Self::NoSuchVariable => "the method's path has no variable of this name",
+            Self::Byte => "this character must be percent-encoded in a URI",
+            Self::Fragment => "a fragment is never sent to a backend",
+        }
+    }
+}
+
+impl UriTemplate {
+    /// Reads what follows the authority of an integration's URI: a path, a query, both or nothing.
+    /// `variables` are the names in the method's path, in order and without `+`; `{x}` is filled by name in
+    /// REST and HTTP APIs alike.
+    pub fn compile(path_and_query: &str, variables: &[Box<str>]) -> Result<Self, UriFault> {
+        let text = path_and_query.as_bytes();
+        if text.len() > URI_BYTES_MAX {
+            return Err(UriFault { offset: URI_BYTES_MAX, what: UriProblem::TooLong });
+        }
+        let question = memchr::memchr(b'?', text);
+        let path_end = question.unwrap_or(text.len());
+        if !matches!(text[..path_end].first(), None | Some(b'/')) {
+            return Err(UriFault { offset: 0, what: UriProblem::NoSlash });
+        }
+        if let Some(offset) = variable_too_many(text) {
+            return Err(UriFault { offset, what: UriProblem::TooManyVariables });
+        }
+        let mut path = parts(path_and_query, 0, path_end, variables)?;
+        if path.is_empty() {
+            path.push(Part::Literal(Box::from(&b"/"[..])));
+        }
+        let query = match question {
+            Some(at) => parts(path_and_query, at + 1, text.len(), variables)?,
+            None => Vec::new(),
+        };
+        Ok(Self { path: path.into(), query: query.into(), appends_path: false })
+    }
+
+    /// The same URI with the client's whole path behind its own, as an HTTP API's `$default` route sends it:
+    /// `/store/checkout` → `{uri}/store/checkout` (RT-13).
+    #[must_use]
+    pub fn with_client_path(mut self) -> Self {
+        self.appends_path = true;
+        let mut parts = self.path.into_vec();
+        // The client's path brings its own slash.
+        if let Some(Part::Literal(text)) = parts.last_mut() {
+            *text = Box::from(text.strip_suffix(b"/").unwrap_or(text));
+        }
+        self.path = parts.into();
+        self
+    }
+
+    /// Writes the request target for the upstream.
+    ///
+    /// `path` is the canonical path, `rest` where the API's own path begins in it, and `captures` are places
+    /// in it: variables are filled with its bytes as they are, never decoded. The canonical path holds
+    /// neither `?` nor `#`, so a variable cannot leave the path; one that stands in the query has its
+    /// separators encoded, so it cannot add a parameter. `client_query` is the client's query without its
+    /// `?`, or `None` if it is not to be passed (IN-04); it follows the URI's own.
+    pub fn render_target(
+        &self,
+        path: &[u8],
+        rest: u16,
+        captures: &Captures,
+        client_query: Option<&[u8]>,
+        out: &mut Vec<u8>,
+    ) {
+        debug_assert!(!path.iter().any(|byte| matches!(byte, b'?' | b'#' | 0..=b' ')), "not a canonical path");
+        for part in &self.path {
+            match part {
+                Part::Literal(text) => out.extend_from_slice(text),
+                Part::Variable(place) => out.extend_from_slice(captured(path, captures, *place)),
+            }
+        }
+        if self.appends_path {
+            let own = path.get(usize::from(rest)..).unwrap_or_default();
+            if own.first() != Some(&b'/') {
+                out.push(b'/');
+            }
+            out.extend_from_slice(own);
+        }
+        let mut separator = b'?';
+        if !self.query.is_empty() {
+            out.push(separator);
+            separator = b'&';
+        }
+        for part in &self.query {
+            match part {
+                Part::Literal(text) => out.extend_from_slice(text),
+                Part::Variable(place) => encode_separators(captured(path, captures, *place), out),
+            }
+        }
+        if let Some(query) = client_query.filter(|query| !query.is_empty()) {
+            out.push(separator);
+            out.extend_from_slice(query);
+        }
+    }
+}
+
+/// The bytes of a variable as received; a greedy one keeps its trailing slash (design: only `pathParameters`
+/// lose it).
+fn captured<'a>(path: &'a [u8], captures: &Captures, place: u16) -> &'a [u8] {
+    captures.of(usize::from(place), path).unwrap_or_default()
+}
+
+/// Writes a part of a path so that it is one value of a query: what separates parameters there is encoded,
+/// what was encoded stays.
+fn encode_separators(value: &[u8], out: &mut Vec<u8>) {
+    for byte in value {
+        match byte {
+            b'&' => out.extend_from_slice(b"%26"),
+            b'+' => out.extend_from_slice(b"%2B"),
+            b';' => out.extend_from_slice(b"%3B"),
+            b'=' => out.extend_from_slice(b"%3D"),
+            _ => out.push(*byte),
+        }
+    }
+}
+
+/// Where the first variable above the limit stands.
+fn variable_too_many(text: &[u8]) -> Option<usize> {
+    memchr::memchr_iter(b'{', text).nth(URI_VARIABLES_MAX)
+}
+
+/// The pieces of `text[from..to]`.
+fn parts(text: &str, from: usize, to: usize, variables: &[Box<str>]) -> Result<Vec<Part>, UriFault> {
+    let fault = |offset, what| Err(UriFault { offset, what });
+    let bytes = text.as_bytes();
+    let mut found = Vec::new();
+    let mut literal = from;
+    let mut at = from;
+    while at < to {
+        match bytes[at] {
+            b'{' => {
+                let Some(length) = memchr::memchr(b'}', &bytes[at..to]) else {
+                    return fault(at, UriProblem::Brace);
+                };
+                let name = &text[at + 1..at + length];
+                let Some(place) = variables.iter().position(|variable| **variable == *name) else {
+                    return fault(at + 1, UriProblem::NoSuchVariable);
+                };
+                push_literal(&mut found, &bytes[literal..at]);
+                found.push(Part::Variable(place as u16));
+                at += length + 1;
+                literal = at;
+            }
+            b'}' => return fault(at, UriProblem::Brace),
+            b'#' => return fault(at, UriProblem::Fragment),
+            0..=b' ' | b'"' | b'<' | b'>' | b'\\' | b'^' | b'`' | b'|' | 0x7f.. => {
+                return fault(at, UriProblem::Byte);
+            }
+            _ => at += 1,
+        }
+    }
+    push_literal(&mut found, &bytes[literal..to]);
+    Ok(found)
+}
+
+fn push_literal(parts: &mut Vec<Part>, text: &[u8]) {
+    if !text.is_empty() {
+        parts.push(Part::Literal(Box::from(text)));
+    }
+}
