@@ -33,26 +33,11 @@ impl Source {
         let live = if whole {
             blank(&code, 0..code.len())
         } else {
-            tests
-                .iter()
-                .fold(code.clone(), |text, span| blank(&text, span.clone()))
+            tests.iter().fold(code.clone(), |text, span| blank(&text, span.clone()))
         };
-        let in_tests: usize = tests
-            .iter()
-            .map(|s| raw[s.clone()].matches('\n').count() + 1)
-            .sum();
-        let live_lines = if whole {
-            0
-        } else {
-            raw.lines().count().saturating_sub(in_tests)
-        };
-        Self {
-            path: path.to_owned(),
-            raw: raw.to_owned(),
-            code,
-            live,
-            live_lines,
-        }
+        let in_tests: usize = tests.iter().map(|s| raw[s.clone()].matches('\n').count() + 1).sum();
+        let live_lines = if whole { 0 } else { raw.lines().count().saturating_sub(in_tests) };
+        Self { path: path.to_owned(), raw: raw.to_owned(), code, live, live_lines }
     }
 
     /// The line, counted from one, of an offset.
@@ -71,9 +56,7 @@ impl Source {
         for at in words(&self.live, "fn") {
             let rest = &self.live[at + 2..];
             let name = ident(rest.trim_start());
-            let Some(open) =
-                item_end(&self.live, at + 2).filter(|&e| self.live.as_bytes()[e] == b'{')
-            else {
+            let Some(open) = item_end(&self.live, at + 2).filter(|&e| self.live.as_bytes()[e] == b'{') else {
                 continue;
             };
             if name.is_empty() {
@@ -81,11 +64,7 @@ impl Source {
             }
             let close = closing(&self.live, open);
             let line = self.line(at);
-            found.push(Function {
-                name: name.to_owned(),
-                line,
-                lines: self.line(close) - line + 1,
-            });
+            found.push(Function { name: name.to_owned(), line, lines: self.line(close) - line + 1 });
         }
         found
     }
@@ -107,22 +86,15 @@ impl Source {
                 if self.live[..at].trim_end().ends_with("::") {
                     continue; // the middle of a path
                 }
-                let path: String = self.live[at..]
-                    .chars()
-                    .take_while(|c| c.is_alphanumeric() || matches!(c, '_' | ':'))
-                    .collect();
+                let path: String =
+                    self.live[at..].chars().take_while(|c| c.is_alphanumeric() || matches!(c, '_' | ':')).collect();
                 paths.push((path, at));
             }
         }
         let mut found = Vec::new();
         for (path, at) in paths {
             let mut place = home.clone();
-            place.extend(
-                inner
-                    .iter()
-                    .filter(|(_, span)| span.contains(&at))
-                    .map(|(name, _)| name.clone()),
-            );
+            place.extend(inner.iter().filter(|(_, span)| span.contains(&at)).map(|(name, _)| name.clone()));
             let mut parts = path.split("::").filter(|part| !part.is_empty()).peekable();
             match parts.peek() {
                 Some(&"crate") => {
@@ -149,16 +121,11 @@ impl Source {
 pub fn sources(root: &Path) -> Vec<Source> {
     let mut files: Vec<PathBuf> = Vec::new();
     for folder in folders(root) {
-        files.extend(
-            entries(&root.join(&folder))
-                .into_iter()
-                .filter(|p| p.extension().is_some_and(|e| e == "rs")),
-        );
+        files.extend(entries(&root.join(&folder)).into_iter().filter(|p| p.extension().is_some_and(|e| e == "rs")));
     }
     files.sort();
     let read = |path: &PathBuf| {
-        let text =
-            std::fs::read_to_string(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+        let text = std::fs::read_to_string(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
         Source::new(&relative(root, path), &text)
     };
     files.iter().map(read).collect()
@@ -192,40 +159,23 @@ pub fn folders(root: &Path) -> Vec<PathBuf> {
 
 fn entries(folder: &Path) -> Vec<PathBuf> {
     let listing = std::fs::read_dir(folder).unwrap_or_else(|e| panic!("{}: {e}", folder.display()));
-    listing
-        .filter_map(|entry| Some(entry.ok()?.path()))
-        .collect()
+    listing.filter_map(|entry| Some(entry.ok()?.path())).collect()
 }
 
 fn relative(root: &Path, path: &Path) -> String {
-    path.strip_prefix(root)
-        .expect("a path found below the root")
-        .to_string_lossy()
-        .into_owned()
+    path.strip_prefix(root).expect("a path found below the root").to_string_lossy().into_owned()
 }
 
 /// Files that hold nothing but tests or measurements.
 pub fn is_test_path(path: &str) -> bool {
-    path.split('/')
-        .any(|part| matches!(part, "tests" | "benches"))
-        || path.ends_with("/tests.rs")
+    path.split('/').any(|part| matches!(part, "tests" | "benches")) || path.ends_with("/tests.rs")
 }
 
 /// The module that a file is: `policy/src/transform/uri.rs` → `transform`, `uri`.
 pub fn module_path(path: &str) -> Vec<String> {
-    let inside = path
-        .split_once("/src/")
-        .map_or("", |(_, rest)| rest)
-        .trim_end_matches(".rs");
-    let mut parts: Vec<String> = inside
-        .split('/')
-        .filter(|p| !p.is_empty())
-        .map(str::to_owned)
-        .collect();
-    if parts
-        .last()
-        .is_some_and(|last| matches!(last.as_str(), "mod" | "lib" | "main"))
-    {
+    let inside = path.split_once("/src/").map_or("", |(_, rest)| rest).trim_end_matches(".rs");
+    let mut parts: Vec<String> = inside.split('/').filter(|p| !p.is_empty()).map(str::to_owned).collect();
+    if parts.last().is_some_and(|last| matches!(last.as_str(), "mod" | "lib" | "main")) {
         parts.pop();
     }
     parts
@@ -238,10 +188,7 @@ pub fn words(text: &str, word: &str) -> Vec<usize> {
         let after = text[at + word.len()..].chars().next();
         !before.is_some_and(is_word) && !after.is_some_and(is_word)
     };
-    text.match_indices(word)
-        .map(|(at, _)| at)
-        .filter(|&at| whole(at))
-        .collect()
+    text.match_indices(word).map(|(at, _)| at).filter(|&at| whole(at)).collect()
 }
 
 fn is_word(c: char) -> bool {
@@ -283,10 +230,7 @@ fn item_end(text: &str, from: usize) -> Option<usize> {
 
 /// The variants of an enum with a name, in order.
 pub fn variants(code: &str, name: &str) -> Vec<String> {
-    let Some(at) = words(code, "enum")
-        .into_iter()
-        .find(|at| ident(code[at + 4..].trim_start()) == name)
-    else {
+    let Some(at) = words(code, "enum").into_iter().find(|at| ident(code[at + 4..].trim_start()) == name) else {
         return Vec::new();
     };
     let Some(open) = code[at..].find('{').map(|open| at + open) else {
@@ -344,17 +288,8 @@ pub fn expand(tree: &str) -> Vec<String> {
         }
     }
     parts.push(&inside[from..]);
-    let full = |part: &&str| {
-        expand(part)
-            .into_iter()
-            .map(|path| format!("{prefix}{path}"))
-            .collect::<Vec<_>>()
-    };
-    parts
-        .iter()
-        .filter(|part| !part.trim().is_empty())
-        .flat_map(full)
-        .collect()
+    let full = |part: &&str| expand(part).into_iter().map(|path| format!("{prefix}{path}")).collect::<Vec<_>>();
+    parts.iter().filter(|part| !part.trim().is_empty()).flat_map(full).collect()
 }
 
 /// Inline modules with their spans, outer before inner.
@@ -396,11 +331,7 @@ fn test_item_end(code: &str, from: usize) -> usize {
         Some(open) => {
             let close = closing(code, open) + 1;
             let used = ident(code[from..].trim_start()) == "use";
-            if used {
-                close + code[close..].find(';').map_or(0, |semi| semi + 1)
-            } else {
-                close
-            }
+            if used { close + code[close..].find(';').map_or(0, |semi| semi + 1) } else { close }
         }
         None => code.len(),
     }
@@ -410,11 +341,7 @@ fn test_item_end(code: &str, from: usize) -> usize {
 fn blank(text: &str, span: Range<usize>) -> String {
     let mut out = String::with_capacity(text.len());
     out.push_str(&text[..span.start]);
-    out.extend(
-        text[span.clone()]
-            .bytes()
-            .map(|byte| if byte == b'\n' { '\n' } else { ' ' }),
-    );
+    out.extend(text[span.clone()].bytes().map(|byte| if byte == b'\n' { '\n' } else { ' ' }));
     out.push_str(&text[span.end..]);
     out
 }
@@ -477,10 +404,7 @@ fn block_comment(text: &[u8]) -> usize {
 
 /// The length of the literal that starts here, or zero.
 fn literal(raw: &str, at: usize) -> usize {
-    let inside_word = raw[..at]
-        .bytes()
-        .next_back()
-        .is_some_and(|b| b.is_ascii_alphanumeric() || b == b'_');
+    let inside_word = raw[..at].bytes().next_back().is_some_and(|b| b.is_ascii_alphanumeric() || b == b'_');
     let text = &raw[at..];
     match text.as_bytes()[0] {
         b'"' => quoted(text),
@@ -490,25 +414,16 @@ fn literal(raw: &str, at: usize) -> usize {
             let (letters, body) = text.split_at(prefix);
             let hashes = body.len() - body.trim_start_matches('#').len();
             let (raw_string, body) = (letters.ends_with('r'), &body[hashes..]);
-            if letters.len() > 2
-                || !body.starts_with('"') && !(letters == "b" && body.starts_with('\''))
-            {
+            if letters.len() > 2 || !body.starts_with('"') && !(letters == "b" && body.starts_with('\'')) {
                 0
             } else if raw_string {
                 let end = format!("\"{}", "#".repeat(hashes));
-                let close = body[1..]
-                    .find(&end)
-                    .map_or(body.len(), |close| 1 + close + end.len());
+                let close = body[1..].find(&end).map_or(body.len(), |close| 1 + close + end.len());
                 prefix + hashes + close
             } else if hashes > 0 {
                 0
             } else {
-                prefix
-                    + if body.starts_with('"') {
-                        quoted(body)
-                    } else {
-                        character(body)
-                    }
+                prefix + if body.starts_with('"') { quoted(body) } else { character(body) }
             }
         }
         _ => 0,
@@ -534,14 +449,9 @@ fn character(text: &str) -> usize {
     match chars.next() {
         Some((_, '\\')) => {
             let after = text.char_indices().nth(3).map_or(text.len(), |(at, _)| at);
-            text[after..]
-                .find('\'')
-                .map_or(text.len(), |close| after + close + 1)
+            text[after..].find('\'').map_or(text.len(), |close| after + close + 1)
         }
-        Some(_) => chars
-            .next()
-            .filter(|(_, c)| *c == '\'')
-            .map_or(0, |(at, _)| at + 2),
+        Some(_) => chars.next().filter(|(_, c)| *c == '\'').map_or(0, |(at, _)| at + 2),
         None => 0,
     }
 }
@@ -558,20 +468,10 @@ fn f<'a>(x: &'a str) {} let g = br"unsafe"; let r#type = 1; let h = '{';"##;
         let code = strip(raw);
         assert_eq!(code.len(), raw.len());
         assert!(!code.contains("unsafe") && !code.contains("safe"), "{code}");
-        for kept in [
-            "let a =",
-            "let c =",
-            "let d =",
-            "&'static str",
-            "fn f<'a>(x: &'a str) {}",
-            "r#type",
-        ] {
+        for kept in ["let a =", "let c =", "let d =", "&'static str", "fn f<'a>(x: &'a str) {}", "r#type"] {
             assert_eq!(code.find(kept), raw.find(kept), "{kept}");
         }
-        assert!(
-            !code.contains('{') || code.matches('{').count() == 1,
-            "{code}"
-        );
+        assert!(!code.contains('{') || code.matches('{').count() == 1, "{code}");
     }
 
     #[test]
@@ -591,11 +491,8 @@ fn f<'a>(x: &'a str) {} let g = br"unsafe"; let r#type = 1; let h = '{';"##;
             "a/src/x.rs",
             "type T = fn(u8);\ntrait A { fn a(); fn b() { } }\npub fn c(\n  x: [u8; 3],\n) where T: A {\n  if x {\n  }\n}\n",
         );
-        let found: Vec<(String, usize, usize)> = source
-            .functions()
-            .into_iter()
-            .map(|f| (f.name, f.line, f.lines))
-            .collect();
+        let found: Vec<(String, usize, usize)> =
+            source.functions().into_iter().map(|f| (f.name, f.line, f.lines)).collect();
         assert_eq!(found, [("b".to_owned(), 2, 1), ("c".to_owned(), 3, 6)]);
     }
 
@@ -605,11 +502,7 @@ fn f<'a>(x: &'a str) {} let g = br"unsafe"; let r#type = 1; let h = '{';"##;
             "policy/src/transform/uri.rs",
             "use crate::{facts::Facts, limits};\nuse super::headers::{A, B as C};\nuse super::super::context;\nuse std::fmt;\nmod deep { use super::x; fn f() { crate::Reply::new(); } }\n",
         );
-        let found: Vec<String> = source
-            .root_paths()
-            .into_iter()
-            .map(|(p, _)| p.join("::"))
-            .collect();
+        let found: Vec<String> = source.root_paths().into_iter().map(|(p, _)| p.join("::")).collect();
         for path in [
             "facts::Facts",
             "limits",
