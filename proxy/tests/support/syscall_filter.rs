@@ -33,14 +33,10 @@ pub fn program() -> Option<BpfProgram> {
         .filter(|(name, _)| names.contains(name.trim_start_matches("SYS_")))
         .map(|(_, number)| (*number, Vec::new()))
         .collect();
-    assert!(
-        rules.len() > 150,
-        "a filter of {} calls is too small to be the unit's",
-        rules.len()
-    );
+    assert!(rules.len() > 150, "a filter of {} calls is too small to be the unit's", rules.len());
     let refused = SeccompAction::Errno(libc::EPERM.unsigned_abs());
-    let filter = SeccompFilter::new(rules, refused, SeccompAction::Allow, TargetArch::x86_64)
-        .expect("the two actions differ");
+    let filter =
+        SeccompFilter::new(rules, refused, SeccompAction::Allow, TargetArch::x86_64).expect("the two actions differ");
     Some(filter.try_into().expect("a list of numbers compiles"))
 }
 
@@ -49,19 +45,10 @@ pub fn program() -> Option<BpfProgram> {
 /// The lines add up as in systemd.exec(5): the first decides that this is an allow-list, `~` takes away.
 pub fn allowed(unit: &str) -> Result<BTreeSet<String>, String> {
     let mut names = BTreeSet::from(["execve".to_owned()]); // systemd allows what it needs to start the program
-    for line in unit
-        .lines()
-        .filter_map(|line| line.strip_prefix("SystemCallFilter="))
-    {
-        let (take, list) = line
-            .strip_prefix('~')
-            .map_or((false, line), |list| (true, list));
+    for line in unit.lines().filter_map(|line| line.strip_prefix("SystemCallFilter=")) {
+        let (take, list) = line.strip_prefix('~').map_or((false, line), |list| (true, list));
         for word in list.split_whitespace() {
-            let members = if word.starts_with('@') {
-                group(word)?
-            } else {
-                BTreeSet::from([word.to_owned()])
-            };
+            let members = if word.starts_with('@') { group(word)? } else { BTreeSet::from([word.to_owned()]) };
             if take {
                 names.retain(|name| !members.contains(name));
             } else {
@@ -80,17 +67,11 @@ fn group(name: &str) -> Result<BTreeSet<String>, String> {
         .output()
         .map_err(|e| format!("systemd-analyze: {e}"))?;
     if !output.status.success() {
-        return Err(format!(
-            "systemd-analyze syscall-filter {name}: {}",
-            output.status
-        ));
+        return Err(format!("systemd-analyze syscall-filter {name}: {}", output.status));
     }
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     let mut found = BTreeSet::new();
-    for member in text
-        .lines()
-        .map(str::trim)
-        .filter(|line| !line.is_empty() && !line.starts_with('#') && *line != name)
+    for member in text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#') && *line != name)
     {
         if member.starts_with('@') {
             found.extend(group(member)?);
@@ -164,27 +145,10 @@ mod tests {
             Ok(names) => names,
             Err(reason) => return println!("skipped: {reason}"),
         };
-        for needed in [
-            "io_uring_enter",
-            "epoll_wait",
-            "accept4",
-            "sched_setaffinity",
-            "prlimit64",
-            "mmap",
-            "execve",
-        ] {
+        for needed in ["io_uring_enter", "epoll_wait", "accept4", "sched_setaffinity", "prlimit64", "mmap", "execve"] {
             assert!(names.contains(needed), "{needed}");
         }
-        for refused in [
-            "mount",
-            "setuid",
-            "chown",
-            "bpf",
-            "reboot",
-            "setpriority",
-            "ptrace",
-            "init_module",
-        ] {
+        for refused in ["mount", "setuid", "chown", "bpf", "reboot", "setpriority", "ptrace", "init_module"] {
             assert!(!names.contains(refused), "{refused}");
         }
     }

@@ -375,7 +375,7 @@ fn without(raw: &str, literals: bool) -> String {
         at += length.max(1);
     }
     let mut out = bytes.to_vec();
-    for byte in spans.into_iter().flat_map(|span| span.into_iter()) {
+    for byte in spans.into_iter().flatten() {
         if out[byte] != b'\n' {
             out[byte] = b' ';
         }
@@ -414,7 +414,8 @@ fn literal(raw: &str, at: usize) -> usize {
             let (letters, body) = text.split_at(prefix);
             let hashes = body.len() - body.trim_start_matches('#').len();
             let (raw_string, body) = (letters.ends_with('r'), &body[hashes..]);
-            if letters.len() > 2 || !body.starts_with('"') && !(letters == "b" && body.starts_with('\'')) {
+            let opens = body.starts_with('"') || letters == "b" && body.starts_with('\'');
+            if letters.len() > 2 || !opens {
                 0
             } else if raw_string {
                 let end = format!("\"{}", "#".repeat(hashes));
