@@ -157,3 +157,156 @@ impl Drop for Sink {
         self.flush();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::Ordering::Relaxed;
+    use std::sync::mpsc::sync_channel;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::observe::metrics::{Metrics, Setup};
+
+    /// A sink whose batches arrive here instead of at a writer.
+    fn sink() -> (
+        Sink,
+        Receiver<Message>,
+        SyncSender<Vec<u8>>,
+        Arc<WorkerMetrics>,
+    ) {
+        let metrics = Metrics::new(Setup {
+            workers: 1,
+            refusals: &[],
+            faults: &[],
+            version: "0",
+        })
+        .worker(0);
+        let (full, batches) = sync_channel(limits::BATCHES_PER_WORKER + 1);
+        let (back, empty) = sync_channel(limits::BATCHES_PER_WORKER);
+        (
+            Sink::new(
+                Some(Ends {
+                    sink: 0,
+                    full,
+                    empty,
+                }),
+                metrics.clone(),
+            ),
+            batches,
+            back,
+            metrics,
+        )
+    }
+
+    fn batch(batches: &Receiver<Message>) -> Batch {
+        match batches.try_recv() {
+            Ok(Message::Batch(batch)) => batch,
+            other => panic!("no batch: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_batch_is_filled_and_never_grows() {
+        let (mut sink, batches, _back, metrics) = sink();
+        let record = Record {
+            path: &[b'x'; 3_000],
+            ..Record::default()
+        };
+        for _ in 0..100 {
+            sink.record(&record);
+        }
+        let first = batch(&batches);
+        let free = limits::BATCH_BYTES - first.bytes.len();
+        assert!(free < line::bound(&record), "{free} bytes were left");
+        assert_eq!(first.bytes.capacity(), limits::BATCH_BYTES);
+        assert_eq!(
+            first.lines as usize,
+            first.bytes.split_inclusive(|&byte| byte == b'\n').count()
+        );
+        drop(sink);
+        let rest: u32 = batches
+            .try_iter()
+            .map(|message| match message {
+                Message::Batch(batch) => batch.lines,
+                Message::Wake => panic!("sinks give no orders"),
+            })
+            .sum();
+        assert_eq!(first.lines + rest, 100);
+        assert_eq!(metrics.access_log_lines.load(Relaxed), 100);
+    }
+
+    #[test]
+    fn batches_that_come_back_are_used_again() {
+        let (mut sink, batches, back, _) = sink();
+        sink.record(&Record::default());
+        sink.flush();
+        let mut bytes = batch(&batches).bytes;
+        let place = bytes.as_ptr();
+        bytes.clear();
+        back.send(bytes).unwrap();
+        sink.record(&Record::default());
+        sink.flush();
+        assert_eq!(batch(&batches).bytes.as_ptr(), place);
+        assert_eq!(sink.alive, 1);
+    }
+
+    #[test]
+    fn without_batches_lines_are_dropped_until_one_returns() {
+        let (mut sink, batches, back, metrics) = sink();
+        for _ in 0..limits::BATCHES_PER_WORKER + 5 {
+            sink.record(&Record::default());
+            sink.flush();
+        }
+        assert_eq!(metrics.access_log_dropped.load(Relaxed), 5);
+        assert_eq!(
+            metrics.access_log_lines.load(Relaxed),
+            limits::BATCHES_PER_WORKER as u64
+        );
+        let mut bytes = batch(&batches).bytes;
+        bytes.clear();
+        back.send(bytes).unwrap();
+        sink.record(&Record::default());
+        assert!(sink.is_pending());
+        assert_eq!(metrics.access_log_dropped.load(Relaxed), 5);
+    }
+
+    #[test]
+    fn memory_goes_back_after_a_burst() {
+        let (mut sink, batches, back, _) = sink();
+        for _ in 0..10 {
+            sink.record(&Record::default());
+            sink.flush();
+        }
+        for _ in 0..10 {
+            back.send(batch(&batches).bytes).unwrap();
+        }
+        sink.tick(Instant::now());
+        assert_eq!(
+            (sink.alive, sink.spare.len()),
+            (limits::SPARE_BATCHES, limits::SPARE_BATCHES)
+        );
+    }
+
+    #[test]
+    fn a_writer_that_is_gone_costs_lines_only() {
+        let (mut sink, batches, _back, metrics) = sink();
+        drop(batches);
+        for _ in 0..200 {
+            sink.record(&Record::default());
+            sink.flush();
+        }
+        assert_eq!(metrics.access_log_dropped.load(Relaxed), 200);
+    }
+
+    #[test]
+    fn a_clock_that_stands_still_hands_nothing_over() {
+        let (mut sink, batches, _back, _) = sink();
+        let now = Instant::now();
+        sink.record(&Record::default());
+        sink.tick(now);
+        sink.tick(now);
+        assert!(batches.try_recv().is_err());
+        sink.tick(now + Duration::from_secs(1));
+        assert_eq!(batch(&batches).lines, 1);
+    }
+}

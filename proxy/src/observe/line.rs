@@ -356,3 +356,258 @@ fn civil(days: u64) -> (u64, u64, u64) {
     };
     (era * 400 + year_of_era + u64::from(month <= 2), month, day)
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::Value;
+
+    use super::*;
+
+    /// The line of a record: checked for shape, then read as JSON.
+    fn written(record: &Record<'_>) -> Value {
+        let mut out = b"before".to_vec();
+        write(&mut out, &mut Date::new(), record);
+        let line = &out[6..];
+        assert!(
+            line.len() <= bound(record),
+            "{} bytes, bound {}",
+            line.len(),
+            bound(record)
+        );
+        assert!(bound(record) <= limits::LINE_BYTES);
+        let (end, inner) = line.split_last().unwrap();
+        assert_eq!(*end, b'\n');
+        assert!(
+            inner.iter().all(|byte| (0x20..0x7f).contains(byte)),
+            "printable ASCII alone"
+        );
+        serde_json::from_slice(inner).expect("valid JSON")
+    }
+
+    fn path(bytes: &[u8]) -> String {
+        let value = written(&Record {
+            path: bytes,
+            ..Record::default()
+        });
+        value["path"].as_str().unwrap().to_owned()
+    }
+
+    #[test]
+    fn a_rest_request() {
+        let value = written(&Record {
+            epoch_millis: 1_793_415_671_123,
+            request_id: b"c6af9ac6-7b61-11e6-9a41-93e8deadbeef",
+            extended_request_id: Some(b"Mc7UVioPPHcEKPA="),
+            ip: b"192.0.2.7",
+            method: b"GET",
+            path: b"/prod/pets/7",
+            protocol: "HTTP/1.1",
+            target: Target::ResourcePath("/pets/{id}"),
+            status: 200,
+            response_length: 42,
+            request_length: 0,
+            latency_micros: 12_345,
+            integration_micros: Some(11_999),
+            integration_status: Some(200),
+            api_id: "petstore",
+            stage: "prod",
+            domain_name: b"api.example.com",
+            user_agent: b"curl/8",
+            error_type: None,
+            fault: None,
+            upstream: Some("127.0.0.1:9000"),
+        });
+        let wanted = serde_json::json!({
+            "requestId": "c6af9ac6-7b61-11e6-9a41-93e8deadbeef", "extendedRequestId": "Mc7UVioPPHcEKPA=", "ip": "192.0.2.7",
+            "requestTime": "31/Oct/2026:03:01:11 +0000", "requestTimeEpoch": 1_793_415_671_123_u64, "httpMethod": "GET",
+            "path": "/prod/pets/7", "resourcePath": "/pets/{id}", "status": 200, "protocol": "HTTP/1.1", "responseLength": 42,
+            "requestLength": 0, "responseLatency": 12, "responseLatencyUs": 12_345, "integrationLatency": 11,
+            "integrationLatencyUs": 11_999, "integrationStatus": 200, "apiId": "petstore", "stage": "prod",
+            "domainName": "api.example.com", "userAgent": "curl/8", "upstream": "127.0.0.1:9000",
+        });
+        assert_eq!(value, wanted);
+    }
+
+    #[test]
+    fn what_is_missing_keeps_its_type() {
+        let value = written(&Record {
+            error_type: Some("NO_SUCH_API"),
+            fault: Some("client_gone"),
+            ..Record::default()
+        });
+        for text in [
+            "requestId",
+            "ip",
+            "httpMethod",
+            "path",
+            "resourcePath",
+            "protocol",
+            "apiId",
+            "stage",
+            "domainName",
+            "userAgent",
+        ] {
+            assert_eq!(value[text], "-", "{text}");
+        }
+        for number in [
+            "status",
+            "integrationLatency",
+            "integrationLatencyUs",
+            "integrationStatus",
+        ] {
+            assert_eq!(value.get(number), Some(&Value::Null), "{number}");
+        }
+        assert_eq!(value["errorType"], "NO_SUCH_API");
+        assert_eq!(value["fault"], "client_gone");
+        assert!(value.get("extendedRequestId").is_none() && value.get("upstream").is_none());
+    }
+
+    #[test]
+    fn an_http_request_has_a_route_key() {
+        let value = written(&Record {
+            target: Target::RouteKey("GET /pets/{id}"),
+            ..Record::default()
+        });
+        assert_eq!(value["routeKey"], "GET /pets/{id}");
+        assert!(value.get("resourcePath").is_none());
+    }
+
+    #[test]
+    fn nothing_moves_a_cursor_or_starts_a_line() {
+        for (received, read) in [
+            (&b"/a\r\n{\"status\":200}"[..], "/a\r\n{\"status\":200}"),
+            (b"\x1b[2J\x07\x00\x7f", "\x1b[2J\x07\0\x7f"),
+            (
+                "\u{9b}31m\u{202e}\u{2028}".as_bytes(),
+                "\u{9b}31m\u{202e}\u{2028}",
+            ),
+            ("\u{1f600}é".as_bytes(), "\u{1f600}é"),
+            (b"a\xffb\xc3", "a\\xffb\\xc3"),
+            (b"\xed\xa0\x80", "\\xed\\xa0\\x80"),
+            (b"\xc0\xaf", "\\xc0\\xaf"),
+            (b"\"\\\t", "\"\\\t"),
+        ] {
+            assert_eq!(path(received), read);
+        }
+    }
+
+    #[test]
+    fn long_text_is_cut_between_characters() {
+        let most = limits::PATH_BYTES;
+        assert_eq!(path(&vec![b'a'; most]), "a".repeat(most));
+        assert_eq!(path(&vec![b'a'; most + 1]), "a".repeat(most) + "...");
+        let mut text = "a".repeat(most - 1);
+        text.push_str("éé");
+        assert_eq!(path(text.as_bytes()), "a".repeat(most - 1) + "...");
+        assert!(path(&vec![0x80; most * 2]).ends_with("\\x80..."));
+    }
+
+    #[test]
+    fn dates_of_all_kinds_of_years() {
+        let mut date = Date::new();
+        for (second, wanted) in [
+            (0, "01/Jan/1970:00:00:00 +0000"),
+            (951_782_399, "28/Feb/2000:23:59:59 +0000"),
+            (951_782_400, "29/Feb/2000:00:00:00 +0000"),
+            (951_868_800, "01/Mar/2000:00:00:00 +0000"),
+            (1_709_164_800, "29/Feb/2024:00:00:00 +0000"),
+            (1_735_689_599, "31/Dec/2024:23:59:59 +0000"),
+            (1_735_689_600, "01/Jan/2025:00:00:00 +0000"),
+            (4_107_542_400, "01/Mar/2100:00:00:00 +0000"),
+            (4_107_542_399, "28/Feb/2100:23:59:59 +0000"),
+        ] {
+            assert_eq!(date.of(second), wanted.as_bytes(), "{second}");
+        }
+    }
+
+    #[test]
+    fn days_follow_each_other_for_two_hundred_years() {
+        let lengths = |year: u64| {
+            let leap =
+                year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
+            [
+                31,
+                if leap { 29 } else { 28 },
+                31,
+                30,
+                31,
+                30,
+                31,
+                31,
+                30,
+                31,
+                30,
+                31,
+            ]
+        };
+        let mut days = 0;
+        for year in 1970..2170 {
+            for (month, length) in (1..).zip(lengths(year)) {
+                for day in 1..=length {
+                    assert_eq!(civil(days), (year, month, day));
+                    days += 1;
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_worst_record_fits_its_bound() {
+        let (bytes, name) = (vec![0x7f; 100_000], "\u{7f}".repeat(100_000));
+        let all = Some(name.as_str());
+        written(&Record {
+            epoch_millis: 253_402_300_799_999,
+            request_id: &bytes,
+            extended_request_id: Some(&bytes),
+            ip: &bytes,
+            method: &bytes,
+            path: &bytes,
+            protocol: &name,
+            target: Target::ResourcePath(&name),
+            status: u16::MAX,
+            response_length: u64::MAX,
+            request_length: u64::MAX,
+            latency_micros: u64::MAX,
+            integration_micros: Some(u64::MAX),
+            integration_status: Some(u16::MAX),
+            api_id: &name,
+            stage: &name,
+            domain_name: &bytes,
+            user_agent: &bytes,
+            error_type: all,
+            fault: all,
+            upstream: all,
+        });
+    }
+
+    proptest! {
+        #[test]
+        fn hostile_bytes_make_valid_json(
+            path in proptest::collection::vec(any::<u8>(), 0..6_000),
+            agent in proptest::collection::vec(prop_oneof![any::<u8>(), Just(b'"'), Just(b'\\'), Just(0x1b), Just(0xc2)], 0..700),
+            name in any::<String>(),
+            micros in any::<u64>(),
+        ) {
+            let value = written(&Record {
+                path: &path,
+                user_agent: &agent,
+                method: &agent,
+                api_id: &name,
+                fault: Some(&name),
+                latency_micros: micros,
+                ..Record::default()
+            });
+            prop_assert_eq!(value["responseLatencyUs"].as_u64(), Some(micros));
+            if !name.is_empty() && name.len() <= limits::NAME_BYTES {
+                prop_assert_eq!(value["apiId"].as_str(), Some(name.as_str()));
+            }
+        }
+
+        #[test]
+        fn text_that_is_text_comes_back_unchanged(text in "\\PC{1,300}|[\\x00-\\x7f]{1,300}") {
+            prop_assume!(text.len() <= limits::PATH_BYTES);
+            prop_assert_eq!(path(text.as_bytes()), text);
+        }
+    }
+}

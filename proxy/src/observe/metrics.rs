@@ -292,9 +292,9 @@ pub struct Setup {
     /// How many workers there are.
     pub workers: usize,
     /// The names of the refusals, in the order of their indices; the label `reason`.
-    pub refusals: Vec<&'static str>,
+    pub refusals: &'static [&'static str],
     /// The names of the faults, in the order of their indices; the label `fault`.
-    pub faults: Vec<&'static str>,
+    pub faults: &'static [&'static str],
     /// The version of the program.
     pub version: &'static str,
 }
@@ -418,4 +418,127 @@ pub(super) fn since_epoch(time: SystemTime) -> Duration {
 /// These maps are whole after every statement: a panic of another holder has broken nothing.
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn metrics(workers: usize) -> Arc<Metrics> {
+        Metrics::new(Setup {
+            workers,
+            refusals: &["no_such_api"],
+            faults: &["client_gone"],
+            version: "1.2.3",
+        })
+    }
+
+    #[test]
+    fn a_duration_on_a_bound_belongs_below_it() {
+        assert_eq!(bucket(0), 0);
+        for (index, &bound) in BOUNDS.iter().enumerate() {
+            assert_eq!(bucket(bound - 1), index, "just below {bound}");
+            assert_eq!(bucket(bound), index, "at {bound}");
+            assert_eq!(bucket(bound + 1), index + 1, "just above {bound}");
+        }
+        assert_eq!(bucket(u64::MAX), BOUNDS.len());
+    }
+
+    #[test]
+    fn statuses_that_are_none_have_a_class_of_their_own() {
+        let classes = [0, 99, 100, 204, 301, 499, 500, 599, 600, u16::MAX].map(class);
+        assert_eq!(classes, [0, 0, 1, 2, 3, 4, 5, 5, 0, 0]);
+    }
+
+    #[test]
+    fn counters_survive_a_reload() {
+        let metrics = metrics(2);
+        metrics.stage("petstore", "prod").record(
+            1,
+            &Sample {
+                status: 200,
+                ..Sample::default()
+            },
+        );
+        let again = metrics.stage("petstore", "prod");
+        assert_eq!(again.blocks()[1].classes[2].load(Relaxed), 1);
+        assert!(Arc::ptr_eq(&again, &metrics.stage("petstore", "prod")));
+        assert!(!Arc::ptr_eq(&again, &metrics.stage("petstore", "dev")));
+    }
+
+    #[test]
+    fn a_sample_is_counted_everywhere_it_belongs() {
+        let stage = StageMetrics::new(1);
+        let mut sample = Sample {
+            status: 504,
+            latency_micros: 7_000,
+            integration_micros: Some(900),
+            bytes_received: 11,
+            bytes_sent: 13,
+        };
+        stage.record(0, &sample);
+        sample.integration_micros = None;
+        stage.record(0, &sample);
+        let block = &stage.blocks()[0];
+        assert_eq!(block.classes[5].load(Relaxed), 2);
+        assert_eq!(
+            (
+                block.bytes_received.load(Relaxed),
+                block.bytes_sent.load(Relaxed)
+            ),
+            (22, 26)
+        );
+        let (mut counts, mut micros) = ([0; BOUNDS.len() + 1], 0);
+        block.latency.add_to(&mut counts, &mut micros);
+        assert_eq!((counts[4], micros), (2, 14_000));
+        let (mut counts, mut micros) = ([0; BOUNDS.len() + 1], 0);
+        block.integration.add_to(&mut counts, &mut micros);
+        assert_eq!((counts[1], counts.iter().sum::<u64>(), micros), (1, 1, 900));
+    }
+
+    #[test]
+    fn pairs_beyond_the_cap_share_one() {
+        let metrics = metrics(1);
+        for number in 0..limits::STAGE_PAIRS {
+            metrics.stage("api", &number.to_string());
+        }
+        let first = metrics.stage("api", "one too many");
+        assert!(Arc::ptr_eq(&first, &metrics.stage("another", "one")));
+        assert!(
+            !Arc::ptr_eq(&first, &metrics.stage("api", "999")),
+            "a known pair keeps its own"
+        );
+        assert_eq!(metrics.stages().len(), limits::STAGE_PAIRS + 1);
+        assert!(
+            metrics
+                .stages()
+                .contains_key(&(Box::from(limits::OVERFLOW), Box::from(limits::OVERFLOW)))
+        );
+    }
+
+    #[test]
+    fn a_gauge_may_rise_here_and_fall_there() {
+        let metrics = metrics(2);
+        add(&metrics.worker(0).connections_open, 3);
+        sub(&metrics.worker(1).connections_open, 2);
+        assert_eq!(metrics.total(|worker| &worker.connections_open), 1);
+        sub(&metrics.worker(1).connections_open, 2);
+        assert_eq!(
+            metrics.total(|worker| &worker.connections_open),
+            0,
+            "seen between two writes"
+        );
+    }
+
+    #[test]
+    fn no_worker_shares_a_cache_line() {
+        assert_eq!(align_of::<WorkerMetrics>(), 128);
+        assert_eq!(align_of::<StageBlock>(), 128);
+        assert_eq!(size_of::<StageBlock>() % 128, 0);
+        let counters = Counters::new(9);
+        assert_eq!(size_of_val(&*counters.lines), 128);
+        add(&counters[8], 5);
+        assert_eq!(counters[8].load(Relaxed), 5);
+        assert_eq!(counters[0].load(Relaxed), 0);
+    }
 }

@@ -266,7 +266,7 @@ impl Metrics {
         }
         let name = "tollgate_refusals_total";
         page.family(name, "counter", "Refusals by reason.");
-        self.named(page, name, "reason", &self.setup.refusals, |worker| {
+        self.named(page, name, "reason", self.setup.refusals, |worker| {
             &worker.refusals
         });
         let name = "tollgate_faults_total";
@@ -275,7 +275,7 @@ impl Metrics {
             "counter",
             "Faults by name: what broke on our, the client's or the upstream's side.",
         );
-        self.named(page, name, "fault", &self.setup.faults, |worker| {
+        self.named(page, name, "fault", self.setup.faults, |worker| {
             &worker.faults
         });
     }
@@ -433,4 +433,284 @@ impl Page {
 /// Exact for every bound, and to a microsecond for sums of up to 285 years.
 fn seconds(micros: u64) -> f64 {
     Duration::from_micros(micros).as_secs_f64()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+
+    use super::*;
+    use crate::observe::metrics::{Sample, Setup, add, sub};
+
+    /// Name, labels in order, value.
+    type Parsed = (String, Vec<(String, String)>, f64);
+
+    /// A strict reader of the text format: every sample must belong to the family that was opened last, families come once,
+    /// samples are unique, and label values are escaped. Returns the types and the samples.
+    fn parse(text: &str) -> (BTreeMap<String, String>, Vec<Parsed>) {
+        let mut types = BTreeMap::new();
+        let mut samples: Vec<Parsed> = Vec::new();
+        let mut seen = BTreeSet::new();
+        let (mut helped, mut open) = (String::new(), (String::new(), String::new()));
+        assert!(text.ends_with('\n'), "the last line ends");
+        for line in text.lines() {
+            if let Some(help) = line.strip_prefix("# HELP ") {
+                let (name, words) = help.split_once(' ').expect("help has text");
+                assert!(!words.is_empty());
+                name.clone_into(&mut helped);
+            } else if let Some(kind) = line.strip_prefix("# TYPE ") {
+                let (name, kind) = kind.split_once(' ').expect("a type has a name");
+                assert_eq!(name, helped, "HELP comes before TYPE");
+                assert!(["counter", "gauge", "histogram"].contains(&kind));
+                assert_eq!(kind == "counter", name.ends_with("_total"), "{name}");
+                assert!(
+                    types.insert(name.to_owned(), kind.to_owned()).is_none(),
+                    "{name} twice"
+                );
+                open = (name.to_owned(), kind.to_owned());
+            } else {
+                let sample = parse_sample(line);
+                let family = match open.1.as_str() {
+                    "histogram" => ["_bucket", "_sum", "_count"]
+                        .iter()
+                        .find_map(|end| sample.0.strip_suffix(end))
+                        .unwrap(),
+                    _ => &sample.0,
+                };
+                assert_eq!(family, open.0, "a sample outside its family");
+                assert!(
+                    seen.insert((sample.0.clone(), sample.1.clone())),
+                    "twice: {line}"
+                );
+                samples.push(sample);
+            }
+        }
+        (types, samples)
+    }
+
+    fn parse_sample(line: &str) -> Parsed {
+        let end = line
+            .find(|letter: char| !(letter.is_ascii_alphanumeric() || letter == '_'))
+            .unwrap();
+        let (name, mut rest) = line.split_at(end);
+        assert!(name.starts_with("tollgate_"), "{line}");
+        let mut labels = Vec::new();
+        if let Some(inner) = rest.strip_prefix('{') {
+            rest = inner;
+            loop {
+                let (label, value) = rest.split_once("=\"").expect("a label has a quoted value");
+                assert!(
+                    label
+                        .bytes()
+                        .all(|byte| byte.is_ascii_lowercase() || byte == b'_'),
+                    "{label}"
+                );
+                let (value, after) = parse_value(value);
+                labels.push((label.to_owned(), value));
+                match after.split_at(1) {
+                    (",", more) => rest = more,
+                    ("}", more) => {
+                        rest = more;
+                        break;
+                    }
+                    _ => panic!("after a label: {after}"),
+                }
+            }
+        }
+        let value = rest.strip_prefix(' ').expect("one space before the value");
+        (name.to_owned(), labels, value.parse().expect("a number"))
+    }
+
+    /// Undoes the escapes up to the closing quote.
+    fn parse_value(text: &str) -> (String, &str) {
+        let mut value = String::new();
+        let mut letters = text.char_indices();
+        while let Some((at, letter)) = letters.next() {
+            match letter {
+                '"' => return (value, &text[at + 1..]),
+                '\\' => value.push(match letters.next().map(|(_, escaped)| escaped) {
+                    Some('n') => '\n',
+                    Some(escaped @ ('\\' | '"')) => escaped,
+                    other => panic!("escape of {other:?}"),
+                }),
+                _ => value.push(letter),
+            }
+        }
+        panic!("no closing quote: {text}");
+    }
+
+    fn value(samples: &[Parsed], name: &str, labels: &[(&str, &str)]) -> f64 {
+        let wanted: Vec<_> = labels
+            .iter()
+            .map(|(label, value)| ((*label).to_owned(), (*value).to_owned()))
+            .collect();
+        let found = samples.iter().find(|(n, l, _)| n == name && *l == wanted);
+        found.unwrap_or_else(|| panic!("no {name} {labels:?}")).2
+    }
+
+    fn metrics() -> Arc<Metrics> {
+        Metrics::new(Setup {
+            workers: 2,
+            refusals: &["no_such_api", "bare_line_feed"],
+            faults: &["client_gone"],
+            version: "1.2.3",
+        })
+    }
+
+    #[test]
+    fn an_untouched_page_is_whole() {
+        let (types, samples) = parse(&metrics().render());
+        for (name, _, _) in PER_WORKER {
+            assert!(types.contains_key(*name), "{name}");
+            assert_eq!(
+                value(&samples, name, &[("worker", "1")]).to_bits(),
+                0,
+                "{name}"
+            );
+        }
+        assert_eq!(
+            value(
+                &samples,
+                "tollgate_refusals_total",
+                &[("reason", "bare_line_feed")]
+            )
+            .to_bits(),
+            0
+        );
+        assert!(value(&samples, "tollgate_start_time_seconds", &[]) > 1.7e9);
+    }
+
+    #[test]
+    fn every_number_reaches_the_page() {
+        let metrics = metrics();
+        let (one, two) = (metrics.worker(0), metrics.worker(1));
+        for (index, (_, _, counter)) in PER_WORKER.iter().enumerate() {
+            add(counter(&one), index as u64 + 1);
+        }
+        sub(&two.connections_open, 1);
+        add(&one.refusals[1], 4);
+        add(&two.refusals[1], 5);
+        add(&two.faults[0], 6);
+        add(&two.responses[4], 7);
+        metrics.set_driver("epoll", "kernel.io_uring_disabled=2");
+        metrics.loaded(1);
+        metrics.reloaded(2);
+        metrics.reload_failed();
+        let (_, samples) = parse(&metrics.render());
+        let is = |name, labels: &[(&str, &str)], wanted: i32| {
+            let found = value(&samples, name, labels);
+            assert!(
+                (found - f64::from(wanted)).abs() < 1e-9,
+                "{name} {labels:?} is {found}"
+            );
+        };
+        for (index, (name, _, _)) in PER_WORKER.iter().enumerate() {
+            is(name, &[("worker", "0")], i32::try_from(index).unwrap() + 1);
+        }
+        is("tollgate_connections_open", &[("worker", "1")], -1);
+        is(
+            "tollgate_refusals_total",
+            &[("reason", "bare_line_feed")],
+            9,
+        );
+        is("tollgate_refusals_total", &[("reason", "no_such_api")], 0);
+        is("tollgate_faults_total", &[("fault", "client_gone")], 6);
+        is(
+            "tollgate_responses_total",
+            &[("class", "4xx"), ("worker", "1")],
+            7,
+        );
+        is(
+            "tollgate_io_driver_info",
+            &[
+                ("driver", "epoll"),
+                ("reason", "kernel.io_uring_disabled=2"),
+            ],
+            1,
+        );
+        is("tollgate_build_info", &[("version", "1.2.3")], 1);
+        is("tollgate_snapshot_generation", &[], 2);
+        is("tollgate_reloads_total", &[("result", "ok")], 1);
+        is("tollgate_reloads_total", &[("result", "failed")], 1);
+        is("tollgate_last_reload_successful", &[], 0);
+    }
+
+    #[test]
+    fn buckets_are_cumulative_and_end_at_the_count() {
+        let metrics = metrics();
+        let stage = metrics.stage("petstore", "prod");
+        for micros in [1, 500, 501, 4_000, 30_000_000, 30_000_001, 99_000_000] {
+            let sample = Sample {
+                status: 200,
+                latency_micros: micros,
+                integration_micros: Some(700),
+                ..Sample::default()
+            };
+            stage.record(usize::from(micros > 4_000), &sample);
+        }
+        let (_, samples) = parse(&metrics.render());
+        let of = [("api", "petstore"), ("stage", "prod")];
+        for (name, buckets) in [
+            (
+                "tollgate_stage_latency_seconds",
+                [
+                    2., 3., 3., 4., 4., 4., 4., 4., 4., 4., 4., 4., 4., 4., 5., 7.,
+                ],
+            ),
+            (
+                "tollgate_stage_integration_latency_seconds",
+                [
+                    0., 7., 7., 7., 7., 7., 7., 7., 7., 7., 7., 7., 7., 7., 7., 7.,
+                ],
+            ),
+        ] {
+            let bucket = format!("{name}_bucket");
+            let bounds: Vec<_> = samples
+                .iter()
+                .filter(|(n, _, _)| *n == bucket)
+                .map(|(_, l, v)| (l[2].1.clone(), *v))
+                .collect();
+            let les: Vec<_> = bounds.iter().map(|(le, _)| le.as_str()).collect();
+            let wanted =
+                "0.0005 0.001 0.0025 0.005 0.01 0.025 0.05 0.1 0.25 0.5 1 2.5 5 10 30 +Inf";
+            assert_eq!(les, wanted.split(' ').collect::<Vec<_>>());
+            assert_eq!(
+                bounds.iter().map(|(_, v)| *v).collect::<Vec<_>>(),
+                buckets,
+                "{name}"
+            );
+            assert_eq!(
+                value(&samples, &format!("{name}_count"), &of).to_bits(),
+                buckets[15].to_bits()
+            );
+        }
+        let sum = value(&samples, "tollgate_stage_latency_seconds_sum", &of);
+        assert!((sum - 159.005_003).abs() < 1e-6, "{sum}");
+        assert!(
+            (value(
+                &samples,
+                "tollgate_stage_requests_total",
+                &[of[0], of[1], ("class", "2xx")]
+            ) - 7.)
+                .abs()
+                < 1e-9
+        );
+    }
+
+    #[test]
+    fn labels_are_escaped() {
+        let metrics = metrics();
+        let nasty = "a\"b\\c\nd{e}=\"f\",ü";
+        metrics.stage(nasty, "$default").record(
+            0,
+            &Sample {
+                status: 404,
+                bytes_sent: 9,
+                ..Sample::default()
+            },
+        );
+        let (_, samples) = parse(&metrics.render());
+        let labels = [("api", nasty), ("stage", "$default")];
+        assert!((value(&samples, "tollgate_stage_sent_bytes_total", &labels) - 9.).abs() < 1e-9);
+    }
 }

@@ -255,3 +255,300 @@ impl Task {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::fs;
+    use std::io::Read;
+    use std::os::fd::AsRawFd;
+    use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+    use super::*;
+    use crate::observe::access_log::Record;
+    use crate::observe::metrics::{Metrics, Setup};
+
+    const PATIENCE: Duration = Duration::from_secs(20);
+
+    struct Log {
+        metrics: Arc<Metrics>,
+        sinks: Vec<Sink>,
+        writer: Writer,
+    }
+
+    fn start(destination: Destination, workers: usize) -> Log {
+        let metrics = Metrics::new(Setup {
+            workers,
+            refusals: &[],
+            faults: &[],
+            version: "0",
+        });
+        let blocks: Vec<_> = (0..workers).map(|index| metrics.worker(index)).collect();
+        let (sinks, writer) = Writer::start(destination, &blocks, metrics.writer()).unwrap();
+        Log {
+            metrics,
+            sinks,
+            writer,
+        }
+    }
+
+    /// A path of its own for each caller, removed at the end.
+    struct Scratch(PathBuf);
+
+    impl Scratch {
+        fn new() -> Self {
+            static NEXT: AtomicU64 = AtomicU64::new(0);
+            let name = format!(
+                "tollgate-log-{}-{}",
+                std::process::id(),
+                NEXT.fetch_add(1, Relaxed)
+            );
+            let folder = std::env::temp_dir().join(name);
+            fs::create_dir(&folder).unwrap();
+            Self(folder)
+        }
+
+        fn file(&self) -> PathBuf {
+            self.0.join("access.log")
+        }
+    }
+
+    impl Drop for Scratch {
+        fn drop(&mut self) {
+            let _ = fs::remove_dir_all(&self.0);
+        }
+    }
+
+    fn lines(text: &str) -> Vec<serde_json::Value> {
+        assert!(text.is_empty() || text.ends_with('\n'));
+        text.lines()
+            .map(|line| serde_json::from_str(line).expect("a whole line"))
+            .collect()
+    }
+
+    fn eventually(what: &str, holds: impl Fn() -> bool) {
+        let deadline = Instant::now() + PATIENCE;
+        while !holds() {
+            assert!(Instant::now() < deadline, "never: {what}");
+            thread::sleep(Duration::from_millis(2));
+        }
+    }
+
+    #[test]
+    fn all_lines_of_all_workers_are_written_before_the_end() {
+        let scratch = Scratch::new();
+        let mut log = start(Destination::File(scratch.file()), 3);
+        for number in 0..5_000u64 {
+            for (worker, sink) in log.sinks.iter_mut().enumerate() {
+                let id = format!("{worker}-{number}");
+                sink.record(&Record {
+                    request_id: id.as_bytes(),
+                    ..Record::default()
+                });
+                // Give the writer its time: this test is about the end, not about an overload.
+                if number % 100 == 0 {
+                    sink.flush();
+                    thread::sleep(Duration::from_micros(300));
+                }
+            }
+        }
+        drop(log.sinks);
+        assert!(log.writer.stop(PATIENCE));
+        let text = fs::read_to_string(scratch.file()).unwrap();
+        let ids: BTreeSet<_> = lines(&text)
+            .into_iter()
+            .map(|line| line["requestId"].as_str().unwrap().to_owned())
+            .collect();
+        assert_eq!(ids.len(), 15_000);
+        assert_eq!(log.metrics.total(|worker| &worker.access_log_lines), 15_000);
+        assert_eq!(log.metrics.total(|worker| &worker.access_log_dropped), 0);
+        assert_eq!(
+            log.metrics.writer().bytes_written.load(Relaxed),
+            text.len() as u64
+        );
+    }
+
+    #[test]
+    fn a_stalled_reader_costs_lines_but_no_time() {
+        let (mut reader, pipe) = io::pipe().unwrap();
+        let target = PathBuf::from(format!("/proc/self/fd/{}", pipe.as_raw_fd()));
+        let mut log = start(Destination::File(target), 1);
+        drop(pipe);
+        let mut sink = log.sinks.pop().unwrap();
+        let record = Record {
+            path: &[b'a'; 1_000],
+            ..Record::default()
+        };
+        let mut slowest = Duration::ZERO;
+        for _ in 0..20_000 {
+            let before = Instant::now();
+            sink.record(&record);
+            slowest = slowest.max(before.elapsed());
+        }
+        // Generous to a busy machine; a write to the full pipe would never have come back.
+        assert!(slowest < Duration::from_secs(2), "{slowest:?}");
+        let count = |counter: fn(&WorkerMetrics) -> &AtomicU64| log.metrics.total(counter);
+        let (kept, dropped) = (
+            count(|w| &w.access_log_lines),
+            count(|w| &w.access_log_dropped),
+        );
+        assert_eq!(kept + dropped, 20_000);
+        let most = (limits::BATCH_BYTES * limits::BATCHES_PER_WORKER) as u64;
+        assert!(
+            kept * 1_000 < most && dropped > 10_000,
+            "kept {kept}, dropped {dropped}"
+        );
+
+        // The reader wakes up: what was kept arrives, and new lines are taken again.
+        let reading = thread::spawn(move || {
+            let mut text = String::new();
+            reader.read_to_string(&mut text).map(|_| text)
+        });
+        eventually("lines are taken again", || {
+            log.metrics.writer().bytes_written.load(Relaxed) > most / 2
+        });
+        sink.record(&record);
+        drop(sink);
+        assert_eq!(count(|w| &w.access_log_lines), kept + 1);
+        assert!(log.writer.stop(PATIENCE));
+        let text = reading.join().unwrap().unwrap();
+        assert_eq!(lines(&text).len() as u64, kept + 1);
+    }
+
+    #[test]
+    fn a_stalled_reader_does_not_hold_up_the_end() {
+        let (reader, pipe) = io::pipe().unwrap();
+        let target = PathBuf::from(format!("/proc/self/fd/{}", pipe.as_raw_fd()));
+        let mut log = start(Destination::File(target), 1);
+        for _ in 0..1_000 {
+            log.sinks[0].record(&Record {
+                path: &[b'a'; 1_000],
+                ..Record::default()
+            });
+        }
+        drop(log.sinks);
+        assert!(
+            !log.writer.stop(Duration::from_millis(50)),
+            "it cannot have finished"
+        );
+        drop(reader);
+    }
+
+    #[test]
+    fn reopened_after_a_rename() {
+        let scratch = Scratch::new();
+        let mut log = start(Destination::File(scratch.file()), 1);
+        let sink = &mut log.sinks[0];
+        let writer = log.metrics.writer();
+        sink.record(&Record {
+            request_id: b"one",
+            ..Record::default()
+        });
+        sink.flush();
+        eventually("the first line is written", || {
+            writer.bytes_written.load(Relaxed) > 0
+        });
+
+        let rotated = scratch.0.join("access.log.1");
+        fs::rename(scratch.file(), &rotated).unwrap();
+        log.writer.reopen();
+        eventually("the log is open again", || {
+            writer.reopened.load(Relaxed) == 1
+        });
+        assert!(scratch.file().exists(), "without waiting for a line");
+        sink.record(&Record {
+            request_id: b"two",
+            ..Record::default()
+        });
+        drop(log.sinks);
+        assert!(log.writer.stop(PATIENCE));
+        let ids = |path: &Path| {
+            lines(&fs::read_to_string(path).unwrap())
+                .into_iter()
+                .map(|line| line["requestId"].clone())
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(ids(&rotated), ["one"]);
+        assert_eq!(ids(&scratch.file()), ["two"]);
+    }
+
+    #[test]
+    fn a_failed_reopening_keeps_the_old_file() {
+        let scratch = Scratch::new();
+        let mut log = start(Destination::File(scratch.file()), 1);
+        let moved = scratch.0.join("elsewhere");
+        fs::rename(scratch.file(), &moved).unwrap();
+        fs::create_dir(scratch.file()).unwrap();
+        log.writer.reopen();
+        eventually("the failure is counted", || {
+            log.metrics.writer().errors.load(Relaxed) == 1
+        });
+        log.sinks[0].record(&Record::default());
+        drop(log.sinks);
+        assert!(log.writer.stop(PATIENCE));
+        assert_eq!(lines(&fs::read_to_string(&moved).unwrap()).len(), 1);
+    }
+
+    #[test]
+    fn lines_lost_on_a_full_disk_are_counted() {
+        let mut log = start(Destination::File("/dev/full".into()), 1);
+        for _ in 0..3 {
+            log.sinks[0].record(&Record::default());
+        }
+        drop(log.sinks);
+        assert!(log.writer.stop(PATIENCE));
+        assert_eq!(log.metrics.writer().lines_lost.load(Relaxed), 3);
+        assert_eq!(log.metrics.writer().errors.load(Relaxed), 1);
+    }
+
+    #[test]
+    fn an_old_batch_is_handed_over_by_the_clock() {
+        let scratch = Scratch::new();
+        let mut log = start(Destination::File(scratch.file()), 1);
+        let sink = &mut log.sinks[0];
+        let now = Instant::now();
+        assert!(!sink.is_pending());
+        sink.record(&Record::default());
+        sink.tick(now);
+        sink.tick(now + limits::BATCH_AGE / 2);
+        assert!(sink.is_pending(), "not before its time");
+        sink.tick(now + limits::BATCH_AGE);
+        assert!(!sink.is_pending());
+        eventually("the line is in the file", || {
+            fs::read_to_string(scratch.file()).is_ok_and(|text| lines(&text).len() == 1)
+        });
+        sink.record(&Record::default());
+        sink.tick(now + limits::BATCH_AGE);
+        assert!(sink.is_pending(), "a new batch has its own age");
+    }
+
+    #[test]
+    fn without_a_log_nothing_is_counted_and_nothing_runs() {
+        let mut log = start(Destination::None, 2);
+        assert_eq!(log.sinks.len(), 2);
+        log.sinks[1].record(&Record::default());
+        assert!(!log.sinks[1].is_pending());
+        assert_eq!(log.metrics.total(|worker| &worker.access_log_lines), 0);
+        log.writer.reopen();
+        assert!(log.writer.stop(Duration::ZERO));
+    }
+
+    #[test]
+    fn a_log_that_cannot_be_opened_is_an_error_that_names_it() {
+        let metrics = Metrics::new(Setup {
+            workers: 1,
+            refusals: &[],
+            faults: &[],
+            version: "0",
+        });
+        let file = PathBuf::from("/nonexistent/access.log");
+        let error = Writer::start(
+            Destination::File(file),
+            &[metrics.worker(0)],
+            metrics.writer(),
+        )
+        .unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::NotFound);
+        assert!(error.to_string().contains("/nonexistent/access.log"));
+    }
+}
