@@ -1,0 +1,102 @@
+//! Listeners, limits and places of the process, with every default filled in.
+
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use codec::head::HeadLimits;
+
+use crate::diagnostic::{Diagnostics, Place};
+use crate::limits;
+use crate::model::gateway::{AddressSpec, GatewaySpec, LimitsSpec, ListenSpec};
+use crate::snapshot::{AccessLog, Gateway, Limits, ListenAddress, Listener};
+use crate::source::node::Text;
+
+/// Compiles the part `gateway`.
+pub fn compile(spec: GatewaySpec, base: &Path, faults: &mut Diagnostics) -> Gateway {
+    let GatewaySpec { listen, admin, control, state, workers, access_log, limits } = spec;
+    let listen = listen.into_iter().map(|spec| listener(spec, base, faults)).collect();
+    let control = control.map(|text| socket_path(base.join(&*text.text), text.place, faults));
+    Gateway {
+        listen,
+        admin: admin.map(|at| at.value),
+        control,
+        state: state.map(|text| base.join(&*text.text)),
+        workers,
+        access_log: access_log_of(access_log, base, faults),
+        limits: limits_of(limits),
+    }
+}
+
+fn listener(spec: ListenSpec, base: &Path, faults: &mut Diagnostics) -> Listener {
+    let ListenSpec { address, place, backlog, execute_api } = spec;
+    let (address, is_local) = match address {
+        AddressSpec::Tcp(address) => (ListenAddress::Tcp(address), address.ip().is_loopback()),
+        AddressSpec::Unix(path) => (ListenAddress::Unix(socket_path(base.join(&*path), place, faults)), true),
+    };
+    Listener { address, backlog: backlog.unwrap_or(limits::BACKLOG), execute_api: execute_api.unwrap_or(is_local) }
+}
+
+/// A path that the kernel can bind.
+pub fn socket_path(path: PathBuf, place: Place, faults: &mut Diagnostics) -> PathBuf {
+    let bytes = path.as_os_str().as_bytes().len();
+    if bytes > limits::SOCKET_PATH_BYTES_MAX {
+        faults.error_hint(
+            place,
+            format!("the socket's path has {bytes} bytes, the system allows {}", limits::SOCKET_PATH_BYTES_MAX),
+            format!("with the document's folder it is {}", path.display()),
+        );
+    }
+    path
+}
+
+fn access_log_of(to: Option<Text>, base: &Path, faults: &mut Diagnostics) -> AccessLog {
+    let Some(text) = to else { return AccessLog::None };
+    match &*text.text {
+        "stdout" => AccessLog::Stdout,
+        "" | "stderr" | "off" | "-" | "/dev/stdout" => {
+            faults.error_hint(
+                text.place,
+                format!("the access log cannot go to `{}`", text.text),
+                "write stdout, none, or the path of a file",
+            );
+            AccessLog::None
+        }
+        path => AccessLog::File(base.join(path)),
+    }
+}
+
+fn limits_of(spec: LimitsSpec) -> Limits {
+    let LimitsSpec {
+        head_fields,
+        head_field_bytes,
+        head_target,
+        head_bytes,
+        body,
+        header_time,
+        idle_time,
+        body_idle_time,
+        connections,
+        drain_time,
+        requests_per_connection,
+    } = spec;
+    let head = HeadLimits::default();
+    let field_bytes = head_field_bytes.unwrap_or(head.field_bytes);
+    let target = head_target.unwrap_or(head.target);
+    Limits {
+        head: HeadLimits {
+            fields: head_fields.unwrap_or(head.fields),
+            field_bytes,
+            target,
+            // Whoever raises a part means to receive it: the whole grows with its parts unless it is set.
+            head: head_bytes
+                .unwrap_or_else(|| head.head.max((field_bytes + target + 64).min(limits::HEAD_BYTES_MAX as u32))),
+        },
+        body: body.unwrap_or(Some(limits::BODY_BYTES)),
+        header_time: header_time.unwrap_or(limits::HEADER_TIME),
+        idle_time: idle_time.unwrap_or(limits::IDLE_TIME),
+        body_idle_time: body_idle_time.unwrap_or(limits::BODY_IDLE_TIME),
+        connections: connections.unwrap_or(limits::CONNECTIONS),
+        drain_time: drain_time.unwrap_or(limits::DRAIN_TIME),
+        requests_per_connection: requests_per_connection.unwrap_or(0),
+    }
+}

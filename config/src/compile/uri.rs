@@ -1,0 +1,309 @@
+//! An integration's URI in one stage: stage variables filled in, authority resolved, path and query compiled.
+//!
+//! The operator's words and stage variables may name the host; what a client sends never does.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+
+use policy::transform::uri::{UriProblem, UriTemplate};
+
+use crate::compile::upstreams::Upstreams;
+use crate::diagnostic::Diagnostics;
+use crate::limits;
+use crate::model::field::nearest;
+use crate::model::upstream::ServerAddressSpec;
+use crate::model::values;
+use crate::source::node::Text;
+
+/// Where a URI leads.
+pub struct Target {
+    /// Index of the upstream.
+    pub upstream: u32,
+    /// The authority as written.
+    pub host: Box<[u8]>,
+    /// Path and query.
+    pub uri: UriTemplate,
+}
+
+/// What a URI is compiled against.
+pub struct Context<'a> {
+    /// The stage's name, for messages.
+    pub stage: &'a str,
+    /// Its variables.
+    pub stage_variables: &'a BTreeMap<String, String>,
+    /// The variables of the route's path.
+    pub path_variables: &'a [Box<str>],
+}
+
+/// Whether a text names any stage variable, in a URI or in a mock template.
+pub fn names_stage_variable(text: &str) -> bool {
+    text.contains("stageVariables")
+}
+
+/// Something wrong at a byte of the URI as written.
+struct Wrong {
+    offset: usize,
+    what: String,
+    hint: String,
+}
+
+fn wrong<T>(offset: usize, what: impl Into<String>, hint: impl Into<String>) -> Result<T, Wrong> {
+    Err(Wrong { offset, what: what.into(), hint: hint.into() })
+}
+
+/// Compiles a URI; faults point into its text.
+pub fn compile(
+    written: &Text,
+    context: &Context<'_>,
+    upstreams: &mut Upstreams,
+    faults: &mut Diagnostics,
+) -> Option<Target> {
+    let filled = Filled::new(&written.text, context.stage_variables);
+    for (offset, name) in &filled.undefined {
+        if *offset >= authority_end(&written.text) {
+            faults.warning(
+                written.place_at(*offset),
+                format!("stage variable `{name}` is not defined in stage `{}`", context.stage),
+                "it is empty there, as in API Gateway",
+            );
+        }
+    }
+    match resolve(&filled, context, upstreams) {
+        Ok(Resolved::Ready(target)) => Some(target),
+        Ok(Resolved::Literal { address, host, uri }) => {
+            let upstream = upstreams.literal(address, written.place, faults);
+            Some(Target { upstream, host, uri })
+        }
+        Err(Wrong { offset, what, hint }) => {
+            faults.error_hint(written.place_at(filled.origin(offset)), what, hint);
+            None
+        }
+    }
+}
+
+/// Where the authority of the URI as written ends; stage variables may stand in it.
+fn authority_end(text: &str) -> usize {
+    let start = text.find("://").map_or(0, |at| at + 3);
+    text[start..].find(['/', '?', '#']).map_or(text.len(), |at| start + at)
+}
+
+/// A URI with its stage variables filled in, and the way back to the text as written.
+struct Filled<'a> {
+    text: String,
+    /// Begins of pieces: in the filled text, in the text as written, and whether the piece is a value.
+    pieces: Vec<(usize, usize, bool)>,
+    undefined: Vec<(usize, &'a str)>,
+}
+
+impl<'a> Filled<'a> {
+    /// Only `${stageVariables.name}` is filled; any other `${…}` is left alone (ST-02).
+    fn new(written: &'a str, variables: &BTreeMap<String, String>) -> Self {
+        const OPEN: &str = "${stageVariables.";
+        let mut filled =
+            Self { text: String::with_capacity(written.len()), pieces: vec![(0, 0, false)], undefined: Vec::new() };
+        let mut at = 0;
+        while let Some(found) = written[at..].find(OPEN) {
+            let open = at + found;
+            let name_at = open + OPEN.len();
+            let Some(length) = written[name_at..].find('}') else { break };
+            let name = &written[name_at..name_at + length];
+            filled.text.push_str(&written[at..open]);
+            filled.pieces.push((filled.text.len(), open, true));
+            match variables.get(name) {
+                Some(value) => filled.text.push_str(value),
+                None => filled.undefined.push((open, name)),
+            }
+            at = name_at + length + 1;
+            filled.pieces.push((filled.text.len(), at, false));
+        }
+        filled.text.push_str(&written[at..]);
+        filled
+    }
+
+    /// The byte as written that a byte of the filled text comes from; of a value, where its variable stands.
+    fn origin(&self, offset: usize) -> usize {
+        let piece = self.pieces.iter().rev().find(|(start, _, _)| *start <= offset);
+        let (start, written, is_value) = piece.copied().unwrap_or_default();
+        if is_value { written } else { written + (offset - start) }
+    }
+}
+
+enum Resolved {
+    Ready(Target),
+    Literal { address: ServerAddressSpec, host: Box<[u8]>, uri: UriTemplate },
+}
+
+fn resolve(filled: &Filled<'_>, context: &Context<'_>, upstreams: &Upstreams) -> Result<Resolved, Wrong> {
+    let text = &*filled.text;
+    if text.len() > limits::URI_CHARS_MAX {
+        return wrong(0, format!("the URI is longer than {} bytes", limits::URI_CHARS_MAX), "shorten it");
+    }
+    let start = scheme(text)?;
+    let end = authority_end(text);
+    let authority = &text[start..end];
+    let in_stage = format!(" in stage `{}`", context.stage);
+    check_authority(authority, start, filled, &in_stage)?;
+    let uri = path_and_query(&text[end..], end, context)?;
+    let host: Box<[u8]> = authority.as_bytes().into();
+    if let Some(upstream) = upstreams.named(authority) {
+        return Ok(Resolved::Ready(Target { upstream, host, uri }));
+    }
+    let address = literal(authority, start, upstreams)?;
+    Ok(Resolved::Literal { address, host, uri })
+}
+
+/// Where the authority begins.
+fn scheme(text: &str) -> Result<usize, Wrong> {
+    let Some((scheme, rest)) = text.split_once("://") else {
+        if text.starts_with("arn:") {
+            return wrong(
+                0,
+                "an integration with an AWS service is not available in this version",
+                "write http://host/path",
+            );
+        }
+        let rest = text.trim_start_matches('/');
+        return wrong(0, "a URI begins with http://", format!("write http://{rest}"));
+    };
+    match scheme.to_ascii_lowercase().as_str() {
+        "http" => Ok(scheme.len() + 3),
+        "https" => wrong(0, "https is not available in this version", format!("write http://{rest}")),
+        "" => wrong(0, "a URI begins with http://", format!("write http://{rest}")),
+        _ if scheme.contains('{') => wrong(0, "a client must not choose the scheme", "write http:// and a host"),
+        _ => wrong(0, format!("`{scheme}` is not a scheme that can be called"), "write http:// and a host"),
+    }
+}
+
+fn check_authority(authority: &str, start: usize, filled: &Filled<'_>, in_stage: &str) -> Result<(), Wrong> {
+    if authority.is_empty() {
+        if let Some((_, name)) = filled.undefined.first() {
+            return wrong(
+                start,
+                format!("the host is empty: stage variable `{name}` is not defined{in_stage}"),
+                "define it below `variables` of the stage",
+            );
+        }
+        return wrong(start, "the URI has no host", "write the name of an upstream, or host:port");
+    }
+    if let Some((offset, name)) = filled.undefined.iter().find(|(offset, _)| *offset < authority_end_of(filled)) {
+        return wrong(
+            *offset,
+            format!("stage variable `{name}`, which names the host, is not defined{in_stage}"),
+            "define it below `variables` of the stage",
+        );
+    }
+    if let Some(at) = authority.find("${") {
+        return wrong(
+            start + at,
+            "only `${stageVariables.name}` is filled in here",
+            "write the host, or a stage variable",
+        );
+    }
+    if let Some(at) = authority.find(['{', '}']) {
+        return wrong(
+            start + at,
+            "a path variable in the host would let clients choose which machine is called",
+            "write the host, or a stage variable; path variables belong behind the host",
+        );
+    }
+    if let Some(at) = authority.find('@') {
+        return wrong(start + at, "a user name in a URI is not sent to anyone", "remove everything up to the `@`");
+    }
+    Ok(())
+}
+
+/// The end of the authority, as a byte of the text as written.
+fn authority_end_of(filled: &Filled<'_>) -> usize {
+    filled.origin(authority_end(&filled.text).saturating_sub(1)) + 1
+}
+
+fn path_and_query(tail: &str, at: usize, context: &Context<'_>) -> Result<UriTemplate, Wrong> {
+    UriTemplate::compile(tail, context.path_variables).map_err(|fault| {
+        let (what, hint) = match fault.what {
+            UriProblem::NoSuchVariable => unknown_variable(&tail[fault.offset..], context.path_variables),
+            UriProblem::Brace => (fault.what.message().to_owned(), "a variable is written `{name}`".to_owned()),
+            UriProblem::Byte => (
+                fault.what.message().to_owned(),
+                "write it as % and two hex digits, such as %20 for a space".to_owned(),
+            ),
+            _ => (fault.what.message().to_owned(), "mend the URI".to_owned()),
+        };
+        Wrong { offset: at + fault.offset, what, hint }
+    })
+}
+
+fn unknown_variable(rest: &str, known: &[Box<str>]) -> (String, String) {
+    let name = rest.split('}').next().unwrap_or(rest);
+    let greedy = name.strip_suffix('+').filter(|name| known.iter().any(|known| **known == **name));
+    if let Some(name) = greedy {
+        return (
+            format!("`{{{name}+}}` is written `{{{name}}}` in a URI"),
+            "the `+` belongs to the route alone".to_owned(),
+        );
+    }
+    let what = match nearest(name, known.iter().map(|name| &**name)) {
+        Some(near) => format!("the route has no variable `{name}`, did you mean `{near}`?"),
+        None => format!("the route has no variable `{name}`"),
+    };
+    let hint = if known.is_empty() {
+        "the route's path has no variables".to_owned()
+    } else {
+        let listed: Vec<String> = known.iter().map(|name| format!("{{{name}}}")).collect();
+        format!("the route's path has {}", listed.join(", "))
+    };
+    (what, hint)
+}
+
+/// The server that an authority means when it is not an upstream's name.
+fn literal(authority: &str, start: usize, upstreams: &Upstreams) -> Result<ServerAddressSpec, Wrong> {
+    let (host, port_text) = split_port(authority);
+    let port = match port_text.map(|text| (text, values::number(text))) {
+        None => 80,
+        Some((_, Some(port @ 1..=65_535))) => port as u16,
+        Some((text, _)) => {
+            return wrong(
+                start + host.len() + 1,
+                format!("`{text}` is not a port"),
+                "a port is a number from 1 to 65535",
+            );
+        }
+    };
+    if upstreams.named(host).is_some() {
+        return wrong(
+            start + host.len(),
+            format!("`{host}` is an upstream, whose servers have ports of their own"),
+            format!("write http://{host}"),
+        );
+    }
+    if let Ok(ip) = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>() {
+        if ip.is_ipv4() == !host.starts_with('[') {
+            return Ok(ServerAddressSpec::Socket(SocketAddr::new(ip, port)));
+        }
+    }
+    if !values::is_host(host) || host.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.') {
+        return wrong(
+            start,
+            format!("`{host}` is neither an upstream, a host name, nor an IP address"),
+            "write http://host:port/path",
+        );
+    }
+    if port_text.is_none() && !host.contains('.') && host != "localhost" {
+        let near = nearest(host, upstreams.names()).map_or(String::new(), |near| format!(", did you mean `{near}`?"));
+        return wrong(
+            start,
+            format!("unknown upstream `{host}`{near}"),
+            format!(
+                "name it below `upstreams`; a machine of that name is written with its port, such as http://{host}:80"
+            ),
+        );
+    }
+    Ok(ServerAddressSpec::Name { host: host.to_ascii_lowercase().into(), port })
+}
+
+/// Host and port; the colons of a bracketed IPv6 address are its own.
+fn split_port(authority: &str) -> (&str, Option<&str>) {
+    match authority.rfind(':') {
+        Some(at) if !authority[at..].contains(']') => (&authority[..at], Some(&authority[at + 1..])),
+        _ => (authority, None),
+    }
+}

@@ -1,0 +1,86 @@
+//! Every maximum and every default of this crate, each with its reason.
+
+use std::time::Duration;
+
+/// A document of 10,000 routes is about 2 MB; more than this is not written by hand.
+pub const DOCUMENT_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Deeper than any object of §8 by far; keeps every walk over the tree off the end of the stack.
+pub const DEPTH_MAX: usize = 64;
+/// Nodes after aliases are expanded: a document of a few lines must not become gigabytes.
+pub const NODES_MAX: usize = 4_000_000;
+/// Aliases in one document.
+pub const ALIASES_MAX: usize = 10_000;
+/// Faults that are kept; a file that is not a configuration at all should not fill the screen.
+pub const FAULTS_MAX: usize = 200;
+/// Characters of a source line that a rendered fault shows.
+pub const RENDERED_LINE_MAX: usize = 160;
+
+/// AWS allows 50 ms at least (IN-12).
+pub const TIMEOUT_MIN: Duration = Duration::from_millis(50);
+/// REST's default and, by AWS, its maximum (IN-12).
+pub const TIMEOUT_REST: Duration = Duration::from_millis(29_000);
+/// The HTTP API's default and, by AWS, its maximum (IN-12).
+pub const TIMEOUT_HTTP: Duration = Duration::from_millis(30_000);
+/// "Longer if asked": AWS raises it by quota, we up to a quarter of an hour.
+pub const TIMEOUT_MAX: Duration = Duration::from_secs(15 * 60);
+
+/// ST-01.
+pub const STAGE_NAME_CHARS_MAX: usize = 128;
+/// ST-02.
+pub const STAGE_VARIABLES_MAX: usize = 100;
+/// ST-02.
+pub const STAGE_VARIABLE_NAME_CHARS_MAX: usize = 64;
+/// ST-02.
+pub const STAGE_VARIABLE_VALUE_CHARS_MAX: usize = 512;
+/// An API id is a DNS label in `{api}.execute-api.*`.
+pub const API_ID_CHARS_MAX: usize = 63;
+/// An upstream's name is a label in metrics and a host in URIs.
+pub const UPSTREAM_NAME_CHARS_MAX: usize = 253;
+/// DM-03.
+pub const MAPPING_CHARS_MAX: usize = 300;
+/// Long enough for every use seen; the target that it makes is limited by the backend.
+pub const URI_CHARS_MAX: usize = 2_048;
+
+/// Workers are threads with a ring each; more than this is a slip of the finger.
+pub const WORKERS_MAX: usize = 1_024;
+/// The kernel cuts it to `net.core.somaxconn`, 4,096 today.
+pub const BACKLOG: u32 = 4_096;
+/// A backlog above this is refused: the kernel takes an `int`, and no queue is that long.
+pub const BACKLOG_MAX: u32 = 65_535;
+/// AWS's payload limit: 10 MB, meant as MiB.
+pub const BODY_BYTES: u64 = 10 * 1024 * 1024;
+/// A head sent slower than this is an attack or a dead line.
+pub const HEADER_TIME: Duration = Duration::from_secs(10);
+/// Longer than the 60 s after which common clients and balancers let go.
+pub const IDLE_TIME: Duration = Duration::from_secs(75);
+/// A pause in a body longer than this holds a slot for nothing.
+pub const BODY_IDLE_TIME: Duration = Duration::from_secs(30);
+/// Connections for each worker: with 256 bytes a slot, 12 MiB.
+pub const CONNECTIONS: u32 = 50_000;
+/// Slots are numbered with 20 bits.
+pub const CONNECTIONS_MAX: u32 = 1_000_000;
+/// As long as systemd and container platforms wait by custom before they kill.
+pub const DRAIN_TIME: Duration = Duration::from_secs(30);
+/// The longest time that any setting but a request's may name.
+pub const SETTING_TIME_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+/// Fields of a head: the codec's array has this many places.
+pub const HEAD_FIELDS_MAX: u64 = 128;
+/// Spans in a head are 16 bits wide.
+pub const HEAD_BYTES_MAX: u64 = 65_535;
+
+/// Servers of one upstream.
+pub const SERVERS_MAX: usize = 1_024;
+/// A server's weight.
+pub const WEIGHT_MAX: u64 = 1_000;
+/// Idle connections kept for an upstream by each worker: enough for a burst to find them open.
+pub const POOL_IDLE: u32 = 256;
+/// Backends often close after 60 to 75 s; letting go first avoids the race.
+pub const POOL_IDLE_TIME: Duration = Duration::from_secs(60);
+/// Connections to an upstream by each worker.
+pub const POOL_CONNECTIONS: u32 = 4_096;
+/// A connection in a data centre opens in milliseconds; 5 s covers one lost SYN and its repeat.
+pub const CONNECT_TIME: Duration = Duration::from_secs(5);
+/// Header fields of a mock answer.
+pub const MOCK_HEADERS_MAX: usize = 100;
+/// `sun_path` has 108 bytes, the last one for the NUL.
+pub const SOCKET_PATH_BYTES_MAX: usize = 107;

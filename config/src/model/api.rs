@@ -1,0 +1,93 @@
+//! The part `apis`: an API with its routes and stages.
+
+use router::Kind;
+
+use crate::diagnostic::Place;
+use crate::model::field::{Field, Table, Type};
+use crate::model::reader::Reader;
+use crate::model::route::{self, RouteSpec};
+use crate::model::stage::{self, StageSpec};
+use crate::source::node::{Node, Text, Value};
+
+/// One API, as written.
+#[derive(Debug, Clone)]
+pub struct ApiSpec {
+    /// Its name.
+    pub id: Text,
+    /// REST or HTTP; `None`: unreadable, which is a fault already.
+    pub kind: Option<Kind>,
+    /// In the order of the document.
+    pub routes: Vec<RouteSpec>,
+    /// In the order of the document.
+    pub stages: Vec<StageSpec>,
+}
+
+/// The fields of an API.
+pub const API: Table = Table {
+    name: "an API",
+    fields: &[
+        Field::new("kind", Type::Word(&["rest", "http"]), "which rules of API Gateway hold: rest or http"),
+        Field::new("routes", Type::Objects(&route::ROUTE), "what is answered, by verb and path"),
+        Field::new("stages", Type::Objects(&stage::STAGE), "the stages, by name"),
+        Field::later("openapi", "an OpenAPI document with x-amazon-apigateway-* extensions"),
+        Field::later("authorizers", "who decides on callers"),
+        Field::later("cors", "answers to browsers of other origins"),
+        Field::later("gateway_responses", "bodies of refusals"),
+        Field::later("policy", "a resource policy"),
+        Field::later("firewall", "rules on addresses and requests"),
+        Field::later("strict_errors", "404 and 405 in place of AWS's 403"),
+        Field::later("binary_media_types", "media types that are not text"),
+        Field::later("api_key_source", "where a caller's API key is read"),
+        Field::later("limits", "limits of this API alone"),
+        Field::later("quirks", "switches for AWS's peculiarities"),
+        Field::later("validators", "checks of parameters and bodies"),
+    ],
+};
+
+impl ApiSpec {
+    /// Reads one API.
+    pub fn read(id: &Text, node: &Node, reader: &mut Reader<'_>) -> Option<Self> {
+        let Some(object) = reader.object(node, &API) else {
+            // The name stands, so that what leads to it does not fail a second time.
+            return Some(Self { id: id.clone(), kind: None, routes: Vec::new(), stages: Vec::new() });
+        };
+        let kind = match object.get("kind") {
+            Some(node) => {
+                let words = [("rest", Kind::Rest), ("http", Kind::Http)];
+                reader.word(node, "`kind`", &words, &["websocket"]).map(|at| at.value)
+            }
+            None => {
+                reader.faults.error_hint(
+                    id.place,
+                    format!("API `{}` has no kind", id.text),
+                    "write `kind: http` or `kind: rest`",
+                );
+                None
+            }
+        };
+        let routes = match object.get("routes") {
+            Some(node) => read_routes(node, reader),
+            None => Vec::new(),
+        };
+        let stages = reader.each(object.get("stages"), "`stages`", StageSpec::read);
+        object.close();
+        Some(Self { id: id.clone(), kind, routes, stages })
+    }
+
+    /// Where the API begins.
+    pub fn place(&self) -> Place {
+        self.id.place
+    }
+}
+
+fn read_routes(node: &Node, reader: &mut Reader<'_>) -> Vec<RouteSpec> {
+    if matches!(node.value, Value::List(_)) {
+        reader.faults.error_hint(
+            node.place,
+            "`routes` must be a mapping, not a list",
+            "write `\"GET /path\": {integration: …}` without the leading `- `",
+        );
+        return Vec::new();
+    }
+    reader.each(Some(node), "`routes`", RouteSpec::read)
+}

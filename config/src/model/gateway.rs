@@ -1,0 +1,337 @@
+//! The part `gateway`: listeners, limits, and the places of the process.
+
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
+use crate::diagnostic::Place;
+use crate::limits;
+use crate::model::field::{Field, Table, Type};
+use crate::model::reader::Reader;
+use crate::model::values::{self, At};
+use crate::source::node::{Node, Text, Value};
+
+/// The part `gateway`, as written.
+#[derive(Debug, Clone)]
+pub struct GatewaySpec {
+    /// Where clients are accepted.
+    pub listen: Vec<ListenSpec>,
+    /// Where health and metrics are answered.
+    pub admin: Option<At<SocketAddr>>,
+    /// The socket for commands.
+    pub control: Option<Text>,
+    /// Where the gateway keeps what must outlive it.
+    pub state: Option<Text>,
+    /// Worker threads; `None`: one per core.
+    pub workers: Option<NonZeroUsize>,
+    /// Where a line per request goes; `None`: nowhere.
+    pub access_log: Option<Text>,
+    /// What a client may ask of us.
+    pub limits: LimitsSpec,
+}
+
+/// One listener, as written.
+#[derive(Debug, Clone)]
+pub struct ListenSpec {
+    /// Where.
+    pub address: AddressSpec,
+    /// Where that is written.
+    pub place: Place,
+    /// Connections that may queue.
+    pub backlog: Option<u32>,
+    /// Whether execute-api names are answered.
+    pub execute_api: Option<bool>,
+}
+
+/// An address, as written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AddressSpec {
+    /// IP and port.
+    Tcp(SocketAddr),
+    /// The path behind `unix:`.
+    Unix(Box<str>),
+}
+
+/// The part `limits`, as written.
+#[derive(Debug, Clone, Default)]
+pub struct LimitsSpec {
+    /// Header fields of a request.
+    pub head_fields: Option<u16>,
+    /// Bytes of all header fields.
+    pub head_field_bytes: Option<u32>,
+    /// Bytes of the request target.
+    pub head_target: Option<u32>,
+    /// Bytes of the whole head.
+    pub head_bytes: Option<u32>,
+    /// Bytes of a request's body; `Some(None)`: unlimited.
+    pub body: Option<Option<u64>>,
+    /// To the end of the head.
+    pub header_time: Option<Duration>,
+    /// Between requests.
+    pub idle_time: Option<Duration>,
+    /// Between two bytes of a body.
+    pub body_idle_time: Option<Duration>,
+    /// Open at once, for each worker.
+    pub connections: Option<u32>,
+    /// After TERM.
+    pub drain_time: Option<Duration>,
+    /// On one connection.
+    pub requests_per_connection: Option<u32>,
+}
+
+/// The fields of `gateway`.
+pub const GATEWAY: Table = Table {
+    name: "`gateway`",
+    fields: &[
+        Field::new("listen", Type::List(&LISTEN), "where clients are accepted"),
+        Field::new("admin", Type::Address, "where /healthz, /readyz, /metrics and /status are answered"),
+        Field::new("control", Type::Path, "the socket for commands"),
+        Field::new("state", Type::Path, "the folder for what must outlive the process"),
+        Field::new("workers", Type::Number, "worker threads, or auto: one per core that the process may use"),
+        Field::new("access_log", Type::Object(&ACCESS_LOG), "where a line per request goes"),
+        Field::new("limits", Type::Object(&LIMITS), "what a client may ask of us"),
+        Field::later("principals", "who may sign with SigV4"),
+        Field::later("trusted_proxies", "whose X-Forwarded-For is believed"),
+        Field::later("include", "further documents"),
+    ],
+};
+
+/// The fields of a listener.
+pub const LISTEN: Table = Table {
+    name: "a listener",
+    fields: &[
+        Field::new("address", Type::Address, "an IP address and a port, or unix:path"),
+        Field::new("backlog", Type::Number, "connections that may queue before they are accepted"),
+        Field::new(
+            "execute_api",
+            Type::Flag,
+            "whether {api}.execute-api.* names are answered; true on loopback and Unix sockets",
+        ),
+        Field::later("tls", "TLS with this certificate and key"),
+        Field::later("h2c", "HTTP/2 with prior knowledge, without TLS"),
+        Field::later("domains", "the only domains that this listener serves"),
+        Field::later("proxy_protocol", "the client's address from a balancer in front"),
+    ],
+};
+
+/// The fields of `access_log`.
+pub const ACCESS_LOG: Table = Table {
+    name: "`access_log`",
+    fields: &[
+        Field::new("to", Type::Text, "stdout, none, or a file"),
+        Field::new("format", Type::Word(&["json"]), "json; a $context format string later"),
+    ],
+};
+
+/// The fields of `limits`.
+pub const LIMITS: Table = Table {
+    name: "`limits`",
+    fields: &[
+        Field::new("head", Type::Object(&HEAD), "of a request's head"),
+        Field::new("body", Type::Size, "bytes of a request's body, or unlimited"),
+        Field::new("header_time", Type::Time, "from a request's first byte to the end of its head"),
+        Field::new("idle_time", Type::Time, "how long a kept connection may be silent between requests"),
+        Field::new("body_idle_time", Type::Time, "the longest pause between two bytes of a body, in either direction"),
+        Field::new("connections", Type::Number, "connections that one worker holds at once"),
+        Field::new("drain_time", Type::Time, "how long open requests may go on after TERM"),
+        Field::new(
+            "requests_per_connection",
+            Type::Number,
+            "requests after which a connection is closed; 0: unlimited",
+        ),
+    ],
+};
+
+/// The fields of `limits.head`.
+pub const HEAD: Table = Table {
+    name: "`limits.head`",
+    fields: &[
+        Field::new("fields", Type::Number, "header fields"),
+        Field::new("field_bytes", Type::Size, "bytes of all header fields together"),
+        Field::new("target", Type::Size, "bytes of the request target"),
+        Field::new("bytes", Type::Size, "bytes of the whole head"),
+    ],
+};
+
+impl GatewaySpec {
+    /// Reads the part.
+    pub fn read(node: &Node, reader: &mut Reader<'_>) -> Option<Self> {
+        let object = reader.object(node, &GATEWAY)?;
+        let listen = match object.get("listen") {
+            Some(node) => reader.list(node).iter().filter_map(|node| ListenSpec::read(node, reader)).collect(),
+            None => {
+                no_listener(object.place, reader);
+                Vec::new()
+            }
+        };
+        let admin = object.get("admin").and_then(|node| admin(node, reader));
+        let control = object.get("control").and_then(|node| reader.text(node, "`control`"));
+        let state = object.get("state").and_then(|node| reader.text(node, "`state`"));
+        let workers = object.get("workers").and_then(|node| workers(node, reader));
+        let access_log = object.get("access_log").and_then(|node| access_log(node, reader));
+        let limits = object.get("limits").and_then(|node| LimitsSpec::read(node, reader)).unwrap_or_default();
+        object.close();
+        Some(Self { listen, admin, control, state, workers, access_log, limits })
+    }
+
+    /// A document without the part.
+    pub fn absent(place: Place, reader: &mut Reader<'_>) -> Option<Self> {
+        no_listener(place, reader);
+        None
+    }
+}
+
+fn no_listener(place: Place, reader: &mut Reader<'_>) {
+    reader.faults.error_hint(
+        Place { length: 1, ..place },
+        "no listener: the gateway would serve nobody",
+        "write `gateway: {listen: 127.0.0.1:8080}`; plain HTTP has to be asked for",
+    );
+}
+
+impl ListenSpec {
+    fn read(node: &Node, reader: &mut Reader<'_>) -> Option<Self> {
+        if let Value::Scalar(text) = &node.value {
+            let address = address(text, reader)?;
+            return Some(Self { address, place: node.place, backlog: None, execute_api: None });
+        }
+        let object = reader.object(node, &LISTEN)?;
+        let written = object.get("address");
+        if written.is_none() {
+            reader.faults.error_hint(object.place, "a listener needs an address", "write `address: 127.0.0.1:8080`");
+        }
+        let text = written.and_then(|node| reader.text(node, "`address`"));
+        let read = text.as_ref().and_then(|text| address(text, reader));
+        let backlog =
+            object.get("backlog").and_then(|node| reader.number(node, "`backlog`", 1, limits::BACKLOG_MAX.into()));
+        let execute_api = object.get("execute_api").and_then(|node| reader.flag(node, "`execute_api`"));
+        object.close();
+        Some(Self { address: read?, place: text?.place, backlog: backlog.map(|number| number as u32), execute_api })
+    }
+}
+
+fn address(text: &Text, reader: &mut Reader<'_>) -> Option<AddressSpec> {
+    if let Some(path) = text.text.strip_prefix("unix:") {
+        if path.is_empty() {
+            reader.faults.error_hint(text.place, "no path behind `unix:`", "write unix:run/tollgate.sock");
+            return None;
+        }
+        return Some(AddressSpec::Unix(path.into()));
+    }
+    match values::socket(&text.text) {
+        Ok(address) => Some(AddressSpec::Tcp(address)),
+        Err((what, hint)) => {
+            reader.faults.error_hint(text.place, what, hint);
+            None
+        }
+    }
+}
+
+fn admin(node: &Node, reader: &mut Reader<'_>) -> Option<At<SocketAddr>> {
+    let text = reader.text(node, "`admin`")?;
+    match values::socket(&text.text) {
+        Ok(value) => Some(At { value, place: text.place }),
+        Err((what, hint)) => {
+            reader.faults.error_hint(text.place, what, hint);
+            None
+        }
+    }
+}
+
+fn workers(node: &Node, reader: &mut Reader<'_>) -> Option<NonZeroUsize> {
+    if matches!(&node.value, Value::Scalar(text) if &*text.text == "auto") {
+        return None;
+    }
+    let number = reader.number(node, "`workers`, unless it is auto,", 1, limits::WORKERS_MAX as u64)?;
+    NonZeroUsize::new(number as usize)
+}
+
+/// `access_log: stdout` is short for `access_log: {to: stdout}`. `none` is `None`.
+fn access_log(node: &Node, reader: &mut Reader<'_>) -> Option<Text> {
+    let to = if matches!(node.value, Value::Scalar(_)) {
+        reader.text(node, "`access_log`")
+    } else {
+        let object = reader.object(node, &ACCESS_LOG)?;
+        let to = object.get("to").and_then(|node| reader.text(node, "`to`"));
+        if to.is_none() {
+            reader.faults.error_hint(
+                object.place,
+                "`access_log` needs `to`",
+                "write `to: stdout`, `to: none`, or a file",
+            );
+        }
+        if let Some(node) = object.get("format") {
+            format(node, reader);
+        }
+        object.close();
+        to
+    };
+    to.filter(|text| &*text.text != "none")
+}
+
+fn format(node: &Node, reader: &mut Reader<'_>) {
+    let is_context = matches!(&node.value, Value::Scalar(text) if text.text.contains('$'));
+    if is_context {
+        reader.faults.error_hint(
+            node.place,
+            "a $context format string is not available in this version",
+            "write `format: json`",
+        );
+        return;
+    }
+    reader.word(node, "`format`", &[("json", ())], &["clf", "csv", "xml"]);
+}
+
+impl LimitsSpec {
+    fn read(node: &Node, reader: &mut Reader<'_>) -> Option<Self> {
+        let object = reader.object(node, &LIMITS)?;
+        let mut spec = Self::default();
+        if let Some(node) = object.get("head") {
+            spec.read_head(node, reader);
+        }
+        spec.body = object.get("body").and_then(|node| body(node, reader));
+        let second = Duration::from_secs(1);
+        let mut time = |name: &str, least: Duration| {
+            object.get(name).and_then(|node| reader.time(node, &format!("`{name}`"), least, limits::SETTING_TIME_MAX))
+        };
+        spec.header_time = time("header_time", second);
+        spec.idle_time = time("idle_time", second);
+        spec.body_idle_time = time("body_idle_time", second);
+        spec.drain_time = time("drain_time", Duration::ZERO);
+        let mut number = |name: &str, least: u64, most: u64| {
+            object
+                .get(name)
+                .and_then(|node| reader.number(node, &format!("`{name}`"), least, most))
+                .map(|number| number as u32)
+        };
+        spec.connections = number("connections", 1, limits::CONNECTIONS_MAX.into());
+        spec.requests_per_connection = number("requests_per_connection", 0, u32::MAX.into());
+        object.close();
+        Some(spec)
+    }
+
+    fn read_head(&mut self, node: &Node, reader: &mut Reader<'_>) {
+        let Some(object) = reader.object(node, &HEAD) else { return };
+        self.head_fields = object
+            .get("fields")
+            .and_then(|node| reader.number(node, "`fields`", 1, limits::HEAD_FIELDS_MAX))
+            .map(|number| number as u16);
+        let mut size = |name: &str| {
+            object
+                .get(name)
+                .and_then(|node| reader.size(node, &format!("`{name}`"), 64, limits::HEAD_BYTES_MAX))
+                .map(|size| size as u32)
+        };
+        self.head_field_bytes = size("field_bytes");
+        self.head_target = size("target");
+        self.head_bytes = size("bytes");
+        object.close();
+    }
+}
+
+fn body(node: &Node, reader: &mut Reader<'_>) -> Option<Option<u64>> {
+    if matches!(&node.value, Value::Scalar(text) if &*text.text == "unlimited") {
+        return Some(None);
+    }
+    reader.size(node, "`body`, unless it is unlimited,", 0, u64::MAX).map(Some)
+}

@@ -1,0 +1,232 @@
+//! The whole compiled configuration: immutable, shared by every worker, never parsed again.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use codec::head::HeadLimits;
+use policy::rules::Rules;
+use policy::transform::template::Template;
+use policy::transform::uri::UriTemplate;
+use router::{Kind, Table, Verb};
+
+/// Everything that a worker needs to serve. Indices into its tables are checked when it is built.
+#[derive(Debug)]
+pub struct Snapshot {
+    /// Listeners, limits and the process's own places.
+    pub gateway: Gateway,
+    /// Which API, stage and method a request means.
+    pub table: Table,
+    /// By the `ApiId` that the table answers with.
+    pub apis: Box<[Api]>,
+    /// By the stage number that the table answers with.
+    pub stages: Box<[Stage]>,
+    /// By [`HttpRule::upstream`]: the named ones first, then one for each literal authority.
+    pub upstreams: Box<[Upstream]>,
+}
+
+/// The part `gateway` of the document.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Gateway {
+    /// Where clients are accepted; never empty.
+    pub listen: Vec<Listener>,
+    /// Where `/healthz`, `/readyz`, `/metrics` and `/status` are answered; `None`: nowhere.
+    pub admin: Option<SocketAddr>,
+    /// The socket for commands; `None`: the default below `$RUNTIME_DIRECTORY`.
+    pub control: Option<PathBuf>,
+    /// Where the gateway keeps what must outlive it; `None`: `$STATE_DIRECTORY`.
+    pub state: Option<PathBuf>,
+    /// Worker threads; `None`: one per core that the process may use.
+    pub workers: Option<NonZeroUsize>,
+    /// Where a line per request goes.
+    pub access_log: AccessLog,
+    /// What a client may ask of us.
+    pub limits: Limits,
+}
+
+/// One listening address.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listener {
+    /// Where.
+    pub address: ListenAddress,
+    /// Connections that the kernel may queue before they are accepted.
+    pub backlog: u32,
+    /// Whether `{api}.execute-api.*` names are answered here (RT-17).
+    pub execute_api: bool,
+}
+
+/// An address to listen at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ListenAddress {
+    /// An IP address and a port.
+    Tcp(SocketAddr),
+    /// A Unix socket.
+    Unix(PathBuf),
+}
+
+/// Where the access log goes; JSON lines in this version.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AccessLog {
+    /// Nowhere.
+    None,
+    /// Standard output.
+    Stdout,
+    /// A file, opened anew on USR1.
+    File(PathBuf),
+}
+
+/// What a client may ask of us. The defaults and their reasons are in `limits.rs`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// Of a request's head.
+    pub head: HeadLimits,
+    /// Bytes of a request's body; `None`: unlimited.
+    pub body: Option<u64>,
+    /// From a request's first byte to the end of its head.
+    pub header_time: Duration,
+    /// How long a kept connection may be silent between requests.
+    pub idle_time: Duration,
+    /// The longest pause between two bytes of a body, in either direction.
+    pub body_idle_time: Duration,
+    /// Connections that one worker holds at once.
+    pub connections: u32,
+    /// How long open requests may go on after TERM.
+    pub drain_time: Duration,
+    /// Requests after which a connection is closed; 0: unlimited.
+    pub requests_per_connection: u32,
+}
+
+/// An API.
+#[derive(Debug, Clone)]
+pub struct Api {
+    /// Its name in the document.
+    pub id: Arc<str>,
+    /// Which rules of matching and which error bodies are its own.
+    pub kind: Kind,
+}
+
+/// A stage of an API, with the methods as they are in this stage.
+#[derive(Debug)]
+pub struct Stage {
+    /// Index in [`Snapshot::apis`].
+    pub api: u32,
+    /// `prod`, or `$default`.
+    pub name: Arc<str>,
+    /// The stage variables (ST-02).
+    pub variables: Arc<BTreeMap<String, String>>,
+    /// By the method number that the table answers with. Shared by stages that do not differ.
+    pub methods: Arc<[Method]>,
+}
+
+/// A method of an API: what may pass, and who answers.
+#[derive(Debug)]
+pub struct Method {
+    /// `GET /pets/{id}`, as written.
+    pub key: Box<str>,
+    /// `/pets/{id}`, or `$default`.
+    pub resource_path: Box<str>,
+    /// May it pass, and in what shape.
+    pub rules: Rules,
+    /// Who answers.
+    pub integration: Integration,
+}
+
+/// The manner of answering (IN-01).
+#[derive(Debug)]
+pub enum Integration {
+    /// The gateway itself (IN-10).
+    Mock(MockRule),
+    /// A backend, over HTTP (IN-03, IN-04).
+    Http(HttpRule),
+}
+
+/// An answer made here.
+#[derive(Debug)]
+pub struct MockRule {
+    /// 200 to 599.
+    pub status: u16,
+    /// Name and value.
+    pub headers: Box<[(Box<str>, Template)]>,
+    /// The body; empty when the document names none.
+    pub body: Template,
+}
+
+/// An answer fetched from a backend.
+#[derive(Debug)]
+pub struct HttpRule {
+    /// `http_proxy`: everything passes; `http`: only what is mapped.
+    pub proxy: bool,
+    /// Index in [`Snapshot::upstreams`].
+    pub upstream: u32,
+    /// The Host field towards the backend.
+    pub host: Box<[u8]>,
+    /// The verb towards the backend; `None`: the client's.
+    pub verb: Option<Verb>,
+    /// Path and query towards the backend.
+    pub uri: UriTemplate,
+    /// To the end of the head of the backend's answer.
+    pub timeout: Duration,
+}
+
+/// The machines that answer for one name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Upstream {
+    /// Its name in the document, or the authority of the URIs that named it.
+    pub name: Arc<str>,
+    /// Never empty.
+    pub servers: Box<[Server]>,
+    /// How one of them is chosen.
+    pub balance: Balance,
+    /// Kept connections.
+    pub pool: Pool,
+    /// How long a connection may take to open.
+    pub connect_time: Duration,
+}
+
+/// How a server is chosen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Balance {
+    /// In turn, by weight.
+    RoundRobin,
+    /// The one with the fewest requests open, by weight.
+    LeastRequests,
+}
+
+/// Kept connections of an upstream, for each worker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pool {
+    /// Connections kept without work.
+    pub idle: u32,
+    /// How long they are kept.
+    pub idle_time: Duration,
+    /// Connections open at once.
+    pub connections: u32,
+}
+
+/// One machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Server {
+    /// Where.
+    pub address: ServerAddress,
+    /// Its share, 1 to 1,000.
+    pub weight: u16,
+}
+
+/// Where a server is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ServerAddress {
+    /// An IP address and a port.
+    Socket(SocketAddr),
+    /// A name to look up, and a port.
+    Name {
+        /// The name, in lower case.
+        host: Box<str>,
+        /// The port.
+        port: u16,
+    },
+    /// A Unix socket.
+    Unix(PathBuf),
+}

@@ -1,0 +1,5 @@
+//! From text to a tree of values with places, before anything is known about their meaning.
+
+pub mod file;
+pub mod node;
+pub mod slips;
