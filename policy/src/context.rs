@@ -94,11 +94,7 @@ mod tests {
         let cases = [
             (0, "00000000-0000-4000-8000-000000000000", "AAAAAAAAAAAAAAA="),
             (u128::MAX, "ffffffff-ffff-4fff-bfff-ffffffffffff", "______________8="),
-            (
-                0x0123_4567_89ab_cdef_0123_4567_89ab_cdef,
-                "01234567-89ab-4def-8123-456789abcdef",
-                "q83vASNFZ4mrze8=",
-            ),
+            (0x0123_4567_89ab_cdef_0123_4567_89ab_cdef, "01234567-89ab-4def-8123-456789abcdef", "q83vASNFZ4mrze8="),
         ];
         for (random, id, extended_id) in cases {
             assert_eq!(uuid(random), id);

@@ -63,16 +63,7 @@ impl<'a> Facts<'a> {
     /// The last value of a query parameter, still encoded (RT-09). The name is compared after decoding, and
     /// case counts. A parameter without `=` has an empty value.
     pub fn query(&self, name: &[u8]) -> Option<&'a [u8]> {
-        let query = self.head.query?.of(self.head_bytes);
-        let mut found = None;
-        for pair in query.split(|byte| matches!(byte, b'&' | b';')) {
-            let equals = memchr::memchr(b'=', pair);
-            let (key, value) = equals.map_or((pair, &b""[..]), |at| (&pair[..at], &pair[at + 1..]));
-            if !pair.is_empty() && decodes_to(key, name) {
-                found = Some(value);
-            }
-        }
-        found
+        codec::target::query_get(self.head.query?.of(self.head_bytes), name)
     }
 
     /// The request's verb.
@@ -97,30 +88,107 @@ fn one_slash(path: &[u8]) -> &[u8] {
     if slashes == 0 { path } else { &path[slashes - 1..] }
 }
 
-/// Whether an encoded text, decoded as a part of a query, is this one.
-fn decodes_to(encoded: &[u8], plain: &[u8]) -> bool {
-    let mut rest = encoded;
-    for expected in plain {
-        let (byte, taken) = match rest {
-            [b'%', high, low, ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => {
-                (digit(*high) << 4 | digit(*low), 3)
-            }
-            [b'+', ..] => (b' ', 1),
-            [byte, ..] => (*byte, 1),
-            [] => return false,
-        };
-        if byte != *expected {
-            return false;
-        }
-        rest = &rest[taken..];
-    }
-    rest.is_empty()
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tests::Scene;
+    use router::Kind;
 
-/// The value of a hexadecimal digit.
-const fn digit(letter: u8) -> u8 {
-    match letter {
-        b'0'..=b'9' => letter - b'0',
-        _ => (letter | 0x20) - b'a' + 10,
+    fn text(bytes: &[u8]) -> String {
+        bytes.escape_ascii().to_string()
+    }
+
+    #[test]
+    fn path_variables_stay_as_received() {
+        // (template, target, values, row)
+        let cases: [(&str, &str, &[&str], &str); 7] = [
+            ("/pets/{id}", "/pets/7", &["7"], "RT-04"),
+            ("/{a}/{b}", "/x%2By/test+z", &["x%2By", "test+z"], "RT-04"),
+            ("/{proxy+}", "/proxy-value/", &["proxy-value"], "RT-05"),
+            ("/{proxy+}", "/proxy-value//double-slash", &["proxy-value//double-slash"], "RT-05, §18.2"),
+            (
+                "/path/{proxy+}",
+                "/path/test%2Balias@gmail.com/plus/test+alias@gmail.com",
+                &["test%2Balias@gmail.com/plus/test+alias@gmail.com"],
+                "§18.2",
+            ),
+            ("/{a}/{proxy+}", "/x/./y/../z", &["x", "z"], "P01"),
+            ("/pets", "/pets", &[""], "none"),
+        ];
+        for (template, target, values, row) in cases {
+            let scene = Scene::get(template, target, "");
+            for (place, value) in values.iter().enumerate() {
+                assert_eq!(text(scene.facts().path_variable(place)), *value, "{row}: {target}");
+            }
+            assert_eq!(scene.facts().path_variable(9), b"");
+        }
+    }
+
+    #[test]
+    fn the_last_query_value_counts() {
+        // (query, name, value as received, row)
+        let cases = [
+            ("?category=electronics&category=books", "category", Some("books"), "§18.3"),
+            ("?email=test%2Balias@gmail.com", "email", Some("test%2Balias@gmail.com"), "§18.3"),
+            ("?a=1;b=2", "b", Some("2"), "RT-09"),
+            ("?a=1", "A", None, "RT-09"),
+            ("?a", "a", Some(""), "RT-09"),
+            ("?a=", "a", Some(""), "RT-09"),
+            ("?x%20y=1", "x y", Some("1"), "RT-09"),
+            ("?", "a", None, "none"),
+            ("", "a", None, "none"),
+        ];
+        for (query, name, value, row) in cases {
+            let scene = Scene::get("/", &format!("/{query}"), "");
+            let found = scene.facts().query(name.as_bytes()).map(text);
+            assert_eq!(found.as_deref(), value, "{row}: {query}");
+        }
+    }
+
+    #[test]
+    fn the_last_header_counts_and_case_does_not() {
+        // (fields, name, value, row)
+        let cases = [
+            ("X-Pet: rex\r\n", "x-pet", Some("rex"), "known by text"),
+            ("x-pet: rex\r\nX-PET: tom\r\n", "X-Pet", Some("tom"), "last"),
+            ("User-Agent: curl/8\r\n", "user-AGENT", Some("curl/8"), "known by name"),
+            ("X-Amzn-A: 1\r\nX-Amzn-B: 2\r\n", "x-amzn-a", Some("1"), "known by group"),
+            ("X-Pet:\r\n", "x-pet", Some(""), "empty"),
+            ("X_Pet: rex\r\n", "x_pet", None, "S10"),
+            ("Connection: x-pet\r\nX-Pet: rex\r\n", "x-pet", None, "C01"),
+            ("Keep-Alive: 5\r\n", "keep-alive", None, "C01"),
+            ("", "x-pet", None, "none"),
+        ];
+        for (fields, name, value, row) in cases {
+            let scene = Scene::get("/", "/", fields);
+            let found = scene.facts().header(Name::of(name.as_bytes()), name.as_bytes());
+            assert_eq!(found.map(text).as_deref(), value, "{row}");
+        }
+    }
+
+    #[test]
+    fn paths_below_and_with_the_base_path() {
+        // (base path, target, below, whole)
+        let cases = [
+            ("/", "/a/b", "/a/b", "/a/b"),
+            ("/v1", "/v1/a/b", "/a/b", "/v1/a/b"),
+            ("/v1", "/v1/a/b/", "/a/b/", "/v1/a/b/"),
+            ("/v1", "/v1//a", "/a", "/v1//a"), // §18.2
+        ];
+        for (base, target, below, whole) in cases {
+            let request = format!("GET {target} HTTP/1.1\r\nHost: h.example\r\n\r\n");
+            let scene = Scene::new(Kind::Rest, base, "/{proxy+}", request.as_bytes());
+            assert_eq!(text(scene.facts().api_path()), below, "{target}");
+            assert_eq!(text(scene.facts().full_path()), whole, "{target}");
+            assert_eq!(scene.facts().host(), b"h.example");
+            assert_eq!(scene.facts().method(), b"GET");
+        }
+    }
+
+    #[test]
+    fn leading_slashes_become_one() {
+        for (path, expected) in [("", ""), ("/", "/"), ("///", "/"), ("//a//b", "/a//b"), ("a/b", "a/b")] {
+            assert_eq!(text(one_slash(path.as_bytes())), expected);
+        }
     }
 }

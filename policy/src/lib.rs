@@ -8,4 +8,6 @@ pub mod limits;
 pub mod phase;
 pub mod refusal;
 pub mod rules;
+#[cfg(test)]
+mod tests;
 pub mod transform;

@@ -42,6 +42,7 @@ pub struct Origin<'a> {
 /// What becomes of a client's field on its way to a backend. `proxy` is false for the integration type
 /// `http`, to which only mapped fields go (IN-04); its `Content-Type` passes unless the verb is one of those
 /// that [`copies_content_type`] refuses. `head_bytes` are the bytes that the field's spans are places in.
+#[allow(clippy::match_same_arms, reason = "a table is read by its rows")]
 pub fn to_backend(kind: Kind, proxy: bool, field: &Field, head_bytes: &[u8]) -> Rule {
     match field.fate {
         Fate::Hop | Fate::Underscore => return Rule::Drop,
@@ -71,6 +72,7 @@ pub fn to_backend(kind: Kind, proxy: bool, field: &Field, head_bytes: &[u8]) -> 
 }
 
 /// The rest of §4.1's list for a proxy integration, and RT-10.
+#[allow(clippy::match_same_arms, reason = "a table is read by its rows")]
 fn rest_to_backend(field: &Field, head_bytes: &[u8]) -> Rule {
     match field.known {
         Name::ContentMd5 | Name::MaxForwards | Name::ProxyAuthenticate | Name::Server => Rule::Drop,
@@ -80,8 +82,8 @@ fn rest_to_backend(field: &Field, head_bytes: &[u8]) -> Rule {
     }
 }
 
-/// Whether an `Authorization` holds a SigV4 signature, which is meant for us (§4.1). SigV4a has a scheme of
-/// its own.
+/// Whether an `Authorization` holds a SigV4 signature, which is meant for us (§4.1). Its asymmetric sister has a
+/// scheme of its own.
 fn is_sigv4(value: &[u8]) -> bool {
     let scheme = value.split(|byte| *byte == b' ').next().unwrap_or_default();
     scheme.eq_ignore_ascii_case(b"AWS4-HMAC-SHA256") || scheme.eq_ignore_ascii_case(b"AWS4-ECDSA-P256-SHA256")
@@ -103,6 +105,7 @@ pub fn to_client(kind: Kind, proxy: bool, field: &Field) -> Rule {
 }
 
 /// The column `HTTP_PROXY` of §4.1; what it does not cover follows the column of mapped values.
+#[allow(clippy::match_same_arms, reason = "a table is read by its rows")]
 fn rest_to_client(field: &Field) -> Rule {
     match (field.known, field.fate) {
         (Name::Connection, _) => Rule::Remap,
@@ -117,6 +120,7 @@ fn rest_to_client(field: &Field) -> Rule {
 }
 
 /// All but what concerns one connection, the framing, and what we say ourselves (§0.2).
+#[allow(clippy::match_same_arms, reason = "a table is read by its rows")]
 fn http_to_client(field: &Field) -> Rule {
     match (field.known, field.fate) {
         (_, Fate::Hop) => Rule::Drop,
@@ -200,4 +204,212 @@ pub fn write_ids(kind: Option<Kind>, request_id: &[u8], extended_request_id: &[u
 pub fn write_remapped(name: &[u8], value: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(REMAPPED.as_bytes());
     write::field(out, name, value);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tests::{request_field, response_field};
+
+    const P: Rule = Rule::Pass;
+    const D: Rule = Rule::Drop;
+    const R: Rule = Rule::Remap;
+
+    /// (field, REST HTTP_PROXY, HTTP HTTP_PROXY, REST HTTP, row)
+    #[rustfmt::skip]
+    const TO_BACKEND: &[(&str, Rule, Rule, Rule, &str)] = &[
+        ("Connection: close", D, D, D, "§4.1"),
+        ("Content-Length: 0", D, D, D, "§4.1"),
+        ("Content-MD5: x", D, P, D, "§4.1"),
+        ("Expect: 100-continue", D, D, D, "§4.1"),
+        ("Max-Forwards: 5", D, P, D, "§4.1"),
+        ("Proxy-Authenticate: Basic", D, D, D, "§4.1"),
+        ("Server: x", D, P, D, "§4.1"),
+        ("TE: trailers", D, D, D, "§4.1"),
+        ("Transfer-Encoding: chunked", D, D, D, "§4.1"),
+        ("Trailer: x", D, D, D, "§4.1"),
+        ("Upgrade: h2c", D, D, D, "§4.1, C03"),
+        ("HTTP2-Settings: x", D, D, D, "C03"),
+        ("WWW-Authenticate: Basic", D, P, D, "§4.1"),
+        ("Via: 1.1 x", D, P, D, "§4.1"),
+        ("Content-Encoding: gzip", P, P, P, "§4.1 says dropped; bodies stream as they are"),
+        ("Authorization: Bearer x", P, P, D, "§4.1"),
+        ("Authorization: AWS4-HMAC-SHA256 Credential=x", D, P, D, "§4.1"),
+        ("authorization: aws4-ecdsa-p256-sha256 Credential=x", D, P, D, "§4.1, assumed"),
+        ("Authorization: AWS4-HMAC-SHA256x y", P, P, D, "§4.1"),
+        ("X-HTTP-Method-Override: PUT", D, P, D, "RT-10"),
+        ("Keep-Alive: timeout=5", D, D, D, "C09"),
+        ("Proxy-Connection: close", D, D, D, "C09"),
+        ("Proxy-Authorization: Basic x", D, D, D, "C09"),
+        ("X-Forwarded-For: 1.2.3.4", D, D, D, "P06, RT-16"),
+        ("X-Forwarded-Host: evil", D, D, D, "P06"),
+        ("X-Forwarded-Port: 1", D, D, D, "P06"),
+        ("X-Forwarded-Proto: https", D, D, D, "P06"),
+        ("X-Forwarded-Client-Cert: x", D, D, D, "P06"),
+        ("X-Forwarded-Prefix: /x", D, D, D, "P06"),
+        ("X_Forwarded_For: 1.2.3.4", D, D, D, "P06, S10"),
+        ("Forwarded: for=1.2.3.4", D, D, D, "P06"),
+        ("X-Real-IP: 1.2.3.4", D, D, D, "P06"),
+        ("Client-Cert: :x:", D, D, D, "P06"),
+        ("Client-Cert-Chain: :x:", D, D, D, "P06"),
+        ("X-Amzn-Trace-Id: Root=1-0-0", D, D, D, "P06, §4.1"),
+        ("X-Amzn-Apigateway-Api-Id: x", D, D, D, "P06, §4.1"),
+        ("x-amzn-oidc-identity: root", D, D, D, "P06"),
+        ("x-amzn-RequestId: x", D, D, D, "P06, §0.2"),
+        ("x-amz-apigw-id: x", D, D, D, "§0.2"),
+        ("Apigw-Requestid: x", D, D, D, "§0.2"),
+        ("X-Amz-Date: 20260101T000000Z", P, P, D, "IN-03"),
+        ("X-Amz-Meta-A: x", P, P, D, "IN-03"),
+        ("Content-Type: text/plain", P, P, P, "IN-03, IN-04"),
+        ("Accept: */*", P, P, D, "IN-03, IN-04"),
+        ("User-Agent: curl/8", P, P, D, "IN-03, IN-04"),
+        ("Referer: /x", P, P, D, "IN-03"),
+        ("Cookie: a=b", P, P, D, "IN-03"),
+        ("X-Api-Key: x", P, P, D, "IN-03"),
+        ("Traceparent: 00-x", P, P, D, "IN-03"),
+        ("X-Pet: rex", P, P, D, "IN-03"),
+        ("X-Forwarde: x", P, P, D, "IN-03"),
+    ];
+
+    #[test]
+    fn to_backends() {
+        for &(line, rest, http, mapped, row) in TO_BACKEND {
+            let (field, bytes) = request_field(line);
+            assert_eq!(to_backend(Kind::Rest, true, &field, &bytes), rest, "{row}: {line}");
+            assert_eq!(to_backend(Kind::WebSocket, true, &field, &bytes), rest, "{row}: {line}");
+            assert_eq!(to_backend(Kind::Http, true, &field, &bytes), http, "{row}: {line}");
+            assert_eq!(to_backend(Kind::Rest, false, &field, &bytes), mapped, "{row}: {line}");
+        }
+    }
+
+    #[test]
+    fn the_host_never_passes_by_itself() {
+        let text = b"GET / HTTP/1.1\r\nHost: evil.example\r\n\r\n";
+        let mut head = codec::head::RequestHead::new();
+        codec::http1::parse::parse_request(text, &mut head, &codec::head::HeadLimits::REQUEST).unwrap();
+        for kind in [Kind::Rest, Kind::Http, Kind::WebSocket] {
+            for proxy in [true, false] {
+                assert_eq!(to_backend(kind, proxy, &head.fields[0], text), D, "§4.1, P10");
+            }
+        }
+    }
+
+    #[test]
+    fn what_connection_names_goes_no_further() {
+        let text = b"GET / HTTP/1.1\r\nHost: h\r\nConnection: close, X-Secret\r\nX-Secret: 1\r\n\r\n";
+        let mut head = codec::head::RequestHead::new();
+        codec::http1::parse::parse_request(text, &mut head, &codec::head::HeadLimits::REQUEST).unwrap();
+        assert_eq!(to_backend(Kind::Http, true, &head.fields[2], text), D, "C01");
+    }
+
+    /// (field, REST HTTP_PROXY, HTTP HTTP_PROXY, row)
+    #[rustfmt::skip]
+    const TO_CLIENT: &[(&str, Rule, Rule, &str)] = &[
+        ("Connection: close", R, D, "§4.1"),
+        ("Content-Length: 5", R, D, "§4.1"),
+        ("Date: x", R, D, "§4.1, §0.2"),
+        ("Server: x", R, P, "§4.1"),
+        ("x-amzn-RequestId: x", R, P, "§4.1"),
+        ("WWW-Authenticate: Basic", R, P, "§4.1"),
+        ("Authorization: x", R, P, "§4.1 by the column of mapped values, assumed"),
+        ("Content-MD5: x", R, P, "the same, assumed"),
+        ("Expect: x", R, P, "the same, assumed"),
+        ("Host: x", R, P, "the same, assumed"),
+        ("Max-Forwards: 1", R, P, "the same, assumed"),
+        ("User-Agent: x", R, P, "the same, assumed"),
+        ("Trailer: x", D, D, "§4.1, AWS's own table, assumed"),
+        ("Upgrade: h2", D, D, "§4.1, AWS's own table, assumed"),
+        ("TE: x", D, D, "§4.1, AWS's own table, assumed"),
+        ("Transfer-Encoding: chunked", D, D, "§4.1"),
+        ("Keep-Alive: timeout=5", D, D, "C09"),
+        ("Proxy-Connection: close", D, D, "C09"),
+        ("Via: 1.1 x", D, P, "§4.1"),
+        ("Content-Encoding: gzip", P, P, "§4.1 says dropped; bodies stream as they are"),
+        ("x-amz-apigw-id: x", D, P, "§0.2"),
+        ("Apigw-Requestid: x", P, D, "§0.2"),
+        ("X-Amzn-Trace-Id: Root=1-0-0", P, P, "§0.2"),
+        ("Access-Control-Allow-Origin: *", P, P, "§4.1"),
+        ("Content-Type: text/html", P, P, "§0.2"),
+        ("Set-Cookie: a=b", P, P, "§4.1"),
+        ("Location: /x", P, P, "§4.1"),
+        ("Vary: Accept", P, P, "§4.1"),
+        ("X-Pet: rex", P, P, "§4.1"),
+        ("x_pet: rex", P, P, "S10 concerns requests"),
+    ];
+
+    #[test]
+    fn to_clients() {
+        for &(line, rest, http, row) in TO_CLIENT {
+            let field = response_field(line);
+            assert_eq!(to_client(Kind::Rest, true, &field), rest, "{row}: {line}");
+            assert_eq!(to_client(Kind::WebSocket, true, &field), rest, "{row}: {line}");
+            assert_eq!(to_client(Kind::Http, true, &field), http, "{row}: {line}");
+            let mapped = if field.known == Name::ContentEncoding { P } else { D };
+            assert_eq!(to_client(Kind::Rest, false, &field), mapped, "IN-17: {line}");
+        }
+    }
+
+    #[test]
+    fn content_types_are_copied_where_a_body_may_be() {
+        let copied: Vec<_> = Verb::ALL.into_iter().filter(|verb| copies_content_type(*verb)).collect();
+        assert_eq!(copied, [Verb::Delete, Verb::Patch, Verb::Post, Verb::Put], "IN-04");
+    }
+
+    fn origin<'a>(client_ip: &'a str, host: &'a str, tls: bool) -> Origin<'a> {
+        Origin {
+            client_ip: client_ip.as_bytes(),
+            host: host.as_bytes(),
+            port: 8443,
+            tls,
+            api_id: b"a1b2",
+            trace_id: b"Root=1-5759e988-bd862e3fe1be46a994272793",
+        }
+    }
+
+    fn written(write: impl Fn(&mut Vec<u8>)) -> String {
+        let mut out = Vec::new();
+        write(&mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn what_backends_are_told() {
+        let rest = written(|out| write_origin(Kind::Rest, &origin("203.0.113.9", "h", true), out));
+        assert_eq!(
+            rest,
+            "X-Amzn-Trace-Id: Root=1-5759e988-bd862e3fe1be46a994272793\r\n\
+             X-Amzn-Apigateway-Api-Id: a1b2\r\n\
+             X-Forwarded-For: 203.0.113.9\r\n\
+             X-Forwarded-Port: 8443\r\n\
+             X-Forwarded-Proto: https\r\n",
+            "§4.1, IN-21"
+        );
+        // RT-16
+        let cases = [
+            ("203.0.113.9", "h.example", "for=203.0.113.9;host=\"h.example\";proto=http"),
+            ("2001:db8::1", "[::1]", "for=\"[2001:db8::1]\";host=\"[::1]\";proto=http"),
+            ("203.0.113.9", "", "for=203.0.113.9;proto=http"),
+            ("203.0.113.9", "a\"b", "for=203.0.113.9;proto=http"),
+        ];
+        for (ip, host, forwarded) in cases {
+            let http = written(|out| write_origin(Kind::Http, &origin(ip, host, false), out));
+            let expected =
+                format!("X-Amzn-Trace-Id: Root=1-5759e988-bd862e3fe1be46a994272793\r\nForwarded: {forwarded}\r\n");
+            assert_eq!(http, expected, "{host}");
+        }
+    }
+
+    #[test]
+    fn our_own_fields() {
+        let defaults = written(|out| write_call_defaults(b"a1b2", out));
+        assert_eq!(defaults, "Accept: application/json\r\nUser-Agent: AmazonAPIGateway_a1b2\r\n", "IN-04");
+        for kind in [Some(Kind::Rest), Some(Kind::WebSocket), None] {
+            let ids = written(|out| write_ids(kind, b"id", b"long=", out));
+            assert_eq!(ids, "x-amzn-RequestId: id\r\nx-amz-apigw-id: long=\r\n", "§0.2");
+        }
+        let ids = written(|out| write_ids(Some(Kind::Http), b"id", b"long=", out));
+        assert_eq!(ids, "Apigw-Requestid: id\r\n", "§0.2");
+        let remapped = written(|out| write_remapped(b"Server", b"x", out));
+        assert_eq!(remapped, "x-amzn-Remapped-Server: x\r\n", "§4.1");
+    }
 }

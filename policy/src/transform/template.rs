@@ -568,3 +568,295 @@ fn date(days: u64) -> (u64, u64, u64) {
     let month = if month < 10 { month + 3 } else { month - 9 };
     (era * 400 + year_of_era + u64::from(month <= 2), month, day)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tests::Scene;
+    use codec::http1::write::value_is_clean;
+    use proptest::prelude::*;
+    use router::Kind;
+
+    fn stage_variables() -> BTreeMap<String, String> {
+        let pairs = [("host", "pets.example"), ("port", "80"), ("odd", "a\"b\r\n")];
+        pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).into()
+    }
+
+    fn compile(text: &str, variables: &[&str], json: bool) -> Result<Template, TemplateFault> {
+        let path_variables: Vec<Box<str>> = variables.iter().map(|name| Box::from(*name)).collect();
+        let stage_variables = stage_variables();
+        let names = TemplateNames { path_variables: &path_variables, stage_variables: &stage_variables };
+        Template::compile(text, &names, json)
+    }
+
+    fn compile_header(text: &str) -> Result<Template, TemplateFault> {
+        let stage_variables = stage_variables();
+        let names = TemplateNames { path_variables: &[], stage_variables: &stage_variables };
+        Template::compile_header(text, &names)
+    }
+
+    fn render(template: &Template, scene: &Scene) -> String {
+        let mut out = b"before".to_vec();
+        template.render(&scene.facts(), &mut out);
+        String::from_utf8(out).unwrap().strip_prefix("before").unwrap().to_owned()
+    }
+
+    /// The request that the tables below are rendered with.
+    fn scene() -> Scene {
+        let request = "GET /v1/pets/a%2Fb/toys/x/y/?q=a%22b&q=c+d%2B%0A&n=7&e= HTTP/1.0\r\n\
+                       Host: api.example.com\r\nX-Pet: rex \"the\" dog\r\nUser-Agent: curl/8\r\n\r\n";
+        Scene::new(Kind::Rest, "/v1", "/pets/{id}/toys/{proxy+}", request.as_bytes())
+    }
+
+    #[rustfmt::skip]
+    const LINES: &[(&str, &str, &str)] = &[
+        ("", "", "nothing"),
+        ("plain", "plain", "no reference"),
+        ("id=$request.path.id", "id=a%2Fb", "RT-04: as received"),
+        ("$request.path.proxy", "x/y", "RT-05: no trailing slash"),
+        ("${request.path.id}x", "a%2Fbx", "braces"),
+        ("$request.path.id.", "a%2Fb.", "end of a sentence"),
+        ("$request.path.id-$request.path.id", "a%2Fb-a%2Fb", "a dash between"),
+        ("$request.path", "/pets/a%2Fb/toys/x/y/", "the API's own path"),
+        ("${request.path}!", "/pets/a%2Fb/toys/x/y/!", "the API's own path"),
+        ("$request.querystring.q", "c d+", "RT-09: last, decoded; no line break"),
+        ("$request.querystring.Q", "", "RT-09: case counts"),
+        ("$request.querystring.none", "", "absent"),
+        ("$request.header.x-pet", "rex \"the\" dog", "any case"),
+        ("$request.header.X-Pet-", "rex \"the\" dog-", "a dash at the end"),
+        ("${request.header.X-Pet}s", "rex \"the\" dogs", "braces"),
+        ("$request.header.none", "", "absent"),
+        ("$context.requestId", "01234567-89ab-4def-8123-456789abcdef", "§12.1"),
+        ("$context.extendedRequestId", "q83vASNFZ4mrze8=", "§12.1"),
+        ("$context.apiId/$context.stage", "a1b2c3/prod", "§12.1"),
+        ("$context.httpMethod", "GET", "§12.1"),
+        ("$context.path", "/v1/pets/a%2Fb/toys/x/y/", "§18.2"),
+        ("$context.resourcePath", "/pets/{id}/toys/{proxy+}", "§12.1"),
+        ("$context.protocol", "HTTP/1.0", "§12.1"),
+        ("$context.domainName $context.domainPrefix", "api.example.com api", "§12.1"),
+        ("$context.identity.sourceIp", "203.0.113.9", "§12.1"),
+        ("$context.identity.userAgent", "curl/8", "§12.1"),
+        ("$context.requestTime", "14/Nov/2023:22:13:20 +0000", "§12.1"),
+        ("$context.requestTimeEpoch", "1700000000123", "§12.1"),
+        ("$context.stage.json", "prod.json", "the longest name"),
+        ("${context.stage}s", "prods", "braces"),
+        ("http://$stageVariables.host:$stageVariables.port/", "http://pets.example:80/", "ST-02"),
+        ("${stageVariables.host}x", "pets.examplex", "ST-02"),
+        ("[$stageVariables.none]", "[]", "undefined"),
+        ("$stageVariables.odd", "a\"b", "no line break"),
+        ("$5 $$ $ ${ $} ${x} $input.body $requests", "$5 $$ $ ${ $} ${x} $input.body $requests", "left alone"),
+        ("$request. $context. $request", "$request. $context. $request", "no name"),
+        ("$$context.stage", "$prod", "a dollar before"),
+        ("é$context.stage$context.stage€", "éprodprod€", "not ASCII"),
+    ];
+
+    #[test]
+    fn lines() {
+        let scene = scene();
+        for &(text, expected, row) in LINES {
+            let template = compile(text, &["id", "proxy"], false).unwrap();
+            assert_eq!(render(&template, &scene), expected, "{row}: {text}");
+        }
+    }
+
+    #[rustfmt::skip]
+    const JSON: &[(&str, &str, &str)] = &[
+        (r#"{"a":"$request.header.x-pet"}"#, r#"{"a":"rex \"the\" dog"}"#, "escaped"),
+        (r#"{"a":$request.header.x-pet}"#, r#"{"a":"rex \"the\" dog"}"#, "becomes a string"),
+        (r#"{"a":"$request.querystring.q"}"#, r#"{"a":"c d+\n"}"#, "escaped"),
+        (r#"{"a":$request.querystring.n}"#, r#"{"a":7}"#, "a number stays"),
+        (r#"{"a":"$request.querystring.n"}"#, r#"{"a":"7"}"#, "in a string already"),
+        (r#"{"a":$request.querystring.e,"b":$request.querystring.none}"#, r#"{"a":"","b":null}"#, "empty, absent"),
+        (r#"{"a":"$request.querystring.none"}"#, r#"{"a":""}"#, "absent"),
+        (r#"{"$request.path.id":1}"#, r#"{"a%2Fb":1}"#, "a key"),
+        (r#"{"\"":$context.stage}"#, r#"{"\"":"prod"}"#, "an escaped quote opens nothing"),
+        (r#"{"\\":$context.requestTimeEpoch}"#, r#"{"\\":1700000000123}"#, "nor does a backslash hide one"),
+        (r#"{"a":"$stageVariables.odd","b":$stageVariables.port}"#, r#"{"a":"a\"b\r\n","b":80}"#, "ST-02"),
+        (r#"[$stageVariables.host,$stageVariables.none]"#, r#"["pets.example",null]"#, "ST-02"),
+        (r#"{"a":"$stageVariables.odd$context.stage"}"#, r#"{"a":"a\"b\r\nprod"}"#, "still within the string"),
+    ];
+
+    #[test]
+    fn json() {
+        let scene = scene();
+        for &(text, expected, row) in JSON {
+            let template = compile(text, &["id", "proxy"], true).unwrap();
+            assert_eq!(render(&template, &scene), expected, "{row}: {text}");
+        }
+    }
+
+    #[test]
+    fn invalid_utf8_does_not_break_json() {
+        let request = b"GET /?q=%ff%22 HTTP/1.1\r\nHost: h\r\nX-Pet: \xe2\x82\r\n\r\n";
+        let scene = Scene::new(Kind::Rest, "/", "/", request);
+        let template = compile(r#"["$request.querystring.q",$request.header.x-pet]"#, &[], true).unwrap();
+        assert_eq!(render(&template, &scene), "[\"\u{fffd}\\\"\",\"\u{fffd}\"]");
+    }
+
+    #[test]
+    fn the_longest_path_variable_is_meant() {
+        let scene = Scene::get("/{a}/{a-b}/{a.c}", "/1/2/3", "");
+        for (text, expected) in [
+            ("$request.path.a", "1"),
+            ("$request.path.a-b", "2"),
+            ("$request.path.a.c", "3"),
+            ("$request.path.a-x", "1-x"),
+            ("${request.path.a-b}c", "2c"),
+        ] {
+            let template = compile(text, &["a", "a-b", "a.c"], false).unwrap();
+            assert_eq!(render(&template, &scene), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn faults_have_their_place() {
+        use TemplateProblem as P;
+        let long = "x".repeat(TEMPLATE_BYTES_MAX + 1);
+        let many = "$context.stage ".repeat(TEMPLATE_REFERENCES_MAX + 1);
+        let cases = [
+            ("ab $request.path.no", 3, P::NoSuchPathVariable),
+            ("$request.path.idx", 0, P::NoSuchPathVariable),
+            ("${request.path.id.x}", 0, P::NoSuchPathVariable),
+            ("é${request.path.id", 2, P::Unclosed),
+            ("$request.body", 0, P::UnknownPart),
+            ("$request.Path.id", 0, P::UnknownPart),
+            ("${request.path-x}", 0, P::UnknownPart),
+            ("$request.header", 0, P::Unnamed),
+            ("$request.header. x", 0, P::Unnamed),
+            ("${request.header.}", 0, P::UnknownPart),
+            ("$request.querystring", 0, P::Unnamed),
+            ("$context.no", 0, P::UnknownContext),
+            ("$context.identity.caller", 0, P::UnknownContext),
+            ("${context.stage.x}", 0, P::UnknownContext),
+            (&long, TEMPLATE_BYTES_MAX, P::TooLong),
+            (&many, 15 * TEMPLATE_REFERENCES_MAX, P::TooManyReferences),
+        ];
+        for (text, offset, what) in cases {
+            let fault = compile(text, &["id"], true).unwrap_err();
+            assert_eq!(fault, TemplateFault { offset, what }, "{}", &text[..text.len().min(40)]);
+            assert!(!what.message().is_empty());
+        }
+    }
+
+    #[test]
+    fn header_values_hold_no_controls() {
+        for (text, offset) in [("a\r\nb", 1), ("\0", 0), ("a\x7f", 1), ("$context.stage\n", 14)] {
+            let fault = compile_header(text).unwrap_err();
+            assert_eq!(fault, TemplateFault { offset, what: TemplateProblem::Control });
+        }
+        let template = compile_header("a\t$stageVariables.odd;$request.querystring.q").unwrap();
+        let scene = Scene::get("/", "/?q=%0d%0aSet-Cookie:%20x=1%00%09%7f", "");
+        assert_eq!(render(&template, &scene), "a\ta\"b;Set-Cookie: x=1\t", "F30, P11");
+    }
+
+    #[test]
+    fn literals_are_seen() {
+        for (text, expected) in [
+            ("", Some("")),
+            ("plain $5", Some("plain $5")),
+            ("$stageVariables.host!", Some("pets.example!")),
+            ("$context.stage", None),
+            ("x$context.stage", None),
+        ] {
+            let template = compile(text, &[], false).unwrap();
+            assert_eq!(template.as_literal(), expected.map(str::as_bytes), "{text}");
+        }
+    }
+
+    #[test]
+    fn times() {
+        for (seconds, expected) in [
+            (0, "01/Jan/1970:00:00:00 +0000"),
+            (951_782_399, "28/Feb/2000:23:59:59 +0000"),
+            (951_782_400, "29/Feb/2000:00:00:00 +0000"),
+            (1_709_251_199, "29/Feb/2024:23:59:59 +0000"),
+            (4_102_444_799, "31/Dec/2099:23:59:59 +0000"),
+            (4_107_542_400, "01/Mar/2100:00:00:00 +0000"),
+        ] {
+            let mut out = Vec::new();
+            write_time(seconds, &mut out);
+            assert_eq!(String::from_utf8(out).unwrap(), expected);
+        }
+    }
+
+    #[test]
+    fn dates_follow_one_another() {
+        // The slow twin: counting the days of each month.
+        let (mut year, mut month, mut day) = (1970, 1, 1);
+        for days in 0..200_000 {
+            assert_eq!(date(days), (year, month, day));
+            let leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
+            let length = match month {
+                2 => 28 + u64::from(leap),
+                4 | 6 | 9 | 11 => 30,
+                _ => 31,
+            };
+            day += 1;
+            if day > length {
+                (month, day) = (month + 1, 1);
+            }
+            if month > 12 {
+                (year, month) = (year + 1, 1);
+            }
+        }
+    }
+
+    fn encoded(value: &[u8]) -> String {
+        use std::fmt::Write;
+        value.iter().fold(String::new(), |mut text, byte| {
+            write!(text, "%{byte:02X}").unwrap();
+            text
+        })
+    }
+
+    proptest! {
+        /// The slow twin: text replacement.
+        #[test]
+        fn a_line_is_its_text_with_the_references_replaced(
+            pieces in prop::collection::vec(
+                prop::sample::select(vec!["$request.path.id ", "${context.stage}", "$", "{}", "x", "é", "$$ "]),
+                0..12,
+            ),
+        ) {
+            let text = pieces.concat();
+            let scene = Scene::get("/{id}", "/7", "");
+            let expected = text.replace("$request.path.id", "7").replace("${context.stage}", "prod");
+            prop_assert_eq!(render(&compile(&text, &["id"], false).unwrap(), &scene), expected);
+        }
+
+        /// Whatever a client sends, it comes back as the one string that it is.
+        #[test]
+        fn json_stays_json(value in prop::collection::vec(any::<u8>(), 1..40)) {
+            let scene = Scene::get("/", &format!("/?q={}", encoded(&value)), "");
+            let template = compile(r#"["$request.querystring.q",1]"#, &[], true).unwrap();
+            let text = render(&template, &scene);
+            let inside = text.strip_prefix("[\"").unwrap().strip_suffix("\",1]").unwrap();
+            let mut bytes = inside.bytes();
+            while let Some(byte) = bytes.next() {
+                prop_assert!(byte >= b' ' && byte != b'"');
+                if byte == b'\\' {
+                    prop_assert!(b"\"\\bfnrtu".contains(&bytes.next().unwrap()));
+                }
+            }
+        }
+
+        #[test]
+        fn nothing_ends_a_header(value: Vec<u8>) {
+            let scene = Scene::get("/", &format!("/?q={}", encoded(&value)), "");
+            let mut out = Vec::new();
+            compile_header("a $request.querystring.q").unwrap().render(&scene.facts(), &mut out);
+            prop_assert!(value_is_clean(&out));
+        }
+
+        /// No text makes the compiler fail otherwise than by a fault, and what it takes can be rendered.
+        #[test]
+        fn any_text_compiles_or_has_a_fault(text in "[${}.a-z\"é]{0,20}|(\\$\\{?(request|context|stageVariables)[.a-z{}-]{0,12}){0,3}") {
+            for json in [true, false] {
+                match compile(&text, &["id"], json) {
+                    Ok(template) => { render(&template, &scene()); }
+                    Err(fault) => prop_assert!(text.is_char_boundary(fault.offset)),
+                }
+            }
+        }
+    }
+}

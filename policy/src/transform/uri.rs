@@ -224,3 +224,136 @@ fn push_literal(parts: &mut Vec<Part>, text: &[u8]) {
         parts.push(Part::Literal(Box::from(text)));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tests::Scene;
+    use proptest::prelude::*;
+    use router::Kind;
+
+    fn variables(names: &[&str]) -> Vec<Box<str>> {
+        names.iter().map(|name| Box::from(*name)).collect()
+    }
+
+    fn render(uri: &UriTemplate, scene: &Scene, query: Option<&[u8]>) -> String {
+        let mut out = b"GET ".to_vec();
+        uri.render_target(&scene.path, scene.rest, &scene.captures, query, &mut out);
+        String::from_utf8(out).unwrap().strip_prefix("GET ").unwrap().to_owned()
+    }
+
+    /// (path template, path, URI, client's query, target, row)
+    type Case = (&'static str, &'static str, &'static str, Option<&'static str>, &'static str, &'static str);
+
+    #[rustfmt::skip]
+    const CASES: &[Case] = &[
+        ("/pets", "/pets", "", None, "/", "no path"),
+        ("/pets", "/pets", "/", None, "/", "root"),
+        ("/pets", "/pets", "?a=1", None, "/?a=1", "query without a path"),
+        ("/pets", "/pets", "/me", Some("a=1&b=%20"), "/me?a=1&b=%20", "IN-03, RT-15"),
+        ("/pets", "/pets", "/me", Some(""), "/me", "an empty query"),
+        ("/pets", "/pets", "/me?a=1", Some("a=2"), "/me?a=1&a=2", "IN-03: appended"),
+        ("/pets", "/pets", "/me?a=1", None, "/me?a=1", "IN-04"),
+        ("/pets/{id}", "/pets/7", "/v2/{id}/x", None, "/v2/7/x", "IN-03"),
+        ("/pets/{id}", "/pets/7", "/{id}{id}", None, "/77", "twice"),
+        ("/{a}/{b}", "/1/2", "/{b}/{a}", None, "/2/1", "by name"),
+        ("/{a}", "/a%2fb%3Fc%23d", "/x/{a}", None, "/x/a%2fb%3Fc%23d", "P02: never decoded"),
+        ("/{a}", "/test%2Balias+b@c", "/{a}", None, "/test%2Balias+b@c", "RT-04"),
+        ("/{proxy+}", "/a//b/", "/{proxy}", None, "/a//b/", "canonical bytes, slash kept"),
+        ("/f/{proxy+}", "/f/a/../b", "/{proxy}", None, "/b", "P01"),
+        ("/{a}", "/1&admin=true", "/x?id={a}", Some("y=1"), "/x?id=1%26admin%3Dtrue&y=1", "one value"),
+        ("/{a}", "/1;b+c%26", "/x?id={a}&z", None, "/x?id=1%3Bb%2Bc%26&z", "one value"),
+        ("/{a}", "/@evil.example:80", "/{a}", None, "/@evil.example:80", "P10: within the path"),
+    ];
+
+    #[test]
+    fn targets() {
+        for &(template, path, uri, query, expected, row) in CASES {
+            let scene = Scene::get(template, path, "");
+            let uri = UriTemplate::compile(uri, &scene.variables).unwrap();
+            assert_eq!(render(&uri, &scene, query.map(str::as_bytes)), expected, "{row}");
+        }
+    }
+
+    #[test]
+    fn the_clients_path_follows() {
+        // (base path, path, URI, target): RT-13
+        let cases = [
+            ("/", "/store/checkout", "", "/store/checkout"),
+            ("/", "/store/checkout", "/", "/store/checkout"),
+            ("/", "/store/checkout", "/base", "/base/store/checkout"),
+            ("/", "/store/checkout", "/base/", "/base/store/checkout"),
+            ("/", "/store//x/", "/base?k=1", "/base/store//x/?k=1&q=2"),
+            ("/v1", "/v1/store", "/base", "/base/store"),
+            ("/v1", "/v1", "/base", "/base/"),
+            ("/", "/", "", "/"),
+        ];
+        for (base, path, uri, expected) in cases {
+            let request = format!("GET {path} HTTP/1.1\r\nHost: h\r\n\r\n");
+            let scene = Scene::new(Kind::Http, base, "$default", request.as_bytes());
+            let query = expected.contains("q=2").then_some(&b"q=2"[..]);
+            let uri = UriTemplate::compile(uri, &[]).unwrap().with_client_path();
+            assert_eq!(render(&uri, &scene, query), expected, "{base} {path}");
+        }
+    }
+
+    #[test]
+    fn faults_have_their_place() {
+        let many = "{a}".repeat(URI_VARIABLES_MAX + 1);
+        let long = "x".repeat(URI_BYTES_MAX);
+        let cases = [
+            ("pets", 0, UriProblem::NoSlash),
+            ("{a}", 0, UriProblem::NoSlash),
+            ("/{b}", 2, UriProblem::NoSuchVariable),
+            ("/{a+}", 2, UriProblem::NoSuchVariable),
+            ("/{A}", 2, UriProblem::NoSuchVariable),
+            ("/x{a", 2, UriProblem::Brace),
+            ("/x{a?}", 2, UriProblem::Brace),
+            ("/x}", 2, UriProblem::Brace),
+            ("/x?{a", 3, UriProblem::Brace),
+            ("/x#y", 2, UriProblem::Fragment),
+            ("/x y", 2, UriProblem::Byte),
+            ("/x?a=\r\n", 5, UriProblem::Byte),
+            ("/x\\y", 2, UriProblem::Byte),
+            ("/ä", 1, UriProblem::Byte),
+            (&format!("/{many}"), 1 + 3 * URI_VARIABLES_MAX, UriProblem::TooManyVariables),
+            (&format!("/{long}"), URI_BYTES_MAX, UriProblem::TooLong),
+        ];
+        for (uri, offset, what) in cases {
+            let fault = UriTemplate::compile(uri, &variables(&["a"])).unwrap_err();
+            assert_eq!(fault, UriFault { offset, what }, "{uri}");
+            assert!(!what.message().is_empty());
+        }
+    }
+
+    proptest! {
+        /// The slow twin: text replacement.
+        #[test]
+        fn a_target_is_the_uri_with_its_names_replaced(
+            pieces in prop::collection::vec(prop::sample::select(vec!["{a}", "{b}", "/", "x", "-%20", "1"]), 0..12),
+            a in "[a-z0-9+@:;=&~-]{1,9}",
+            b in "[a-z0-9]{1,9}",
+        ) {
+            let uri = format!("/{}", pieces.concat());
+            let scene = Scene::get("/{a}/{b}", &format!("/{a}/{b}"), "");
+            let compiled = UriTemplate::compile(&uri, &scene.variables).unwrap();
+            let expected = uri.replace("{a}", "\0").replace("{b}", &b).replace('\0', &a);
+            prop_assert_eq!(render(&compiled, &scene, None), expected);
+        }
+
+        /// What a client sent stays one piece of the path, or one value of the query.
+        #[test]
+        fn no_value_leaves_its_place(a in "[!$&'()*+,:;=@a-z0-9~-]{1,20}") {
+            let scene = Scene::get("/{a}", &format!("/{a}"), "");
+            let uri = UriTemplate::compile("/p/{a}?q={a}&r=1", &scene.variables).unwrap();
+            let target = render(&uri, &scene, None);
+            let (path, query) = target.split_once('?').unwrap();
+            prop_assert_eq!(path, format!("/p/{a}"));
+            prop_assert_eq!(codec::target::query_pairs(query.as_bytes()).count(), 2);
+            let mut decoded = Vec::new();
+            let value = codec::target::query_get(query.as_bytes(), b"q").unwrap();
+            codec::target::decode_component(value, true, &mut decoded);
+            prop_assert_eq!(decoded, a.into_bytes());
+        }
+    }
+}
