@@ -9,6 +9,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use codec::http1::misbehave::Misbehaviour;
+use policy::refusal::Refusal;
 use scan::{Source, words};
 
 /// Which room may know which. `benches` and `fuzz` may know any library.
@@ -516,27 +518,6 @@ fn the_order_of_phases_is_seen() {
     assert!(places[0] > places[1] && places[2].is_none());
 }
 
-/// The row of the attack table that each variant of `Misbehaviour` stands for, read from `fn row`.
-fn rows(source: &Source) -> BTreeMap<String, String> {
-    let Some(at) = source.code.find("fn row(") else {
-        return BTreeMap::new();
-    };
-    let Some(open) = source.code[at..].find('{').map(|open| at + open) else {
-        return BTreeMap::new();
-    };
-    let body = &source.raw[open..scan::closing(&source.code, open)];
-    let mut found = BTreeMap::new();
-    let mut waiting: Vec<String> = Vec::new();
-    for (index, piece) in body.split('"').enumerate() {
-        if index % 2 == 1 {
-            found.extend(waiting.drain(..).map(|variant| (variant, piece.to_owned())));
-        } else {
-            waiting.extend(piece.split("::").skip(1).map(|rest| scan::ident(rest).to_owned()));
-        }
-    }
-    found
-}
-
 /// Whether a text has the name as a word or as a part of one between underscores.
 fn names(text: &str, name: &str) -> bool {
     let apart = |c: Option<char>| !c.is_some_and(char::is_alphanumeric);
@@ -549,49 +530,33 @@ fn names(text: &str, name: &str) -> bool {
 #[test]
 fn every_refusal_has_a_black_box_test_that_names_it() {
     let tree = tree();
-    let spine = tree.iter().any(|source| source.path == "proxy/src/request.rs");
-    let tests: Vec<&Source> =
-        tree.iter().filter(|s| s.path.starts_with("proxy/tests/") && !s.path.starts_with("proxy/tests/tidy")).collect();
-    if !spine {
+    if !tree.iter().any(|source| source.path == "proxy/src/request.rs") {
         return; // nothing answers yet
     }
-    let texts: Vec<String> = tests.iter().map(|test| scan::uncommented(&test.raw)).collect();
+    let texts: Vec<String> = tree
+        .iter()
+        .filter(|s| s.path.starts_with("proxy/tests/") && !s.path.starts_with("proxy/tests/tidy"))
+        .map(|test| scan::uncommented(&test.raw))
+        .collect();
     let named = |name: &str| texts.iter().any(|text| names(text, name));
     let mut faults = Vec::new();
-    for source in &tree {
-        let closed = match source.path.as_str() {
-            "policy/src/refusal.rs" => "Refusal",
-            "codec/src/http1/misbehave.rs" => "Misbehaviour",
-            _ => continue,
-        };
-        let rows = rows(source);
-        let variants = scan::variants(&source.live, closed);
-        assert!(!variants.is_empty(), "{} needs `enum {closed}`", source.path);
-        for variant in variants.iter().filter(|variant| *variant != "Misbehaved") {
-            let by_row = rows.get(variant).is_some_and(|row| named(&format!("{}_", row.to_lowercase())));
-            if !by_row && !named(&scan::snake(variant)) {
-                let row = rows.get(variant).map(|row| format!(" ({row})")).unwrap_or_default();
-                faults.push(format!("{closed}::{variant}{row} is named by no test in proxy/tests"));
-            }
+    for how in Misbehaviour::ALL {
+        let (name, row) = (how.name(), how.row());
+        if !named(name) && !named(&format!("{}_", row.to_lowercase())) {
+            faults.push(format!("{how:?}: neither `{name}` nor a test of row {row}"));
         }
     }
-    none("each no that we can say is provoked over a socket by a test with its name or its row", faults);
+    let plain = Refusal::ALL.iter().filter(|why| !matches!(why, Refusal::Misbehaved(_)));
+    for why in plain.filter(|why| !named(why.name())) {
+        faults.push(format!("{why:?}: no `{}`", why.name()));
+    }
+    none("each no that we can say is provoked over a socket by a test in proxy/tests with its name or its row", faults);
 }
 
 #[test]
 fn names_are_whole_words() {
     assert!(names("fn f01_bare_cr() {}", "f01_") && names("fn f01_bare_cr_is_400() {}", "bare_cr"));
     assert!(!names("fn xf01_() {}", "f01_") && !names("fn bare_crew() {}", "bare_cr"));
-}
-
-#[test]
-fn rows_are_read_from_the_source() {
-    let source = Source::new(
-        "codec/src/http1/misbehave.rs",
-        "enum M {} fn row(self) -> &'static str { match self { Self::A | Self::B => \"F01\", M::C => \"C02\" } }",
-    );
-    let rows = rows(&source);
-    assert_eq!((rows["A"].as_str(), rows["B"].as_str(), rows["C"].as_str()), ("F01", "F01", "C02"));
 }
 
 // 8. No virtual calls on the way.

@@ -254,18 +254,6 @@ pub fn variants(code: &str, name: &str) -> Vec<String> {
     found
 }
 
-/// `TwoWords` → `two_words`.
-pub fn snake(name: &str) -> String {
-    let mut out = String::new();
-    for c in name.chars() {
-        if c.is_uppercase() && !out.is_empty() {
-            out.push('_');
-        }
-        out.extend(c.to_lowercase());
-    }
-    out
-}
-
 /// The paths of one `use`: `a::{b, c::{d as e}}` → `a::b`, `a::c::d`.
 pub fn expand(tree: &str) -> Vec<String> {
     let tree = tree.trim();
@@ -525,7 +513,6 @@ fn f<'a>(x: &'a str) {} let g = br"unsafe"; let r#type = 1; let h = '{';"##;
         );
         assert_eq!(variants(&code, "E"), ["One", "Two", "Three", "Four"]);
         assert_eq!(variants(&code, "Missing"), Vec::<String>::new());
-        assert_eq!(snake("TwoWordsHere"), "two_words_here");
     }
 
     #[test]
