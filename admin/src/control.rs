@@ -65,11 +65,9 @@ impl fmt::Display for CallError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotRunning(path) => write!(f, "no gateway listens at {}", path.display()),
-            Self::Denied(path) => write!(
-                f,
-                "no permission to use {}: only the gateway's user and root may",
-                path.display()
-            ),
+            Self::Denied(path) => {
+                write!(f, "no permission to use {}: only the gateway's user and root may", path.display())
+            }
             Self::Refused(why) => write!(f, "the gateway refused: {why}"),
             Self::TimedOut(time) => write!(f, "no answer within {} s", time.as_secs()),
             Self::Garbled(what) => write!(f, "the answer makes no sense: {what}"),
@@ -94,24 +92,12 @@ impl std::error::Error for CallError {
 /// `InvalidInput` when the path is too long for a socket (107 bytes); otherwise what the file system says.
 pub fn bind(path: &Path) -> io::Result<UnixListener> {
     let address = SocketAddrUnix::new(path).map_err(|_| {
-        io::Error::new(
-            io::ErrorKind::InvalidInput,
-            format!("{}: too long for a socket (107 bytes)", path.display()),
-        )
+        io::Error::new(io::ErrorKind::InvalidInput, format!("{}: too long for a socket (107 bytes)", path.display()))
     })?;
     // Two processes that find the same dead socket must not take each other's new one away.
-    let _lock = lock(
-        path.parent()
-            .filter(|folder| !folder.as_os_str().is_empty())
-            .unwrap_or(Path::new(".")),
-    )?;
+    let _lock = lock(path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new(".")))?;
     clear(path)?;
-    let socket = socket_with(
-        AddressFamily::UNIX,
-        SocketType::STREAM,
-        SocketFlags::CLOEXEC,
-        None,
-    )?;
+    let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
     // Linux gives a new socket file the mode of the socket (less the umask): there is no moment in which it is wider.
     fchmod(&socket, Mode::RUSR | Mode::WUSR)?;
     rustix::net::bind(&socket, &address)?;
@@ -165,11 +151,7 @@ impl Socket {
     pub(crate) fn of(listener: &UnixListener) -> Option<Socket> {
         let path = listener.local_addr().ok()?.as_pathname()?.to_path_buf();
         let file = fs::symlink_metadata(&path).ok()?;
-        Some(Socket {
-            path,
-            device: file.dev(),
-            inode: file.ino(),
-        })
+        Some(Socket { path, device: file.dev(), inode: file.ino() })
     }
 
     /// Removes the file if it is still the same.
@@ -184,22 +166,11 @@ impl Socket {
 }
 
 /// Takes commands until `stop` turns true.
-pub(crate) async fn serve(
-    listener: tokio::net::UnixListener,
-    desk: Arc<Desk>,
-    mut stop: watch::Receiver<bool>,
-) {
-    let room = Arc::new(Room {
-        desk,
-        reloading: Mutex::new(()),
-    });
+pub(crate) async fn serve(listener: tokio::net::UnixListener, desk: Arc<Desk>, mut stop: watch::Receiver<bool>) {
+    let room = Arc::new(Room { desk, reloading: Mutex::new(()) });
     let places = Arc::new(Semaphore::new(limits::CONTROL_CONNECTIONS));
     loop {
-        let place = places
-            .clone()
-            .acquire_owned()
-            .await
-            .expect("the semaphore is never closed");
+        let place = places.clone().acquire_owned().await.expect("the semaphore is never closed");
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             _ = stop.wait_for(|stop| *stop) => break,
@@ -238,13 +209,7 @@ async fn converse(stream: tokio::net::UnixStream, room: &Room) {
         let (reply, goes_on) = match (next_line(&mut from).await, &stranger) {
             (Line::End, _) => return,
             (_, Some(why)) => (Err(why.clone()), false),
-            (Line::TooLong, None) => (
-                Err(format!(
-                    "a command has at most {} bytes",
-                    limits::COMMAND_BYTES
-                )),
-                false,
-            ),
+            (Line::TooLong, None) => (Err(format!("a command has at most {} bytes", limits::COMMAND_BYTES)), false),
             (Line::Whole(line), None) => (perform(&line, room).await, true),
         };
         let mut text = match reply {
@@ -265,14 +230,8 @@ fn stranger(stream: &tokio::net::UnixStream) -> Option<String> {
     match socket_peercred(stream) {
         Ok(peer) if is_allowed(peer.uid.as_raw(), rustix::process::geteuid().as_raw()) => None,
         Ok(peer) => {
-            tracing::warn!(
-                uid = peer.uid.as_raw(),
-                "control socket: command from a stranger refused"
-            );
-            Some(format!(
-                "uid {} is neither the gateway's user nor root",
-                peer.uid.as_raw()
-            ))
+            tracing::warn!(uid = peer.uid.as_raw(), "control socket: command from a stranger refused");
+            Some(format!("uid {} is neither the gateway's user nor root", peer.uid.as_raw()))
         }
         Err(error) => Some(format!("no peer credentials: {error}")),
     }
@@ -305,17 +264,11 @@ async fn perform(line: &[u8], room: &Room) -> Result<Value, String> {
         Command::Reload => {
             let _turn = room.reloading.lock().await;
             let desk = room.desk.clone();
-            let report = tokio::task::spawn_blocking(move || (desk.reload)())
-                .await
-                .map_err(|error| {
-                    tracing::error!(%error, "the reload panicked");
-                    "the reload panicked; the configuration from before it still serves".to_owned()
-                })?;
-            tracing::info!(
-                ok = report.ok,
-                generation = report.generation,
-                "reload commanded"
-            );
+            let report = tokio::task::spawn_blocking(move || (desk.reload)()).await.map_err(|error| {
+                tracing::error!(%error, "the reload panicked");
+                "the reload panicked; the configuration from before it still serves".to_owned()
+            })?;
+            tracing::info!(ok = report.ok, generation = report.generation, "reload commanded");
             serde_json::to_value(report).map_err(|error| error.to_string())
         }
     }
@@ -332,9 +285,7 @@ pub fn call(path: &Path, command: Command) -> Result<Value, CallError> {
 fn call_within(path: &Path, command: Command, patience: Duration) -> Result<Value, CallError> {
     let deadline = Instant::now() + patience;
     let mut stream = UnixStream::connect(path).map_err(|error| match error.kind() {
-        io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
-            CallError::NotRunning(path.to_path_buf())
-        }
+        io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => CallError::NotRunning(path.to_path_buf()),
         io::ErrorKind::PermissionDenied => CallError::Denied(path.to_path_buf()),
         _ => CallError::Broken(error),
     })?;
@@ -358,10 +309,7 @@ fn call_within(path: &Path, command: Command, patience: Duration) -> Result<Valu
         match stream.read(&mut piece) {
             Ok(0) => return Err(CallError::Broken(io::ErrorKind::UnexpectedEof.into())),
             Ok(length) if answer.len() + length > limits::ANSWER_BYTES => {
-                return Err(CallError::Garbled(format!(
-                    "more than {} bytes",
-                    limits::ANSWER_BYTES
-                )));
+                return Err(CallError::Garbled(format!("more than {} bytes", limits::ANSWER_BYTES)));
             }
             Ok(length) => answer.extend_from_slice(&piece[..length]),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -380,4 +328,39 @@ fn call_within(path: &Path, command: Command, patience: Duration) -> Result<Valu
 enum Reply {
     Answer(Value),
     Error(String),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_owner_and_root_command() {
+        assert!(is_allowed(1000, 1000));
+        assert!(is_allowed(0, 1000));
+        assert!(is_allowed(0, 0));
+        assert!(!is_allowed(1000, 0));
+        assert!(!is_allowed(1001, 1000));
+        assert!(!is_allowed(65_534, 1000));
+    }
+
+    #[test]
+    fn commands_are_spelled_as_documented() {
+        assert_eq!(serde_json::to_string(&Command::Reload).unwrap(), r#"{"command":"reload"}"#);
+        assert_eq!(serde_json::from_str::<Command>(r#"{"command":"status"}"#).unwrap(), Command::Status);
+    }
+
+    #[test]
+    fn a_silent_gateway_is_given_up_in_time() {
+        let path = std::env::temp_dir().join(format!("tollgate-silent-{}.sock", std::process::id()));
+        let _ = fs::remove_file(&path);
+        let silent = UnixListener::bind(&path).unwrap();
+        let patience = Duration::from_millis(50);
+        let before = Instant::now();
+        let answer = call_within(&path, Command::Status, patience);
+        assert!(matches!(answer, Err(CallError::TimedOut(time)) if time == patience), "{answer:?}");
+        assert!(before.elapsed() >= patience);
+        drop(silent);
+        fs::remove_file(&path).unwrap();
+    }
 }

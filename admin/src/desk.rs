@@ -70,9 +70,6 @@ mod tests {
         };
         let json = serde_json::to_value(&report).unwrap();
         assert_eq!(json["took_us"], 1_234_567);
-        assert_eq!(
-            serde_json::from_value::<ReloadReport>(json).unwrap(),
-            report
-        );
+        assert_eq!(serde_json::from_value::<ReloadReport>(json).unwrap(), report);
     }
 }

@@ -33,11 +33,7 @@ pub(crate) async fn serve(listener: TcpListener, desk: Arc<Desk>, mut stop: watc
     let places = Arc::new(Semaphore::new(limits::ADMIN_CONNECTIONS));
     let pages = pages(desk);
     loop {
-        let place = places
-            .clone()
-            .acquire_owned()
-            .await
-            .expect("the semaphore is never closed");
+        let place = places.clone().acquire_owned().await.expect("the semaphore is never closed");
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             _ = stop.wait_for(|stop| *stop) => break,
@@ -67,8 +63,7 @@ async fn converse(stream: TcpStream, pages: Router, mut stop: watch::Receiver<bo
         .header_read_timeout(limits::ADMIN_HEAD_TIME)
         .max_buf_size(limits::ADMIN_HEAD_BYTES)
         .max_headers(limits::ADMIN_FIELDS);
-    let mut connection =
-        pin!(http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(pages)));
+    let mut connection = pin!(http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(pages)));
     tokio::select! {
         _ = connection.as_mut() => return,
         () = sleep(limits::ADMIN_CONNECTION_TIME) => {}
@@ -84,22 +79,13 @@ fn pages(desk: Arc<Desk>) -> Router {
         .route("/readyz", get(readyz))
         .route("/status", get(status))
         .route("/metrics", get(metrics))
-        .fallback(async || {
-            (
-                StatusCode::NOT_FOUND,
-                "not found; try /healthz /readyz /status /metrics\n",
-            )
-        })
+        .fallback(async || (StatusCode::NOT_FOUND, "not found; try /healthz /readyz /status /metrics\n"))
         .layer(middleware::from_fn(guard))
         .with_state(desk)
 }
 
 async fn readyz(State(desk): State<Arc<Desk>>) -> (StatusCode, &'static str) {
-    if (desk.ready)() {
-        (StatusCode::OK, "ready\n")
-    } else {
-        (StatusCode::SERVICE_UNAVAILABLE, "not ready\n")
-    }
+    if (desk.ready)() { (StatusCode::OK, "ready\n") } else { (StatusCode::SERVICE_UNAVAILABLE, "not ready\n") }
 }
 
 async fn status(State(desk): State<Arc<Desk>>) -> Response {
@@ -116,28 +102,17 @@ async fn metrics(State(desk): State<Arc<Desk>>) -> Response {
 async fn guard(request: Request<Body>, next: Next) -> Response {
     let mut response = match addressee(&request) {
         Err(status) => (status, "name this port by an IP address or localhost\n").into_response(),
-        Ok(()) if request.method() != Method::GET => (
-            StatusCode::METHOD_NOT_ALLOWED,
-            [(header::ALLOW, "GET")],
-            "GET only\n",
-        )
-            .into_response(),
+        Ok(()) if request.method() != Method::GET => {
+            (StatusCode::METHOD_NOT_ALLOWED, [(header::ALLOW, "GET")], "GET only\n").into_response()
+        }
         Ok(()) => next.run(request).await,
     };
     let headers = response.headers_mut();
-    let mut set = |name: HeaderName, value: &'static str| {
-        headers.insert(name, HeaderValue::from_static(value))
-    };
+    let mut set = |name: HeaderName, value: &'static str| headers.insert(name, HeaderValue::from_static(value));
     set(header::CACHE_CONTROL, "no-store");
     set(header::X_CONTENT_TYPE_OPTIONS, "nosniff");
-    set(
-        header::CONTENT_SECURITY_POLICY,
-        "default-src 'none'; frame-ancestors 'none'",
-    );
-    set(
-        HeaderName::from_static("cross-origin-resource-policy"),
-        "same-origin",
-    );
+    set(header::CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'");
+    set(HeaderName::from_static("cross-origin-resource-policy"), "same-origin");
     response
 }
 
@@ -145,11 +120,7 @@ async fn guard(request: Request<Body>, next: Next) -> Response {
 fn addressee(request: &Request<Body>) -> Result<(), StatusCode> {
     let host = host(request.headers(), request.version())?;
     let target = request.uri().authority().map(Authority::as_str);
-    if [host, target].into_iter().flatten().all(is_local_name) {
-        Ok(())
-    } else {
-        Err(StatusCode::MISDIRECTED_REQUEST)
-    }
+    if [host, target].into_iter().flatten().all(is_local_name) { Ok(()) } else { Err(StatusCode::MISDIRECTED_REQUEST) }
 }
 
 /// The only `Host` field. HTTP/1.0 may have none (old health probes); no browser speaks that.
@@ -168,12 +139,8 @@ fn is_local_name(authority: &str) -> bool {
         Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
         _ => (authority, None),
     };
-    let port_fits =
-        port.is_none_or(|port| !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit()));
-    let host_fits = match host
-        .strip_prefix('[')
-        .and_then(|rest| rest.strip_suffix(']'))
-    {
+    let port_fits = port.is_none_or(|port| !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit()));
+    let host_fits = match host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
         Some(inner) => matches!(inner.parse(), Ok(IpAddr::V6(_))),
         None => host.eq_ignore_ascii_case("localhost") || matches!(host.parse(), Ok(IpAddr::V4(_))),
     };
@@ -229,26 +196,15 @@ mod tests {
     #[test]
     fn one_host_field_and_a_harmless_one() {
         assert_eq!(asked(Version::HTTP_11, &["localhost:9901"]), Ok(()));
-        assert_eq!(
-            asked(Version::HTTP_11, &["evil.example"]),
-            Err(StatusCode::MISDIRECTED_REQUEST)
-        );
+        assert_eq!(asked(Version::HTTP_11, &["evil.example"]), Err(StatusCode::MISDIRECTED_REQUEST));
         assert_eq!(asked(Version::HTTP_11, &[]), Err(StatusCode::BAD_REQUEST));
-        assert_eq!(
-            asked(Version::HTTP_11, &["localhost", "localhost"]),
-            Err(StatusCode::BAD_REQUEST)
-        );
+        assert_eq!(asked(Version::HTTP_11, &["localhost", "localhost"]), Err(StatusCode::BAD_REQUEST));
         assert_eq!(asked(Version::HTTP_10, &[]), Ok(()));
     }
 
     #[test]
     fn a_name_in_the_target_counts_as_well() {
-        let request = Request::builder()
-            .uri("http://evil.example/status")
-            .header(header::HOST, "localhost");
-        assert_eq!(
-            addressee(&request.body(Body::empty()).unwrap()),
-            Err(StatusCode::MISDIRECTED_REQUEST)
-        );
+        let request = Request::builder().uri("http://evil.example/status").header(header::HOST, "localhost");
+        assert_eq!(addressee(&request.body(Body::empty()).unwrap()), Err(StatusCode::MISDIRECTED_REQUEST));
     }
 }

@@ -44,17 +44,9 @@ impl Drop for Running {
 ///
 /// # Errors
 /// When the runtime or the thread cannot be made, or a listener cannot be registered.
-pub fn start(
-    desk: Desk,
-    admin: Option<TcpListener>,
-    control: Option<UnixListener>,
-) -> io::Result<Running> {
+pub fn start(desk: Desk, admin: Option<TcpListener>, control: Option<UnixListener>) -> io::Result<Running> {
     let desk = Arc::new(desk);
-    let runtime = Builder::new_current_thread()
-        .thread_name("desk-work")
-        .enable_io()
-        .enable_time()
-        .build()?;
+    let runtime = Builder::new_current_thread().thread_name("desk-work").enable_io().enable_time().build()?;
     let (stop, stopped) = watch::channel(false);
     let socket = control.as_ref().and_then(Socket::of);
     let entered = runtime.enter();
@@ -78,11 +70,7 @@ pub fn start(
         });
         runtime.shutdown_background();
     })?;
-    Ok(Running {
-        stop,
-        thread: Some(thread),
-        socket,
-    })
+    Ok(Running { stop, thread: Some(thread), socket })
 }
 
 fn nonblocking_tcp(listener: TcpListener) -> io::Result<tokio::net::TcpListener> {
