@@ -164,7 +164,7 @@ mod tests {
                 '\t' => out.push_str("\\t"),
                 '\u{8}' => out.push_str("\\b"),
                 '\u{c}' => out.push_str("\\f"),
-                c if c < ' ' => out.push_str(&format!("\\u{:04x}", c as u32)),
+                c if c < ' ' => out.extend(format!("\\u{:04x}", c as u32).chars()),
                 c => out.push(c),
             }
         }

@@ -215,7 +215,7 @@ mod tests {
     const D: Rule = Rule::Drop;
     const R: Rule = Rule::Remap;
 
-    /// (field, REST HTTP_PROXY, HTTP HTTP_PROXY, REST HTTP, row)
+    /// (field, REST proxy, HTTP proxy, REST non-proxy, row)
     #[rustfmt::skip]
     const TO_BACKEND: &[(&str, Rule, Rule, Rule, &str)] = &[
         ("Connection: close", D, D, D, "§4.1"),
@@ -302,7 +302,7 @@ mod tests {
         assert_eq!(to_backend(Kind::Http, true, &head.fields[2], text), D, "C01");
     }
 
-    /// (field, REST HTTP_PROXY, HTTP HTTP_PROXY, row)
+    /// (field, REST proxy, HTTP proxy, row)
     #[rustfmt::skip]
     const TO_CLIENT: &[(&str, Rule, Rule, &str)] = &[
         ("Connection: close", R, D, "§4.1"),

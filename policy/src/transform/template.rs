@@ -180,6 +180,8 @@ impl Variable {
 enum Shape {
     /// JSON: escaped within a string, a value of its own outside of one.
     Json,
+    /// As they are.
+    Text,
     /// On one line: no control characters.
     Line,
 }
@@ -218,18 +220,18 @@ impl Place {
 impl Template {
     /// Compiles a body. With `json`, values are escaped within a JSON string; outside of one a number, `true`,
     /// `false` and `null` stand as they are, all else becomes a string, and what is absent becomes `null`: a
-    /// JSON template stays JSON, whatever a client sends. Without `json`, values lose their control
-    /// characters.
+    /// JSON template stays JSON, whatever a client sends. Without `json`, values stay as they are: such a text
+    /// is not fit for a header, and in HTML it is the operator who decides what a client may put there.
     pub fn compile(text: &str, names: &TemplateNames<'_>, json: bool) -> Result<Self, TemplateFault> {
-        Compiler::new(text, names, if json { Shape::Json } else { Shape::Line }).run()
+        Compiler::new(text, names, if json { Shape::Json } else { Shape::Text }).run()
     }
 
-    /// Compiles a header's value: as a body that is not JSON, and the text itself may not hold control
-    /// characters either, so that no rendering can end the field (F30, P11).
+    /// Compiles a header's value: values lose their control characters, and the text itself may not hold any,
+    /// so that no rendering can end the field (F30, P11).
     pub fn compile_header(text: &str, names: &TemplateNames<'_>) -> Result<Self, TemplateFault> {
         match text.bytes().position(escape::is_control) {
             Some(offset) => Err(TemplateFault { offset, what: TemplateProblem::Control }),
-            None => Self::compile(text, names, false),
+            None => Compiler::new(text, names, Shape::Line).run(),
         }
     }
 
@@ -280,6 +282,7 @@ impl Shape {
         match self {
             Self::Json if bare => escape::json_value(out, from, present),
             Self::Json => escape::json_string(out, from),
+            Self::Text => {}
             Self::Line => escape::one_line(out, from),
         }
     }
@@ -355,16 +358,13 @@ impl<'a> Compiler<'a> {
         while let Some(found) = self.source[at..].find('$') {
             let dollar = at + found;
             self.literal(&self.source[at..dollar]);
-            at = match self.reference(dollar)? {
-                Some((reference, end)) => {
-                    self.push(reference, dollar)?;
-                    end
-                }
-                None => {
-                    self.literal("$");
-                    dollar + 1
-                }
-            };
+            if let Some((reference, end)) = self.reference(dollar)? {
+                self.push(reference, dollar)?;
+                at = end;
+            } else {
+                self.literal("$");
+                at = dollar + 1;
+            }
         }
         self.literal(&self.source[at..]);
         self.end_literal();
@@ -589,9 +589,10 @@ mod tests {
         Template::compile(text, &names, json)
     }
 
-    fn compile_header(text: &str) -> Result<Template, TemplateFault> {
+    fn compile_header(text: &str, variables: &[&str]) -> Result<Template, TemplateFault> {
+        let path_variables: Vec<Box<str>> = variables.iter().map(|name| Box::from(*name)).collect();
         let stage_variables = stage_variables();
-        let names = TemplateNames { path_variables: &[], stage_variables: &stage_variables };
+        let names = TemplateNames { path_variables: &path_variables, stage_variables: &stage_variables };
         Template::compile_header(text, &names)
     }
 
@@ -654,9 +655,15 @@ mod tests {
     fn lines() {
         let scene = scene();
         for &(text, expected, row) in LINES {
-            let template = compile(text, &["id", "proxy"], false).unwrap();
+            let template = compile_header(text, &["id", "proxy"]).unwrap();
             assert_eq!(render(&template, &scene), expected, "{row}: {text}");
         }
+    }
+
+    #[test]
+    fn a_text_keeps_its_lines_and_its_values() {
+        let text = "a\n$request.querystring.q\n$stageVariables.odd";
+        assert_eq!(render(&compile(text, &[], false).unwrap(), &scene()), "a\nc d+\n\na\"b\r\n");
     }
 
     #[rustfmt::skip]
@@ -672,7 +679,7 @@ mod tests {
         (r#"{"\"":$context.stage}"#, r#"{"\"":"prod"}"#, "an escaped quote opens nothing"),
         (r#"{"\\":$context.requestTimeEpoch}"#, r#"{"\\":1700000000123}"#, "nor does a backslash hide one"),
         (r#"{"a":"$stageVariables.odd","b":$stageVariables.port}"#, r#"{"a":"a\"b\r\n","b":80}"#, "ST-02"),
-        (r#"[$stageVariables.host,$stageVariables.none]"#, r#"["pets.example",null]"#, "ST-02"),
+        ("[$stageVariables.host,$stageVariables.none]", r#"["pets.example",null]"#, "ST-02"),
         (r#"{"a":"$stageVariables.odd$context.stage"}"#, r#"{"a":"a\"b\r\nprod"}"#, "still within the string"),
     ];
 
@@ -741,10 +748,10 @@ mod tests {
     #[test]
     fn header_values_hold_no_controls() {
         for (text, offset) in [("a\r\nb", 1), ("\0", 0), ("a\x7f", 1), ("$context.stage\n", 14)] {
-            let fault = compile_header(text).unwrap_err();
+            let fault = compile_header(text, &[]).unwrap_err();
             assert_eq!(fault, TemplateFault { offset, what: TemplateProblem::Control });
         }
-        let template = compile_header("a\t$stageVariables.odd;$request.querystring.q").unwrap();
+        let template = compile_header("a\t$stageVariables.odd;$request.querystring.q", &[]).unwrap();
         let scene = Scene::get("/", "/?q=%0d%0aSet-Cookie:%20x=1%00%09%7f", "");
         assert_eq!(render(&template, &scene), "a\ta\"b;Set-Cookie: x=1\t", "F30, P11");
     }
@@ -844,7 +851,7 @@ mod tests {
         fn nothing_ends_a_header(value: Vec<u8>) {
             let scene = Scene::get("/", &format!("/?q={}", encoded(&value)), "");
             let mut out = Vec::new();
-            compile_header("a $request.querystring.q").unwrap().render(&scene.facts(), &mut out);
+            compile_header("a $request.querystring.q", &[]).unwrap().render(&scene.facts(), &mut out);
             prop_assert!(value_is_clean(&out));
         }
 
