@@ -76,12 +76,7 @@ impl Builder {
 
     /// A new API; they are numbered in this order. Ids that differ in case only share an execute-api name, and the first has it.
     pub fn api(&mut self, id: &str, kind: Kind) -> ApiId {
-        self.apis.push(ApiPlan {
-            id: id.to_owned(),
-            kind,
-            stages: Vec::new(),
-            execute_api: true,
-        });
+        self.apis.push(ApiPlan { id: id.to_owned(), kind, stages: Vec::new(), execute_api: true });
         ApiId(self.apis.len() as u32 - 1)
     }
 
@@ -89,15 +84,8 @@ impl Builder {
     /// `$default` never stands in a path, so it means something for HTTP APIs and in mappings only.
     pub fn stage(&mut self, api: ApiId, name: &str, tree: TreeId, stage: u32) -> StageRef {
         let plan = &mut self.apis[api.0 as usize];
-        debug_assert_eq!(
-            plan.kind, self.tries[tree.0 as usize].kind,
-            "a stage and its routes are of one kind"
-        );
-        let stage = StageRef {
-            api,
-            stage,
-            tree: tree.0,
-        };
+        debug_assert_eq!(plan.kind, self.tries[tree.0 as usize].kind, "a stage and its routes are of one kind");
+        let stage = StageRef { api, stage, tree: tree.0 };
         plan.stages.push((name.to_owned(), stage));
         stage
     }
@@ -110,12 +98,8 @@ impl Builder {
             if self.mappings[at].iter().any(|(known, _)| **known == *key) {
                 return Err(MapFault::Duplicate);
             }
-            let websocket =
-                |stage: &StageRef| self.apis[stage.api.0 as usize].kind == Kind::WebSocket;
-            if self.mappings[at]
-                .iter()
-                .any(|(_, known)| websocket(known) != websocket(&stage))
-            {
+            let websocket = |stage: &StageRef| self.apis[stage.api.0 as usize].kind == Kind::WebSocket;
+            if self.mappings[at].iter().any(|(_, known)| websocket(known) != websocket(&stage)) {
                 return Err(MapFault::Mixed);
             }
         }
@@ -143,11 +127,7 @@ impl Builder {
         let mut shadows = Vec::new();
         for (trie, tree) in self.tries.iter().zip(0..) {
             let tree = TreeId(tree);
-            shadows.extend(trie.shadowed().into_iter().map(|(method, by)| Shadow {
-                tree,
-                method,
-                by,
-            }));
+            shadows.extend(trie.shadowed().into_iter().map(|(method, by)| Shadow { tree, method, by }));
         }
         shadows
     }
@@ -155,16 +135,12 @@ impl Builder {
     /// Freezes everything.
     pub fn build(self) -> Table {
         let open = self.apis.iter().zip(0..).filter(|(api, _)| api.execute_api);
-        let open: Vec<(String, u32)> = open
-            .filter(|(api, _)| !api.id.is_empty())
-            .map(|(api, i)| (api.id.clone(), i))
-            .collect();
+        let open: Vec<(String, u32)> =
+            open.filter(|(api, _)| !api.id.is_empty()).map(|(api, i)| (api.id.clone(), i)).collect();
         let hosts = Hosts::new(&self.hosts, &open);
         let apis = &self.apis;
         let site = |mappings: Vec<(Box<[u8]>, StageRef)>| {
-            let mut kinds = mappings
-                .iter()
-                .map(|(_, stage)| apis[stage.api.0 as usize].kind);
+            let mut kinds = mappings.iter().map(|(_, stage)| apis[stage.api.0 as usize].kind);
             let first = kinds.next();
             let kind = first.filter(|first| kinds.all(|kind| kind == *first));
             Site::new(mappings, kind)
@@ -172,12 +148,7 @@ impl Builder {
         Table {
             hosts,
             sites: self.mappings.into_iter().map(site).collect(),
-            apis: apis
-                .iter()
-                .map(|api| Api {
-                    stages: Stages::new(api.kind, &api.stages),
-                })
-                .collect(),
+            apis: apis.iter().map(|api| Api { stages: Stages::new(api.kind, &api.stages) }).collect(),
             trees: self.tries.iter().map(pack).collect(),
             sole: self.sole,
         }

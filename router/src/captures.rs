@@ -15,11 +15,7 @@ const _: () = assert!(size_of::<Captures>() <= 68);
 impl Captures {
     /// No captures.
     pub const fn new() -> Self {
-        Self {
-            spans: [(0, 0); VARIABLES_MAX],
-            len: 0,
-            slash: false,
-        }
+        Self { spans: [(0, 0); VARIABLES_MAX], len: 0, slash: false }
     }
 
     /// How many variables the matched template has.
@@ -66,10 +62,7 @@ impl Captures {
             *span = (start as u16, end as u16);
             self.len += 1;
         } else {
-            debug_assert!(
-                false,
-                "a template has more variables than Template::parse allows"
-            );
+            debug_assert!(false, "a template has more variables than Template::parse allows");
         }
     }
 

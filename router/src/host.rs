@@ -53,14 +53,8 @@ impl HostPattern {
         if name.len() > HOST_BYTES_MAX {
             return fault(HOST_BYTES_MAX, HostProblem::TooLong);
         }
-        if let Some(inner) = name
-            .strip_prefix('[')
-            .and_then(|rest| rest.strip_suffix(']'))
-        {
-            return match inner
-                .bytes()
-                .position(|byte| !byte.is_ascii_hexdigit() && byte != b':' && byte != b'.')
-            {
+        if let Some(inner) = name.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+            return match inner.bytes().position(|byte| !byte.is_ascii_hexdigit() && byte != b':' && byte != b'.') {
                 None if inner.is_empty() => fault(1, HostProblem::Empty),
                 None => Ok(Self(Shape::Exact(name.to_ascii_lowercase().into()))),
                 Some(at) => fault(1 + at, HostProblem::Character),
@@ -77,21 +71,13 @@ impl HostPattern {
             }
             let allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
             if let Some(bad) = label.bytes().position(|byte| !allowed(byte)) {
-                let what = if label.as_bytes()[bad] == b'*' {
-                    HostProblem::Wildcard
-                } else {
-                    HostProblem::Character
-                };
+                let what = if label.as_bytes()[bad] == b'*' { HostProblem::Wildcard } else { HostProblem::Character };
                 return fault(at + bad, what);
             }
             at += label.len() + 1;
         }
         let name = suffix.to_ascii_lowercase().into();
-        Ok(Self(if base == 0 {
-            Shape::Exact(name)
-        } else {
-            Shape::Wildcard(name)
-        }))
+        Ok(Self(if base == 0 { Shape::Exact(name) } else { Shape::Wildcard(name) }))
     }
 }
 
@@ -109,9 +95,7 @@ impl fmt::Display for HostFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.what {
             HostProblem::Empty => "a host name has no empty label",
-            HostProblem::Character => {
-                "a host name has letters, digits, `-`, `_` and dots only, and no port"
-            }
+            HostProblem::Character => "a host name has letters, digits, `-`, `_` and dots only, and no port",
             HostProblem::Wildcard => "`*` may only be the whole first label, as in `*.example.com`",
             HostProblem::TooLong => "a host name has at most 253 bytes, a label 63",
         })
@@ -147,12 +131,7 @@ impl Hosts {
                 Shape::Any => any = Some(number),
             }
         }
-        Self {
-            exact: Names::new(&exact),
-            wildcard: Names::new(&wildcard),
-            apis: Names::new(apis),
-            any,
-        }
+        Self { exact: Names::new(&exact), wildcard: Names::new(&wildcard), apis: Names::new(apis), any }
     }
 
     /// Exact name, then wildcard, then `{api}.execute-api.*` if the listener allows it, then `*`. A name that looks like execute-api but
@@ -194,15 +173,8 @@ mod tests {
     use super::*;
 
     fn hosts(sites: &[&str], apis: &[&str]) -> Hosts {
-        let sites: Vec<HostPattern> = sites
-            .iter()
-            .map(|site| HostPattern::parse(site).expect(site))
-            .collect();
-        let apis: Vec<(String, u32)> = apis
-            .iter()
-            .zip(0..)
-            .map(|(api, i)| ((*api).to_owned(), i))
-            .collect();
+        let sites: Vec<HostPattern> = sites.iter().map(|site| HostPattern::parse(site).expect(site)).collect();
+        let apis: Vec<(String, u32)> = apis.iter().zip(0..).map(|(api, i)| ((*api).to_owned(), i)).collect();
         Hosts::new(&sites, &apis)
     }
 
@@ -254,13 +226,7 @@ mod tests {
     #[test]
     fn the_more_specific_name_wins() {
         let hosts = hosts(
-            &[
-                "*",
-                "*.example.com",
-                "api.example.com",
-                "known.execute-api.test",
-                "*.execute-api.wild",
-            ],
+            &["*", "*.example.com", "api.example.com", "known.execute-api.test", "*.execute-api.wild"],
             &["known", "other"],
         );
         let table = [
@@ -270,11 +236,7 @@ mod tests {
             ("B.Example.Com", false, Answerer::Site(1)),
             ("known.execute-api.test", true, Answerer::Site(3)),
             ("other.execute-api.test", true, Answerer::Api(1)),
-            (
-                "OTHER.Execute-API.eu-west-1.amazonaws.com",
-                true,
-                Answerer::Api(1),
-            ),
+            ("OTHER.Execute-API.eu-west-1.amazonaws.com", true, Answerer::Api(1)),
             ("other.execute-api.wild", true, Answerer::Site(4)),
             ("other.execute-api.test", false, Answerer::Site(0)),
             ("nobody.execute-api.test", true, Answerer::Site(0)),
@@ -287,11 +249,7 @@ mod tests {
             (".", true, Answerer::Site(0)),
         ];
         for (host, execute_api, expect) in table {
-            assert_eq!(
-                hosts.get(host.as_bytes(), execute_api),
-                Some(expect),
-                "{host} {execute_api}"
-            );
+            assert_eq!(hosts.get(host.as_bytes(), execute_api), Some(expect), "{host} {execute_api}");
         }
     }
 
@@ -300,9 +258,6 @@ mod tests {
         let hosts = hosts(&["api.example.com"], &["known"]);
         assert_eq!(hosts.get(b"example.com", true), None);
         assert_eq!(hosts.get(b"known.execute-api.x", false), None);
-        assert_eq!(
-            hosts.get(b"known.execute-api.x", true),
-            Some(Answerer::Api(0))
-        );
+        assert_eq!(hosts.get(b"known.execute-api.x", true), Some(Answerer::Api(0)));
     }
 }

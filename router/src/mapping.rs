@@ -63,9 +63,7 @@ pub(crate) fn base_path(text: &str) -> Result<&str, MapFault> {
     let key = key.strip_suffix('/').unwrap_or(key);
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"$-_.+!*'()/".contains(&byte);
     if let Some(bad) = key.bytes().position(|byte| !allowed(byte)) {
-        return Err(MapFault::Character {
-            offset: start + bad,
-        });
+        return Err(MapFault::Character { offset: start + bad });
     }
     if key.len() > BASE_PATH_BYTES_MAX || key.split('/').count() > BASE_PATH_SEGMENTS_MAX {
         return Err(MapFault::TooLong);
@@ -96,18 +94,10 @@ impl Site {
         mappings.sort_by(|a, b| a.0.cmp(&b.0));
         let segments = |key: &[u8]| match key {
             [] => 0,
-            _ => 1 + key.iter().filter(|&&byte| byte == b'/').count(),
+            _ => key.split(|&byte| byte == b'/').count(),
         };
-        let depth = mappings
-            .iter()
-            .map(|(key, _)| segments(key))
-            .max()
-            .unwrap_or(0);
-        Self {
-            mappings: mappings.into(),
-            depth,
-            kind,
-        }
+        let depth = mappings.iter().map(|(key, _)| segments(key)).max().unwrap_or(0);
+        Self { mappings: mappings.into(), depth, kind }
     }
 
     /// The longest mapping by whole segments, and where the API's own path begins.
@@ -126,10 +116,7 @@ impl Site {
             from = end + 1;
         }
         for &end in ends[..count].iter().rev() {
-            if let Ok(at) = self
-                .mappings
-                .binary_search_by(|(key, _)| (**key).cmp(&path[1..end]))
-            {
+            if let Ok(at) = self.mappings.binary_search_by(|(key, _)| (**key).cmp(&path[1..end])) {
                 // An empty first segment is the empty mapping: nothing is cut off.
                 return Some((self.mappings[at].1, if end == 1 { 0 } else { end }));
             }
@@ -164,11 +151,7 @@ impl Stages {
         }
         named.sort_by(|a, b| a.0.cmp(&b.0));
         named.dedup_by(|later, first| later.0 == first.0);
-        Self {
-            kind,
-            named: named.into(),
-            default,
-        }
+        Self { kind, named: named.into(), default }
     }
 
     /// The stage that the first segment names, and where the API's own path begins.
@@ -194,19 +177,14 @@ impl Stages {
     }
 
     fn named(&self, name: &[u8]) -> Option<StageRef> {
-        let at = self
-            .named
-            .binary_search_by(|(known, _)| (**known).cmp(name))
-            .ok()?;
+        let at = self.named.binary_search_by(|(known, _)| (**known).cmp(name)).ok()?;
         Some(self.named[at].1)
     }
 }
 
 /// The end of the segment that begins at `from`: the next slash or the end of the path.
 fn segment_end(path: &[u8], from: usize) -> usize {
-    let len = path
-        .get(from..)
-        .and_then(|rest| rest.iter().position(|&byte| byte == b'/'));
+    let len = path.get(from..).and_then(|rest| rest.iter().position(|&byte| byte == b'/'));
     len.map_or(path.len(), |len| from + len)
 }
 
@@ -215,28 +193,17 @@ mod tests {
     use super::*;
 
     fn stage(stage: u32) -> StageRef {
-        StageRef {
-            api: ApiId(0),
-            stage,
-            tree: 0,
-        }
+        StageRef { api: ApiId(0), stage, tree: 0 }
     }
 
     fn site(keys: &[&str]) -> Site {
-        let mappings = keys
-            .iter()
-            .zip(0..)
-            .map(|(key, i)| (key.as_bytes().into(), stage(i)))
-            .collect();
+        let mappings = keys.iter().zip(0..).map(|(key, i)| (key.as_bytes().into(), stage(i))).collect();
         Site::new(mappings, None)
     }
 
     fn stages(kind: Kind, names: &[&str]) -> Stages {
-        let names: Vec<(String, StageRef)> = names
-            .iter()
-            .zip(0..)
-            .map(|(name, i)| ((*name).to_owned(), stage(i)))
-            .collect();
+        let names: Vec<(String, StageRef)> =
+            names.iter().zip(0..).map(|(name, i)| ((*name).to_owned(), stage(i))).collect();
         Stages::new(kind, &names)
     }
 
@@ -289,11 +256,7 @@ mod tests {
             ("//orders", 0, 0),
             ("/orders//v1", 1, 7),
         ] {
-            assert_eq!(
-                site.get(path.as_bytes()),
-                Some((stage(number), rest)),
-                "{path}"
-            );
+            assert_eq!(site.get(path.as_bytes()), Some((stage(number), rest)), "{path}");
         }
     }
 
@@ -314,10 +277,7 @@ mod tests {
             ("/stage/", "/"),
             ("/stage/proxy-value", "/proxy-value"),
             ("/stage/proxy-value/", "/proxy-value/"),
-            (
-                "/stage/proxy-value//double-slash",
-                "/proxy-value//double-slash",
-            ),
+            ("/stage/proxy-value//double-slash", "/proxy-value//double-slash"),
             ("//stage/proxy-value", "/proxy-value"),
             ("/stage//proxy-value", "/proxy-value"),
             ("///stage///a//b", "/a//b"),

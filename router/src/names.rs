@@ -32,10 +32,7 @@ impl Names {
         for (name, value) in pairs {
             debug_assert!(!name.is_empty());
             let lower = name.to_ascii_lowercase();
-            if known
-                .iter()
-                .any(|&(start, len, _)| span(&bytes, start, len) == lower.as_bytes())
-            {
+            if known.iter().any(|&(start, len, _)| span(&bytes, start, len) == lower.as_bytes()) {
                 continue;
             }
             known.push((bytes.len() as u32, lower.len() as u32, *value));
@@ -63,9 +60,7 @@ impl Names {
             if slot.len == 0 {
                 return None;
             }
-            if slot.hash == hash
-                && span(&self.bytes, slot.start, slot.len).eq_ignore_ascii_case(name)
-            {
+            if slot.hash == hash && span(&self.bytes, slot.start, slot.len).eq_ignore_ascii_case(name) {
                 return Some(slot.value);
             }
         }
@@ -78,8 +73,7 @@ impl Names {
     }
 
     fn place(known: &[(u32, u32, u32)], bytes: &[u8], seed: u64) -> Self {
-        let mut slots =
-            vec![Slot::default(); (known.len() * 2).next_power_of_two()].into_boxed_slice();
+        let mut slots = vec![Slot::default(); (known.len() * 2).next_power_of_two()].into_boxed_slice();
         let mask = slots.len() - 1;
         let mut reach = 0;
         for &(start, len, value) in known {
@@ -88,19 +82,9 @@ impl Names {
                 .find(|step| slots[(hash as usize + step) & mask].len == 0)
                 .expect("half of the slots are free");
             reach = reach.max(step + 1);
-            slots[(hash as usize + step) & mask] = Slot {
-                hash,
-                start,
-                len,
-                value,
-            };
+            slots[(hash as usize + step) & mask] = Slot { hash, start, len, value };
         }
-        Self {
-            slots,
-            bytes: bytes.into(),
-            seed,
-            reach,
-        }
+        Self { slots, bytes: bytes.into(), seed, reach }
     }
 }
 
@@ -121,10 +105,7 @@ fn fold(name: &[u8], seed: u64) -> u32 {
         hash = (hash ^ (word | CASE)).wrapping_mul(MIX);
         hash ^= hash >> 32;
     }
-    let tail = words
-        .remainder()
-        .iter()
-        .fold(0, |tail, &byte| tail << 8 | u64::from(byte));
+    let tail = words.remainder().iter().fold(0, |tail, &byte| tail << 8 | u64::from(byte));
     hash = (hash ^ (tail | CASE)).wrapping_mul(MIX);
     (hash >> 32) as u32
 }
@@ -134,11 +115,7 @@ mod tests {
     use super::*;
 
     fn names(list: &[&str]) -> Names {
-        let pairs: Vec<(String, u32)> = list
-            .iter()
-            .zip(0..)
-            .map(|(name, i)| ((*name).to_owned(), i))
-            .collect();
+        let pairs: Vec<(String, u32)> = list.iter().zip(0..).map(|(name, i)| ((*name).to_owned(), i)).collect();
         Names::new(&pairs)
     }
 
@@ -167,9 +144,7 @@ mod tests {
 
     #[test]
     fn many_names_are_found_within_a_short_reach() {
-        let list: Vec<String> = (0..5_000)
-            .map(|i| format!("tenant-{i}.example.com"))
-            .collect();
+        let list: Vec<String> = (0..5_000).map(|i| format!("tenant-{i}.example.com")).collect();
         let list: Vec<&str> = list.iter().map(String::as_str).collect();
         let names = names(&list);
         assert!(names.reach < 64, "{}", names.reach);

@@ -22,13 +22,7 @@ pub(crate) fn pack(trie: &Trie) -> Tree {
 
 /// Writes `ANY` to every verb that has no method of its own (RT-03).
 fn fill(endpoint: &Endpoint) -> Endpoint {
-    let mut filled = endpoint.map(|method| {
-        if method == NONE {
-            endpoint[ANY]
-        } else {
-            method
-        }
-    });
+    let mut filled = endpoint.map(|method| if method == NONE { endpoint[ANY] } else { method });
     filled[ANY] = NONE;
     filled
 }
@@ -75,11 +69,7 @@ struct Shapes<'a> {
 
 impl<'a> Shapes<'a> {
     fn of(trie: &'a Trie) -> Self {
-        let mut shapes = Self {
-            trie,
-            list: vec![Shape::default()],
-            todo: VecDeque::new(),
-        };
+        let mut shapes = Self { trie, list: vec![Shape::default()], todo: VecDeque::new() };
         let texts = shapes.children(0, 0);
         shapes.branch(0, texts);
         while let Some((shape, texts)) = shapes.todo.pop_front() {
@@ -106,11 +96,7 @@ impl<'a> Shapes<'a> {
     /// What may follow a segment that is `bytes` long and leads to `twig`: the end, or a slash.
     fn after(&self, segment: &str, twig: u32, texts: &mut Vec<Text>) {
         let mut push = |bytes: String, goal| {
-            texts.push(Text {
-                bytes: bytes.into_bytes(),
-                at: 0,
-                goal,
-            });
+            texts.push(Text { bytes: bytes.into_bytes(), at: 0, goal });
         };
         if let Some(endpoint) = self.twig(twig).endpoint {
             push(segment.to_owned(), Goal::Endpoint(endpoint));
@@ -140,16 +126,12 @@ impl<'a> Shapes<'a> {
         loop {
             let common = common_prefix(&texts);
             label.extend_from_slice(&texts[0].rest()[..common]);
-            texts.iter_mut().for_each(|text| text.at += common);
+            for text in &mut texts {
+                text.at += common;
+            }
             match texts[..] {
                 // A segment begins, but it has neither variable nor endpoint: the label goes on.
-                [
-                    Text {
-                        ref bytes,
-                        at,
-                        goal: Goal::Children(twig),
-                    },
-                ] if at == bytes.len() && self.is_plain(twig) => {
+                [Text { ref bytes, at, goal: Goal::Children(twig) }] if at == bytes.len() && self.is_plain(twig) => {
                     texts = self.texts(twig);
                 }
                 _ => break,
@@ -214,13 +196,7 @@ impl<'a> Shapes<'a> {
 /// How many bytes all texts share from where they are.
 fn common_prefix(texts: &[Text]) -> usize {
     let first = texts[0].rest();
-    let shared = |text: &Text| {
-        first
-            .iter()
-            .zip(text.rest())
-            .take_while(|(a, b)| a == b)
-            .count()
-    };
+    let shared = |text: &Text| first.iter().zip(text.rest()).take_while(|(a, b)| a == b).count();
     texts.iter().map(shared).min().unwrap_or(0)
 }
 
@@ -234,25 +210,15 @@ fn place(shapes: &[Shape]) -> Box<[Node]> {
         let mut children: Vec<(u32, Option<usize>)> = Vec::new();
         children.extend(shape.variable.map(|child| (VARIABLE_CODE, Some(child))));
         children.extend(shape.greedy.map(|_| (GREEDY_CODE, None)));
-        children.extend(
-            shape
-                .bytes
-                .iter()
-                .map(|&(byte, child)| (BYTE_CODE + u32::from(byte), Some(child))),
-        );
+        children.extend(shape.bytes.iter().map(|&(byte, child)| (BYTE_CODE + u32::from(byte), Some(child))));
         let base = slots.base(&children);
         for &(code, child) in &children {
             let slot = slots.take(base.wrapping_add(code));
-            match child {
-                Some(child) => queue.push_back((child, slot, index)),
-                None => {
-                    let endpoint = shape.greedy.expect("its code is here");
-                    slots.nodes[slot as usize] = Node {
-                        parent: index,
-                        endpoint,
-                        ..Node::FREE
-                    };
-                }
+            if let Some(child) = child {
+                queue.push_back((child, slot, index));
+            } else {
+                let endpoint = shape.greedy.expect("its code is here");
+                slots.nodes[slot as usize] = Node { parent: index, endpoint, ..Node::FREE };
             }
         }
         slots.nodes[index as usize] = node(shape, parent, base);
@@ -301,16 +267,9 @@ impl Slots {
             self.first_free += 1;
         }
         let free = (self.first_free..).filter(|&slot| self.is_free(slot));
-        let fits = |&slot: &usize| {
-            children
-                .iter()
-                .all(|&(code, _)| self.is_free(slot + (code - lowest) as usize))
-        };
+        let fits = |&slot: &usize| children.iter().all(|&(code, _)| self.is_free(slot + (code - lowest) as usize));
         // Past the end everything fits; before it, long searches would only save a few slots.
-        let slot = free
-            .take(PACK_PROBES_MAX)
-            .find(fits)
-            .unwrap_or(self.nodes.len());
+        let slot = free.take(PACK_PROBES_MAX).find(fits).unwrap_or(self.nodes.len());
         (slot as u32).wrapping_sub(lowest)
     }
 

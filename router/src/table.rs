@@ -86,18 +86,11 @@ impl Table {
         captures.clear();
         let (place, rest) = self.stage(ask)?;
         let StageRef { api, stage, tree } = place;
-        let found = ask
-            .verb
-            .and_then(|verb| self.trees[tree as usize].find(ask.path, rest, verb, captures));
+        let found = ask.verb.and_then(|verb| self.trees[tree as usize].find(ask.path, rest, verb, captures));
         // Longer paths than `PATH_BYTES_MAX` match no route; codec refuses them long before.
         let rest = u16::try_from(rest).unwrap_or(u16::MAX);
         match found {
-            Some(method) => Ok(Found {
-                api,
-                stage,
-                method,
-                rest,
-            }),
+            Some(method) => Ok(Found { api, stage, method, rest }),
             None => Err(Miss::Route { api, stage, rest }),
         }
     }
@@ -113,9 +106,6 @@ impl Table {
             Some(Answerer::Api(api)) => ApiId(api),
             None => self.sole.ok_or(Miss::Host)?,
         };
-        self.apis[api.0 as usize]
-            .stages
-            .get(ask.path)
-            .ok_or(Miss::Stage { api })
+        self.apis[api.0 as usize].stages.get(ask.path).ok_or(Miss::Stage { api })
     }
 }

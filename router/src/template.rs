@@ -91,10 +91,8 @@ impl Template {
             if part.is_empty() && end != text.len() {
                 return fault(at, TemplateProblem::EmptySegment);
             }
-            let (segment, name) = segment(part).map_err(|(inside, what)| TemplateFault {
-                offset: at + inside,
-                what,
-            })?;
+            let (segment, name) =
+                segment(part).map_err(|(inside, what)| TemplateFault { offset: at + inside, what })?;
             segments.push(segment);
             if let Some(name) = name {
                 if variables.len() == VARIABLES_MAX {
@@ -107,11 +105,7 @@ impl Template {
             }
             at = end + 1;
         }
-        Ok(Self {
-            text: text.into(),
-            segments: segments.into(),
-            variables: variables.into(),
-        })
+        Ok(Self { text: text.into(), segments: segments.into(), variables: variables.into() })
     }
 
     /// The template as written.
@@ -146,21 +140,15 @@ impl fmt::Display for TemplateFault {
         f.write_str(match self.what {
             TemplateProblem::NoLeadingSlash => "a path template starts with `/`",
             TemplateProblem::EmptySegment => "an empty segment (`//`) cannot be routed",
-            TemplateProblem::PartialVariable => {
-                "a variable must be a whole segment, as in `/{id}/`"
-            }
+            TemplateProblem::PartialVariable => "a variable must be a whole segment, as in `/{id}/`",
             TemplateProblem::Unclosed => "`{` without `}`",
             TemplateProblem::EmptyName => "a variable needs a name",
-            TemplateProblem::NameCharacter => {
-                "a variable's name has letters, digits and `_ - . :` only"
-            }
+            TemplateProblem::NameCharacter => "a variable's name has letters, digits and `_ - . :` only",
             TemplateProblem::NameTooLong => "the variable's name is too long",
             TemplateProblem::SameName => "the same variable twice in one path",
             TemplateProblem::UnderGreedy => "nothing may follow a greedy variable",
             TemplateProblem::Character => "this character cannot stand in a path",
-            TemplateProblem::DotSegment => {
-                "`.` and `..` are resolved before routing, so this could never match"
-            }
+            TemplateProblem::DotSegment => "`.` and `..` are resolved before routing, so this could never match",
             TemplateProblem::TooManySegments => "too many segments",
             TemplateProblem::TooManyVariables => "too many variables",
             TemplateProblem::TooLong => "the template is too long",
@@ -246,15 +234,7 @@ mod tests {
 
     #[test]
     fn literals_have_no_variables() {
-        for text in [
-            "/",
-            "/pets",
-            "/pets/",
-            "/a%2Fb",
-            "/v1.0/a,b:c/~x/$y/*",
-            "/...",
-            "/.well-known",
-        ] {
+        for text in ["/", "/pets", "/pets/", "/a%2Fb", "/v1.0/a,b:c/~x/$y/*", "/...", "/.well-known"] {
             let template = Template::parse(text).expect(text);
             assert!(template.variables().is_empty(), "{text}");
             assert!(!template.is_greedy(), "{text}");
@@ -302,30 +282,17 @@ mod tests {
 
     #[test]
     fn limits_hold() {
-        let variables =
-            |count: usize| (0..count).fold(String::new(), |text, i| format!("{text}/{{v{i}}}"));
+        let variables = |count: usize| (0..count).fold(String::new(), |text, i| format!("{text}/{{v{i}}}"));
         assert!(Template::parse(&variables(VARIABLES_MAX)).is_ok());
-        assert_eq!(
-            fault(&variables(VARIABLES_MAX + 1)).1,
-            TemplateProblem::TooManyVariables
-        );
+        assert_eq!(fault(&variables(VARIABLES_MAX + 1)).1, TemplateProblem::TooManyVariables);
         assert!(Template::parse(&"/a".repeat(SEGMENTS_MAX)).is_ok());
         let (offset, what) = fault(&"/a".repeat(SEGMENTS_MAX + 1));
-        assert_eq!(
-            (offset, what),
-            (2 * SEGMENTS_MAX + 1, TemplateProblem::TooManySegments)
-        );
+        assert_eq!((offset, what), (2 * SEGMENTS_MAX + 1, TemplateProblem::TooManySegments));
         let long = |len: usize| format!("/{}", "a".repeat(len - 1));
         assert!(Template::parse(&long(TEMPLATE_BYTES_MAX)).is_ok());
-        assert_eq!(
-            fault(&long(TEMPLATE_BYTES_MAX + 1)).1,
-            TemplateProblem::TooLong
-        );
+        assert_eq!(fault(&long(TEMPLATE_BYTES_MAX + 1)).1, TemplateProblem::TooLong);
         let name = "n".repeat(VARIABLE_NAME_BYTES_MAX);
         assert!(Template::parse(&format!("/{{{name}}}")).is_ok());
-        assert_eq!(
-            fault(&format!("/{{{name}n}}")),
-            (2, TemplateProblem::NameTooLong)
-        );
+        assert_eq!(fault(&format!("/{{{name}n}}")), (2, TemplateProblem::NameTooLong));
     }
 }

@@ -59,17 +59,10 @@ pub(crate) struct Node {
 const _: () = assert!(size_of::<Node>() == 32);
 
 impl Node {
-    pub(crate) const FREE: Self = Self {
-        label: [0; 2],
-        parent: NONE,
-        base: 0,
-        endpoint: NONE,
-        len: 0,
-        flags: 0,
-    };
+    pub(crate) const FREE: Self = Self { label: [0; 2], parent: NONE, base: 0, endpoint: NONE, len: 0, flags: 0 };
 
     /// Whether the label stands at `at`. Labels have no zero bytes, so the zeros that [`word`] reads behind the path match none.
-    #[inline(always)]
+    #[inline]
     fn stands_at(&self, path: &[u8], at: usize) -> bool {
         let len = self.len as usize;
         if (word(path, at) ^ self.label[0]) & MASKS[len] != 0 {
@@ -114,18 +107,14 @@ struct Scan<'a> {
     captures: &'a mut Captures,
     /// HTTP: the first greedy match, while full matches are still looked for.
     greedy: Option<(u32, Captures)>,
+    /// Nodes entered; only counted where assertions are on.
+    entered: usize,
 }
 
 impl Tree {
     /// The method for `path[rest..]` and `verb`; an empty path is `/`. Captures are offsets in `path`.
     #[inline]
-    pub(crate) fn find(
-        &self,
-        path: &[u8],
-        rest: usize,
-        verb: Verb,
-        captures: &mut Captures,
-    ) -> Option<u32> {
+    pub(crate) fn find(&self, path: &[u8], rest: usize, verb: Verb, captures: &mut Captures) -> Option<u32> {
         if path.len() > PATH_BYTES_MAX {
             return None;
         }
@@ -134,13 +123,8 @@ impl Tree {
         if self.slash_ignored && end > start && path[end - 1] == b'/' {
             end -= 1;
         }
-        let mut scan = Scan {
-            path: &path[..end],
-            whole: path,
-            verb: verb as usize,
-            captures,
-            greedy: None,
-        };
+        let mut scan =
+            Scan { path: &path[..end], whole: path, verb: verb as usize, captures, greedy: None, entered: 0 };
         if let Some(method) = self.walk(&mut scan, 0, start) {
             return Some(method);
         }
@@ -157,6 +141,10 @@ impl Tree {
         let path = scan.path;
         let mut node = self.nodes.get(index as usize)?;
         loop {
+            if cfg!(debug_assertions) {
+                scan.entered += 1;
+                assert!(scan.entered <= self.nodes.len(), "a node was entered twice");
+            }
             let Some(&byte) = path.get(offset) else {
                 return self.method(node.endpoint, scan.verb);
             };
@@ -208,9 +196,7 @@ impl Tree {
     /// The greedy variable of `node` takes what is left; in an HTTP tree that is only remembered.
     #[cold]
     fn greedy(&self, scan: &mut Scan<'_>, node: &Node, offset: usize) -> Option<u32> {
-        let child = self
-            .nodes
-            .get(node.base.wrapping_add(GREEDY_CODE) as usize)?;
+        let child = self.nodes.get(node.base.wrapping_add(GREEDY_CODE) as usize)?;
         let method = self.method(child.endpoint, scan.verb)?;
         if !self.greedy_last {
             scan.captures.push_greedy(offset, scan.whole);
@@ -224,7 +210,7 @@ impl Tree {
         None
     }
 
-    #[inline(always)]
+    #[inline]
     fn method(&self, endpoint: u32, verb: usize) -> Option<u32> {
         let method = self.endpoints.get(endpoint as usize)?[verb & ANY];
         (method != NONE).then_some(method)
@@ -232,7 +218,7 @@ impl Tree {
 }
 
 /// Eight bytes of the path from `at`, in little-endian order; zeros stand behind its end.
-#[inline(always)]
+#[inline]
 fn word(path: &[u8], at: usize) -> u64 {
     match path.get(at..).and_then(<[u8]>::first_chunk) {
         Some(bytes) => u64::from_le_bytes(*bytes),
@@ -241,13 +227,11 @@ fn word(path: &[u8], at: usize) -> u64 {
 }
 
 /// The same near the end of the path: the last eight bytes, moved.
-#[inline(always)]
+#[inline]
 fn last_word(path: &[u8], at: usize) -> u64 {
     if let Some(bytes) = path.last_chunk() {
         let missing = (at + 8 - path.len()) as u32;
-        return u64::from_le_bytes(*bytes)
-            .checked_shr(8 * missing)
-            .unwrap_or(0);
+        return u64::from_le_bytes(*bytes).checked_shr(8 * missing).unwrap_or(0);
     }
     short_word(path, at)
 }
@@ -256,13 +240,11 @@ fn last_word(path: &[u8], at: usize) -> u64 {
 #[cold]
 fn short_word(path: &[u8], at: usize) -> u64 {
     let rest = path.get(at..).unwrap_or_default();
-    rest.iter()
-        .rev()
-        .fold(0, |word, &byte| word << 8 | u64::from(byte))
+    rest.iter().rev().fold(0, |word, &byte| word << 8 | u64::from(byte))
 }
 
 /// The next slash from `at`, or the end of the path: eight bytes at a time.
-#[inline(always)]
+#[inline]
 fn segment_end(path: &[u8], mut at: usize) -> usize {
     const ONES: u64 = 0x0101_0101_0101_0101;
     loop {

@@ -38,10 +38,9 @@ impl fmt::Display for RouteFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Duplicate { .. } => f.write_str("this verb and path have a method already"),
-            Self::SecondVariable { sibling } => write!(
-                f,
-                "the sibling {sibling} is a variable already, and only one is allowed"
-            ),
+            Self::SecondVariable { sibling } => {
+                write!(f, "the sibling {sibling} is a variable already, and only one is allowed")
+            }
             Self::NoDefault => f.write_str("only HTTP APIs have a `$default` route"),
         }
     }
@@ -81,25 +80,12 @@ pub(crate) struct Trie {
 
 impl Trie {
     pub(crate) fn new(kind: Kind) -> Self {
-        Self {
-            kind,
-            twigs: vec![Twig::default()],
-            endpoints: Vec::new(),
-            default: NONE,
-        }
+        Self { kind, twigs: vec![Twig::default()], endpoints: Vec::new(), default: NONE }
     }
 
     /// Adds a route; `verb` is `None` for `ANY`. A refused route leaves no trace.
-    pub(crate) fn route(
-        &mut self,
-        verb: Option<Verb>,
-        template: &Template,
-        method: u32,
-    ) -> Result<(), RouteFault> {
-        assert!(
-            method <= METHOD_MAX,
-            "methods are numbered from zero, one by one"
-        );
+    pub(crate) fn route(&mut self, verb: Option<Verb>, template: &Template, method: u32) -> Result<(), RouteFault> {
+        assert!(method <= METHOD_MAX, "methods are numbered from zero, one by one");
         let segments = self.segments(template);
         if self.kind == Kind::Rest {
             self.check_siblings(segments, template.variables())?;
@@ -118,10 +104,7 @@ impl Trie {
 
     /// Sets the `$default` route.
     pub(crate) fn default_route(&mut self, method: u32) -> Result<(), RouteFault> {
-        assert!(
-            method <= METHOD_MAX,
-            "methods are numbered from zero, one by one"
-        );
+        assert!(method <= METHOD_MAX, "methods are numbered from zero, one by one");
         if self.kind != Kind::Http {
             return Err(RouteFault::NoDefault);
         }
@@ -143,24 +126,14 @@ impl Trie {
             }
         }
         let root = &self.twigs[0];
-        let slash = root
-            .literals
-            .get("")
-            .and_then(|&twig| self.twigs[twig as usize].endpoint);
+        let slash = root.literals.get("").and_then(|&twig| self.twigs[twig as usize].endpoint);
         if self.default != NONE
             && let (Some(slash), Some((_, greedy))) = (slash, &root.greedy)
         {
             let whole = |endpoint: u32| {
                 let endpoint = &self.endpoints[endpoint as usize];
-                let whole =
-                    endpoint[ANY] != NONE || endpoint[..ANY].iter().all(|&method| method != NONE);
-                whole.then(|| {
-                    if endpoint[ANY] == NONE {
-                        endpoint[0]
-                    } else {
-                        endpoint[ANY]
-                    }
-                })
+                let whole = endpoint[ANY] != NONE || endpoint[..ANY].iter().all(|&method| method != NONE);
+                whole.then(|| if endpoint[ANY] == NONE { endpoint[0] } else { endpoint[ANY] })
             };
             if let (Some(_), Some(by)) = (whole(slash), whole(*greedy)) {
                 pairs.push((self.default, by));
@@ -172,9 +145,7 @@ impl Trie {
     /// The template's segments as this kind sees them: REST has no trailing slash (RT-08).
     fn segments<'a>(&self, template: &'a Template) -> &'a [Segment] {
         match template.segments() {
-            [head @ .., Segment::Literal(last)]
-                if self.kind == Kind::Rest && last.is_empty() && !head.is_empty() =>
-            {
+            [head @ .., Segment::Literal(last)] if self.kind == Kind::Rest && last.is_empty() && !head.is_empty() => {
                 head
             }
             whole => whole,
@@ -241,10 +212,7 @@ impl Trie {
                 Segment::Greedy => {
                     let name = names.next().expect("a name for each variable");
                     let endpoint = self.endpoints.len() as u32;
-                    let found = twig
-                        .greedy
-                        .get_or_insert_with(|| (name.clone(), endpoint))
-                        .1;
+                    let found = twig.greedy.get_or_insert_with(|| (name.clone(), endpoint)).1;
                     if found == endpoint {
                         self.endpoints.push([NONE; 8]);
                     }
@@ -292,50 +260,24 @@ mod tests {
     fn http_names_make_no_difference_but_may_differ() {
         let mut trie = Trie::new(Kind::Http);
         assert_eq!(add(&mut trie, Some(Verb::Get), "/a/{id}", 0), Ok(()));
-        assert_eq!(
-            add(&mut trie, Some(Verb::Get), "/a/{name}", 1),
-            Err(RouteFault::Duplicate { of: 0 })
-        );
+        assert_eq!(add(&mut trie, Some(Verb::Get), "/a/{name}", 1), Err(RouteFault::Duplicate { of: 0 }));
         assert_eq!(add(&mut trie, Some(Verb::Put), "/a/{name}", 1), Ok(()));
         assert_eq!(add(&mut trie, Some(Verb::Put), "/a/{rest+}", 2), Ok(()));
     }
 
     #[test]
     fn rt_04_rest_has_one_variable_among_siblings() {
-        let second = |sibling: &str| {
-            Err(RouteFault::SecondVariable {
-                sibling: sibling.into(),
-            })
-        };
+        let second = |sibling: &str| Err(RouteFault::SecondVariable { sibling: sibling.into() });
         let mut trie = Trie::new(Kind::Rest);
         assert_eq!(add(&mut trie, Some(Verb::Get), "/a/{id}/x", 0), Ok(()));
-        assert_eq!(
-            add(&mut trie, Some(Verb::Get), "/a/{name}", 1),
-            second("{id}")
-        );
-        assert_eq!(
-            add(&mut trie, Some(Verb::Get), "/a/{id+}", 1),
-            second("{id}")
-        );
+        assert_eq!(add(&mut trie, Some(Verb::Get), "/a/{name}", 1), second("{id}"));
+        assert_eq!(add(&mut trie, Some(Verb::Get), "/a/{id+}", 1), second("{id}"));
         assert_eq!(add(&mut trie, Some(Verb::Get), "/a/{id}", 1), Ok(()));
         assert_eq!(add(&mut trie, Some(Verb::Get), "/b/{proxy+}", 2), Ok(()));
-        assert_eq!(
-            add(&mut trie, Some(Verb::Get), "/b/{proxy}/x", 3),
-            second("{proxy+}")
-        );
-        assert_eq!(
-            add(&mut trie, Some(Verb::Put), "/b/{rest+}", 3),
-            second("{proxy+}")
-        );
+        assert_eq!(add(&mut trie, Some(Verb::Get), "/b/{proxy}/x", 3), second("{proxy+}"));
+        assert_eq!(add(&mut trie, Some(Verb::Put), "/b/{rest+}", 3), second("{proxy+}"));
         assert_eq!(add(&mut trie, Some(Verb::Put), "/b/{proxy+}", 3), Ok(()));
-        assert_eq!(
-            second("{id}")
-                .expect_err("a fault")
-                .to_string()
-                .matches("{id}")
-                .count(),
-            1
-        );
+        assert_eq!(second("{id}").expect_err("a fault").to_string().matches("{id}").count(), 1);
     }
 
     #[test]
@@ -352,10 +294,7 @@ mod tests {
     fn rt_08_rest_ignores_a_template_s_trailing_slash_and_http_does_not() {
         let mut rest = Trie::new(Kind::Rest);
         assert_eq!(add(&mut rest, Some(Verb::Get), "/a", 0), Ok(()));
-        assert_eq!(
-            add(&mut rest, Some(Verb::Get), "/a/", 1),
-            Err(RouteFault::Duplicate { of: 0 })
-        );
+        assert_eq!(add(&mut rest, Some(Verb::Get), "/a/", 1), Err(RouteFault::Duplicate { of: 0 }));
         assert_eq!(add(&mut rest, Some(Verb::Get), "/", 1), Ok(()));
         let mut http = Trie::new(Kind::Http);
         assert_eq!(add(&mut http, Some(Verb::Get), "/a", 0), Ok(()));

@@ -22,15 +22,7 @@ pub enum Verb {
 
 impl Verb {
     /// All seven, in the order of their numbers.
-    pub const ALL: [Self; 7] = [
-        Self::Delete,
-        Self::Get,
-        Self::Head,
-        Self::Options,
-        Self::Patch,
-        Self::Post,
-        Self::Put,
-    ];
+    pub const ALL: [Self; 7] = [Self::Delete, Self::Get, Self::Head, Self::Options, Self::Patch, Self::Post, Self::Put];
 
     /// The verb of a request line; methods are case-sensitive (RFC 9110 §9.1), so `get` is none.
     #[inline]
@@ -75,9 +67,7 @@ mod tests {
 
     #[test]
     fn other_methods_are_none() {
-        for method in [
-            "get", "Get", "", "GETS", "CONNECT", "TRACE", "ANY", "PROPFIND",
-        ] {
+        for method in ["get", "Get", "", "GETS", "CONNECT", "TRACE", "ANY", "PROPFIND"] {
             assert_eq!(Verb::parse(method.as_bytes()), None, "{method}");
         }
     }
