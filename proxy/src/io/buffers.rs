@@ -11,8 +11,8 @@ use std::ops::Deref;
 use std::ptr::NonNull;
 
 use super::limits::{
-    BUFFERS_PER_CHUNK, LARGE_BUFFER_BYTES, LARGE_BUFFERS_MAX, SMALL_BUFFER_BYTES,
-    SMALL_BUFFERS_MAX, SPARE_VECTOR_BYTES_MAX, SPARE_VECTORS_MAX,
+    BUFFERS_PER_CHUNK, LARGE_BUFFER_BYTES, LARGE_BUFFERS_MAX, SMALL_BUFFER_BYTES, SMALL_BUFFERS_MAX,
+    SPARE_VECTOR_BYTES_MAX, SPARE_VECTORS_MAX,
 };
 
 /// Which pool a receive takes its buffer from.
@@ -55,12 +55,7 @@ struct Pool {
 
 impl Pool {
     const fn new(group: Group) -> Pool {
-        Pool {
-            group,
-            chunks: Vec::new(),
-            views: Vec::new(),
-            free: Vec::new(),
-        }
+        Pool { group, chunks: Vec::new(), views: Vec::new(), free: Vec::new() }
     }
 
     fn take(&mut self) -> Option<u16> {
@@ -78,8 +73,7 @@ impl Pool {
         let bytes = BUFFERS_PER_CHUNK as usize * self.group.buffer_bytes() as usize;
         let chunk = Box::leak(vec![0_u8; bytes].into_boxed_slice());
         self.chunks.push(NonNull::from(chunk).cast());
-        self.views
-            .resize(self.views.len() + BUFFERS_PER_CHUNK as usize, 0);
+        self.views.resize(self.views.len() + BUFFERS_PER_CHUNK as usize, 0);
         self.free.extend((have..have + BUFFERS_PER_CHUNK).rev());
     }
 
@@ -106,8 +100,7 @@ pub(super) fn address(group: Group, buffer: u16) -> NonNull<u8> {
 pub(super) fn available(group: Group) -> bool {
     POOLS.with(|pools| {
         let pool = &pools.borrow()[group as usize];
-        !pool.free.is_empty()
-            || pool.views.len() + BUFFERS_PER_CHUNK as usize <= group.buffers_max() as usize
+        !pool.free.is_empty() || pool.views.len() + BUFFERS_PER_CHUNK as usize <= group.buffers_max() as usize
     })
 }
 
@@ -118,24 +111,12 @@ pub(super) fn put_back(group: Group, buffer: u16) {
 
 /// Makes the first view of a buffer that was taken and filled with `length` bytes.
 pub(super) fn view(group: Group, buffer: u16, length: u32) -> RBuf {
-    assert!(
-        length <= group.buffer_bytes(),
-        "a receive cannot exceed its buffer"
-    );
+    assert!(length <= group.buffer_bytes(), "a receive cannot exceed its buffer");
     POOLS.with(|pools| {
         let pool = &mut pools.borrow_mut()[group as usize];
-        debug_assert_eq!(
-            pool.views[buffer as usize], 0,
-            "a taken buffer has no views"
-        );
+        debug_assert_eq!(pool.views[buffer as usize], 0, "a taken buffer has no views");
         pool.views[buffer as usize] = 1;
-        RBuf {
-            start: pool.address(buffer),
-            length,
-            buffer,
-            group,
-            local: PhantomData,
-        }
+        RBuf { start: pool.address(buffer), length, buffer, group, local: PhantomData }
     })
 }
 
@@ -164,13 +145,7 @@ const NO_BUFFER: u16 = u16::MAX;
 impl RBuf {
     /// A view of nothing: what `recv` yields at the end of the stream.
     pub const fn empty() -> RBuf {
-        RBuf {
-            start: NonNull::dangling(),
-            length: 0,
-            buffer: NO_BUFFER,
-            group: Group::Small,
-            local: PhantomData,
-        }
+        RBuf { start: NonNull::dangling(), length: 0, buffer: NO_BUFFER, group: Group::Small, local: PhantomData }
     }
 
     /// Takes the first `count` bytes off as a view of their own.
@@ -183,8 +158,7 @@ impl RBuf {
         if count == self.len() {
             return std::mem::replace(self, RBuf::empty());
         }
-        POOLS
-            .with(|pools| pools.borrow_mut()[self.group as usize].views[self.buffer as usize] += 1);
+        POOLS.with(|pools| pools.borrow_mut()[self.group as usize].views[self.buffer as usize] += 1);
         let front = RBuf {
             start: self.start,
             length: count as u32,
@@ -223,11 +197,7 @@ impl Deref for RBuf {
 
 impl fmt::Debug for RBuf {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            out,
-            "RBuf({:?} #{}, {} bytes)",
-            self.group, self.buffer, self.length
-        )
+        write!(out, "RBuf({:?} #{}, {} bytes)", self.group, self.buffer, self.length)
     }
 }
 
@@ -250,9 +220,7 @@ impl Drop for RBuf {
 
 /// An empty output vector, with capacity from an earlier use where there is one.
 pub fn vector() -> Vec<u8> {
-    VECTORS
-        .with(|vectors| vectors.borrow_mut().pop())
-        .unwrap_or_default()
+    VECTORS.with(|vectors| vectors.borrow_mut().pop()).unwrap_or_default()
 }
 
 /// Gives an output vector back for reuse.

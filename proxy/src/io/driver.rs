@@ -51,22 +51,14 @@ pub(super) struct Key {
 pub(super) const GENERATION_MASK: u32 = 0x00FF_FFFF;
 
 impl Key {
-    pub(super) const SHARD: Key = Key {
-        index: u32::MAX,
-        generation: 0,
-    };
+    pub(super) const SHARD: Key = Key { index: u32::MAX, generation: 0 };
 
     pub(super) fn pack(self, op: Op) -> u64 {
-        (op as u64) << 56
-            | u64::from(self.generation & GENERATION_MASK) << 32
-            | u64::from(self.index)
+        (op as u64) << 56 | u64::from(self.generation & GENERATION_MASK) << 32 | u64::from(self.index)
     }
 
     pub(super) fn unpack(packed: u64) -> (Key, Op) {
-        let key = Key {
-            index: packed as u32,
-            generation: (packed >> 32) as u32 & GENERATION_MASK,
-        };
+        let key = Key { index: packed as u32, generation: (packed >> 32) as u32 & GENERATION_MASK };
         (key, Op::of((packed >> 56) as u8))
     }
 }
@@ -135,13 +127,7 @@ impl Driver {
     }
 
     /// Starts connecting; `address` lives until the completion.
-    pub(super) fn connect(
-        &mut self,
-        key: Key,
-        fd: RawFd,
-        address: *const libc::sockaddr,
-        length: libc::socklen_t,
-    ) {
+    pub(super) fn connect(&mut self, key: Key, fd: RawFd, address: *const libc::sockaddr, length: libc::socklen_t) {
         each!(self, driver => driver.connect(key, fd, address, length));
     }
 
@@ -166,11 +152,7 @@ impl Driver {
     }
 
     /// Hands over what was started, waits until something completes or `timeout` passes, and appends what completed.
-    pub(super) fn wait(
-        &mut self,
-        timeout: Option<Duration>,
-        done: &mut Vec<Completion>,
-    ) -> io::Result<()> {
+    pub(super) fn wait(&mut self, timeout: Option<Duration>, done: &mut Vec<Completion>) -> io::Result<()> {
         each!(self, driver => driver.wait(timeout, done))
     }
 
@@ -209,25 +191,8 @@ mod tests {
 
     #[test]
     fn a_key_survives_packing() {
-        for op in [
-            Op::Recv,
-            Op::Send,
-            Op::Connect,
-            Op::Accept,
-            Op::Wake,
-            Op::Cancel,
-        ] {
-            for key in [
-                Key {
-                    index: 0,
-                    generation: 0,
-                },
-                Key {
-                    index: 77,
-                    generation: GENERATION_MASK,
-                },
-                Key::SHARD,
-            ] {
+        for op in [Op::Recv, Op::Send, Op::Connect, Op::Accept, Op::Wake, Op::Cancel] {
+            for key in [Key { index: 0, generation: 0 }, Key { index: 77, generation: GENERATION_MASK }, Key::SHARD] {
                 assert_eq!(Key::unpack(key.pack(op)), (key, op));
             }
         }

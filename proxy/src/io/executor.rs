@@ -56,9 +56,7 @@ impl<F: Future<Output = ()>> HasTable for F {
         layout: Layout::new::<F>(),
         // SAFETY: type erasure needs a cast back. Sound: the table is only ever paired with a cell that holds an `F`, and the
         // cell does not move between the first poll and the drop, so pinning holds.
-        poll: |cell, context| unsafe {
-            Pin::new_unchecked(cell.cast::<F>().as_mut()).poll(context)
-        },
+        poll: |cell, context| unsafe { Pin::new_unchecked(cell.cast::<F>().as_mut()).poll(context) },
         // SAFETY: as above; called once, after which the cell's bytes are only memory.
         drop: |cell| unsafe { cell.cast::<F>().drop_in_place() },
     };
@@ -74,9 +72,7 @@ const GENERATION_BITS: u32 = 24;
 impl TaskId {
     fn new(shard: u16, generation: u32, index: u32) -> TaskId {
         TaskId(
-            u64::from(shard) << (INDEX_BITS + GENERATION_BITS)
-                | u64::from(generation) << INDEX_BITS
-                | u64::from(index),
+            u64::from(shard) << (INDEX_BITS + GENERATION_BITS) | u64::from(generation) << INDEX_BITS | u64::from(index),
         )
     }
 
@@ -150,13 +146,9 @@ impl Tasks {
         let mut context = Context::from_waker(&waker);
         // SAFETY: the erased call is the point of the table. Sound: cell and table were made together in `spawn`, and the
         // future was taken out of its slot, so nothing else polls or drops it meanwhile.
-        let polled = catch_unwind(AssertUnwindSafe(|| unsafe {
-            (erased.table.poll)(erased.cell, &mut context)
-        }));
+        let polled = catch_unwind(AssertUnwindSafe(|| unsafe { (erased.table.poll)(erased.cell, &mut context) }));
         match polled {
-            Ok(Poll::Pending) => {
-                self.slots.borrow_mut()[task.index() as usize].future = Some(erased)
-            }
+            Ok(Poll::Pending) => self.slots.borrow_mut()[task.index() as usize].future = Some(erased),
             Ok(Poll::Ready(())) => self.finish(task, &erased),
             Err(_) => {
                 self.panics.set(self.panics.get() + 1);
@@ -177,11 +169,7 @@ impl Tasks {
 
     fn finish(&self, task: TaskId, erased: &Erased) {
         // SAFETY: a finished future is dropped in place. Sound: it is dropped exactly once, and its cell is only reused after.
-        if catch_unwind(AssertUnwindSafe(|| unsafe {
-            (erased.table.drop)(erased.cell)
-        }))
-        .is_err()
-        {
+        if catch_unwind(AssertUnwindSafe(|| unsafe { (erased.table.drop)(erased.cell) })).is_err() {
             self.panics.set(self.panics.get() + 1);
         }
         self.put_back(erased.cell, erased.table.layout);
@@ -204,17 +192,10 @@ pub fn spawn<F: Future<Output = ()> + 'static>(future: F) {
         let erased = Erased { cell, table };
         let mut slots = tasks.slots.borrow_mut();
         let index = tasks.free.borrow_mut().pop().unwrap_or_else(|| {
-            slots.push(TaskSlot {
-                generation: 0,
-                queued: false,
-                future: None,
-            });
+            slots.push(TaskSlot { generation: 0, queued: false, future: None });
             slots.len() as u32 - 1
         });
-        assert!(
-            index < 1 << INDEX_BITS,
-            "more tasks than a task id can name"
-        );
+        assert!(index < 1 << INDEX_BITS, "more tasks than a task id can name");
         let slot = &mut slots[index as usize];
         slot.future = Some(erased);
         slot.queued = true;
@@ -244,10 +225,7 @@ pub(super) fn drop_all_and(unregister: impl FnOnce()) {
             let (task, erased) = {
                 let mut slots = tasks.slots.borrow_mut();
                 let slot = &mut slots[index];
-                (
-                    TaskId::new(tasks.shard.get(), slot.generation, index as u32),
-                    slot.future.take(),
-                )
+                (TaskId::new(tasks.shard.get(), slot.generation, index as u32), slot.future.take())
             };
             if let Some(erased) = erased {
                 tasks.finish(task, &erased);
@@ -271,8 +249,7 @@ pub fn panics() -> u64 {
 
 // --- wakers -----------------------------------------------------------------------------------------------------------
 
-static WAKER_TABLE: RawWakerVTable =
-    RawWakerVTable::new(|data| RawWaker::new(data, &WAKER_TABLE), wake, wake, |_| ());
+static WAKER_TABLE: RawWakerVTable = RawWakerVTable::new(|data| RawWaker::new(data, &WAKER_TABLE), wake, wake, |_| ());
 
 fn waker(task: TaskId) -> Waker {
     let data = std::ptr::without_provenance(task.0 as usize);
@@ -317,14 +294,10 @@ impl Remote {
         }
         // SAFETY: the descriptor has to be owned to be closed. Sound: it was just created.
         let eventfd = unsafe { OwnedFd::from_raw_fd(fd) };
-        let remote = Arc::new(Remote {
-            woken: Mutex::new(Vec::new()),
-            eventfd,
-        });
+        let remote = Arc::new(Remote { woken: Mutex::new(Vec::new()), eventfd });
         let mut remotes = REMOTES.write().unwrap_or_else(PoisonError::into_inner);
         remotes.push(Some(remote.clone()));
-        let shard =
-            u16::try_from(remotes.len()).expect("fewer than 65,536 shards in a process's life");
+        let shard = u16::try_from(remotes.len()).expect("fewer than 65,536 shards in a process's life");
         TASKS.with(|tasks| tasks.shard.set(shard));
         Ok(remote)
     }
@@ -332,11 +305,7 @@ impl Remote {
     /// Ends the registration of this thread's shard.
     pub(super) fn unregister() {
         let shard = TASKS.with(|tasks| tasks.shard.get());
-        if let Some(remote) = REMOTES
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get_mut(shard as usize - 1)
-        {
+        if let Some(remote) = REMOTES.write().unwrap_or_else(PoisonError::into_inner).get_mut(shard as usize - 1) {
             *remote = None;
         }
     }
@@ -352,10 +321,7 @@ impl Remote {
     }
 
     fn wake(&self, task: TaskId) {
-        self.woken
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(task);
+        self.woken.lock().unwrap_or_else(PoisonError::into_inner).push(task);
         let one = 1_u64;
         // SAFETY: an eventfd is written raw. Sound: eight bytes of a live local. A full counter (EAGAIN) means that a wake is
         // already due.
@@ -365,9 +331,5 @@ impl Remote {
 
 fn remote(shard: u16) -> Option<Arc<Remote>> {
     let index = (shard as usize).checked_sub(1)?;
-    REMOTES
-        .read()
-        .unwrap_or_else(PoisonError::into_inner)
-        .get(index)?
-        .clone()
+    REMOTES.read().unwrap_or_else(PoisonError::into_inner).get(index)?.clone()
 }

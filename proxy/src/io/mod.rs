@@ -26,7 +26,4 @@ pub use net::{Why, driver_counts, now, sockets_alive};
 pub use ring::probe;
 pub use runtime::{DriverChoice, DriverKind, pick, run};
 pub use slot::Outgoing;
-pub use sock::{
-    Elapsed, Event, Listener, Parked, Receiver, Sender, Sleep, Sock, channel, next_event, sleep,
-    timeout,
-};
+pub use sock::{Elapsed, Event, Listener, Parked, Receiver, Sender, Sleep, Sock, channel, next_event, sleep, timeout};

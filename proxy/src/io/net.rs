@@ -52,12 +52,7 @@ pub(super) struct Net {
 const SLEEP_BIT: u64 = 1 << 63;
 
 pub(super) fn with<R>(act: impl FnOnce(&mut Net) -> R) -> R {
-    NET.with(|net| {
-        act(net
-            .borrow_mut()
-            .as_mut()
-            .expect("sockets live on worker threads"))
-    })
+    NET.with(|net| act(net.borrow_mut().as_mut().expect("sockets live on worker threads")))
 }
 
 /// As `with`, for drops that may come after the shard's end.
@@ -112,18 +107,8 @@ pub fn driver_counts() -> DriverCounts {
 /// Connections that have a slot, and how many of them are parked.
 pub fn sockets_alive() -> (usize, usize) {
     with(|net| {
-        let alive = net
-            .slots
-            .iter()
-            .filter(|slot| slot.life != Life::Free)
-            .count();
-        (
-            alive,
-            net.slots
-                .iter()
-                .filter(|slot| slot.life == Life::Parked)
-                .count(),
-        )
+        let alive = net.slots.iter().filter(|slot| slot.life != Life::Free).count();
+        (alive, net.slots.iter().filter(|slot| slot.life == Life::Parked).count())
     })
 }
 
@@ -134,10 +119,7 @@ impl Net {
 
     pub(super) fn slot(&mut self, key: Key) -> &mut Slot {
         let slot = &mut self.slots[key.index as usize];
-        debug_assert_eq!(
-            slot.generation, key.generation,
-            "a handle outlived its slot"
-        );
+        debug_assert_eq!(slot.generation, key.generation, "a handle outlived its slot");
         slot
     }
 
@@ -154,21 +136,11 @@ impl Net {
         });
         let slot = &mut self.slots[index as usize];
         let generation = slot.generation;
-        *slot = Slot {
-            fd: fd.into_raw_fd(),
-            generation,
-            life: Life::Held,
-            ..Slot::free()
-        };
+        *slot = Slot { fd: fd.into_raw_fd(), generation, life: Life::Held, ..Slot::free() };
         Key { index, generation }
     }
 
-    pub(super) fn poll_recv(
-        &mut self,
-        key: Key,
-        group: Group,
-        context: &Context<'_>,
-    ) -> Poll<io::Result<RBuf>> {
+    pub(super) fn poll_recv(&mut self, key: Key, group: Group, context: &Context<'_>) -> Poll<io::Result<RBuf>> {
         let slot = self.slot(key);
         match std::mem::take(&mut slot.inbox) {
             Inbox::Data(bytes) => return Poll::Ready(Ok(bytes)),
@@ -200,11 +172,7 @@ impl Net {
     }
 
     /// Ready when nothing is being sent: the next send may be handed over.
-    pub(super) fn poll_sendable(
-        &mut self,
-        key: Key,
-        context: &Context<'_>,
-    ) -> Poll<io::Result<()>> {
+    pub(super) fn poll_sendable(&mut self, key: Key, context: &Context<'_>) -> Poll<io::Result<()>> {
         let slot = self.slot(key);
         if slot.send_error != 0 {
             return Poll::Ready(Err(io::Error::from_raw_os_error(slot.send_error)));
@@ -248,11 +216,7 @@ impl Net {
         self.driver.connect(key, fd, pointer, length);
     }
 
-    pub(super) fn poll_connected(
-        &mut self,
-        key: Key,
-        context: &Context<'_>,
-    ) -> Poll<io::Result<()>> {
+    pub(super) fn poll_connected(&mut self, key: Key, context: &Context<'_>) -> Poll<io::Result<()>> {
         let slot = self.slot(key);
         match slot.connected {
             Some(0) => Poll::Ready(Ok(())),
@@ -265,11 +229,7 @@ impl Net {
         }
     }
 
-    pub(super) fn poll_accept(
-        &mut self,
-        key: Key,
-        context: &Context<'_>,
-    ) -> Poll<io::Result<OwnedFd>> {
+    pub(super) fn poll_accept(&mut self, key: Key, context: &Context<'_>) -> Poll<io::Result<OwnedFd>> {
         let slot = self.slot(key);
         let waiting = slot.accepted.get_or_insert_default();
         if let Some(accepted) = waiting.pop_front() {
@@ -317,11 +277,7 @@ impl Net {
     /// Takes a parked socket back; false when its event is already on the way or it is gone.
     pub(super) fn unpark(&mut self, key: Key) -> bool {
         match self.find(key) {
-            Some(slot)
-                if slot.life == Life::Parked
-                    && matches!(slot.inbox, Inbox::Empty)
-                    && !slot.timed_out =>
-            {
+            Some(slot) if slot.life == Life::Parked && matches!(slot.inbox, Inbox::Empty) && !slot.timed_out => {
                 slot.life = Life::Held;
                 true
             }
@@ -367,10 +323,7 @@ impl Net {
             slot.deadline = now + CLOSE_TICKS_MAX;
             self.watch_deadline(key);
         }
-        cancels
-            .into_iter()
-            .flatten()
-            .for_each(|op| self.driver.cancel(key, op));
+        cancels.into_iter().flatten().for_each(|op| self.driver.cancel(key, op));
         self.starved.retain(|(starved, _)| *starved != key);
         self.release_if_done(key);
     }
@@ -383,10 +336,7 @@ impl Net {
         self.driver.forget(key, slot.fd);
         // SAFETY: slots keep raw descriptors. Sound: the slot owned this one since `adopt`, and forgets it here.
         drop(unsafe { OwnedFd::from_raw_fd(slot.fd) });
-        *slot = Slot {
-            generation: (slot.generation + 1) & GENERATION_MASK,
-            ..Slot::free()
-        };
+        *slot = Slot { generation: (slot.generation + 1) & GENERATION_MASK, ..Slot::free() };
         self.free.push(key.index);
     }
 
@@ -423,13 +373,7 @@ impl Net {
     }
 
     fn complete(&mut self, completion: Completion) {
-        let Completion {
-            key,
-            op,
-            result,
-            buffer,
-            more,
-        } = completion;
+        let Completion { key, op, result, buffer, more } = completion;
         match op {
             Op::Wake => {
                 self.remote.take_woken();
@@ -511,11 +455,7 @@ impl Net {
 
     fn accepted(&mut self, key: Key, result: i32, more: bool) {
         // SAFETY: a completion carries the descriptor as a number. Sound: the kernel just made it, and it is owned here only.
-        let accepted = if result >= 0 {
-            Ok(unsafe { OwnedFd::from_raw_fd(result) })
-        } else {
-            Err(-result)
-        };
+        let accepted = if result >= 0 { Ok(unsafe { OwnedFd::from_raw_fd(result) }) } else { Err(-result) };
         let slot = self.slot(key);
         slot.accepting = more;
         if slot.life == Life::Closing || result == -libc::ECANCELED {
@@ -590,10 +530,7 @@ impl Net {
         let since = Instant::now();
         for index in 0..self.slots.len() {
             let slot = &self.slots[index];
-            let key = Key {
-                index: index as u32,
-                generation: slot.generation,
-            };
+            let key = Key { index: index as u32, generation: slot.generation };
             if slot.life != Life::Free && slot.life != Life::Closing {
                 self.close(key);
             }
@@ -605,12 +542,9 @@ impl Net {
             }
             self.cancel_sends(since);
             let mut done = std::mem::take(&mut self.done);
-            let _ = self
-                .driver
-                .wait(Some(Duration::from_millis(TICK_MS)), &mut done);
+            let _ = self.driver.wait(Some(Duration::from_millis(TICK_MS)), &mut done);
             self.look_at_clock();
-            done.drain(..)
-                .for_each(|completion| self.complete(completion));
+            done.drain(..).for_each(|completion| self.complete(completion));
             self.done = done;
         }
         // The eventfd's read may still be under way; the ring's counter box must outlive it.
@@ -627,21 +561,14 @@ impl Net {
         for index in 0..self.slots.len() {
             let slot = &self.slots[index];
             if slot.sending.is_some() {
-                self.driver.cancel(
-                    Key {
-                        index: index as u32,
-                        generation: slot.generation,
-                    },
-                    Op::Send,
-                );
+                self.driver.cancel(Key { index: index as u32, generation: slot.generation }, Op::Send);
             }
         }
     }
 
     pub(super) fn sleep_start(&mut self, after: Duration) -> u64 {
         let key = self.sleeps.start();
-        self.wheel
-            .insert(key | SLEEP_BIT, self.now + timers::ticks(after));
+        self.wheel.insert(key | SLEEP_BIT, self.now + timers::ticks(after));
         key
     }
 
@@ -686,9 +613,7 @@ impl Sleeps {
     }
 
     fn find(&mut self, key: u64) -> Option<&mut SleepSlot> {
-        self.slots
-            .get_mut(key as u32 as usize)
-            .filter(|slot| u64::from(slot.generation) == key >> 32)
+        self.slots.get_mut(key as u32 as usize).filter(|slot| u64::from(slot.generation) == key >> 32)
     }
 
     fn fire(&mut self, key: u64) {

@@ -91,13 +91,7 @@ impl Poll {
         }
     }
 
-    pub(super) fn connect(
-        &mut self,
-        key: Key,
-        fd: RawFd,
-        address: *const libc::sockaddr,
-        length: libc::socklen_t,
-    ) {
+    pub(super) fn connect(&mut self, key: Key, fd: RawFd, address: *const libc::sockaddr, length: libc::socklen_t) {
         self.watch(key, fd).writable = false;
         self.counts.enters += 1;
         // SAFETY: connect takes a raw address. Sound: the caller keeps `address` alive and `length` is its size.
@@ -147,11 +141,7 @@ impl Poll {
         }
     }
 
-    pub(super) fn wait(
-        &mut self,
-        timeout: Option<Duration>,
-        done: &mut Vec<Completion>,
-    ) -> io::Result<()> {
+    pub(super) fn wait(&mut self, timeout: Option<Duration>, done: &mut Vec<Completion>) -> io::Result<()> {
         let mut pending = std::mem::take(&mut self.pending);
         for key in pending.drain(..) {
             self.try_all(key, done);
@@ -163,35 +153,19 @@ impl Poll {
         let timeout_ms = match timeout {
             _ if !done.is_empty() || !self.pending.is_empty() => 0,
             None => -1,
-            Some(timeout) => timeout
-                .as_micros()
-                .div_ceil(1000)
-                .try_into()
-                .unwrap_or(i32::MAX),
+            Some(timeout) => timeout.as_micros().div_ceil(1000).try_into().unwrap_or(i32::MAX),
         };
         self.counts.enters += 1;
         // SAFETY: the kernel writes events into our array. Sound: pointer and length are those of a live vector.
         let count = unsafe {
-            libc::epoll_wait(
-                self.epoll.as_raw_fd(),
-                self.events.as_mut_ptr(),
-                EVENTS_PER_WAIT as i32,
-                timeout_ms,
-            )
+            libc::epoll_wait(self.epoll.as_raw_fd(), self.events.as_mut_ptr(), EVENTS_PER_WAIT as i32, timeout_ms)
         };
         if count < 0 {
             let error = io::Error::last_os_error();
-            return if error.kind() == io::ErrorKind::Interrupted {
-                Ok(())
-            } else {
-                Err(error)
-            };
+            return if error.kind() == io::ErrorKind::Interrupted { Ok(()) } else { Err(error) };
         }
         for index in 0..count as usize {
-            let libc::epoll_event {
-                events,
-                u64: packed,
-            } = self.events[index];
+            let libc::epoll_event { events, u64: packed } = self.events[index];
             self.edge(Key::unpack(packed).0, events, done);
         }
         Ok(())
@@ -206,13 +180,7 @@ impl Poll {
             let mut count = 0_u64;
             // SAFETY: an eventfd is read raw. Sound: eight bytes are read into eight bytes.
             unsafe { libc::read(self.wake_fd, std::ptr::from_mut(&mut count).cast(), 8) };
-            done.push(Completion {
-                key,
-                op: Op::Wake,
-                result: 8,
-                buffer: None,
-                more: false,
-            });
+            done.push(Completion { key, op: Op::Wake, result: 8, buffer: None, more: false });
             return;
         }
         let Some(watched) = self.find(key) else {
@@ -234,13 +202,7 @@ impl Poll {
             watched.connecting = false;
             let result = -socket_error(watched.fd);
             self.counts.enters += 1;
-            done.push(Completion {
-                key,
-                op: Op::Connect,
-                result,
-                buffer: None,
-                more: false,
-            });
+            done.push(Completion { key, op: Op::Connect, result, buffer: None, more: false });
             return;
         }
         self.try_send(key, done);
@@ -257,20 +219,13 @@ impl Poll {
         };
         let fd = watched.fd;
         // SAFETY: sendmsg takes raw pieces. Sound: `pieces` points into a boxed operation that lives until its completion.
-        let sent =
-            unsafe { libc::sendmsg(fd, pieces.header, libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT) };
+        let sent = unsafe { libc::sendmsg(fd, pieces.header, libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT) };
         let result = if sent < 0 { -last_errno() } else { sent as i32 };
         if result == -libc::EAGAIN {
             watched.writable = false;
         } else {
             watched.send = None;
-            done.push(Completion {
-                key,
-                op: Op::Send,
-                result,
-                buffer: None,
-                more: false,
-            });
+            done.push(Completion { key, op: Op::Send, result, buffer: None, more: false });
         }
         self.counts.enters += 1;
         self.counts.operations += 1;
@@ -286,34 +241,14 @@ impl Poll {
         let Some(buffer) = buffers::take(group) else {
             watched.recv = None;
             self.counts.starved += 1;
-            done.push(Completion {
-                key,
-                op: Op::Recv,
-                result: -libc::ENOBUFS,
-                buffer: None,
-                more: false,
-            });
+            done.push(Completion { key, op: Op::Recv, result: -libc::ENOBUFS, buffer: None, more: false });
             return;
         };
-        let (address, room) = (
-            buffers::address(group, buffer),
-            group.buffer_bytes() as usize,
-        );
+        let (address, room) = (buffers::address(group, buffer), group.buffer_bytes() as usize);
         // SAFETY: the pool's memory has no slice over it, so recv gets the raw address. Sound: the buffer was just taken out
         // of the pool, nobody views it, and `room` is its size.
-        let received = unsafe {
-            libc::recv(
-                watched.fd,
-                address.as_ptr().cast(),
-                room,
-                libc::MSG_DONTWAIT,
-            )
-        };
-        let result = if received < 0 {
-            -last_errno()
-        } else {
-            received as i32
-        };
+        let received = unsafe { libc::recv(watched.fd, address.as_ptr().cast(), room, libc::MSG_DONTWAIT) };
+        let result = if received < 0 { -last_errno() } else { received as i32 };
         if result == -libc::EAGAIN {
             watched.readable = false;
         } else {
@@ -325,13 +260,7 @@ impl Poll {
             buffers::put_back(group, buffer);
         }
         if result != -libc::EAGAIN {
-            done.push(Completion {
-                key,
-                op: Op::Recv,
-                result,
-                buffer: kept,
-                more: false,
-            });
+            done.push(Completion { key, op: Op::Recv, result, buffer: kept, more: false });
         }
         self.counts.enters += 1;
         self.counts.operations += 1;
@@ -347,33 +276,14 @@ impl Poll {
             }
             let flags = libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
             // SAFETY: accept4 without an address takes null pointers. Sound: both are null, as the call allows.
-            let fd = unsafe {
-                libc::accept4(
-                    watched.fd,
-                    std::ptr::null_mut(),
-                    std::ptr::null_mut(),
-                    flags,
-                )
-            };
+            let fd = unsafe { libc::accept4(watched.fd, std::ptr::null_mut(), std::ptr::null_mut(), flags) };
             let result = if fd < 0 { -last_errno() } else { fd };
             match result {
                 error if error == -libc::EAGAIN => watched.readable = false,
-                fd if fd >= 0 => done.push(Completion {
-                    key,
-                    op: Op::Accept,
-                    result: fd,
-                    buffer: None,
-                    more: true,
-                }),
+                fd if fd >= 0 => done.push(Completion { key, op: Op::Accept, result: fd, buffer: None, more: true }),
                 error => {
                     watched.accepting = false;
-                    done.push(Completion {
-                        key,
-                        op: Op::Accept,
-                        result: error,
-                        buffer: None,
-                        more: false,
-                    });
+                    done.push(Completion { key, op: Op::Accept, result: error, buffer: None, more: false });
                 }
             }
             self.counts.enters += 1;
@@ -388,12 +298,7 @@ impl Poll {
             self.watched.resize(index + 1, UNWATCHED);
         }
         if self.watched[index].generation != key.generation || !self.watched[index].registered {
-            self.watched[index] = Watched {
-                generation: key.generation,
-                fd,
-                registered: true,
-                ..UNWATCHED
-            };
+            self.watched[index] = Watched { generation: key.generation, fd, registered: true, ..UNWATCHED };
             self.register(fd, key, EDGES);
         }
         &mut self.watched[index]
@@ -405,21 +310,11 @@ impl Poll {
     }
 
     fn register(&mut self, fd: RawFd, key: Key, events: u32) {
-        let mut event = libc::epoll_event {
-            events,
-            u64: key.pack(Op::Wake),
-        };
+        let mut event = libc::epoll_event { events, u64: key.pack(Op::Wake) };
         self.counts.enters += 1;
         // SAFETY: epoll_ctl reads one event. Sound: it is a live local. A failure (ENOMEM, ENOSPC) leaves the descriptor
         // unwatched; its operations then end by their deadline.
-        unsafe {
-            libc::epoll_ctl(
-                self.epoll.as_raw_fd(),
-                libc::EPOLL_CTL_ADD,
-                fd,
-                &raw mut event,
-            )
-        };
+        unsafe { libc::epoll_ctl(self.epoll.as_raw_fd(), libc::EPOLL_CTL_ADD, fd, &raw mut event) };
     }
 
     fn queue(&mut self, key: Key) {
@@ -432,20 +327,12 @@ impl Poll {
     }
 
     fn end(&mut self, key: Key, op: Op, result: i32) {
-        self.ended.push(Completion {
-            key,
-            op,
-            result,
-            buffer: None,
-            more: false,
-        });
+        self.ended.push(Completion { key, op, result, buffer: None, more: false });
     }
 }
 
 fn last_errno() -> i32 {
-    io::Error::last_os_error()
-        .raw_os_error()
-        .unwrap_or(libc::EIO)
+    io::Error::last_os_error().raw_os_error().unwrap_or(libc::EIO)
 }
 
 fn socket_error(fd: RawFd) -> i32 {
@@ -454,13 +341,7 @@ fn socket_error(fd: RawFd) -> i32 {
     // SAFETY: SO_ERROR is read raw to keep this file free of borrowed descriptors. Sound: value and length are live locals of
     // the size given.
     let result = unsafe {
-        libc::getsockopt(
-            fd,
-            libc::SOL_SOCKET,
-            libc::SO_ERROR,
-            std::ptr::from_mut(&mut error).cast(),
-            &raw mut length,
-        )
+        libc::getsockopt(fd, libc::SOL_SOCKET, libc::SO_ERROR, std::ptr::from_mut(&mut error).cast(), &raw mut length)
     };
     if result < 0 { last_errno() } else { error }
 }

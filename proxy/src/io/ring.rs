@@ -14,9 +14,7 @@ use io_uring::{IoUring, cqueue, opcode, squeue};
 
 use super::buffers::{self, Group};
 use super::driver::{Completion, DriverCounts, Key, Op, Pieces};
-use super::limits::{
-    COMPLETION_ENTRIES, LARGE_RING_ENTRIES, RING_ENTRIES, RING_FILL_START, SMALL_RING_ENTRIES,
-};
+use super::limits::{COMPLETION_ENTRIES, LARGE_RING_ENTRIES, RING_ENTRIES, RING_FILL_START, SMALL_RING_ENTRIES};
 
 pub(super) struct Ring {
     ring: IoUring,
@@ -35,10 +33,7 @@ impl Ring {
             .setup_defer_taskrun()
             .build(RING_ENTRIES)?;
         let params = ring.params();
-        if !params.is_feature_ext_arg()
-            || !params.is_feature_nodrop()
-            || !params.is_feature_fast_poll()
-        {
+        if !params.is_feature_ext_arg() || !params.is_feature_nodrop() || !params.is_feature_fast_poll() {
             return Err(io::Error::new(
                 io::ErrorKind::Unsupported,
                 "the kernel's io_uring lacks EXT_ARG, NODROP or FAST_POLL",
@@ -57,62 +52,39 @@ impl Ring {
                 )?;
             }
         }
-        let mut ring = Ring {
-            ring,
-            lent,
-            wake_count: Box::new(0),
-            counts: DriverCounts::default(),
-        };
+        let mut ring = Ring { ring, lent, wake_count: Box::new(0), counts: DriverCounts::default() };
         ring.lend();
         Ok(ring)
     }
 
     pub(super) fn recv(&mut self, key: Key, fd: RawFd, group: Group) {
-        let entry = opcode::Recv::new(Fd(fd), std::ptr::null_mut(), group.buffer_bytes())
-            .buf_group(group as u16)
-            .build();
-        self.push(
-            entry
-                .flags(squeue::Flags::BUFFER_SELECT)
-                .user_data(key.pack(Op::Recv)),
-        );
+        let entry =
+            opcode::Recv::new(Fd(fd), std::ptr::null_mut(), group.buffer_bytes()).buf_group(group as u16).build();
+        self.push(entry.flags(squeue::Flags::BUFFER_SELECT).user_data(key.pack(Op::Recv)));
     }
 
     pub(super) fn send(&mut self, key: Key, fd: RawFd, pieces: Pieces) {
         let flags = libc::MSG_NOSIGNAL | libc::MSG_WAITALL;
         let entry = if pieces.count == 1 {
-            opcode::Send::new(Fd(fd), pieces.first, pieces.first_length as u32)
-                .flags(flags)
-                .build()
+            opcode::Send::new(Fd(fd), pieces.first, pieces.first_length as u32).flags(flags).build()
         } else {
-            opcode::SendMsg::new(Fd(fd), pieces.header)
-                .flags(flags as u32)
-                .build()
+            opcode::SendMsg::new(Fd(fd), pieces.header).flags(flags as u32).build()
         };
         self.push(entry.user_data(key.pack(Op::Send)));
     }
 
-    pub(super) fn connect(
-        &mut self,
-        key: Key,
-        fd: RawFd,
-        address: *const libc::sockaddr,
-        length: libc::socklen_t,
-    ) {
+    pub(super) fn connect(&mut self, key: Key, fd: RawFd, address: *const libc::sockaddr, length: libc::socklen_t) {
         let entry = opcode::Connect::new(Fd(fd), address, length).build();
         self.push(entry.user_data(key.pack(Op::Connect)));
     }
 
     pub(super) fn accept(&mut self, key: Key, fd: RawFd) {
-        let entry = opcode::AcceptMulti::new(Fd(fd))
-            .flags(libc::SOCK_CLOEXEC)
-            .build();
+        let entry = opcode::AcceptMulti::new(Fd(fd)).flags(libc::SOCK_CLOEXEC).build();
         self.push(entry.user_data(key.pack(Op::Accept)));
     }
 
     pub(super) fn wake_on(&mut self, fd: RawFd) {
-        let entry =
-            opcode::Read::new(Fd(fd), std::ptr::from_mut(&mut *self.wake_count).cast(), 8).build();
+        let entry = opcode::Read::new(Fd(fd), std::ptr::from_mut(&mut *self.wake_count).cast(), 8).build();
         self.push(entry.user_data(Key::SHARD.pack(Op::Wake)));
     }
 
@@ -124,30 +96,21 @@ impl Ring {
     #[expect(clippy::unused_self, reason = "the drivers share one shape")]
     pub(super) fn forget(&mut self, _key: Key, _fd: RawFd) {}
 
-    pub(super) fn wait(
-        &mut self,
-        timeout: Option<Duration>,
-        done: &mut Vec<Completion>,
-    ) -> io::Result<()> {
+    pub(super) fn wait(&mut self, timeout: Option<Duration>, done: &mut Vec<Completion>) -> io::Result<()> {
         self.lend();
         self.counts.enters += 1;
         let entered = match timeout {
             None => self.ring.submitter().submit_and_wait(1),
             Some(timeout) => {
                 let timespec = Timespec::from(timeout);
-                self.ring
-                    .submitter()
-                    .submit_with_args(1, &SubmitArgs::new().timespec(&timespec))
+                self.ring.submitter().submit_with_args(1, &SubmitArgs::new().timespec(&timespec))
             }
         };
         match entered {
             Ok(_) => {}
             // Time passed, a signal came, or the completion queue must be drained first: all are answered by going on.
             Err(error)
-                if matches!(
-                    error.raw_os_error(),
-                    Some(libc::ETIME | libc::EINTR | libc::EBUSY | libc::EAGAIN)
-                ) => {}
+                if matches!(error.raw_os_error(), Some(libc::ETIME | libc::EINTR | libc::EBUSY | libc::EAGAIN)) => {}
             Err(error) => return Err(error),
         }
         self.collect(done);
@@ -168,13 +131,7 @@ impl Ring {
         for entry in &mut completions {
             let (key, op) = Key::unpack(entry.user_data());
             let buffer = cqueue::buffer_select(entry.flags());
-            done.push(Completion {
-                key,
-                op,
-                result: entry.result(),
-                buffer,
-                more: cqueue::more(entry.flags()),
-            });
+            done.push(Completion { key, op, result: entry.result(), buffer, more: cqueue::more(entry.flags()) });
         }
     }
 
@@ -234,14 +191,7 @@ impl Lent {
         // The kernel wants a page; a leaked page-aligned block is simpler than a mapping and as lasting.
         let block = Box::leak(vec![Page([0; 4096]); bytes.div_ceil(4096)].into_boxed_slice());
         let entries = NonNull::from(block).cast::<BufRingEntry>();
-        Lent {
-            group,
-            entries,
-            capacity,
-            target: RING_FILL_START,
-            tail: 0,
-            out: 0,
-        }
+        Lent { group, entries, capacity, target: RING_FILL_START, tail: 0, out: 0 }
     }
 
     fn fill(&mut self) {
@@ -280,12 +230,7 @@ pub fn probe() -> Result<String, String> {
     match Ring::new() {
         Ok(ring) => {
             let params = ring.ring.params();
-            let mut features = vec![
-                "defer_taskrun",
-                "single_issuer",
-                "buffer_ring",
-                "accept_multishot",
-            ];
+            let mut features = vec!["defer_taskrun", "single_issuer", "buffer_ring", "accept_multishot"];
             if params.is_feature_recvsend_bundle() {
                 features.push("bundles");
             }

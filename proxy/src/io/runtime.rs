@@ -47,9 +47,7 @@ impl DriverKind {
 /// and cannot be had.
 pub fn pick(choice: DriverChoice) -> Result<(DriverKind, String), String> {
     match (choice, ring::probe()) {
-        (DriverChoice::Epoll, _) => {
-            Ok((DriverKind::Epoll, "asked for with --io-driver=epoll".into()))
-        }
+        (DriverChoice::Epoll, _) => Ok((DriverKind::Epoll, "asked for with --io-driver=epoll".into())),
         (_, Ok(features)) => Ok((DriverKind::Uring, features)),
         (DriverChoice::Auto, Err(why)) => Ok((DriverKind::Epoll, why)),
         (DriverChoice::Uring, Err(why)) => Err(why),

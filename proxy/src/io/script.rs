@@ -25,48 +25,21 @@ pub(super) struct Stage {
 impl Stage {
     /// Completes a receive with these bytes.
     pub(super) fn bytes(&self, key: Key, bytes: &[u8]) -> Completion {
-        let group = self
-            .groups
-            .iter()
-            .rev()
-            .find(|(asked, _)| *asked == key)
-            .expect("a receive was asked for")
-            .1;
+        let group = self.groups.iter().rev().find(|(asked, _)| *asked == key).expect("a receive was asked for").1;
         let buffer = buffers::take(group).expect("room in the pool");
         // SAFETY: the test plays the kernel. Sound: the buffer was just taken and is larger than the tests' bytes.
-        unsafe {
-            buffers::address(group, buffer)
-                .as_ptr()
-                .copy_from_nonoverlapping(bytes.as_ptr(), bytes.len())
-        };
-        Completion {
-            key,
-            op: Op::Recv,
-            result: bytes.len() as i32,
-            buffer: Some(buffer),
-            more: false,
-        }
+        unsafe { buffers::address(group, buffer).as_ptr().copy_from_nonoverlapping(bytes.as_ptr(), bytes.len()) };
+        Completion { key, op: Op::Recv, result: bytes.len() as i32, buffer: Some(buffer), more: false }
     }
 
     /// Completes any operation with a number.
     pub(super) fn end(key: Key, op: Op, result: i32) -> Completion {
-        Completion {
-            key,
-            op,
-            result,
-            buffer: None,
-            more: false,
-        }
+        Completion { key, op, result, buffer: None, more: false }
     }
 
     /// The latest slot that asked for `op`.
     pub(super) fn last(&self, op: Op) -> Key {
-        self.asked
-            .iter()
-            .rev()
-            .find(|(asked, _)| *asked == op)
-            .expect("it was asked for")
-            .1
+        self.asked.iter().rev().find(|(asked, _)| *asked == op).expect("it was asked for").1
     }
 
     pub(super) fn count(&self, op: Op) -> usize {
@@ -91,10 +64,7 @@ impl Script {
         unsafe {
             let header = &*pieces.header;
             for piece in std::slice::from_raw_parts(header.msg_iov, header.msg_iovlen as usize) {
-                bytes.extend_from_slice(std::slice::from_raw_parts(
-                    piece.iov_base.cast(),
-                    piece.iov_len,
-                ));
+                bytes.extend_from_slice(std::slice::from_raw_parts(piece.iov_base.cast(), piece.iov_len));
             }
         }
         let mut stage = self.stage.borrow_mut();
@@ -102,13 +72,7 @@ impl Script {
         stage.asked.push((Op::Send, key));
     }
 
-    pub(super) fn connect(
-        &mut self,
-        key: Key,
-        _fd: RawFd,
-        _to: *const libc::sockaddr,
-        _length: libc::socklen_t,
-    ) {
+    pub(super) fn connect(&mut self, key: Key, _fd: RawFd, _to: *const libc::sockaddr, _length: libc::socklen_t) {
         self.stage.borrow_mut().asked.push((Op::Connect, key));
     }
 
@@ -126,11 +90,7 @@ impl Script {
     #[expect(clippy::unused_self, reason = "the drivers share one shape")]
     pub(super) fn forget(&mut self, _key: Key, _fd: RawFd) {}
 
-    pub(super) fn wait(
-        &mut self,
-        _timeout: Option<Duration>,
-        done: &mut Vec<Completion>,
-    ) -> io::Result<()> {
+    pub(super) fn wait(&mut self, _timeout: Option<Duration>, done: &mut Vec<Completion>) -> io::Result<()> {
         let plot = self.stage.borrow_mut().plot.take();
         if let Some(mut plot) = plot {
             plot(&mut self.stage.borrow_mut());
@@ -138,11 +98,7 @@ impl Script {
         }
         let mut stage = self.stage.borrow_mut();
         stage.waits += 1;
-        assert!(
-            stage.waits < 10_000,
-            "the script has no answer for what the shard waits for: {:?}",
-            stage.asked
-        );
+        assert!(stage.waits < 10_000, "the script has no answer for what the shard waits for: {:?}", stage.asked);
         if let Some(answers) = stage.answers.pop_front() {
             done.extend(answers);
         }

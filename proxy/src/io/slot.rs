@@ -56,10 +56,7 @@ pub(super) struct Slot {
     pub(super) served: u32,
 }
 
-const _: () = assert!(
-    size_of::<Slot>() <= SLOT_BYTES_MAX,
-    "an idle connection costs its slot and nothing else"
-);
+const _: () = assert!(size_of::<Slot>() <= SLOT_BYTES_MAX, "an idle connection costs its slot and nothing else");
 
 impl Slot {
     pub(super) fn free() -> Slot {
@@ -88,10 +85,7 @@ impl Slot {
 
     /// Whether the kernel still has an operation of this slot.
     pub(super) fn under_way(&self) -> bool {
-        self.receiving.is_some()
-            || self.sending.is_some()
-            || self.connecting.is_some()
-            || self.accepting
+        self.receiving.is_some() || self.sending.is_some() || self.connecting.is_some() || self.accepting
     }
 }
 
@@ -111,11 +105,7 @@ pub struct Outgoing {
 impl Outgoing {
     /// Sends `head` first; may be empty. Take it from `io::vector()` so that it is reused.
     pub fn new(head: Vec<u8>) -> Outgoing {
-        Outgoing {
-            head,
-            chunks: [const { RBuf::empty() }; SEND_CHUNKS_MAX],
-            count: 0,
-        }
+        Outgoing { head, chunks: [const { RBuf::empty() }; SEND_CHUNKS_MAX], count: 0 }
     }
 
     /// Adds a piece behind what is there; false when the limit of pieces is reached (the piece is given back).
@@ -133,11 +123,7 @@ impl Outgoing {
 
     /// Bytes in all pieces.
     pub fn len(&self) -> usize {
-        self.head.len()
-            + self.chunks[..self.count]
-                .iter()
-                .map(|chunk| chunk.len())
-                .sum::<usize>()
+        self.head.len() + self.chunks[..self.count].iter().map(|chunk| chunk.len()).sum::<usize>()
     }
 
     /// Nothing to send.
@@ -158,20 +144,11 @@ pub(super) struct SendOp {
 impl SendOp {
     pub(super) fn new(outgoing: Outgoing) -> Box<SendOp> {
         let total = outgoing.len();
-        let nothing = libc::iovec {
-            iov_base: std::ptr::null_mut(),
-            iov_len: 0,
-        };
+        let nothing = libc::iovec { iov_base: std::ptr::null_mut(), iov_len: 0 };
         // SAFETY: msghdr has private padding on some targets, so it cannot be written as a literal. Sound: all zeroes is a
         // valid msghdr (null pointers, no lengths).
         let header = unsafe { std::mem::zeroed() };
-        Box::new(SendOp {
-            outgoing,
-            done: 0,
-            total,
-            header,
-            pieces: [nothing; SEND_CHUNKS_MAX + 1],
-        })
+        Box::new(SendOp { outgoing, done: 0, total, header, pieces: [nothing; SEND_CHUNKS_MAX + 1] })
     }
 
     /// Reuses the box for the next send.
@@ -199,9 +176,7 @@ impl SendOp {
         let mut skip = self.done;
         let mut count = 0;
         let head: &[u8] = &self.outgoing.head;
-        let chunks = self.outgoing.chunks[..self.outgoing.count]
-            .iter()
-            .map(|chunk| &chunk[..]);
+        let chunks = self.outgoing.chunks[..self.outgoing.count].iter().map(|chunk| &chunk[..]);
         for piece in std::iter::once(head).chain(chunks) {
             if skip >= piece.len() {
                 skip -= piece.len();
@@ -209,10 +184,7 @@ impl SendOp {
             }
             let rest = &piece[skip..];
             skip = 0;
-            self.pieces[count] = libc::iovec {
-                iov_base: rest.as_ptr().cast_mut().cast(),
-                iov_len: rest.len(),
-            };
+            self.pieces[count] = libc::iovec { iov_base: rest.as_ptr().cast_mut().cast(), iov_len: rest.len() };
             count += 1;
         }
         self.header.msg_iov = self.pieces.as_mut_ptr();

@@ -28,10 +28,7 @@ pub struct Sock {
 
 impl Sock {
     fn of(key: Key) -> Sock {
-        Sock {
-            key,
-            local: PhantomData,
-        }
+        Sock { key, local: PhantomData }
     }
 
     /// Takes over a connected descriptor.
@@ -48,11 +45,7 @@ impl Sock {
 
     /// Connects to a TCP address. Bound it with `deadline`.
     pub async fn connect(address: SocketAddr, deadline: Duration) -> io::Result<Sock> {
-        let family = if address.is_ipv4() {
-            libc::AF_INET
-        } else {
-            libc::AF_INET6
-        };
+        let family = if address.is_ipv4() { libc::AF_INET } else { libc::AF_INET6 };
         let fd = stream_socket(family)?;
         set_nodelay(&fd);
         Sock::connect_to(fd, tcp_address(address), Some(address), deadline).await
@@ -64,12 +57,7 @@ impl Sock {
         Sock::connect_to(stream_socket(libc::AF_UNIX)?, address, None, deadline).await
     }
 
-    async fn connect_to(
-        fd: OwnedFd,
-        to: Address,
-        peer: Option<SocketAddr>,
-        deadline: Duration,
-    ) -> io::Result<Sock> {
+    async fn connect_to(fd: OwnedFd, to: Address, peer: Option<SocketAddr>, deadline: Duration) -> io::Result<Sock> {
         let sock = Sock::adopt(fd, peer);
         sock.set_deadline(Some(deadline));
         net::with(|net| net.start_connect(sock.key, to));
@@ -181,12 +169,7 @@ pub struct Event {
 /// The next event of a parked socket. One task of a worker takes them all.
 pub async fn next_event() -> Event {
     let (key, tag, why) = poll_fn(|context| net::with(|net| net.poll_event(context))).await;
-    Event {
-        sock: Sock::of(key),
-        tag,
-        why,
-        parked: Parked { key },
-    }
+    Event { sock: Sock::of(key), tag, why, parked: Parked { key } }
 }
 
 /// A listening socket of this worker.
@@ -202,10 +185,7 @@ impl Listener {
             if net.nonblocking() {
                 set_nonblocking(&fd);
             }
-            Listener {
-                key: net.adopt(fd),
-                local: PhantomData,
-            }
+            Listener { key: net.adopt(fd), local: PhantomData }
         })
     }
 
@@ -228,10 +208,7 @@ impl Drop for Listener {
 
 /// Waits; in steps of 8 ms, never early.
 pub fn sleep(after: Duration) -> Sleep {
-    Sleep {
-        key: net::with(|net| net.sleep_start(after)),
-        local: PhantomData,
-    }
+    Sleep { key: net::with(|net| net.sleep_start(after)), local: PhantomData }
 }
 
 /// The future of `sleep`.
@@ -271,16 +248,8 @@ pub struct Elapsed;
 
 /// A queue from any thread to a task of one worker. Off the request's way: it takes a lock.
 pub fn channel<T: Send>() -> (Sender<T>, Receiver<T>) {
-    let queue = Arc::new(Mutex::new(Queue {
-        items: VecDeque::new(),
-        waker: None,
-    }));
-    (
-        Sender {
-            queue: queue.clone(),
-        },
-        Receiver { queue },
-    )
+    let queue = Arc::new(Mutex::new(Queue { items: VecDeque::new(), waker: None }));
+    (Sender { queue: queue.clone() }, Receiver { queue })
 }
 
 struct Queue<T> {
@@ -295,9 +264,7 @@ pub struct Sender<T> {
 
 impl<T> Clone for Sender<T> {
     fn clone(&self) -> Sender<T> {
-        Sender {
-            queue: self.queue.clone(),
-        }
+        Sender { queue: self.queue.clone() }
     }
 }
 
@@ -351,8 +318,8 @@ fn stream_socket(family: libc::c_int) -> io::Result<OwnedFd> {
 
 fn set_nonblocking(fd: &OwnedFd) {
     // The descriptor is valid, and these flags exist for every kind of socket.
-    let _ = rustix::fs::fcntl_getfl(fd)
-        .and_then(|flags| rustix::fs::fcntl_setfl(fd, flags | rustix::fs::OFlags::NONBLOCK));
+    let _ =
+        rustix::fs::fcntl_getfl(fd).and_then(|flags| rustix::fs::fcntl_setfl(fd, flags | rustix::fs::OFlags::NONBLOCK));
 }
 
 fn set_nodelay(fd: &OwnedFd) {
@@ -367,9 +334,7 @@ fn tcp_address(address: SocketAddr) -> Address {
             let raw = libc::sockaddr_in {
                 sin_family: libc::AF_INET as _,
                 sin_port: address.port().to_be(),
-                sin_addr: libc::in_addr {
-                    s_addr: u32::from_ne_bytes(address.ip().octets()),
-                },
+                sin_addr: libc::in_addr { s_addr: u32::from_ne_bytes(address.ip().octets()) },
                 sin_zero: [0; 8],
             };
             // SAFETY: the kernel wants the family's own layout inside the storage. Sound: storage is larger and aligned for it.
@@ -381,9 +346,7 @@ fn tcp_address(address: SocketAddr) -> Address {
                 sin6_family: libc::AF_INET6 as _,
                 sin6_port: address.port().to_be(),
                 sin6_flowinfo: address.flowinfo(),
-                sin6_addr: libc::in6_addr {
-                    s6_addr: address.ip().octets(),
-                },
+                sin6_addr: libc::in6_addr { s6_addr: address.ip().octets() },
                 sin6_scope_id: address.scope_id(),
             };
             // SAFETY: as above. Sound: as above.
@@ -391,10 +354,7 @@ fn tcp_address(address: SocketAddr) -> Address {
             size_of::<libc::sockaddr_in6>()
         }
     };
-    Address {
-        storage,
-        length: length as libc::socklen_t,
-    }
+    Address { storage, length: length as libc::socklen_t }
 }
 
 fn unix_address(path: &Path) -> io::Result<Address> {
@@ -417,8 +377,5 @@ fn unix_address(path: &Path) -> io::Result<Address> {
         storage
     };
     let length = std::mem::offset_of!(libc::sockaddr_un, sun_path) + bytes.len() + 1;
-    Ok(Address {
-        storage,
-        length: length as libc::socklen_t,
-    })
+    Ok(Address { storage, length: length as libc::socklen_t })
 }

@@ -89,8 +89,7 @@ impl Wheel {
 
     fn cascade(&mut self) {
         let bucket = ((self.now / TICKS_PER_COARSE) % COARSE) as usize;
-        let mut entries =
-            std::mem::replace(&mut self.coarse[bucket], std::mem::take(&mut self.spare));
+        let mut entries = std::mem::replace(&mut self.coarse[bucket], std::mem::take(&mut self.spare));
         self.count -= entries.len();
         for entry in entries.drain(..) {
             if entry.at <= self.now {
@@ -107,9 +106,7 @@ impl Wheel {
         if self.count == 0 {
             return Tick::MAX;
         }
-        let fine = (1..FINE)
-            .map(|ahead| self.now + ahead)
-            .find(|at| !self.fine[(at % FINE) as usize].is_empty());
+        let fine = (1..FINE).map(|ahead| self.now + ahead).find(|at| !self.fine[(at % FINE) as usize].is_empty());
         let first = self.now / TICKS_PER_COARSE + 1;
         let coarse = (first..first + COARSE)
             .find(|bucket| !self.coarse[(bucket % COARSE) as usize].is_empty())
@@ -134,16 +131,10 @@ mod tests {
 
     #[test]
     fn a_key_comes_up_at_its_tick_and_not_before() {
-        for at in [
-            1, 2, 127, 128, 129, 255, 256, 257, 1_000, 32_767, 32_768, 40_000, 100_000,
-        ] {
+        for at in [1, 2, 127, 128, 129, 255, 256, 257, 1_000, 32_767, 32_768, 40_000, 100_000] {
             let mut wheel = Wheel::new();
             wheel.insert(7, at);
-            assert_eq!(
-                advance(&mut wheel, at - 1),
-                Vec::<u64>::new(),
-                "before {at}"
-            );
+            assert_eq!(advance(&mut wheel, at - 1), Vec::<u64>::new(), "before {at}");
             assert_eq!(advance(&mut wheel, at), vec![7], "at {at}");
             assert_eq!(wheel.next(), None);
         }
