@@ -20,10 +20,7 @@ impl Span {
     /// The span `start..end`. Both are below 65,536, since heads are (`limits::HEAD_MAX`).
     pub const fn new(start: usize, end: usize) -> Span {
         debug_assert!(start <= end && end <= u16::MAX as usize);
-        Span {
-            start: start as u16,
-            end: end as u16,
-        }
+        Span { start: start as u16, end: end as u16 }
     }
 
     /// The bytes. Panics if `buf` is shorter than the buffer that was parsed.
@@ -220,10 +217,7 @@ const fn longest() -> usize {
 
 /// All names, the shortest first.
 const fn keys() -> [Key; Name::KNOWN.len()] {
-    let mut keys = [Key {
-        ends: (0, 0),
-        name: Name::Other,
-    }; Name::KNOWN.len()];
+    let mut keys = [Key { ends: (0, 0), name: Name::Other }; Name::KNOWN.len()];
     let mut filled = 0;
     let mut len = 0;
     while len <= LONGEST {
@@ -231,10 +225,7 @@ const fn keys() -> [Key; Name::KNOWN.len()] {
         while at < Name::KNOWN.len() {
             let name = Name::KNOWN[at];
             if name.as_str().len() == len {
-                keys[filled] = Key {
-                    ends: ends(name.as_str().as_bytes()),
-                    name,
-                };
+                keys[filled] = Key { ends: ends(name.as_str().as_bytes()), name };
                 filled += 1;
             }
             at += 1;
@@ -262,15 +253,9 @@ const fn buckets() -> [(u8, u8); LONGEST + 1] {
 const fn ends(name: &[u8]) -> (u64, u64) {
     const SMALL: u64 = 0x2020_2020_2020_2020;
     if let (Some(first), Some(last)) = (name.first_chunk::<8>(), name.last_chunk::<8>()) {
-        (
-            u64::from_le_bytes(*first) | SMALL,
-            u64::from_le_bytes(*last) | SMALL,
-        )
+        (u64::from_le_bytes(*first) | SMALL, u64::from_le_bytes(*last) | SMALL)
     } else if let (Some(first), Some(last)) = (name.first_chunk::<4>(), name.last_chunk::<4>()) {
-        (
-            u32::from_le_bytes(*first) as u64 | SMALL,
-            u32::from_le_bytes(*last) as u64 | SMALL,
-        )
+        (u32::from_le_bytes(*first) as u64 | SMALL, u32::from_le_bytes(*last) as u64 | SMALL)
     } else if let (Some(first), Some(last)) = (name.first(), name.last()) {
         (*first as u64 | SMALL, *last as u64 | SMALL)
     } else {
@@ -280,8 +265,7 @@ const fn ends(name: &[u8]) -> (u64, u64) {
 
 /// The group of a name that has no variant of its own.
 fn group(name: &[u8]) -> Name {
-    let begins =
-        |with: &[u8]| name.len() > with.len() && name[..with.len()].eq_ignore_ascii_case(with);
+    let begins = |with: &[u8]| name.len() > with.len() && name[..with.len()].eq_ignore_ascii_case(with);
     match name {
         [b'x' | b'X', b'-', b'a' | b'A', ..] if begins(b"x-amzn-") => Name::XAmznOther,
         [b'x' | b'X', b'-', b'a' | b'A', ..] if begins(b"x-amz-") => Name::XAmzOther,
@@ -331,10 +315,7 @@ impl Fields {
             known: Name::Other,
             fate: Fate::Pass,
         };
-        Fields {
-            list: [EMPTY; limits::FIELDS_MAX],
-            len: 0,
-        }
+        Fields { list: [EMPTY; limits::FIELDS_MAX], len: 0 }
     }
 
     /// Forgets all fields.
@@ -352,12 +333,7 @@ impl Fields {
         let Some(slot) = self.list.get_mut(self.len as usize) else {
             return false;
         };
-        *slot = Field {
-            name,
-            value,
-            known,
-            fate: Fate::Pass,
-        };
+        *slot = Field { name, value, known, fate: Fate::Pass };
         self.len += 1;
         true
     }
@@ -380,6 +356,15 @@ impl Deref for Fields {
 impl DerefMut for Fields {
     fn deref_mut(&mut self) -> &mut [Field] {
         &mut self.list[..self.len as usize]
+    }
+}
+
+impl<'a> IntoIterator for &'a Fields {
+    type Item = &'a Field;
+    type IntoIter = std::slice::Iter<'a, Field>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
     }
 }
 
@@ -535,16 +520,8 @@ mod tests {
         for &name in Name::KNOWN {
             let text = name.as_str();
             assert_eq!(Name::of(text.as_bytes()), name, "{text}");
-            assert_eq!(
-                Name::of(text.to_ascii_lowercase().as_bytes()),
-                name,
-                "{text}"
-            );
-            assert_eq!(
-                Name::of(text.to_ascii_uppercase().as_bytes()),
-                name,
-                "{text}"
-            );
+            assert_eq!(Name::of(text.to_ascii_lowercase().as_bytes()), name, "{text}");
+            assert_eq!(Name::of(text.to_ascii_uppercase().as_bytes()), name, "{text}");
         }
     }
 
@@ -558,12 +535,7 @@ mod tests {
                     let mut other = text.to_vec();
                     other[at] ^= flip;
                     if !other.eq_ignore_ascii_case(text) {
-                        assert_ne!(
-                            Name::of(&other),
-                            name,
-                            "{}",
-                            String::from_utf8_lossy(&other)
-                        );
+                        assert_ne!(Name::of(&other), name, "{}", String::from_utf8_lossy(&other));
                     }
                 }
             }
@@ -582,10 +554,8 @@ mod tests {
 
     #[test]
     fn names_known_are_distinct() {
-        let spelled: std::collections::BTreeSet<_> = Name::KNOWN
-            .iter()
-            .map(|name| name.as_str().to_ascii_lowercase())
-            .collect();
+        let spelled: std::collections::BTreeSet<_> =
+            Name::KNOWN.iter().map(|name| name.as_str().to_ascii_lowercase()).collect();
         assert_eq!(spelled.len(), Name::KNOWN.len());
     }
 
@@ -616,10 +586,7 @@ mod tests {
         }
         assert!(!fields.push(Span::default(), Span::default(), Name::Host));
         assert_eq!(fields.len(), limits::FIELDS_MAX);
-        assert_eq!(
-            fields[limits::FIELDS_MAX - 1].name.start as usize,
-            limits::FIELDS_MAX - 1
-        );
+        assert_eq!(fields[limits::FIELDS_MAX - 1].name.start as usize, limits::FIELDS_MAX - 1);
         fields.clear();
         assert!(fields.is_empty());
     }
@@ -630,10 +597,7 @@ mod tests {
         fields.push(Span::new(0, 1), Span::default(), Name::Accept);
         fields.push(Span::new(2, 3), Span::default(), Name::Cookie);
         fields.push(Span::new(4, 5), Span::default(), Name::Cookie);
-        assert_eq!(
-            fields.get(Name::Cookie).expect("it was pushed").name.start,
-            2
-        );
+        assert_eq!(fields.get(Name::Cookie).expect("it was pushed").name.start, 2);
         assert!(fields.get(Name::Host).is_none());
     }
 
@@ -649,17 +613,9 @@ mod tests {
 
     #[test]
     fn limits_asked_for_are_bounded_by_what_a_head_can_describe() {
-        let asked = HeadLimits {
-            fields: u16::MAX,
-            field_bytes: u32::MAX,
-            target: u32::MAX,
-            head: u32::MAX,
-        };
+        let asked = HeadLimits { fields: u16::MAX, field_bytes: u32::MAX, target: u32::MAX, head: u32::MAX };
         let held = asked.clamped();
-        assert_eq!(
-            (held.fields as usize, held.head as usize),
-            (limits::FIELDS_MAX, limits::HEAD_MAX)
-        );
+        assert_eq!((held.fields as usize, held.head as usize), (limits::FIELDS_MAX, limits::HEAD_MAX));
         assert_eq!(HeadLimits::default().clamped(), HeadLimits::REQUEST);
         assert_eq!(HeadLimits::RESPONSE.clamped(), HeadLimits::RESPONSE);
     }

@@ -55,8 +55,6 @@ pub const TRAILER_FIELDS: u16 = 32;
 /// Bytes of all trailer lines of one body, line ends included.
 pub const TRAILER_BYTES: u16 = 4_096;
 
-const _: () =
-    assert!(REQUEST_HEAD_BYTES as usize <= HEAD_MAX && RESPONSE_HEAD_BYTES as usize <= HEAD_MAX);
-const _: () =
-    assert!(REQUEST_FIELDS as usize <= FIELDS_MAX && RESPONSE_FIELDS as usize <= FIELDS_MAX);
+const _: () = assert!(REQUEST_HEAD_BYTES as usize <= HEAD_MAX && RESPONSE_HEAD_BYTES as usize <= HEAD_MAX);
+const _: () = assert!(REQUEST_FIELDS as usize <= FIELDS_MAX && RESPONSE_FIELDS as usize <= FIELDS_MAX);
 const _: () = assert!(CHUNK_EXTENSION_BYTES <= CHUNK_EXTENSION_BYTES_TOTAL);

@@ -1,1 +1,328 @@
-//! (to come)
+//! What must hold for any bytes: called by the fuzz targets, and by the tests that replay their corpus with stable Rust.
+//!
+//! Each function panics if the property does not hold; there is nothing to return. They allocate freely.
+
+use crate::head::{Fate, Fields, Framing, HeadLimits, Name, RequestHead, ResponseHead, Span, Version};
+use crate::http1::framing::{ChunkDecoder, ChunkStep};
+use crate::http1::misbehave::Misbehaviour;
+use crate::http1::parse::Progress;
+use crate::http1::{Outcome, read_request, read_response, write};
+use crate::limits;
+use crate::target::{canonical_path, decode_component, query_get, query_pairs};
+
+/// Limits so small that short inputs reach all of them.
+const TIGHT: HeadLimits = HeadLimits { fields: 3, field_bytes: 48, target: 12, head: 80 };
+
+/// At most so many places at which an input is cut, so that the work stays linear in practice.
+const CUTS: usize = 192;
+
+/// A request head reads the same however it is split and whichever path reads it; what it describes is within bounds; and
+/// written anew it means the same.
+pub fn request_head(bytes: &[u8]) {
+    for limits in [HeadLimits::REQUEST, TIGHT] {
+        let read = |bytes: &[u8], fast| {
+            let mut head = RequestHead::new();
+            let outcome = read_request(bytes, &mut head, &limits, fast);
+            (outcome, head)
+        };
+        if let Some(head) = agrees(bytes, read) {
+            request_is_sound(bytes, &head, &limits);
+            request_survives_rewriting(bytes, &head, &limits);
+        }
+    }
+}
+
+/// As `request_head`, for a response; also to a HEAD request.
+pub fn response_head(bytes: &[u8]) {
+    for (limits, to_head) in [(HeadLimits::RESPONSE, false), (HeadLimits::RESPONSE, true), (TIGHT, false)] {
+        let read = |bytes: &[u8], fast| {
+            let mut head = ResponseHead::new();
+            let outcome = read_response(bytes, &mut head, to_head, &limits, fast);
+            (outcome, head)
+        };
+        if let Some(head) = agrees(bytes, read) {
+            response_is_sound(bytes, &head, to_head, &limits);
+        }
+    }
+}
+
+/// A chunked body decodes to the same payload, end and trailer count however it is split; no byte is lost or made up; and
+/// what is decoded and encoded again decodes to itself.
+pub fn chunked(bytes: &[u8]) {
+    let whole = Decoded::of(bytes, bytes.len().max(1));
+    assert!(whole.consumed <= bytes.len() && whole.payload.len() <= whole.consumed);
+    assert!(whole.trailers <= limits::TRAILER_FIELDS);
+    for size in [1, 2, 3, 7, 64] {
+        assert_eq!(Decoded::of(bytes, size), whole, "fed {size} bytes at a time");
+    }
+    if whole.result == Ok(true) {
+        // Nothing behind the end was looked at.
+        assert_eq!(Decoded::of(&bytes[..whole.consumed], bytes.len().max(1)), whole);
+    }
+    let mut again = Vec::new();
+    for piece in whole.payload.chunks(100) {
+        write::chunk_head(&mut again, piece.len());
+        again.extend_from_slice(piece);
+        again.extend_from_slice(write::CHUNK_END);
+    }
+    again.extend_from_slice(write::LAST_CHUNK);
+    let again = Decoded::of(&again, again.len());
+    assert_eq!((again.result, again.payload, again.trailers), (Ok(true), whole.payload, 0));
+}
+
+/// A canonical path has no dot segment, no backslash, begins with `/`, is no longer than what was received, and is
+/// canonical itself; query pairs are pieces of the query, and decoding never lengthens.
+pub fn target(bytes: &[u8]) {
+    let mut scratch = Vec::new();
+    if let Ok(path) = canonical_path(bytes, &mut scratch) {
+        assert!(path.first() == Some(&b'/') && path.len() <= bytes.len().max(1));
+        assert!(!path.contains(&b'\\'));
+        for segment in path.split(|byte| *byte == b'/') {
+            let mut plain = Vec::new();
+            decode_component(segment, false, &mut plain);
+            assert!(plain != b"." && plain != b"..", "dot segment left in {}", path.escape_ascii());
+        }
+        let mut again = Vec::new();
+        assert_eq!(canonical_path(path, &mut again), Ok(path), "canonical twice is canonical once");
+        assert_eq!(again.capacity() > 0, path.windows(3).any(is_encoded_slash), "a canonical path is borrowed");
+    }
+    for (name, value) in query_pairs(bytes) {
+        assert!(!name.contains(&b'=') && name.len() + value.len() <= bytes.len());
+        let mut plain = Vec::new();
+        decode_component(name, true, &mut plain);
+        assert!(plain.len() <= name.len());
+        assert!(query_get(bytes, &plain).is_some(), "a pair that is there is found");
+    }
+    request_head(&[b"GET ", bytes, b" HTTP/1.1\r\nHost: a\r\n\r\n"].concat());
+}
+
+fn is_encoded_slash(three: &[u8]) -> bool {
+    three.eq_ignore_ascii_case(b"%2f")
+}
+
+/// Reads the whole, every way there is, and all that it may be cut down to; gives the head if it is complete.
+fn agrees<H: PartialEq + std::fmt::Debug>(bytes: &[u8], read: impl Fn(&[u8], bool) -> (Outcome, H)) -> Option<H> {
+    let (outcome, head) = read(bytes, true);
+    let (slow_outcome, slow_head) = read(bytes, false);
+    assert_eq!(outcome, slow_outcome, "the fast path and the scan disagree on {}", bytes.escape_ascii());
+    let complete = outcome == Ok(Progress::Complete);
+    if complete {
+        assert_eq!(head, slow_head, "the fast path and the scan describe different heads");
+    }
+    for cut in cuts(bytes.len()) {
+        let (early, early_head) = read(&bytes[..cut], true);
+        if early != Ok(Progress::Incomplete) {
+            assert_eq!(early, outcome, "cut at {cut}: {}", bytes.escape_ascii());
+            assert!(!complete || early_head == head, "cut at {cut}, the head is another");
+        }
+    }
+    complete.then_some(head)
+}
+
+/// Where to cut an input of so many bytes: everywhere if it is short, else evenly.
+fn cuts(len: usize) -> impl Iterator<Item = usize> {
+    (0..len).step_by(len / CUTS + 1)
+}
+
+fn request_is_sound(bytes: &[u8], head: &RequestHead, limits: &HeadLimits) {
+    assert!(head.length <= bytes.len() && head.length <= limits.head as usize + 2);
+    let block = &bytes[..head.length];
+    assert!(block.ends_with(b"\r\n\r\n"));
+    let (method, target) = (head.method.of(block), head.target.of(block));
+    assert!(!method.is_empty() && method.len() <= limits::METHOD_MAX);
+    assert!(!target.is_empty() && target.len() <= limits.target as usize);
+    assert!(target.iter().all(|byte| (b'!'..=b'~').contains(byte) && *byte != b'#'));
+    let path = head.path.of(block);
+    if head.asterisk {
+        assert_eq!((method, path), (&b"OPTIONS"[..], &b"*"[..]));
+    } else {
+        assert!(path.first() == Some(&b'/') && !path.contains(&b'?'));
+    }
+    for span in [Some(head.path), head.query, head.authority].into_iter().flatten() {
+        assert!(head.target.start <= span.start && span.end <= head.target.end);
+    }
+    let host = head.host.of(block);
+    assert!(!host.is_empty() || head.version == Version::Http10);
+    assert!(!host.iter().any(|byte| matches!(byte, b',' | b'@' | b'/' | b' ')));
+    assert!(head.framing != Framing::UntilClose);
+    assert!(!head.expect_continue || matches!(head.framing, Framing::Length(1..) | Framing::Chunked));
+    fields_are_sound(block, &head.fields, limits);
+    framing_is_sound(block, &head.fields, head.framing, head.version);
+    for field in &*head.fields {
+        let underscored = field.name.of(block).contains(&b'_');
+        assert!(!underscored || field.fate != Fate::Pass, "an underscore passed");
+    }
+}
+
+fn response_is_sound(bytes: &[u8], head: &ResponseHead, to_head: bool, limits: &HeadLimits) {
+    assert!(head.length <= bytes.len() && head.length <= limits.head as usize);
+    let block = &bytes[..head.length];
+    assert!(block.ends_with(b"\r\n\r\n"));
+    assert!((100..=599).contains(&head.status));
+    assert!(head.reason.len() <= limits.target as usize && write::value_is_clean(head.reason.of(block)));
+    fields_are_sound(block, &head.fields, limits);
+    if to_head || matches!(head.status, 100..=199 | 204 | 304) {
+        assert_eq!(head.framing, Framing::None);
+    } else if head.framing == Framing::UntilClose {
+        assert!(!head.keep_alive);
+        assert!(head.fields.get(Name::ContentLength).is_none());
+    } else {
+        framing_is_sound(block, &head.fields, head.framing, head.version);
+    }
+}
+
+fn fields_are_sound(block: &[u8], fields: &Fields, limits: &HeadLimits) {
+    assert!(fields.len() <= limits.fields as usize);
+    let bytes: usize = fields.iter().map(|field| field.name.len() + field.value.len() + 3).sum();
+    assert!(bytes <= limits.field_bytes as usize);
+    let mut last = 0;
+    for field in fields {
+        let Span { start, end } = field.name;
+        assert!(last < start && start < end && end < field.value.start, "fields lie one behind the other");
+        last = field.value.end;
+        let (name, value) = (field.name.of(block), field.value.of(block));
+        assert!(name.iter().all(|byte| byte.is_ascii_graphic() && *byte != b':'));
+        assert!(write::value_is_clean(value));
+        assert!(!matches!(value, [b' ' | b'\t', ..] | [.., b' ' | b'\t']), "blanks around a value");
+        assert_eq!(Name::of(name), field.known);
+        let hop = matches!(field.known, Name::Connection | Name::TransferEncoding | Name::Upgrade | Name::Te);
+        assert!(!hop || field.fate == Fate::Hop);
+    }
+}
+
+/// The framing is what the fields say, and they say one thing only.
+fn framing_is_sound(block: &[u8], fields: &Fields, framing: Framing, version: Version) {
+    let count = |name| fields.iter().filter(|field| field.known == name).count();
+    let (lengths, codings) = (count(Name::ContentLength), count(Name::TransferEncoding));
+    match framing {
+        Framing::None | Framing::UntilClose => assert_eq!((lengths, codings), (0, 0)),
+        Framing::Length(length) => {
+            assert_eq!((lengths, codings), (1, 0));
+            let text = fields.get(Name::ContentLength).expect("it was counted").value.of(block);
+            assert_eq!(str::from_utf8(text).ok().and_then(|text| text.parse().ok()), Some(length));
+        }
+        Framing::Chunked => {
+            assert_eq!((lengths, codings, version), (0, 1, Version::Http11));
+            let text = fields.get(Name::TransferEncoding).expect("it was counted").value.of(block);
+            assert!(text.eq_ignore_ascii_case(b"chunked"));
+        }
+    }
+}
+
+/// A head that is written anew, all fields as they came, is read as the same request.
+fn request_survives_rewriting(bytes: &[u8], head: &RequestHead, limits: &HeadLimits) {
+    if head.version == Version::Http10 {
+        return;
+    }
+    let mut anew = Vec::new();
+    write::request_line(&mut anew, head.method.of(bytes), head.target.of(bytes));
+    for field in &*head.fields {
+        write::field(&mut anew, field.name.of(bytes), field.value.of(bytes));
+    }
+    write::end(&mut anew);
+    // The canonical spelling may be longer than what came: `a:b` is written `a: b`.
+    let limits = HeadLimits { field_bytes: u32::MAX, head: u32::MAX, ..*limits };
+    let mut again = RequestHead::new();
+    assert_eq!(read_request(&anew, &mut again, &limits, true), Ok(Progress::Complete));
+    assert_eq!(again.length, anew.len());
+    assert_eq!(again.path.of(&anew), head.path.of(bytes));
+    assert_eq!(again.query.map(|query| query.of(&anew)), head.query.map(|query| query.of(bytes)));
+    assert_eq!(again.host.of(&anew), head.host.of(bytes));
+    assert_eq!(
+        (again.framing, again.keep_alive, again.expect_continue),
+        (head.framing, head.keep_alive, head.expect_continue)
+    );
+    assert_eq!(again.fields.len(), head.fields.len());
+    for (new, old) in again.fields.iter().zip(&*head.fields) {
+        assert_eq!((new.name.of(&anew), new.value.of(&anew)), (old.name.of(bytes), old.value.of(bytes)));
+        assert_eq!((new.known, new.fate), (old.known, old.fate));
+    }
+}
+
+/// What a chunked body came to.
+#[derive(Debug, PartialEq, Eq)]
+struct Decoded {
+    payload: Vec<u8>,
+    /// Whether it ended, or what was wrong.
+    result: Result<bool, Misbehaviour>,
+    /// Bytes that belonged to it; all of them if it did not end; unknown (zero) if it was wrong.
+    consumed: usize,
+    trailers: u16,
+}
+
+impl Decoded {
+    /// Feeds a body in pieces of `size` bytes.
+    fn of(bytes: &[u8], size: usize) -> Decoded {
+        let mut decoder = ChunkDecoder::new();
+        let mut decoded = Decoded { payload: Vec::new(), result: Ok(false), consumed: 0, trailers: 0 };
+        for piece in bytes.chunks(size) {
+            if let Err(why) = decoded.feed(&mut decoder, piece) {
+                decoded.result = Err(why);
+                decoded.consumed = bytes.len();
+            }
+            if decoded.result != Ok(false) {
+                break;
+            }
+        }
+        decoded.trailers = decoder.trailers_dropped();
+        decoded
+    }
+
+    fn feed(&mut self, decoder: &mut ChunkDecoder, mut input: &[u8]) -> Result<(), Misbehaviour> {
+        loop {
+            match decoder.next(input)? {
+                ChunkStep::NeedMore => {
+                    self.consumed += input.len();
+                    return Ok(());
+                }
+                ChunkStep::Data { start, end } => {
+                    assert!(start < end && end <= input.len());
+                    self.payload.extend_from_slice(&input[start..end]);
+                    self.consumed += end;
+                    input = &input[end..];
+                }
+                ChunkStep::End { consumed } => {
+                    assert!(consumed <= input.len() && decoder.is_ended());
+                    assert_eq!(decoder.next(b"next"), Ok(ChunkStep::End { consumed: 0 }));
+                    self.consumed += consumed;
+                    self.result = Ok(true);
+                    return Ok(());
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cuts_are_everywhere_in_short_inputs_and_bounded_in_long_ones() {
+        assert_eq!(cuts(0).count(), 0);
+        assert_eq!(cuts(5).collect::<Vec<_>>(), [0, 1, 2, 3, 4]);
+        assert!(cuts(1_000_000).count() <= CUTS);
+    }
+
+    #[test]
+    fn the_properties_hold_for_nothing() {
+        request_head(b"");
+        response_head(b"");
+        chunked(b"");
+        target(b"");
+    }
+
+    #[test]
+    #[should_panic(expected = "one behind the other")]
+    fn a_field_out_of_place_is_noticed() {
+        let mut fields = Fields::new();
+        fields.push(Span::new(4, 5), Span::new(2, 3), Name::Other);
+        fields_are_sound(b"a: b: c", &fields, &HeadLimits::REQUEST);
+    }
+
+    #[test]
+    #[should_panic(expected = "assertion")]
+    fn a_framing_that_the_fields_do_not_say_is_noticed() {
+        framing_is_sound(b"", &Fields::new(), Framing::Length(3), Version::Http11);
+    }
+}

@@ -62,9 +62,7 @@ fn name_len(text: &[u8]) -> Option<usize> {
 fn literal_len(text: &[u8]) -> Option<usize> {
     let end = text.iter().position(|byte| *byte == b']')?;
     let inner = &text[1..end];
-    let sound = inner
-        .iter()
-        .all(|byte| byte.is_ascii_hexdigit() || matches!(byte, b':' | b'.'));
+    let sound = inner.iter().all(|byte| byte.is_ascii_hexdigit() || matches!(byte, b':' | b'.'));
     (sound && inner.contains(&b':')).then_some(end + 1)
 }
 
@@ -72,9 +70,7 @@ fn port(digits: &[u8]) -> Option<u16> {
     if digits.is_empty() || digits.len() > 5 || !digits.iter().all(u8::is_ascii_digit) {
         return None;
     }
-    let number = digits
-        .iter()
-        .fold(0_u32, |number, digit| number * 10 + u32::from(digit - b'0'));
+    let number = digits.iter().fold(0_u32, |number, digit| number * 10 + u32::from(digit - b'0'));
     u16::try_from(number).ok()
 }
 
@@ -102,10 +98,7 @@ pub(super) fn split_target(buf: &[u8], head: &mut RequestHead) -> Result<(), Mis
         _ => {
             let slashes = scheme_len(target).ok_or(Misbehaviour::TargetMalformed)?;
             let rest = &target[slashes..];
-            let len = rest
-                .iter()
-                .position(|byte| matches!(byte, b'/' | b'?' | b'#'))
-                .unwrap_or(rest.len());
+            let len = rest.iter().position(|byte| matches!(byte, b'/' | b'?' | b'#')).unwrap_or(rest.len());
             let authority = start + slashes;
             head.authority = Some(Span::new(authority, authority + len));
             Authority::parse(&rest[..len])?;
@@ -116,15 +109,14 @@ pub(super) fn split_target(buf: &[u8], head: &mut RequestHead) -> Result<(), Mis
 
 /// Bytes of `http://` or `https://` at the start.
 fn scheme_len(target: &[u8]) -> Option<usize> {
-    [&b"http://"[..], b"https://"]
-        .into_iter()
-        .map(<[u8]>::len)
-        .find(|len| {
-            let scheme: &[u8] = if *len == 7 { b"http://" } else { b"https://" };
-            target
-                .get(..*len)
-                .is_some_and(|begin| begin.eq_ignore_ascii_case(scheme))
-        })
+    let begins = |with: &[u8]| target.get(..with.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(with));
+    if begins(b"http://") {
+        Some(b"http://".len())
+    } else if begins(b"https://") {
+        Some(b"https://".len())
+    } else {
+        None
+    }
 }
 
 /// Finds path and query in what remains of the target from `start`, and checks their bytes, in one pass.
@@ -151,20 +143,14 @@ fn split_path(buf: &[u8], head: &mut RequestHead, start: usize) -> Result<(), Mi
     head.query = question.map(|at| Span::new(at + 1, end));
     // An absolute target may end with its authority; the path is then the second slash of `//`, which is a `/` as good as any.
     head.path = match head.authority {
-        Some(authority) if start == path_end => {
-            Span::new(authority.start as usize - 1, authority.start as usize)
-        }
+        Some(authority) if start == path_end => Span::new(authority.start as usize - 1, authority.start as usize),
         _ => Span::new(start, path_end),
     };
     Ok(())
 }
 
 /// Settles which host was asked for: from Host, checked against an absolute target's authority (rows S11, S14).
-pub(super) fn settle_host(
-    buf: &[u8],
-    head: &mut RequestHead,
-    host: Option<Span>,
-) -> Result<(), Misbehaviour> {
+pub(super) fn settle_host(buf: &[u8], head: &mut RequestHead, host: Option<Span>) -> Result<(), Misbehaviour> {
     let asked = match host {
         Some(span) => {
             let asked = Authority::parse(span.of(buf))?;
@@ -180,22 +166,70 @@ pub(super) fn settle_host(
         return Ok(());
     };
     let meant = Authority::parse(span.of(buf))?;
-    match asked {
-        Some(asked) => {
-            let scheme_port = if buf[span.start as usize - 4].eq_ignore_ascii_case(&b's') {
-                443
-            } else {
-                80
-            };
-            if asked.same(&meant, scheme_port) {
-                Ok(())
-            } else {
-                Err(Misbehaviour::HostMismatch)
-            }
+    if let Some(asked) = asked {
+        // The byte before `://` tells the schemes apart.
+        let scheme_port = if buf[span.start as usize - 4].eq_ignore_ascii_case(&b's') { 443 } else { 80 };
+        return if asked.same(&meant, scheme_port) { Ok(()) } else { Err(Misbehaviour::HostMismatch) };
+    }
+    head.host = Span::new(span.start as usize, span.start as usize + meant.host.len());
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &[u8]) -> Option<(&[u8], Option<u16>)> {
+        Authority::parse(text).ok().map(|authority| (authority.host, authority.port))
+    }
+
+    #[test]
+    fn names_and_ports_are_taken_apart() {
+        assert_eq!(parse(b"a.example"), Some((&b"a.example"[..], None)));
+        assert_eq!(parse(b"a.example:8080"), Some((&b"a.example"[..], Some(8080))));
+        assert_eq!(parse(b"EXAMPLE.com."), Some((&b"EXAMPLE.com."[..], None)));
+        assert_eq!(parse(b"127.0.0.1:0"), Some((&b"127.0.0.1"[..], Some(0))));
+        assert_eq!(parse(b"my_host-1:65535"), Some((&b"my_host-1"[..], Some(65_535))));
+    }
+
+    #[test]
+    fn literals_keep_their_brackets() {
+        assert_eq!(parse(b"[::1]"), Some((&b"[::1]"[..], None)));
+        assert_eq!(parse(b"[2001:DB8::1]:443"), Some((&b"[2001:DB8::1]"[..], Some(443))));
+        assert_eq!(parse(b"[::ffff:1.2.3.4]"), Some((&b"[::ffff:1.2.3.4]"[..], None)));
+    }
+
+    #[test]
+    fn s13_other_spellings_are_refused() {
+        for text in [
+            "", ".", "..", "a..b", ".a", "a:", "a:x", "a:-1", "a:+1", "a:99999", "a:123456", "a:1:2", "a,b", "a@b",
+            "a/b", "a b", "a%41", "a\\b", "a?b", "a#b", "[", "[]", "[1]", "[::1", "[::1]a", "[::1]:", "[v1.a]",
+            "[::g]", ":80", "\u{e4}", "a*b", "a'b", "<a>",
+        ] {
+            assert_eq!(parse(text.as_bytes()), None, "{text}");
         }
-        None => {
-            head.host = Span::new(span.start as usize, span.start as usize + meant.host.len());
-            Ok(())
-        }
+    }
+
+    #[test]
+    fn a_host_has_a_maximum() {
+        let longest = vec![b'a'; limits::HOST_MAX];
+        assert!(parse(&longest).is_some());
+        assert!(parse(&[&longest[..], b":80"].concat()).is_some());
+        assert!(parse(&[&longest[..], b"a"].concat()).is_none());
+    }
+
+    #[test]
+    fn p04_places_are_compared_without_case_dot_or_default_port() {
+        let same = |a: &'static str, b: &'static str, scheme_port| {
+            let parse = |text: &'static str| Authority::parse(text.as_bytes()).expect("the tests use good ones");
+            parse(a).same(&parse(b), scheme_port)
+        };
+        assert!(same("a.example", "A.EXAMPLE.", 80));
+        assert!(same("a:80", "a", 80));
+        assert!(same("a", "a:443", 443));
+        assert!(!same("a", "a:443", 80));
+        assert!(!same("a:80", "a:81", 80));
+        assert!(!same("a", "b", 80));
+        assert!(same("[::1]", "[::1]:80", 80));
     }
 }

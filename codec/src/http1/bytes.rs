@@ -35,8 +35,7 @@ const fn class(marks: &[u8], alphanumeric: bool, above: bool) -> Class {
     let mut class = [false; 256];
     let mut byte = 0;
     while byte < 256 {
-        class[byte] =
-            (alphanumeric && (byte as u8).is_ascii_alphanumeric()) || (above && byte >= 0x80);
+        class[byte] = (alphanumeric && (byte as u8).is_ascii_alphanumeric()) || (above && byte >= 0x80);
         byte += 1;
     }
     let mut at = 0;
@@ -83,11 +82,7 @@ mod tests {
             let control = byte < 0x20 && byte != b'\t' || byte == 0x7f;
             assert_eq!(VALUE[byte as usize], !control, "{byte:#x}");
             assert_eq!(EXTENSION[byte as usize], !control, "{byte:#x}");
-            assert_eq!(
-                TARGET[byte as usize],
-                !control && byte != b' ' && byte != b'\t',
-                "{byte:#x}"
-            );
+            assert_eq!(TARGET[byte as usize], !control && byte != b' ' && byte != b'\t', "{byte:#x}");
         }
     }
 

@@ -101,10 +101,7 @@ impl ChunkDecoder {
                     if self.remaining == 0 {
                         self.state = State::DataCr;
                     }
-                    return Ok(ChunkStep::Data {
-                        start: at,
-                        end: at + here as usize,
-                    });
+                    return Ok(ChunkStep::Data { start: at, end: at + here as usize });
                 }
                 State::Ended => return Ok(ChunkStep::End { consumed: at }),
                 _ => self.state = self.step(byte)?,
@@ -112,9 +109,7 @@ impl ChunkDecoder {
         }
         // The last byte of the input may have been the body's last.
         if self.state == State::Ended {
-            return Ok(ChunkStep::End {
-                consumed: input.len(),
-            });
+            return Ok(ChunkStep::End { consumed: input.len() });
         }
         Ok(ChunkStep::NeedMore)
     }
@@ -166,9 +161,7 @@ impl ChunkDecoder {
         if !EXTENSION[byte as usize] {
             return Err(Misbehaviour::ChunkExtensionMalformed);
         }
-        if self.extension == limits::CHUNK_EXTENSION_BYTES
-            || self.extensions == limits::CHUNK_EXTENSION_BYTES_TOTAL
-        {
+        if self.extension == limits::CHUNK_EXTENSION_BYTES || self.extensions == limits::CHUNK_EXTENSION_BYTES_TOTAL {
             return Err(Misbehaviour::ChunkExtensionTooLong);
         }
         self.extension += 1;
@@ -183,9 +176,7 @@ impl ChunkDecoder {
         }
         self.trailer_bytes += 1;
         match (self.state, byte) {
-            (State::TrailerStart, b' ' | b'\t') if self.trailers == 0 => {
-                Err(Misbehaviour::LeadingSpace)
-            }
+            (State::TrailerStart, b' ' | b'\t') if self.trailers == 0 => Err(Misbehaviour::LeadingSpace),
             (State::TrailerStart, b' ' | b'\t') => Err(Misbehaviour::ObsFold),
             (State::TrailerStart, b':') => Err(Misbehaviour::EmptyName),
             (State::TrailerStart, _) if TOKEN[byte as usize] => {

@@ -185,26 +185,15 @@ mod tests {
         let names: BTreeSet<_> = Misbehaviour::ALL.iter().map(|one| one.name()).collect();
         assert_eq!(names.len(), Misbehaviour::ALL.len());
         for name in names {
-            assert!(
-                name.bytes()
-                    .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_'),
-                "{name}"
-            );
+            assert!(name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_'), "{name}");
         }
     }
 
     #[test]
     fn statuses_are_those_that_we_answer_with() {
         for one in Misbehaviour::ALL {
-            assert!(
-                matches!(one.status(), 400 | 405 | 414 | 417 | 431 | 501 | 502 | 505),
-                "{one}"
-            );
-            assert_eq!(
-                one.status() == 502,
-                one.row() == "F29",
-                "only an upstream's faults are 502: {one}"
-            );
+            assert!(matches!(one.status(), 400 | 405 | 414 | 417 | 431 | 501 | 502 | 505), "{one}");
+            assert_eq!(one.status() == 502, one.row() == "F29", "only an upstream's faults are 502: {one}");
         }
     }
 

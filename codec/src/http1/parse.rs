@@ -29,11 +29,7 @@ pub(crate) type Outcome = Result<Progress, Misbehaviour>;
 ///
 /// Limits and broken lines are noticed as soon as the bytes show them, before the head's end arrives. After an error the
 /// connection's bytes cannot be trusted any more: answer and close.
-pub fn parse_request(
-    buf: &[u8],
-    head: &mut RequestHead,
-    limits: &HeadLimits,
-) -> Result<Progress, Misbehaviour> {
+pub fn parse_request(buf: &[u8], head: &mut RequestHead, limits: &HeadLimits) -> Result<Progress, Misbehaviour> {
     read_request(buf, head, limits, true)
 }
 
@@ -50,12 +46,7 @@ pub fn parse_response(
 }
 
 /// `parse_request`, with or without the fast path, so that the properties can compare both.
-pub(crate) fn read_request(
-    buf: &[u8],
-    head: &mut RequestHead,
-    limits: &HeadLimits,
-    fast: bool,
-) -> Outcome {
+pub(crate) fn read_request(buf: &[u8], head: &mut RequestHead, limits: &HeadLimits, fast: bool) -> Outcome {
     let limits = limits.clamped();
     let Some(begin) = leading_line(buf)? else {
         return Ok(Progress::Incomplete);
@@ -100,16 +91,10 @@ fn leading_line(buf: &[u8]) -> Result<Option<usize>, Misbehaviour> {
 }
 
 /// Fills the head if it is whole, within limits, and beyond doubt.
-fn fast_request(
-    buf: &[u8],
-    begin: usize,
-    head: &mut RequestHead,
-    limits: &HeadLimits,
-) -> Option<()> {
+fn fast_request(buf: &[u8], begin: usize, head: &mut RequestHead, limits: &HeadLimits) -> Option<()> {
     let mut slots = [const { MaybeUninit::uninit() }; limits::FIELDS_MAX];
     let mut request = httparse::Request::new(&mut []);
-    let Ok(Status::Complete(length)) = request.parse_with_uninit_headers(&buf[begin..], &mut slots)
-    else {
+    let Ok(Status::Complete(length)) = request.parse_with_uninit_headers(&buf[begin..], &mut slots) else {
         return None;
     };
     let (method, target) = (request.method?, request.path?);
@@ -126,9 +111,7 @@ fn fast_request(
     head.fields.clear();
     for field in &*request.headers {
         let (name, value) = spans(buf, field);
-        if !ends_line(buf, name.start as usize)
-            || !head.fields.push(name, value, Name::of(name.of(buf)))
-        {
+        if !ends_line(buf, name.start as usize) || !head.fields.push(name, value, Name::of(name.of(buf))) {
             return None;
         }
     }
@@ -150,11 +133,7 @@ fn fast_response(buf: &[u8], head: &mut ResponseHead, limits: &HeadLimits) -> Op
     }
     let mut slots = [const { MaybeUninit::uninit() }; limits::FIELDS_MAX];
     let mut response = httparse::Response::new(&mut []);
-    let parsed = httparse::ParserConfig::default().parse_response_with_uninit_headers(
-        &mut response,
-        buf,
-        &mut slots,
-    );
+    let parsed = httparse::ParserConfig::default().parse_response_with_uninit_headers(&mut response, buf, &mut slots);
     let Ok(Status::Complete(length)) = parsed else {
         return None;
     };
@@ -173,9 +152,7 @@ fn fast_response(buf: &[u8], head: &mut ResponseHead, limits: &HeadLimits) -> Op
     head.fields.clear();
     for field in &*response.headers {
         let (name, value) = spans(buf, field);
-        if !ends_line(buf, name.start as usize)
-            || !head.fields.push(name, value, Name::of(name.of(buf)))
-        {
+        if !ends_line(buf, name.start as usize) || !head.fields.push(name, value, Name::of(name.of(buf))) {
             return None;
         }
     }
@@ -192,9 +169,7 @@ fn fast_response(buf: &[u8], head: &mut ResponseHead, limits: &HeadLimits) -> Op
 /// Whether a head that lies at `begin..end`, its fields from `fields_start`, is within the limits that count bytes.
 fn within(begin: usize, fields_start: usize, end: usize, limits: &HeadLimits) -> bool {
     end - begin <= limits.head as usize
-        && end
-            .checked_sub(fields_start + 2)
-            .is_some_and(|bytes| bytes <= limits.field_bytes as usize)
+        && end.checked_sub(fields_start + 2).is_some_and(|bytes| bytes <= limits.field_bytes as usize)
 }
 
 /// Whether the line before `at` ends in CRLF; httparse takes a bare LF too (row S04).
@@ -211,16 +186,9 @@ fn ends_head(buf: &[u8], end: usize) -> bool {
 fn spans(buf: &[u8], field: &Header<'_>) -> (Span, Span) {
     let offset = |piece: &[u8]| piece.as_ptr().addr() - buf.as_ptr().addr();
     let (name, value) = (offset(field.name.as_bytes()), offset(field.value));
-    (
-        Span::new(name, name + field.name.len()),
-        Span::new(value, value + field.value.len()),
-    )
+    (Span::new(name, name + field.name.len()), Span::new(value, value + field.value.len()))
 }
 
 fn version(minor: Option<u8>) -> Version {
-    if minor == Some(0) {
-        Version::Http10
-    } else {
-        Version::Http11
-    }
+    if minor == Some(0) { Version::Http10 } else { Version::Http11 }
 }

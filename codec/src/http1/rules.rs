@@ -33,20 +33,17 @@ pub(super) fn finish_request(buf: &[u8], head: &mut RequestHead) -> Result<(), M
     head.framing = seen.framing(head.version)?.unwrap_or(Framing::None);
     head.keep_alive = seen.connection.keep_alive(head.version);
     // An HTTP/1.0 client does not know of interim answers, so its Expect means nothing (RFC 9110 §10.1.1).
-    let expects = head.version == Version::Http11 && seen.expect != Expect::Nothing;
-    if expects && seen.expect == Expect::Unknown {
+    let expect = if head.version == Version::Http11 { seen.expect } else { Expect::Nothing };
+    if expect == Expect::Unknown {
         return Err(Misbehaviour::ExpectUnknown);
     }
-    head.expect_continue = expects && !matches!(head.framing, Framing::None | Framing::Length(0));
+    let body_announced = !matches!(head.framing, Framing::None | Framing::Length(0));
+    head.expect_continue = expect == Expect::Continue && body_announced;
     Ok(())
 }
 
 /// Settles a response whose parts are found.
-pub(super) fn finish_response(
-    buf: &[u8],
-    head: &mut ResponseHead,
-    to_head: bool,
-) -> Result<(), Misbehaviour> {
+pub(super) fn finish_response(buf: &[u8], head: &mut ResponseHead, to_head: bool) -> Result<(), Misbehaviour> {
     let mut seen = Seen::default();
     for field in head.fields.iter_mut() {
         seen.note(buf, field)?;
@@ -62,8 +59,7 @@ pub(super) fn finish_response(
         _ if to_head => Framing::None,
         _ => announced.unwrap_or(Framing::UntilClose),
     };
-    head.keep_alive =
-        head.framing != Framing::UntilClose && seen.connection.keep_alive(head.version);
+    head.keep_alive = head.framing != Framing::UntilClose && seen.connection.keep_alive(head.version);
     Ok(())
 }
 
@@ -101,9 +97,7 @@ impl Seen {
             Name::ContentLength => self.length(field.value.of(buf)),
             Name::TransferEncoding => {
                 field.fate = Fate::Hop;
-                self.codings
-                    .get_or_insert_default()
-                    .add(field.value.of(buf));
+                self.codings.get_or_insert_default().add(field.value.of(buf));
             }
             Name::Connection => {
                 field.fate = Fate::Hop;
@@ -119,9 +113,7 @@ impl Seen {
         match (content_length(value), self.length) {
             _ if self.length_wrong.is_some() => {}
             (Ok(length), None) => self.length = Some(length),
-            (Ok(length), Some(first)) if length == first => {
-                self.length_wrong = Some(Misbehaviour::LengthTwice)
-            }
+            (Ok(length), Some(first)) if length == first => self.length_wrong = Some(Misbehaviour::LengthTwice),
             (Ok(_), Some(_)) => self.length_wrong = Some(Misbehaviour::LengthsDiffer),
             (Err(why), _) => self.length_wrong = Some(why),
         }
@@ -129,22 +121,14 @@ impl Seen {
 
     fn expect(&mut self, value: &[u8]) {
         let known = value.eq_ignore_ascii_case(b"100-continue") && self.expect != Expect::Unknown;
-        self.expect = if known {
-            Expect::Continue
-        } else {
-            Expect::Unknown
-        };
+        self.expect = if known { Expect::Continue } else { Expect::Unknown };
     }
 
     /// The framing that was announced; None if neither field was there.
     fn framing(&self, version: Version) -> Result<Option<Framing>, Misbehaviour> {
         match (self.codings, self.length, self.length_wrong) {
-            (Some(_), _, _) if version == Version::Http10 => {
-                Err(Misbehaviour::TransferEncodingOnHttp10)
-            }
-            (Some(_), Some(_), _) | (Some(_), _, Some(_)) => {
-                Err(Misbehaviour::LengthWithTransferEncoding)
-            }
+            (Some(_), _, _) if version == Version::Http10 => Err(Misbehaviour::TransferEncodingOnHttp10),
+            (Some(_), Some(_), _) | (Some(_), _, Some(_)) => Err(Misbehaviour::LengthWithTransferEncoding),
             (Some(codings), None, None) => codings.framing().map(Some),
             (None, _, Some(why)) => Err(why),
             (None, length, None) => Ok(length.map(Framing::Length)),
@@ -182,19 +166,9 @@ impl Codings {
 
     fn framing(self) -> Result<Framing, Misbehaviour> {
         match self {
-            Codings {
-                wrong: Some(why), ..
-            } => Err(why),
-            Codings {
-                chunked: true,
-                other: false,
-                ..
-            } => Ok(Framing::Chunked),
-            Codings {
-                chunked: true,
-                other: true,
-                ..
-            } => Err(Misbehaviour::CodingBeforeChunked),
+            Codings { wrong: Some(why), .. } => Err(why),
+            Codings { chunked: true, other: false, .. } => Ok(Framing::Chunked),
+            Codings { chunked: true, other: true, .. } => Err(Misbehaviour::CodingBeforeChunked),
             Codings { chunked: false, .. } => Err(Misbehaviour::CodingUnknown),
         }
     }
@@ -210,9 +184,7 @@ fn content_length(value: &[u8]) -> Result<u64, Misbehaviour> {
     }
     value
         .iter()
-        .try_fold(0_u64, |number, digit| {
-            number.checked_mul(10)?.checked_add(u64::from(digit - b'0'))
-        })
+        .try_fold(0_u64, |number, digit| number.checked_mul(10)?.checked_add(u64::from(digit - b'0')))
         .ok_or(Misbehaviour::LengthOverflow)
 }
 
@@ -231,10 +203,7 @@ impl Connection {
         let mut start = value.start as usize;
         for element in value.of(buf).split(|byte| *byte == b',') {
             let option = trim(element);
-            let blank = element
-                .iter()
-                .take_while(|byte| matches!(byte, b' ' | b'\t'))
-                .count();
+            let blank = element.iter().take_while(|byte| matches!(byte, b' ' | b'\t')).count();
             if option.eq_ignore_ascii_case(b"close") {
                 self.close = true;
             } else if option.eq_ignore_ascii_case(b"keep-alive") {
@@ -258,10 +227,7 @@ impl Connection {
         if is_end_to_end(known) {
             return Err(Misbehaviour::ConnectionNamesEndToEnd);
         }
-        let slot = self
-            .named
-            .get_mut(self.named_len)
-            .ok_or(Misbehaviour::ConnectionOptionsTooMany)?;
+        let slot = self.named.get_mut(self.named_len).ok_or(Misbehaviour::ConnectionOptionsTooMany)?;
         *slot = Span::new(at, at + option.len());
         self.named_len += 1;
         Ok(())

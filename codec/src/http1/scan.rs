@@ -25,11 +25,7 @@ pub(super) fn request(
 }
 
 /// Reads a response head: its parts, not their meaning.
-pub(super) fn response(
-    buf: &[u8],
-    head: &mut ResponseHead,
-    limits: &HeadLimits,
-) -> Result<Progress, Misbehaviour> {
+pub(super) fn response(buf: &[u8], head: &mut ResponseHead, limits: &HeadLimits) -> Result<Progress, Misbehaviour> {
     let mut scan = Scan::new(buf, 0, limits);
     progress(scan.status_line(head, limits).and_then(|()| {
         scan.fields(&mut head.fields, limits)?;
@@ -39,6 +35,7 @@ pub(super) fn response(
 }
 
 /// Why scanning stopped before the head's end.
+#[derive(Clone, Copy)]
 enum Stop {
     /// The bytes ended; nothing is wrong so far.
     More,
@@ -73,22 +70,13 @@ struct Scan<'a> {
 impl<'a> Scan<'a> {
     fn new(buf: &'a [u8], begin: usize, limits: &HeadLimits) -> Scan<'a> {
         let head_cap = begin + limits.head as usize;
-        Scan {
-            buf,
-            at: begin,
-            head_cap,
-            cap: head_cap,
-            over: Misbehaviour::HeadTooLarge,
-        }
+        Scan { buf, at: begin, head_cap, cap: head_cap, over: Misbehaviour::HeadTooLarge }
     }
 
     /// From here on, a byte at `cap` or behind means `over`; the head's own limit holds besides.
     fn limit(&mut self, cap: usize, over: Misbehaviour) {
-        (self.cap, self.over) = if cap < self.head_cap {
-            (cap, over)
-        } else {
-            (self.head_cap, Misbehaviour::HeadTooLarge)
-        };
+        (self.cap, self.over) =
+            if cap < self.head_cap { (cap, over) } else { (self.head_cap, Misbehaviour::HeadTooLarge) };
     }
 
     fn no_limit(&mut self) {
@@ -107,10 +95,7 @@ impl<'a> Scan<'a> {
     fn run(&mut self, class: &Class) -> Span {
         let window = &self.buf[..self.buf.len().min(self.cap)];
         let start = self.at;
-        while window
-            .get(self.at)
-            .is_some_and(|byte| class[*byte as usize])
-        {
+        while window.get(self.at).is_some_and(|byte| class[*byte as usize]) {
             self.at += 1;
         }
         Span::new(start, self.at)
@@ -127,10 +112,7 @@ impl<'a> Scan<'a> {
     }
 
     fn request_line(&mut self, head: &mut RequestHead, limits: &HeadLimits) -> Result<(), Stop> {
-        self.limit(
-            self.at + limits::METHOD_MAX + 1,
-            Misbehaviour::MethodTooLong,
-        );
+        self.limit(self.at + limits::METHOD_MAX + 1, Misbehaviour::MethodTooLong);
         head.method = self.run(&TOKEN);
         match self.peek()? {
             b' ' if !head.method.is_empty() => self.at += 1,
@@ -138,10 +120,7 @@ impl<'a> Scan<'a> {
             b'\n' => return Err(Misbehaviour::BareLf.into()),
             _ => return Err(Misbehaviour::MethodMalformed.into()),
         }
-        self.limit(
-            self.at.saturating_add(limits.target as usize + 1),
-            Misbehaviour::TargetTooLong,
-        );
+        self.limit(self.at.saturating_add(limits.target as usize + 1), Misbehaviour::TargetTooLong);
         head.target = self.run(&TARGET);
         match self.peek()? {
             b' ' if !head.target.is_empty() => self.at += 1,
@@ -206,8 +185,7 @@ impl<'a> Scan<'a> {
         self.at += 1;
         head.status = 0;
         for _ in 0..3 {
-            head.status =
-                head.status * 10 + u16::from(self.digit(Misbehaviour::StatusLineMalformed)?);
+            head.status = head.status * 10 + u16::from(self.digit(Misbehaviour::StatusLineMalformed)?);
         }
         if !(100..=599).contains(&head.status) {
             return Err(Misbehaviour::StatusOutOfRange.into());
@@ -216,10 +194,7 @@ impl<'a> Scan<'a> {
         match self.peek()? {
             b' ' => {
                 self.at += 1;
-                self.limit(
-                    self.at.saturating_add(limits.target as usize + 1),
-                    Misbehaviour::TargetTooLong,
-                );
+                self.limit(self.at.saturating_add(limits.target as usize + 1), Misbehaviour::TargetTooLong);
                 head.reason = self.run(&VALUE);
             }
             b'\r' | b'\n' => {}

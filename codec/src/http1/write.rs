@@ -151,3 +151,79 @@ const fn client_reason(status: u16) -> &'static str {
         _ => "",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn written(write: impl Fn(&mut Vec<u8>)) -> String {
+        let mut out = Vec::new();
+        write(&mut out);
+        String::from_utf8(out).expect("the tests use ASCII")
+    }
+
+    #[test]
+    fn a_request_head_is_written_in_one_spelling() {
+        let head = written(|out| {
+            request_line(out, b"GET", b"/pets?x=1");
+            field(out, b"Host", b"a.example");
+            content_length(out, 12);
+            end(out);
+        });
+        assert_eq!(head, "GET /pets?x=1 HTTP/1.1\r\nHost: a.example\r\nContent-Length: 12\r\n\r\n");
+    }
+
+    #[test]
+    fn status_lines_carry_our_reason() {
+        assert_eq!(written(|out| status_line(out, 200)), "HTTP/1.1 200 OK\r\n");
+        assert_eq!(written(|out| status_line(out, 404)), "HTTP/1.1 404 Not Found\r\n");
+        assert_eq!(written(|out| status_line(out, 503)), "HTTP/1.1 503 Service Unavailable\r\n");
+        assert_eq!(written(|out| status_line(out, 599)), "HTTP/1.1 599 \r\n");
+    }
+
+    #[test]
+    fn every_status_that_we_refuse_with_has_a_reason() {
+        for one in super::super::misbehave::Misbehaviour::ALL {
+            assert!(!reason(one.status()).is_empty(), "{one}");
+        }
+        assert_eq!((reason(99), reason(299), reason(499), reason(600)), ("", "", "", ""));
+    }
+
+    #[test]
+    fn chunk_heads_are_hex_without_leading_zeros() {
+        for length in [1, 9, 10, 15, 16, 255, 256, 4_095, 65_536, usize::MAX] {
+            assert_eq!(written(|out| chunk_head(out, length)), format!("{length:x}\r\n"));
+        }
+        assert!(written(|out| chunk_head(out, usize::MAX)).len() <= CHUNK_HEAD_MAX);
+    }
+
+    #[test]
+    fn numbers_are_decimal() {
+        for value in [0, 7, 10, 65_535, u64::MAX] {
+            assert_eq!(written(|out| number(out, value)), value.to_string());
+        }
+    }
+
+    #[test]
+    fn f30_p11_a_control_is_not_clean() {
+        for byte in 0..=255_u8 {
+            let control = (byte < 0x20 && byte != b'\t') || byte == 0x7f;
+            assert_eq!(value_is_clean(&[b'a', byte, b'b']), !control, "{byte:#x}");
+        }
+        assert!(value_is_clean(b""));
+        assert!(!value_is_clean(b"a\r\nSet-Cookie: x"));
+    }
+
+    #[test]
+    fn a_buffer_with_room_is_not_grown() {
+        let mut out = Vec::with_capacity(256);
+        let before = out.as_ptr();
+        request_line(&mut out, b"POST", b"/pets");
+        field(&mut out, b"Host", b"a.example");
+        content_length(&mut out, u64::MAX);
+        end(&mut out);
+        status_line(&mut out, 431);
+        chunk_head(&mut out, 1_000);
+        assert_eq!((out.as_ptr(), out.capacity()), (before, 256));
+    }
+}
