@@ -84,7 +84,7 @@ pub fn target(bytes: &[u8]) {
         }
         let mut again = Vec::new();
         assert_eq!(canonical_path(path, &mut again), Ok(path), "canonical twice is canonical once");
-        assert_eq!(again.capacity() > 0, path.windows(3).any(is_encoded_slash), "a canonical path is borrowed");
+        assert_eq!(again.capacity(), 0, "a canonical path is borrowed");
     }
     for (name, value) in query_pairs(bytes) {
         assert!(!name.contains(&b'=') && name.len() + value.len() <= bytes.len());
@@ -94,10 +94,6 @@ pub fn target(bytes: &[u8]) {
         assert!(query_get(bytes, &plain).is_some(), "a pair that is there is found");
     }
     request_head(&[b"GET ", bytes, b" HTTP/1.1\r\nHost: a\r\n\r\n"].concat());
-}
-
-fn is_encoded_slash(three: &[u8]) -> bool {
-    three.eq_ignore_ascii_case(b"%2f")
 }
 
 /// Reads the whole, every way there is, and all that it may be cut down to; gives the head if it is complete.

@@ -17,7 +17,7 @@ pub fn canonical_path<'a>(path: &'a [u8], scratch: &'a mut Vec<u8>) -> Result<&'
         [b'/', ..] => {}
         _ => return Err(Misbehaviour::TargetMalformed),
     }
-    if is_plain(path)? {
+    if is_plain(path)? || !has_dot_segments(path)? {
         return Ok(path);
     }
     scratch.clear();
@@ -43,27 +43,27 @@ pub fn canonical_path<'a>(path: &'a [u8], scratch: &'a mut Vec<u8>) -> Result<&'
     Ok(scratch)
 }
 
-/// Whether no segment begins with a dot or holds an escape that matters; then the path is canonical as it stands.
+/// Whether one scan shows that there is nothing to do: no segment begins with a dot, and no escape is one that matters.
 fn is_plain(path: &[u8]) -> Result<bool, Misbehaviour> {
+    let mut plain = true;
     for at in memchr::memchr3_iter(b'.', b'%', b'\\', path) {
         match path[at..] {
             [b'\\', ..] | [b'%', b'5', b'c' | b'C', ..] => return Err(Misbehaviour::Backslash),
-            [b'%', b'2', b'e' | b'E' | b'f' | b'F', ..] => return checked(path),
-            [b'.', ..] if path[at - 1] == b'/' => return checked(path),
+            [b'%', b'2', b'e' | b'E' | b'f' | b'F', ..] => plain = false,
+            [b'.', ..] if path[at - 1] == b'/' => plain = false,
             _ => {}
         }
     }
-    Ok(true)
+    Ok(plain)
 }
 
-/// Not plain; but first, no backslash may follow.
-fn checked(path: &[u8]) -> Result<bool, Misbehaviour> {
-    for at in memchr::memchr2_iter(b'%', b'\\', path) {
-        if let [b'\\', ..] | [b'%', b'5', b'c' | b'C', ..] = path[at..] {
-            return Err(Misbehaviour::Backslash);
-        }
+/// Whether any segment is to be removed; refuses those that only look so.
+fn has_dot_segments(path: &[u8]) -> Result<bool, Misbehaviour> {
+    let mut any = false;
+    for segment in path[1..].split(|byte| *byte == b'/') {
+        any |= dots(segment)? > 0;
     }
-    Ok(false)
+    Ok(any)
 }
 
 /// 1 for `.`, 2 for `..`, 0 for any other segment; refuses what only looks like another one.
@@ -307,6 +307,10 @@ mod tests {
         let path = b"/pets/42/photos/cat.jpg%20x";
         let same = canonical_path(path, &mut scratch).expect("it is plain");
         assert_eq!(same.as_ptr(), path.as_ptr());
+        for path in ["/.well-known/acme", "/a%2fb", "/a/..b/%2e%2e%2e", "//"] {
+            let same = canonical_path(path.as_bytes(), &mut scratch).expect("nothing is to be removed");
+            assert_eq!(same.as_ptr(), path.as_ptr(), "{path}");
+        }
         assert_eq!(scratch.capacity(), 0);
     }
 

@@ -86,6 +86,10 @@ misbehaviours! {
     StatusOutOfRange = "status_out_of_range", 502, "F29";
     /// A body announced on a 1xx or 204 answer, which cannot have one.
     BodyOnBodiless = "body_on_bodiless", 502, "F29";
+    /// 101 to a request that asked for no upgrade (RFC 9110 §15.2.2).
+    SwitchingProtocols = "switching_protocols", 502, "F29";
+    /// More interim (1xx) responses than a request can need.
+    TooManyInterim = "too_many_interim", 502, "F29";
     /// An Expect that is not `100-continue`.
     ExpectUnknown = "expect_unknown", 417, "F32";
     /// A field line without a colon.
