@@ -2,7 +2,7 @@
 //!
 //! Nothing here is on a request's way. One thread named `desk` runs a small runtime with two doors:
 //!
-//! - **admin** ([`http`](self), TCP): `GET` of `/healthz`, `/readyz`, `/status` and `/metrics`. It only reads, and takes no
+//! - **admin** (TCP): `GET` of `/healthz`, `/readyz`, `/status` and `/metrics`. It only reads, and takes no
 //!   commands: whoever reaches the port can change nothing.
 //! - **control** ([`control`], a Unix socket): commands, for the owner of the process and for root alone.
 //!

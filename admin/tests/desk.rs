@@ -8,8 +8,8 @@ use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -24,7 +24,8 @@ struct Gateway {
     reloads: AtomicU64,
     reloading: AtomicBool,
     overlapped: AtomicBool,
-    slow: AtomicBool,
+    /// A reload goes on when it gets this lock.
+    hold: Mutex<()>,
     panics: AtomicBool,
 }
 
@@ -34,9 +35,7 @@ impl Gateway {
         if self.reloading.swap(true, SeqCst) {
             self.overlapped.store(true, SeqCst);
         }
-        if self.slow.load(SeqCst) {
-            thread::sleep(Duration::from_millis(300));
-        }
+        drop(self.hold.lock().unwrap());
         self.reloading.store(false, SeqCst);
         ReloadReport {
             ok: true,
@@ -44,6 +43,14 @@ impl Gateway {
             took: Duration::from_micros(1_500),
             changes: vec!["api petstore: 1 method added".into()],
             faults: String::new(),
+        }
+    }
+
+    fn wait_for_reload(&self) {
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while !self.reloading.load(SeqCst) {
+            assert!(Instant::now() < deadline, "no reload began");
+            thread::sleep(Duration::from_millis(1));
         }
     }
 
@@ -308,7 +315,8 @@ fn a_stranger_commands_nothing() {
 #[test]
 fn reloads_take_turns_and_hold_up_nobody() {
     let house = House::open();
-    house.gateway.slow.store(true, SeqCst);
+    let gateway = house.gateway.clone();
+    let hold = gateway.hold.lock().unwrap();
     let socket = house.socket();
     let calls: Vec<_> = (0..3)
         .map(|_| {
@@ -316,14 +324,11 @@ fn reloads_take_turns_and_hold_up_nobody() {
             thread::spawn(move || control::call(&socket, Command::Reload).unwrap())
         })
         .collect();
-    let deadline = Instant::now() + Duration::from_secs(20);
-    while !house.gateway.reloading.load(SeqCst) {
-        assert!(Instant::now() < deadline);
-        thread::sleep(Duration::from_millis(1));
-    }
+    house.gateway.wait_for_reload();
     assert_eq!(status(&house.get("/healthz")), 200);
     assert_eq!(control::call(&socket, Command::Status).unwrap(), json!({"generation": 7}));
-    assert!(house.gateway.reloads.load(SeqCst) < 3, "answered while reloads wait");
+    assert_eq!(house.gateway.reloads.load(SeqCst), 0, "answered while reloads wait");
+    drop(hold);
     let mut generations: Vec<_> =
         calls.into_iter().map(|call| call.join().unwrap()["generation"].as_u64().unwrap()).collect();
     generations.sort_unstable();
@@ -463,15 +468,15 @@ fn the_end_does_not_take_a_successors_name() {
 #[test]
 fn the_end_does_not_wait_for_a_reload() {
     let mut house = House::open();
-    house.gateway.slow.store(true, SeqCst);
+    let gateway = house.gateway.clone();
+    let hold = gateway.hold.lock().unwrap();
     let socket = house.socket();
     let call = thread::spawn(move || control::call(&socket, Command::Reload));
-    while !house.gateway.reloading.load(SeqCst) {
-        thread::sleep(Duration::from_millis(1));
-    }
+    gateway.wait_for_reload();
     house.running.take().unwrap().stop();
-    assert!(house.gateway.reloading.load(SeqCst), "it is still under way");
+    assert!(gateway.reloading.load(SeqCst), "it is still under way");
     assert!(matches!(call.join().unwrap(), Err(CallError::Broken(_))));
+    drop(hold);
 }
 
 #[test]

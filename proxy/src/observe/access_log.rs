@@ -109,11 +109,7 @@ impl Sink {
             return;
         };
         let lines = std::mem::take(&mut self.lines);
-        let batch = Batch {
-            sink: ends.sink,
-            lines,
-            bytes: std::mem::take(&mut self.batch),
-        };
+        let batch = Batch { sink: ends.sink, lines, bytes: std::mem::take(&mut self.batch) };
         if ends.full.try_send(Message::Batch(batch)).is_err() {
             // Only after the writer's end: nobody reads any more.
             self.alive -= 1;
@@ -168,34 +164,11 @@ mod tests {
     use crate::observe::metrics::{Metrics, Setup};
 
     /// A sink whose batches arrive here instead of at a writer.
-    fn sink() -> (
-        Sink,
-        Receiver<Message>,
-        SyncSender<Vec<u8>>,
-        Arc<WorkerMetrics>,
-    ) {
-        let metrics = Metrics::new(Setup {
-            workers: 1,
-            refusals: &[],
-            faults: &[],
-            version: "0",
-        })
-        .worker(0);
+    fn sink() -> (Sink, Receiver<Message>, SyncSender<Vec<u8>>, Arc<WorkerMetrics>) {
+        let metrics = Metrics::new(Setup { workers: 1, refusals: &[], faults: &[], version: "0" }).worker(0);
         let (full, batches) = sync_channel(limits::BATCHES_PER_WORKER + 1);
         let (back, empty) = sync_channel(limits::BATCHES_PER_WORKER);
-        (
-            Sink::new(
-                Some(Ends {
-                    sink: 0,
-                    full,
-                    empty,
-                }),
-                metrics.clone(),
-            ),
-            batches,
-            back,
-            metrics,
-        )
+        (Sink::new(Some(Ends { sink: 0, full, empty }), metrics.clone()), batches, back, metrics)
     }
 
     fn batch(batches: &Receiver<Message>) -> Batch {
@@ -208,10 +181,7 @@ mod tests {
     #[test]
     fn a_batch_is_filled_and_never_grows() {
         let (mut sink, batches, _back, metrics) = sink();
-        let record = Record {
-            path: &[b'x'; 3_000],
-            ..Record::default()
-        };
+        let record = Record { path: &[b'x'; 3_000], ..Record::default() };
         for _ in 0..100 {
             sink.record(&record);
         }
@@ -219,10 +189,7 @@ mod tests {
         let free = limits::BATCH_BYTES - first.bytes.len();
         assert!(free < line::bound(&record), "{free} bytes were left");
         assert_eq!(first.bytes.capacity(), limits::BATCH_BYTES);
-        assert_eq!(
-            first.lines as usize,
-            first.bytes.split_inclusive(|&byte| byte == b'\n').count()
-        );
+        assert_eq!(first.lines as usize, first.bytes.split_inclusive(|&byte| byte == b'\n').count());
         drop(sink);
         let rest: u32 = batches
             .try_iter()
@@ -258,10 +225,7 @@ mod tests {
             sink.flush();
         }
         assert_eq!(metrics.access_log_dropped.load(Relaxed), 5);
-        assert_eq!(
-            metrics.access_log_lines.load(Relaxed),
-            limits::BATCHES_PER_WORKER as u64
-        );
+        assert_eq!(metrics.access_log_lines.load(Relaxed), limits::BATCHES_PER_WORKER as u64);
         let mut bytes = batch(&batches).bytes;
         bytes.clear();
         back.send(bytes).unwrap();
@@ -281,10 +245,7 @@ mod tests {
             back.send(batch(&batches).bytes).unwrap();
         }
         sink.tick(Instant::now());
-        assert_eq!(
-            (sink.alive, sink.spare.len()),
-            (limits::SPARE_BATCHES, limits::SPARE_BATCHES)
-        );
+        assert_eq!((sink.alive, sink.spare.len()), (limits::SPARE_BATCHES, limits::SPARE_BATCHES));
     }
 
     #[test]

@@ -44,11 +44,6 @@ pub const ESCAPED_BYTES: usize = 6;
 pub const LINE_FRAME_BYTES: usize = 1_024;
 /// Bytes of one line at most.
 pub const LINE_BYTES: usize = ESCAPED_BYTES
-    * (3 * ID_BYTES
-        + 2 * METHOD_BYTES
-        + PATH_BYTES
-        + DOMAIN_BYTES
-        + USER_AGENT_BYTES
-        + 6 * NAME_BYTES)
+    * (3 * ID_BYTES + 2 * METHOD_BYTES + PATH_BYTES + DOMAIN_BYTES + USER_AGENT_BYTES + 6 * NAME_BYTES)
     + LINE_FRAME_BYTES;
 const _: () = assert!(LINE_BYTES <= BATCH_BYTES, "a batch holds at least one line");

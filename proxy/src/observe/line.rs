@@ -74,10 +74,7 @@ pub(super) fn bound(record: &Record<'_>) -> usize {
         Target::ResourcePath(name) | Target::RouteKey(name) => name.len().min(limits::NAME_BYTES),
     };
     let bytes = record.request_id.len().min(limits::ID_BYTES)
-        + record
-            .extended_request_id
-            .map_or(0, <[u8]>::len)
-            .min(limits::ID_BYTES)
+        + record.extended_request_id.map_or(0, <[u8]>::len).min(limits::ID_BYTES)
         + record.ip.len().min(limits::ID_BYTES)
         + record.method.len().min(limits::METHOD_BYTES)
         + record.path.len().min(limits::PATH_BYTES)
@@ -106,12 +103,7 @@ pub(super) fn write(out: &mut Vec<u8>, date: &mut Date, record: &Record<'_>) {
     out.extend_from_slice(date.of(record.epoch_millis / 1_000));
     out.push(b'"');
     number(out, b",\"requestTimeEpoch\":", record.epoch_millis);
-    named_text(
-        out,
-        b",\"httpMethod\":",
-        record.method,
-        limits::METHOD_BYTES,
-    );
+    named_text(out, b",\"httpMethod\":", record.method, limits::METHOD_BYTES);
     named_text(out, b",\"path\":", record.path, limits::PATH_BYTES);
     let (name, target): (&[u8], _) = match record.target {
         Target::None => (b",\"resourcePath\":", ""),
@@ -119,60 +111,19 @@ pub(super) fn write(out: &mut Vec<u8>, date: &mut Date, record: &Record<'_>) {
         Target::RouteKey(key) => (b",\"routeKey\":", key),
     };
     named_text(out, name, target.as_bytes(), limits::NAME_BYTES);
-    maybe(
-        out,
-        b",\"status\":",
-        (record.status != 0).then_some(u64::from(record.status)),
-    );
-    named_text(
-        out,
-        b",\"protocol\":",
-        record.protocol.as_bytes(),
-        limits::METHOD_BYTES,
-    );
+    maybe(out, b",\"status\":", (record.status != 0).then_some(u64::from(record.status)));
+    named_text(out, b",\"protocol\":", record.protocol.as_bytes(), limits::METHOD_BYTES);
     number(out, b",\"responseLength\":", record.response_length);
     number(out, b",\"requestLength\":", record.request_length);
     number(out, b",\"responseLatency\":", record.latency_micros / 1_000);
     number(out, b",\"responseLatencyUs\":", record.latency_micros);
-    maybe(
-        out,
-        b",\"integrationLatency\":",
-        record.integration_micros.map(|micros| micros / 1_000),
-    );
-    maybe(
-        out,
-        b",\"integrationLatencyUs\":",
-        record.integration_micros,
-    );
-    maybe(
-        out,
-        b",\"integrationStatus\":",
-        record.integration_status.map(u64::from),
-    );
-    named_text(
-        out,
-        b",\"apiId\":",
-        record.api_id.as_bytes(),
-        limits::NAME_BYTES,
-    );
-    named_text(
-        out,
-        b",\"stage\":",
-        record.stage.as_bytes(),
-        limits::NAME_BYTES,
-    );
-    named_text(
-        out,
-        b",\"domainName\":",
-        record.domain_name,
-        limits::DOMAIN_BYTES,
-    );
-    named_text(
-        out,
-        b",\"userAgent\":",
-        record.user_agent,
-        limits::USER_AGENT_BYTES,
-    );
+    maybe(out, b",\"integrationLatency\":", record.integration_micros.map(|micros| micros / 1_000));
+    maybe(out, b",\"integrationLatencyUs\":", record.integration_micros);
+    maybe(out, b",\"integrationStatus\":", record.integration_status.map(u64::from));
+    named_text(out, b",\"apiId\":", record.api_id.as_bytes(), limits::NAME_BYTES);
+    named_text(out, b",\"stage\":", record.stage.as_bytes(), limits::NAME_BYTES);
+    named_text(out, b",\"domainName\":", record.domain_name, limits::DOMAIN_BYTES);
+    named_text(out, b",\"userAgent\":", record.user_agent, limits::USER_AGENT_BYTES);
     for (name, value) in [
         (&b",\"errorType\":"[..], record.error_type),
         (b",\"fault\":", record.fault),
@@ -183,10 +134,7 @@ pub(super) fn write(out: &mut Vec<u8>, date: &mut Date, record: &Record<'_>) {
         }
     }
     out.extend_from_slice(b"}\n");
-    debug_assert!(
-        out.len() - before <= limits::LINE_BYTES,
-        "the bound of a line is too low"
-    );
+    debug_assert!(out.len() - before <= limits::LINE_BYTES, "the bound of a line is too low");
 }
 
 fn named_text(out: &mut Vec<u8>, name: &[u8], value: &[u8], most: usize) {
@@ -225,18 +173,12 @@ fn text(out: &mut Vec<u8>, value: &[u8], most: usize) {
 /// `at`, or the start of the UTF-8 character that lies across it.
 fn character_start(value: &[u8], at: usize) -> usize {
     let continues = |index: usize| value[index] & 0xc0 == 0x80;
-    (at.saturating_sub(3)..=at)
-        .rev()
-        .find(|&index| !continues(index))
-        .unwrap_or(at)
+    (at.saturating_sub(3)..=at).rev().find(|&index| !continues(index)).unwrap_or(at)
 }
 
 fn escape(out: &mut Vec<u8>, mut rest: &[u8]) {
     loop {
-        let plain = rest
-            .iter()
-            .position(|&byte| !PLAIN[usize::from(byte)])
-            .unwrap_or(rest.len());
+        let plain = rest.iter().position(|&byte| !PLAIN[usize::from(byte)]).unwrap_or(rest.len());
         out.extend_from_slice(&rest[..plain]);
         rest = &rest[plain..];
         let Some(&first) = rest.first() else { return };
@@ -280,10 +222,7 @@ fn escape_character<'a>(out: &mut Vec<u8>, rest: &'a [u8]) -> &'a [u8] {
     };
     let Some(letter) = valid.chars().next() else {
         out.extend_from_slice(b"\\\\x");
-        out.extend_from_slice(&[
-            HEX[usize::from(rest[0] >> 4)],
-            HEX[usize::from(rest[0] & 15)],
-        ]);
+        out.extend_from_slice(&[HEX[usize::from(rest[0] >> 4)], HEX[usize::from(rest[0] & 15)]]);
         return &rest[1..];
     };
     for &code in letter.encode_utf16(&mut [0; 2]).iter() {
@@ -308,10 +247,7 @@ pub(super) struct Date {
 
 impl Date {
     pub(super) fn new() -> Self {
-        Self {
-            second: 0,
-            text: *b"01/Jan/1970:00:00:00 +0000",
-        }
+        Self { second: 0, text: *b"01/Jan/1970:00:00:00 +0000" }
     }
 
     fn of(&mut self, second: u64) -> &[u8; 26] {
@@ -349,11 +285,7 @@ fn civil(days: u64) -> (u64, u64, u64) {
     let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let from_march = (5 * of_year + 2) / 153;
     let day = of_year - (153 * from_march + 2) / 5 + 1;
-    let month = if from_march < 10 {
-        from_march + 3
-    } else {
-        from_march - 9
-    };
+    let month = if from_march < 10 { from_march + 3 } else { from_march - 9 };
     (era * 400 + year_of_era + u64::from(month <= 2), month, day)
 }
 
@@ -369,27 +301,16 @@ mod tests {
         let mut out = b"before".to_vec();
         write(&mut out, &mut Date::new(), record);
         let line = &out[6..];
-        assert!(
-            line.len() <= bound(record),
-            "{} bytes, bound {}",
-            line.len(),
-            bound(record)
-        );
+        assert!(line.len() <= bound(record), "{} bytes, bound {}", line.len(), bound(record));
         assert!(bound(record) <= limits::LINE_BYTES);
         let (end, inner) = line.split_last().unwrap();
         assert_eq!(*end, b'\n');
-        assert!(
-            inner.iter().all(|byte| (0x20..0x7f).contains(byte)),
-            "printable ASCII alone"
-        );
+        assert!(inner.iter().all(|byte| (0x20..0x7f).contains(byte)), "printable ASCII alone");
         serde_json::from_slice(inner).expect("valid JSON")
     }
 
     fn path(bytes: &[u8]) -> String {
-        let value = written(&Record {
-            path: bytes,
-            ..Record::default()
-        });
+        let value = written(&Record { path: bytes, ..Record::default() });
         value["path"].as_str().unwrap().to_owned()
     }
 
@@ -431,11 +352,8 @@ mod tests {
 
     #[test]
     fn what_is_missing_keeps_its_type() {
-        let value = written(&Record {
-            error_type: Some("NO_SUCH_API"),
-            fault: Some("client_gone"),
-            ..Record::default()
-        });
+        let value =
+            written(&Record { error_type: Some("NO_SUCH_API"), fault: Some("client_gone"), ..Record::default() });
         for text in [
             "requestId",
             "ip",
@@ -450,12 +368,7 @@ mod tests {
         ] {
             assert_eq!(value[text], "-", "{text}");
         }
-        for number in [
-            "status",
-            "integrationLatency",
-            "integrationLatencyUs",
-            "integrationStatus",
-        ] {
+        for number in ["status", "integrationLatency", "integrationLatencyUs", "integrationStatus"] {
             assert_eq!(value.get(number), Some(&Value::Null), "{number}");
         }
         assert_eq!(value["errorType"], "NO_SUCH_API");
@@ -465,10 +378,7 @@ mod tests {
 
     #[test]
     fn an_http_request_has_a_route_key() {
-        let value = written(&Record {
-            target: Target::RouteKey("GET /pets/{id}"),
-            ..Record::default()
-        });
+        let value = written(&Record { target: Target::RouteKey("GET /pets/{id}"), ..Record::default() });
         assert_eq!(value["routeKey"], "GET /pets/{id}");
         assert!(value.get("resourcePath").is_none());
     }
@@ -478,10 +388,7 @@ mod tests {
         for (received, read) in [
             (&b"/a\r\n{\"status\":200}"[..], "/a\r\n{\"status\":200}"),
             (b"\x1b[2J\x07\x00\x7f", "\x1b[2J\x07\0\x7f"),
-            (
-                "\u{9b}31m\u{202e}\u{2028}".as_bytes(),
-                "\u{9b}31m\u{202e}\u{2028}",
-            ),
+            ("\u{9b}31m\u{202e}\u{2028}".as_bytes(), "\u{9b}31m\u{202e}\u{2028}"),
             ("\u{1f600}é".as_bytes(), "\u{1f600}é"),
             (b"a\xffb\xc3", "a\\xffb\\xc3"),
             (b"\xed\xa0\x80", "\\xed\\xa0\\x80"),
@@ -524,22 +431,8 @@ mod tests {
     #[test]
     fn days_follow_each_other_for_two_hundred_years() {
         let lengths = |year: u64| {
-            let leap =
-                year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
-            [
-                31,
-                if leap { 29 } else { 28 },
-                31,
-                30,
-                31,
-                30,
-                31,
-                31,
-                30,
-                31,
-                30,
-                31,
-            ]
+            let leap = year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
+            [31, if leap { 29 } else { 28 }, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31]
         };
         let mut days = 0;
         for year in 1970..2170 {

@@ -55,12 +55,7 @@ struct CacheLine([AtomicU64; 8]);
 
 impl Counters {
     fn new(length: usize) -> Self {
-        Self {
-            lines: (0..length.div_ceil(8))
-                .map(|_| CacheLine::default())
-                .collect(),
-            length,
-        }
+        Self { lines: (0..length.div_ceil(8)).map(|_| CacheLine::default()).collect(), length }
     }
 
     /// How many there are.
@@ -86,9 +81,7 @@ impl Index<usize> for Counters {
 
 impl fmt::Debug for Counters {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list()
-            .entries((0..self.length).map(|index| self[index].load(Relaxed)))
-            .finish()
+        f.debug_list().entries((0..self.length).map(|index| self[index].load(Relaxed))).finish()
     }
 }
 
@@ -180,8 +173,8 @@ impl WorkerMetrics {
 
 /// Upper bounds of the latency buckets, in microseconds, each inclusive; beyond the last lies `+Inf`.
 pub const BOUNDS: [u64; 15] = [
-    500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000,
-    2_500_000, 5_000_000, 10_000_000, 30_000_000,
+    500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000, 2_500_000, 5_000_000,
+    10_000_000, 30_000_000,
 ];
 
 /// A latency histogram with fixed buckets, not cumulative; written by one worker.
@@ -210,10 +203,7 @@ impl Histogram {
 /// The bucket of a duration: as many bounds as lie below it. No branches: the compiler makes a few vector compares of it.
 #[inline]
 fn bucket(micros: u64) -> usize {
-    BOUNDS
-        .iter()
-        .map(|&bound| usize::from(micros > bound))
-        .sum()
+    BOUNDS.iter().map(|&bound| usize::from(micros > bound)).sum()
 }
 
 /// What one finished request adds to its stage.
@@ -250,9 +240,7 @@ pub(super) struct StageBlock {
 
 impl StageMetrics {
     fn new(workers: usize) -> Self {
-        Self {
-            blocks: (0..workers).map(|_| StageBlock::default()).collect(),
-        }
+        Self { blocks: (0..workers).map(|_| StageBlock::default()).collect() }
     }
 
     /// Counts one request, in the block of the calling worker.
@@ -356,10 +344,7 @@ impl Metrics {
         if !stages.contains_key(&wanted) && stages.len() >= limits::STAGE_PAIRS {
             wanted = key(limits::OVERFLOW, limits::OVERFLOW);
         }
-        stages
-            .entry(wanted)
-            .or_insert_with(|| Arc::new(StageMetrics::new(self.workers.len())))
-            .clone()
+        stages.entry(wanted).or_insert_with(|| Arc::new(StageMetrics::new(self.workers.len()))).clone()
     }
 
     /// A reload went well; the snapshot of this number serves. The first load of the process is [`Metrics::loaded`].
@@ -390,9 +375,7 @@ impl Metrics {
 
     /// The sum of one counter over the workers, for `/status`. A gauge below zero reads as zero.
     pub fn total(&self, counter: impl Fn(&WorkerMetrics) -> &AtomicU64) -> u64 {
-        let sum = self.workers.iter().fold(0u64, |sum, worker| {
-            sum.wrapping_add(counter(worker).load(Relaxed))
-        });
+        let sum = self.workers.iter().fold(0u64, |sum, worker| sum.wrapping_add(counter(worker).load(Relaxed)));
         if sum.cast_signed() < 0 { 0 } else { sum }
     }
 
@@ -411,8 +394,7 @@ impl Metrics {
 }
 
 pub(super) fn since_epoch(time: SystemTime) -> Duration {
-    time.duration_since(SystemTime::UNIX_EPOCH)
-        .unwrap_or_default()
+    time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()
 }
 
 /// These maps are whole after every statement: a panic of another holder has broken nothing.
@@ -425,12 +407,7 @@ mod tests {
     use super::*;
 
     fn metrics(workers: usize) -> Arc<Metrics> {
-        Metrics::new(Setup {
-            workers,
-            refusals: &["no_such_api"],
-            faults: &["client_gone"],
-            version: "1.2.3",
-        })
+        Metrics::new(Setup { workers, refusals: &["no_such_api"], faults: &["client_gone"], version: "1.2.3" })
     }
 
     #[test]
@@ -453,13 +430,7 @@ mod tests {
     #[test]
     fn counters_survive_a_reload() {
         let metrics = metrics(2);
-        metrics.stage("petstore", "prod").record(
-            1,
-            &Sample {
-                status: 200,
-                ..Sample::default()
-            },
-        );
+        metrics.stage("petstore", "prod").record(1, &Sample { status: 200, ..Sample::default() });
         let again = metrics.stage("petstore", "prod");
         assert_eq!(again.blocks()[1].classes[2].load(Relaxed), 1);
         assert!(Arc::ptr_eq(&again, &metrics.stage("petstore", "prod")));
@@ -481,13 +452,7 @@ mod tests {
         stage.record(0, &sample);
         let block = &stage.blocks()[0];
         assert_eq!(block.classes[5].load(Relaxed), 2);
-        assert_eq!(
-            (
-                block.bytes_received.load(Relaxed),
-                block.bytes_sent.load(Relaxed)
-            ),
-            (22, 26)
-        );
+        assert_eq!((block.bytes_received.load(Relaxed), block.bytes_sent.load(Relaxed)), (22, 26));
         let (mut counts, mut micros) = ([0; BOUNDS.len() + 1], 0);
         block.latency.add_to(&mut counts, &mut micros);
         assert_eq!((counts[4], micros), (2, 14_000));
@@ -504,16 +469,9 @@ mod tests {
         }
         let first = metrics.stage("api", "one too many");
         assert!(Arc::ptr_eq(&first, &metrics.stage("another", "one")));
-        assert!(
-            !Arc::ptr_eq(&first, &metrics.stage("api", "999")),
-            "a known pair keeps its own"
-        );
+        assert!(!Arc::ptr_eq(&first, &metrics.stage("api", "999")), "a known pair keeps its own");
         assert_eq!(metrics.stages().len(), limits::STAGE_PAIRS + 1);
-        assert!(
-            metrics
-                .stages()
-                .contains_key(&(Box::from(limits::OVERFLOW), Box::from(limits::OVERFLOW)))
-        );
+        assert!(metrics.stages().contains_key(&(Box::from(limits::OVERFLOW), Box::from(limits::OVERFLOW))));
     }
 
     #[test]
@@ -523,11 +481,7 @@ mod tests {
         sub(&metrics.worker(1).connections_open, 2);
         assert_eq!(metrics.total(|worker| &worker.connections_open), 1);
         sub(&metrics.worker(1).connections_open, 2);
-        assert_eq!(
-            metrics.total(|worker| &worker.connections_open),
-            0,
-            "seen between two writes"
-        );
+        assert_eq!(metrics.total(|worker| &worker.connections_open), 0, "seen between two writes");
     }
 
     #[test]

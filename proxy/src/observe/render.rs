@@ -6,8 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use super::metrics::{
-    BOUNDS, CLASSES, Counters, Histogram, Metrics, StageBlock, StageMetrics, WorkerMetrics,
-    since_epoch,
+    BOUNDS, CLASSES, Counters, Histogram, Metrics, StageBlock, StageMetrics, WorkerMetrics, since_epoch,
 };
 
 /// Values of the label `class`, by index.
@@ -17,226 +16,85 @@ const CLASS_NAMES: [&str; CLASSES] = ["none", "1xx", "2xx", "3xx", "4xx", "5xx"]
 type PerWorker = (&'static str, &'static str, fn(&WorkerMetrics) -> &AtomicU64);
 
 const PER_WORKER: &[PerWorker] = &[
-    (
-        "tollgate_connections_accepted_total",
-        "Connections of clients accepted.",
-        |w| &w.connections_accepted,
-    ),
-    (
-        "tollgate_connections_open",
-        "Connections of clients that are open.",
-        |w| &w.connections_open,
-    ),
-    (
-        "tollgate_connections_idle",
-        "Connections of clients between two requests.",
-        |w| &w.connections_idle,
-    ),
-    (
-        "tollgate_requests_total",
-        "Requests received, refused ones included.",
-        |w| &w.requests,
-    ),
-    (
-        "tollgate_received_bytes_total",
-        "Bytes received from clients, heads included.",
-        |w| &w.bytes_received,
-    ),
-    (
-        "tollgate_sent_bytes_total",
-        "Bytes sent to clients, heads included.",
-        |w| &w.bytes_sent,
-    ),
-    (
-        "tollgate_panics_total",
-        "Tasks that ended in a panic.",
-        |w| &w.panics,
-    ),
-    (
-        "tollgate_upstream_connects_total",
-        "Connections made to upstreams.",
-        |w| &w.upstream_connects,
-    ),
-    (
-        "tollgate_upstream_reuses_total",
-        "Requests sent on a pooled upstream connection.",
-        |w| &w.upstream_reuses,
-    ),
-    (
-        "tollgate_upstream_retries_total",
-        "Requests sent to an upstream again.",
-        |w| &w.upstream_retries,
-    ),
-    (
-        "tollgate_upstream_connections_open",
-        "Connections to upstreams that are open.",
-        |w| &w.upstream_connections_open,
-    ),
-    (
-        "tollgate_upstream_connections_idle",
-        "Connections to upstreams in the pool.",
-        |w| &w.upstream_idle,
-    ),
-    (
-        "tollgate_buffers_starved_total",
-        "Times that no receive buffer was free.",
-        |w| &w.buffers_starved,
-    ),
-    (
-        "tollgate_access_log_lines_total",
-        "Access-log lines handed over.",
-        |w| &w.access_log_lines,
-    ),
-    (
-        "tollgate_access_log_dropped_total",
-        "Access-log lines dropped: the log did not keep up.",
-        |w| &w.access_log_dropped,
-    ),
-    (
-        "tollgate_loop_turns_total",
-        "Turns of the worker's loop.",
-        |w| &w.loop_turns,
-    ),
-    (
-        "tollgate_loop_submissions_total",
-        "Operations submitted to the I/O driver.",
-        |w| &w.loop_submissions,
-    ),
-    (
-        "tollgate_loop_enters_total",
-        "System calls that entered the I/O driver.",
-        |w| &w.loop_enters,
-    ),
+    ("tollgate_connections_accepted_total", "Connections of clients accepted.", |w| &w.connections_accepted),
+    ("tollgate_connections_open", "Connections of clients that are open.", |w| &w.connections_open),
+    ("tollgate_connections_idle", "Connections of clients between two requests.", |w| &w.connections_idle),
+    ("tollgate_requests_total", "Requests received, refused ones included.", |w| &w.requests),
+    ("tollgate_received_bytes_total", "Bytes received from clients, heads included.", |w| &w.bytes_received),
+    ("tollgate_sent_bytes_total", "Bytes sent to clients, heads included.", |w| &w.bytes_sent),
+    ("tollgate_panics_total", "Tasks that ended in a panic.", |w| &w.panics),
+    ("tollgate_upstream_connects_total", "Connections made to upstreams.", |w| &w.upstream_connects),
+    ("tollgate_upstream_reuses_total", "Requests sent on a pooled upstream connection.", |w| &w.upstream_reuses),
+    ("tollgate_upstream_retries_total", "Requests sent to an upstream again.", |w| &w.upstream_retries),
+    ("tollgate_upstream_connections_open", "Connections to upstreams that are open.", |w| &w.upstream_connections_open),
+    ("tollgate_upstream_connections_idle", "Connections to upstreams in the pool.", |w| &w.upstream_idle),
+    ("tollgate_buffers_starved_total", "Times that no receive buffer was free.", |w| &w.buffers_starved),
+    ("tollgate_access_log_lines_total", "Access-log lines handed over.", |w| &w.access_log_lines),
+    ("tollgate_access_log_dropped_total", "Access-log lines dropped: the log did not keep up.", |w| {
+        &w.access_log_dropped
+    }),
+    ("tollgate_loop_turns_total", "Turns of the worker's loop.", |w| &w.loop_turns),
+    ("tollgate_loop_submissions_total", "Operations submitted to the I/O driver.", |w| &w.loop_submissions),
+    ("tollgate_loop_enters_total", "System calls that entered the I/O driver.", |w| &w.loop_enters),
     ("tollgate_tasks", "Tasks that live.", |w| &w.tasks),
-    (
-        "tollgate_fields_underscore_dropped_total",
-        "Header fields dropped for an underscore in their name.",
-        |w| &w.heads_underscore_dropped,
-    ),
-    (
-        "tollgate_trailers_dropped_total",
-        "Trailer fields dropped.",
-        |w| &w.trailers_dropped,
-    ),
+    ("tollgate_fields_underscore_dropped_total", "Header fields dropped for an underscore in their name.", |w| {
+        &w.heads_underscore_dropped
+    }),
+    ("tollgate_trailers_dropped_total", "Trailer fields dropped.", |w| &w.trailers_dropped),
 ];
 
 impl Metrics {
     /// All metrics as Prometheus text, format 0.0.4. Takes a few milliseconds per thousand stages; never called by a worker.
     pub fn render(&self) -> String {
-        let mut page = Page {
-            text: String::with_capacity(64 * 1024),
-        };
+        let mut page = Page { text: String::with_capacity(64 * 1024) };
         self.process(&mut page);
         self.all_workers(&mut page);
         let stages = self.stages();
-        let stages: Vec<Labelled> = stages
-            .iter()
-            .map(|((api, stage), metrics)| (&**api, &**stage, metrics))
-            .collect();
+        let stages: Vec<Labelled> = stages.iter().map(|((api, stage), metrics)| (&**api, &**stage, metrics)).collect();
         render_stages(&mut page, &stages);
         page.text
     }
 
     fn process(&self, page: &mut Page) {
         let control = self.control();
-        page.family(
-            "tollgate_build_info",
-            "gauge",
-            "The version of the program.",
-        );
+        page.family("tollgate_build_info", "gauge", "The version of the program.");
         page.sample("tollgate_build_info", &[("version", self.setup.version)], 1);
-        let (driver, reason) = control
-            .driver
-            .as_ref()
-            .map_or(("none", "not started"), |(driver, reason)| (driver, reason));
+        let (driver, reason) =
+            control.driver.as_ref().map_or(("none", "not started"), |(driver, reason)| (driver, reason));
         page.family(
             "tollgate_io_driver_info",
             "gauge",
             "The driver of the sockets, and why it is not the preferred one.",
         );
-        page.sample(
-            "tollgate_io_driver_info",
-            &[("driver", driver), ("reason", reason)],
-            1,
-        );
+        page.sample("tollgate_io_driver_info", &[("driver", driver), ("reason", reason)], 1);
         let mut gauge = |name, help, value: &dyn Display| {
             page.family(name, "gauge", help);
             page.sample(name, &[], value);
         };
         let started = since_epoch(self.started).as_secs_f64();
-        gauge(
-            "tollgate_start_time_seconds",
-            "Start of the process, Unix time.",
-            &started,
-        );
-        gauge(
-            "tollgate_workers",
-            "Workers of the process.",
-            &self.workers.len(),
-        );
-        gauge(
-            "tollgate_snapshot_generation",
-            "Number of the snapshot that serves.",
-            &control.generation,
-        );
+        gauge("tollgate_start_time_seconds", "Start of the process, Unix time.", &started);
+        gauge("tollgate_workers", "Workers of the process.", &self.workers.len());
+        gauge("tollgate_snapshot_generation", "Number of the snapshot that serves.", &control.generation);
         let good = u8::from(!control.last_reload_failed);
-        gauge(
-            "tollgate_last_reload_successful",
-            "Whether the last load of the configuration went well.",
-            &good,
-        );
+        gauge("tollgate_last_reload_successful", "Whether the last load of the configuration went well.", &good);
         let loaded = control.last_success.as_secs_f64();
-        gauge(
-            "tollgate_last_reload_success_time_seconds",
-            "When the serving snapshot was loaded, Unix time.",
-            &loaded,
-        );
-        page.family(
-            "tollgate_reloads_total",
-            "counter",
-            "Reloads of the configuration.",
-        );
-        page.sample(
-            "tollgate_reloads_total",
-            &[("result", "ok")],
-            control.reloads_ok,
-        );
-        page.sample(
-            "tollgate_reloads_total",
-            &[("result", "failed")],
-            control.reloads_failed,
-        );
+        gauge("tollgate_last_reload_success_time_seconds", "When the serving snapshot was loaded, Unix time.", &loaded);
+        page.family("tollgate_reloads_total", "counter", "Reloads of the configuration.");
+        page.sample("tollgate_reloads_total", &[("result", "ok")], control.reloads_ok);
+        page.sample("tollgate_reloads_total", &[("result", "failed")], control.reloads_failed);
         let mut counter = |name, help, counter: &AtomicU64| {
             page.family(name, "counter", help);
             page.sample(name, &[], counter.load(Relaxed));
         };
         let writer = &self.writer;
-        counter(
-            "tollgate_access_log_written_bytes_total",
-            "Bytes written to the access log.",
-            &writer.bytes_written,
-        );
-        counter(
-            "tollgate_access_log_errors_total",
-            "Failed writes and reopenings of the access log.",
-            &writer.errors,
-        );
-        counter(
-            "tollgate_access_log_lost_lines_total",
-            "Lines lost in failed writes.",
-            &writer.lines_lost,
-        );
-        counter(
-            "tollgate_access_log_reopened_total",
-            "Times that the access log was reopened.",
-            &writer.reopened,
-        );
+        counter("tollgate_access_log_written_bytes_total", "Bytes written to the access log.", &writer.bytes_written);
+        counter("tollgate_access_log_errors_total", "Failed writes and reopenings of the access log.", &writer.errors);
+        counter("tollgate_access_log_lost_lines_total", "Lines lost in failed writes.", &writer.lines_lost);
+        counter("tollgate_access_log_reopened_total", "Times that the access log was reopened.", &writer.reopened);
     }
 
     fn all_workers(&self, page: &mut Page) {
-        let numbers: Vec<String> = (0..self.workers.len())
-            .map(|number| number.to_string())
-            .collect();
+        let numbers: Vec<String> = (0..self.workers.len()).map(|number| number.to_string()).collect();
         for (name, help, counter) in PER_WORKER {
             let is_counter = name.ends_with("_total");
             page.family(name, if is_counter { "counter" } else { "gauge" }, help);
@@ -250,50 +108,23 @@ impl Metrics {
                 }
             }
         }
-        page.family(
-            "tollgate_responses_total",
-            "counter",
-            "Answers sent to clients, by class of status.",
-        );
+        page.family("tollgate_responses_total", "counter", "Answers sent to clients, by class of status.");
         for (worker, number) in self.workers.iter().zip(&numbers) {
             for (class, count) in CLASS_NAMES.iter().zip(&worker.responses) {
-                page.sample(
-                    "tollgate_responses_total",
-                    &[("class", class), ("worker", number)],
-                    count.load(Relaxed),
-                );
+                page.sample("tollgate_responses_total", &[("class", class), ("worker", number)], count.load(Relaxed));
             }
         }
         let name = "tollgate_refusals_total";
         page.family(name, "counter", "Refusals by reason.");
-        self.named(page, name, "reason", self.setup.refusals, |worker| {
-            &worker.refusals
-        });
+        self.named(page, name, "reason", self.setup.refusals, |worker| &worker.refusals);
         let name = "tollgate_faults_total";
-        page.family(
-            name,
-            "counter",
-            "Faults by name: what broke on our, the client's or the upstream's side.",
-        );
-        self.named(page, name, "fault", self.setup.faults, |worker| {
-            &worker.faults
-        });
+        page.family(name, "counter", "Faults by name: what broke on our, the client's or the upstream's side.");
+        self.named(page, name, "fault", self.setup.faults, |worker| &worker.faults);
     }
 
-    fn named(
-        &self,
-        page: &mut Page,
-        name: &str,
-        label: &str,
-        names: &[&str],
-        of: fn(&WorkerMetrics) -> &Counters,
-    ) {
+    fn named(&self, page: &mut Page, name: &str, label: &str, names: &[&str], of: fn(&WorkerMetrics) -> &Counters) {
         for (index, value) in names.iter().enumerate() {
-            let sum: u64 = self
-                .workers
-                .iter()
-                .map(|worker| of(worker)[index].load(Relaxed))
-                .sum();
+            let sum: u64 = self.workers.iter().map(|worker| of(worker)[index].load(Relaxed)).sum();
             page.sample(name, &[(label, value)], sum);
         }
     }
@@ -304,11 +135,7 @@ type Labelled<'a> = (&'a str, &'a str, &'a Arc<StageMetrics>);
 
 fn render_stages(page: &mut Page, stages: &[Labelled<'_>]) {
     let sum = |metrics: &StageMetrics, of: &dyn Fn(&StageBlock) -> &AtomicU64| -> u64 {
-        metrics
-            .blocks()
-            .iter()
-            .map(|block| of(block).load(Relaxed))
-            .sum()
+        metrics.blocks().iter().map(|block| of(block).load(Relaxed)).sum()
     };
     let name = "tollgate_stage_requests_total";
     page.family(name, "counter", "Requests of a stage, by class of status.");
@@ -321,36 +148,20 @@ fn render_stages(page: &mut Page, stages: &[Labelled<'_>]) {
     let name = "tollgate_stage_received_bytes_total";
     page.family(name, "counter", "Bytes received for a stage.");
     for (api, stage, metrics) in stages {
-        page.sample(
-            name,
-            &[("api", *api), ("stage", *stage)],
-            sum(metrics, &|block| &block.bytes_received),
-        );
+        page.sample(name, &[("api", *api), ("stage", *stage)], sum(metrics, &|block| &block.bytes_received));
     }
     let name = "tollgate_stage_sent_bytes_total";
     page.family(name, "counter", "Bytes sent by a stage.");
     for (api, stage, metrics) in stages {
-        page.sample(
-            name,
-            &[("api", *api), ("stage", *stage)],
-            sum(metrics, &|block| &block.bytes_sent),
-        );
+        page.sample(name, &[("api", *api), ("stage", *stage)], sum(metrics, &|block| &block.bytes_sent));
     }
     let name = "tollgate_stage_latency_seconds";
-    page.family(
-        name,
-        "histogram",
-        "From the first byte of a request to the last of its answer.",
-    );
+    page.family(name, "histogram", "From the first byte of a request to the last of its answer.");
     for stage in stages {
         page.histogram(name, stage, |block| &block.latency);
     }
     let name = "tollgate_stage_integration_latency_seconds";
-    page.family(
-        name,
-        "histogram",
-        "From the call of a backend to the head of its answer.",
-    );
+    page.family(name, "histogram", "From the call of a backend to the head of its answer.");
     for stage in stages {
         page.histogram(name, stage, |block| &block.integration);
     }
@@ -393,12 +204,7 @@ impl Page {
     }
 
     /// Buckets made cumulative. The count is their sum, so that it equals `+Inf` though workers go on counting.
-    fn histogram(
-        &mut self,
-        name: &str,
-        (api, stage, metrics): &Labelled<'_>,
-        of: fn(&StageBlock) -> &Histogram,
-    ) {
+    fn histogram(&mut self, name: &str, (api, stage, metrics): &Labelled<'_>, of: fn(&StageBlock) -> &Histogram) {
         let mut counts = [0; BOUNDS.len() + 1];
         let mut micros = 0;
         for block in metrics.blocks() {
@@ -408,25 +214,11 @@ impl Page {
         let bucket = format!("{name}_bucket");
         for (index, count) in counts.iter().enumerate() {
             total += count;
-            let bound = BOUNDS
-                .get(index)
-                .map_or_else(|| "+Inf".to_owned(), |&micros| seconds(micros).to_string());
-            self.sample(
-                &bucket,
-                &[("api", api), ("stage", stage), ("le", &bound)],
-                total,
-            );
+            let bound = BOUNDS.get(index).map_or_else(|| "+Inf".to_owned(), |&micros| seconds(micros).to_string());
+            self.sample(&bucket, &[("api", api), ("stage", stage), ("le", &bound)], total);
         }
-        self.sample(
-            &format!("{name}_sum"),
-            &[("api", api), ("stage", stage)],
-            seconds(micros),
-        );
-        self.sample(
-            &format!("{name}_count"),
-            &[("api", api), ("stage", stage)],
-            total,
-        );
+        self.sample(&format!("{name}_sum"), &[("api", api), ("stage", stage)], seconds(micros));
+        self.sample(&format!("{name}_count"), &[("api", api), ("stage", stage)], total);
     }
 }
 
@@ -463,25 +255,18 @@ mod tests {
                 assert_eq!(name, helped, "HELP comes before TYPE");
                 assert!(["counter", "gauge", "histogram"].contains(&kind));
                 assert_eq!(kind == "counter", name.ends_with("_total"), "{name}");
-                assert!(
-                    types.insert(name.to_owned(), kind.to_owned()).is_none(),
-                    "{name} twice"
-                );
+                assert!(types.insert(name.to_owned(), kind.to_owned()).is_none(), "{name} twice");
                 open = (name.to_owned(), kind.to_owned());
             } else {
                 let sample = parse_sample(line);
                 let family = match open.1.as_str() {
-                    "histogram" => ["_bucket", "_sum", "_count"]
-                        .iter()
-                        .find_map(|end| sample.0.strip_suffix(end))
-                        .unwrap(),
+                    "histogram" => {
+                        ["_bucket", "_sum", "_count"].iter().find_map(|end| sample.0.strip_suffix(end)).unwrap()
+                    }
                     _ => &sample.0,
                 };
                 assert_eq!(family, open.0, "a sample outside its family");
-                assert!(
-                    seen.insert((sample.0.clone(), sample.1.clone())),
-                    "twice: {line}"
-                );
+                assert!(seen.insert((sample.0.clone(), sample.1.clone())), "twice: {line}");
                 samples.push(sample);
             }
         }
@@ -489,9 +274,7 @@ mod tests {
     }
 
     fn parse_sample(line: &str) -> Parsed {
-        let end = line
-            .find(|letter: char| !(letter.is_ascii_alphanumeric() || letter == '_'))
-            .unwrap();
+        let end = line.find(|letter: char| !(letter.is_ascii_alphanumeric() || letter == '_')).unwrap();
         let (name, mut rest) = line.split_at(end);
         assert!(name.starts_with("tollgate_"), "{line}");
         let mut labels = Vec::new();
@@ -499,12 +282,7 @@ mod tests {
             rest = inner;
             loop {
                 let (label, value) = rest.split_once("=\"").expect("a label has a quoted value");
-                assert!(
-                    label
-                        .bytes()
-                        .all(|byte| byte.is_ascii_lowercase() || byte == b'_'),
-                    "{label}"
-                );
+                assert!(label.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_'), "{label}");
                 let (value, after) = parse_value(value);
                 labels.push((label.to_owned(), value));
                 match after.split_at(1) {
@@ -540,10 +318,7 @@ mod tests {
     }
 
     fn value(samples: &[Parsed], name: &str, labels: &[(&str, &str)]) -> f64 {
-        let wanted: Vec<_> = labels
-            .iter()
-            .map(|(label, value)| ((*label).to_owned(), (*value).to_owned()))
-            .collect();
+        let wanted: Vec<_> = labels.iter().map(|(label, value)| ((*label).to_owned(), (*value).to_owned())).collect();
         let found = samples.iter().find(|(n, l, _)| n == name && *l == wanted);
         found.unwrap_or_else(|| panic!("no {name} {labels:?}")).2
     }
@@ -562,21 +337,9 @@ mod tests {
         let (types, samples) = parse(&metrics().render());
         for (name, _, _) in PER_WORKER {
             assert!(types.contains_key(*name), "{name}");
-            assert_eq!(
-                value(&samples, name, &[("worker", "1")]).to_bits(),
-                0,
-                "{name}"
-            );
+            assert_eq!(value(&samples, name, &[("worker", "1")]).to_bits(), 0, "{name}");
         }
-        assert_eq!(
-            value(
-                &samples,
-                "tollgate_refusals_total",
-                &[("reason", "bare_line_feed")]
-            )
-            .to_bits(),
-            0
-        );
+        assert_eq!(value(&samples, "tollgate_refusals_total", &[("reason", "bare_line_feed")]).to_bits(), 0);
         assert!(value(&samples, "tollgate_start_time_seconds", &[]) > 1.7e9);
     }
 
@@ -599,35 +362,17 @@ mod tests {
         let (_, samples) = parse(&metrics.render());
         let is = |name, labels: &[(&str, &str)], wanted: i32| {
             let found = value(&samples, name, labels);
-            assert!(
-                (found - f64::from(wanted)).abs() < 1e-9,
-                "{name} {labels:?} is {found}"
-            );
+            assert!((found - f64::from(wanted)).abs() < 1e-9, "{name} {labels:?} is {found}");
         };
         for (index, (name, _, _)) in PER_WORKER.iter().enumerate() {
             is(name, &[("worker", "0")], i32::try_from(index).unwrap() + 1);
         }
         is("tollgate_connections_open", &[("worker", "1")], -1);
-        is(
-            "tollgate_refusals_total",
-            &[("reason", "bare_line_feed")],
-            9,
-        );
+        is("tollgate_refusals_total", &[("reason", "bare_line_feed")], 9);
         is("tollgate_refusals_total", &[("reason", "no_such_api")], 0);
         is("tollgate_faults_total", &[("fault", "client_gone")], 6);
-        is(
-            "tollgate_responses_total",
-            &[("class", "4xx"), ("worker", "1")],
-            7,
-        );
-        is(
-            "tollgate_io_driver_info",
-            &[
-                ("driver", "epoll"),
-                ("reason", "kernel.io_uring_disabled=2"),
-            ],
-            1,
-        );
+        is("tollgate_responses_total", &[("class", "4xx"), ("worker", "1")], 7);
+        is("tollgate_io_driver_info", &[("driver", "epoll"), ("reason", "kernel.io_uring_disabled=2")], 1);
         is("tollgate_build_info", &[("version", "1.2.3")], 1);
         is("tollgate_snapshot_generation", &[], 2);
         is("tollgate_reloads_total", &[("result", "ok")], 1);
@@ -640,60 +385,32 @@ mod tests {
         let metrics = metrics();
         let stage = metrics.stage("petstore", "prod");
         for micros in [1, 500, 501, 4_000, 30_000_000, 30_000_001, 99_000_000] {
-            let sample = Sample {
-                status: 200,
-                latency_micros: micros,
-                integration_micros: Some(700),
-                ..Sample::default()
-            };
+            let sample =
+                Sample { status: 200, latency_micros: micros, integration_micros: Some(700), ..Sample::default() };
             stage.record(usize::from(micros > 4_000), &sample);
         }
         let (_, samples) = parse(&metrics.render());
         let of = [("api", "petstore"), ("stage", "prod")];
         for (name, buckets) in [
-            (
-                "tollgate_stage_latency_seconds",
-                [
-                    2., 3., 3., 4., 4., 4., 4., 4., 4., 4., 4., 4., 4., 4., 5., 7.,
-                ],
-            ),
+            ("tollgate_stage_latency_seconds", [2., 3., 3., 4., 4., 4., 4., 4., 4., 4., 4., 4., 4., 4., 5., 7.]),
             (
                 "tollgate_stage_integration_latency_seconds",
-                [
-                    0., 7., 7., 7., 7., 7., 7., 7., 7., 7., 7., 7., 7., 7., 7., 7.,
-                ],
+                [0., 7., 7., 7., 7., 7., 7., 7., 7., 7., 7., 7., 7., 7., 7., 7.],
             ),
         ] {
             let bucket = format!("{name}_bucket");
-            let bounds: Vec<_> = samples
-                .iter()
-                .filter(|(n, _, _)| *n == bucket)
-                .map(|(_, l, v)| (l[2].1.clone(), *v))
-                .collect();
+            let bounds: Vec<_> =
+                samples.iter().filter(|(n, _, _)| *n == bucket).map(|(_, l, v)| (l[2].1.clone(), *v)).collect();
             let les: Vec<_> = bounds.iter().map(|(le, _)| le.as_str()).collect();
-            let wanted =
-                "0.0005 0.001 0.0025 0.005 0.01 0.025 0.05 0.1 0.25 0.5 1 2.5 5 10 30 +Inf";
+            let wanted = "0.0005 0.001 0.0025 0.005 0.01 0.025 0.05 0.1 0.25 0.5 1 2.5 5 10 30 +Inf";
             assert_eq!(les, wanted.split(' ').collect::<Vec<_>>());
-            assert_eq!(
-                bounds.iter().map(|(_, v)| *v).collect::<Vec<_>>(),
-                buckets,
-                "{name}"
-            );
-            assert_eq!(
-                value(&samples, &format!("{name}_count"), &of).to_bits(),
-                buckets[15].to_bits()
-            );
+            assert_eq!(bounds.iter().map(|(_, v)| *v).collect::<Vec<_>>(), buckets, "{name}");
+            assert_eq!(value(&samples, &format!("{name}_count"), &of).to_bits(), buckets[15].to_bits());
         }
         let sum = value(&samples, "tollgate_stage_latency_seconds_sum", &of);
         assert!((sum - 159.005_003).abs() < 1e-6, "{sum}");
         assert!(
-            (value(
-                &samples,
-                "tollgate_stage_requests_total",
-                &[of[0], of[1], ("class", "2xx")]
-            ) - 7.)
-                .abs()
-                < 1e-9
+            (value(&samples, "tollgate_stage_requests_total", &[of[0], of[1], ("class", "2xx")]) - 7.).abs() < 1e-9
         );
     }
 
@@ -701,14 +418,7 @@ mod tests {
     fn labels_are_escaped() {
         let metrics = metrics();
         let nasty = "a\"b\\c\nd{e}=\"f\",ü";
-        metrics.stage(nasty, "$default").record(
-            0,
-            &Sample {
-                status: 404,
-                bytes_sent: 9,
-                ..Sample::default()
-            },
-        );
+        metrics.stage(nasty, "$default").record(0, &Sample { status: 404, bytes_sent: 9, ..Sample::default() });
         let (_, samples) = parse(&metrics.render());
         let labels = [("api", nasty), ("stage", "$default")];
         assert!((value(&samples, "tollgate_stage_sent_bytes_total", &labels) - 9.).abs() < 1e-9);

@@ -53,17 +53,8 @@ impl Writer {
     ) -> io::Result<(Vec<Sink>, Writer)> {
         let orders = Arc::new(Orders::default());
         let Some(file) = open(&destination)? else {
-            let sinks = workers
-                .iter()
-                .map(|worker| Sink::new(None, worker.clone()))
-                .collect();
-            return Ok((
-                sinks,
-                Writer {
-                    orders,
-                    thread: None,
-                },
-            ));
+            let sinks = workers.iter().map(|worker| Sink::new(None, worker.clone())).collect();
+            return Ok((sinks, Writer { orders, thread: None }));
         };
         // Room for every batch that can exist, and for an order: no sink ever finds it full.
         let (full, messages) = sync_channel(limits::BATCHES_PER_WORKER * workers.len() + 1);
@@ -72,34 +63,11 @@ impl Writer {
         for (sink, worker) in workers.iter().enumerate() {
             let (back, empty) = sync_channel(limits::BATCHES_PER_WORKER);
             returns.push(back);
-            sinks.push(Sink::new(
-                Some(Ends {
-                    sink,
-                    full: full.clone(),
-                    empty,
-                }),
-                worker.clone(),
-            ));
+            sinks.push(Sink::new(Some(Ends { sink, full: full.clone(), empty }), worker.clone()));
         }
-        let task = Task {
-            file,
-            destination,
-            torn: false,
-            orders: orders.clone(),
-            metrics,
-            messages,
-            returns,
-        };
-        let thread = thread::Builder::new()
-            .name("access-log".into())
-            .spawn(move || task.run())?;
-        Ok((
-            sinks,
-            Writer {
-                orders,
-                thread: Some((full, thread)),
-            },
-        ))
+        let task = Task { file, destination, torn: false, orders: orders.clone(), metrics, messages, returns };
+        let thread = thread::Builder::new().name("access-log".into()).spawn(move || task.run())?;
+        Ok((sinks, Writer { orders, thread: Some((full, thread)) }))
     }
 
     /// Opens the file again under its name (USR1, after a rename by logrotate), before the next batch is written. If that
@@ -142,17 +110,8 @@ fn open(destination: &Destination) -> io::Result<Option<File>> {
 }
 
 fn append_to(path: &Path) -> io::Result<File> {
-    let opened = OpenOptions::new()
-        .append(true)
-        .create(true)
-        .mode(0o640)
-        .open(path);
-    opened.map_err(|error| {
-        io::Error::new(
-            error.kind(),
-            format!("access log {}: {error}", path.display()),
-        )
-    })
+    let opened = OpenOptions::new().append(true).create(true).mode(0o640).open(path);
+    opened.map_err(|error| io::Error::new(error.kind(), format!("access log {}: {error}", path.display())))
 }
 
 /// What the thread owns.
@@ -172,11 +131,7 @@ impl Task {
         loop {
             // Read before the receive: what was handed over before the order is then surely found.
             let stopping = self.orders.stop.load(Ordering::Acquire);
-            let message = if stopping {
-                self.messages.try_recv().ok()
-            } else {
-                self.messages.recv().ok()
-            };
+            let message = if stopping { self.messages.try_recv().ok() } else { self.messages.recv().ok() };
             if self.orders.reopen.swap(false, Ordering::AcqRel) {
                 self.reopen();
             }
@@ -245,10 +200,7 @@ impl Task {
     }
 
     fn wait_writable(&self) -> io::Result<()> {
-        let pause = Timespec {
-            tv_sec: 0,
-            tv_nsec: limits::WRITER_PAUSE.subsec_nanos().into(),
-        };
+        let pause = Timespec { tv_sec: 0, tv_nsec: limits::WRITER_PAUSE.subsec_nanos().into() };
         match poll(&mut [PollFd::new(&self.file, PollFlags::OUT)], Some(&pause)) {
             Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
             Err(error) => Err(error.into()),
@@ -277,19 +229,10 @@ mod tests {
     }
 
     fn start(destination: Destination, workers: usize) -> Log {
-        let metrics = Metrics::new(Setup {
-            workers,
-            refusals: &[],
-            faults: &[],
-            version: "0",
-        });
+        let metrics = Metrics::new(Setup { workers, refusals: &[], faults: &[], version: "0" });
         let blocks: Vec<_> = (0..workers).map(|index| metrics.worker(index)).collect();
         let (sinks, writer) = Writer::start(destination, &blocks, metrics.writer()).unwrap();
-        Log {
-            metrics,
-            sinks,
-            writer,
-        }
+        Log { metrics, sinks, writer }
     }
 
     /// A path of its own for each caller, removed at the end.
@@ -298,11 +241,7 @@ mod tests {
     impl Scratch {
         fn new() -> Self {
             static NEXT: AtomicU64 = AtomicU64::new(0);
-            let name = format!(
-                "tollgate-log-{}-{}",
-                std::process::id(),
-                NEXT.fetch_add(1, Relaxed)
-            );
+            let name = format!("tollgate-log-{}-{}", std::process::id(), NEXT.fetch_add(1, Relaxed));
             let folder = std::env::temp_dir().join(name);
             fs::create_dir(&folder).unwrap();
             Self(folder)
@@ -321,9 +260,7 @@ mod tests {
 
     fn lines(text: &str) -> Vec<serde_json::Value> {
         assert!(text.is_empty() || text.ends_with('\n'));
-        text.lines()
-            .map(|line| serde_json::from_str(line).expect("a whole line"))
-            .collect()
+        text.lines().map(|line| serde_json::from_str(line).expect("a whole line")).collect()
     }
 
     fn eventually(what: &str, holds: impl Fn() -> bool) {
@@ -341,31 +278,18 @@ mod tests {
         for number in 0..5_000u64 {
             for (worker, sink) in log.sinks.iter_mut().enumerate() {
                 let id = format!("{worker}-{number}");
-                sink.record(&Record {
-                    request_id: id.as_bytes(),
-                    ..Record::default()
-                });
-                // Give the writer its time: this test is about the end, not about an overload.
-                if number % 100 == 0 {
-                    sink.flush();
-                    thread::sleep(Duration::from_micros(300));
-                }
+                sink.record(&Record { request_id: id.as_bytes(), ..Record::default() });
             }
         }
         drop(log.sinks);
         assert!(log.writer.stop(PATIENCE));
         let text = fs::read_to_string(scratch.file()).unwrap();
-        let ids: BTreeSet<_> = lines(&text)
-            .into_iter()
-            .map(|line| line["requestId"].as_str().unwrap().to_owned())
-            .collect();
+        let ids: BTreeSet<_> =
+            lines(&text).into_iter().map(|line| line["requestId"].as_str().unwrap().to_owned()).collect();
         assert_eq!(ids.len(), 15_000);
         assert_eq!(log.metrics.total(|worker| &worker.access_log_lines), 15_000);
         assert_eq!(log.metrics.total(|worker| &worker.access_log_dropped), 0);
-        assert_eq!(
-            log.metrics.writer().bytes_written.load(Relaxed),
-            text.len() as u64
-        );
+        assert_eq!(log.metrics.writer().bytes_written.load(Relaxed), text.len() as u64);
     }
 
     #[test]
@@ -375,10 +299,7 @@ mod tests {
         let mut log = start(Destination::File(target), 1);
         drop(pipe);
         let mut sink = log.sinks.pop().unwrap();
-        let record = Record {
-            path: &[b'a'; 1_000],
-            ..Record::default()
-        };
+        let record = Record { path: &[b'a'; 1_000], ..Record::default() };
         let mut slowest = Duration::ZERO;
         for _ in 0..20_000 {
             let before = Instant::now();
@@ -388,25 +309,17 @@ mod tests {
         // Generous to a busy machine; a write to the full pipe would never have come back.
         assert!(slowest < Duration::from_secs(2), "{slowest:?}");
         let count = |counter: fn(&WorkerMetrics) -> &AtomicU64| log.metrics.total(counter);
-        let (kept, dropped) = (
-            count(|w| &w.access_log_lines),
-            count(|w| &w.access_log_dropped),
-        );
+        let (kept, dropped) = (count(|w| &w.access_log_lines), count(|w| &w.access_log_dropped));
         assert_eq!(kept + dropped, 20_000);
         let most = (limits::BATCH_BYTES * limits::BATCHES_PER_WORKER) as u64;
-        assert!(
-            kept * 1_000 < most && dropped > 10_000,
-            "kept {kept}, dropped {dropped}"
-        );
+        assert!(kept * 1_000 < most && dropped > 10_000, "kept {kept}, dropped {dropped}");
 
         // The reader wakes up: what was kept arrives, and new lines are taken again.
         let reading = thread::spawn(move || {
             let mut text = String::new();
             reader.read_to_string(&mut text).map(|_| text)
         });
-        eventually("lines are taken again", || {
-            log.metrics.writer().bytes_written.load(Relaxed) > most / 2
-        });
+        eventually("lines are taken again", || log.metrics.writer().bytes_written.load(Relaxed) > most / 2);
         sink.record(&record);
         drop(sink);
         assert_eq!(count(|w| &w.access_log_lines), kept + 1);
@@ -421,16 +334,10 @@ mod tests {
         let target = PathBuf::from(format!("/proc/self/fd/{}", pipe.as_raw_fd()));
         let mut log = start(Destination::File(target), 1);
         for _ in 0..1_000 {
-            log.sinks[0].record(&Record {
-                path: &[b'a'; 1_000],
-                ..Record::default()
-            });
+            log.sinks[0].record(&Record { path: &[b'a'; 1_000], ..Record::default() });
         }
         drop(log.sinks);
-        assert!(
-            !log.writer.stop(Duration::from_millis(50)),
-            "it cannot have finished"
-        );
+        assert!(!log.writer.stop(Duration::from_millis(50)), "it cannot have finished");
         drop(reader);
     }
 
@@ -440,26 +347,16 @@ mod tests {
         let mut log = start(Destination::File(scratch.file()), 1);
         let sink = &mut log.sinks[0];
         let writer = log.metrics.writer();
-        sink.record(&Record {
-            request_id: b"one",
-            ..Record::default()
-        });
+        sink.record(&Record { request_id: b"one", ..Record::default() });
         sink.flush();
-        eventually("the first line is written", || {
-            writer.bytes_written.load(Relaxed) > 0
-        });
+        eventually("the first line is written", || writer.bytes_written.load(Relaxed) > 0);
 
         let rotated = scratch.0.join("access.log.1");
         fs::rename(scratch.file(), &rotated).unwrap();
         log.writer.reopen();
-        eventually("the log is open again", || {
-            writer.reopened.load(Relaxed) == 1
-        });
+        eventually("the log is open again", || writer.reopened.load(Relaxed) == 1);
         assert!(scratch.file().exists(), "without waiting for a line");
-        sink.record(&Record {
-            request_id: b"two",
-            ..Record::default()
-        });
+        sink.record(&Record { request_id: b"two", ..Record::default() });
         drop(log.sinks);
         assert!(log.writer.stop(PATIENCE));
         let ids = |path: &Path| {
@@ -480,9 +377,7 @@ mod tests {
         fs::rename(scratch.file(), &moved).unwrap();
         fs::create_dir(scratch.file()).unwrap();
         log.writer.reopen();
-        eventually("the failure is counted", || {
-            log.metrics.writer().errors.load(Relaxed) == 1
-        });
+        eventually("the failure is counted", || log.metrics.writer().errors.load(Relaxed) == 1);
         log.sinks[0].record(&Record::default());
         drop(log.sinks);
         assert!(log.writer.stop(PATIENCE));
@@ -535,19 +430,9 @@ mod tests {
 
     #[test]
     fn a_log_that_cannot_be_opened_is_an_error_that_names_it() {
-        let metrics = Metrics::new(Setup {
-            workers: 1,
-            refusals: &[],
-            faults: &[],
-            version: "0",
-        });
+        let metrics = Metrics::new(Setup { workers: 1, refusals: &[], faults: &[], version: "0" });
         let file = PathBuf::from("/nonexistent/access.log");
-        let error = Writer::start(
-            Destination::File(file),
-            &[metrics.worker(0)],
-            metrics.writer(),
-        )
-        .unwrap_err();
+        let error = Writer::start(Destination::File(file), &[metrics.worker(0)], metrics.writer()).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::NotFound);
         assert!(error.to_string().contains("/nonexistent/access.log"));
     }
