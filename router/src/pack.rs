@@ -284,3 +284,56 @@ impl Slots {
         slot
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{template::Template, verb::Verb};
+
+    fn packed(paths: impl IntoIterator<Item = String>) -> Tree {
+        let mut trie = Trie::new(Kind::Http);
+        for (path, method) in paths.into_iter().zip(0..) {
+            let template = Template::parse(&path).expect("a template");
+            trie.route(Some(Verb::Get), &template, method).expect("a new route");
+        }
+        pack(&trie)
+    }
+
+    fn used(tree: &Tree) -> usize {
+        1 + tree.nodes.iter().filter(|node| node.parent != NONE).count()
+    }
+
+    #[test]
+    fn an_empty_tree_is_one_node() {
+        assert_eq!(packed([]).nodes.len(), 1);
+    }
+
+    #[test]
+    fn literals_without_a_choice_are_one_label() {
+        // The root, and one node for `pets/all` after the byte that led there.
+        assert_eq!(used(&packed(["/pets/all".to_owned()])), 2);
+        // The root, `orders/`, and what stands after the variable.
+        assert_eq!(used(&packed(["/orders/{id}/lines".to_owned()])), 3);
+    }
+
+    #[test]
+    fn any_fills_the_verbs_without_a_method() {
+        let mut endpoint = [NONE; 8];
+        endpoint[ANY] = 4;
+        endpoint[Verb::Get as usize] = 5;
+        assert_eq!(fill(&endpoint), [4, 5, 4, 4, 4, 4, 4, NONE]);
+    }
+
+    #[test]
+    fn the_array_is_dense_and_children_know_their_parent() {
+        let paths =
+            (0..60).flat_map(|i| (0..40).map(move |j| format!("/s{i}/{{id}}/{}{j}/x", ["o", "p", "q-"][j % 3])));
+        let tree = packed(paths);
+        let (used, all) = (used(&tree), tree.nodes.len());
+        assert!(used * 4 >= all * 3, "{used} of {all} slots");
+        for (index, node) in tree.nodes.iter().enumerate().filter(|(_, node)| node.parent != NONE) {
+            let code = (index as u32).wrapping_sub(tree.nodes[node.parent as usize].base);
+            assert!(code < BYTE_CODE + 256, "{index}");
+        }
+    }
+}

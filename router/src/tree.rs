@@ -112,7 +112,7 @@ struct Scan<'a> {
 }
 
 impl Tree {
-    /// The method for `path[rest..]` and `verb`; an empty path is `/`. Captures are offsets in `path`.
+    /// The method for `path[rest..]` and `verb`; an empty path is `/`. Captures must be empty; they become offsets in `path`.
     #[inline]
     pub(crate) fn find(&self, path: &[u8], rest: usize, verb: Verb, captures: &mut Captures) -> Option<u32> {
         if path.len() > PATH_BYTES_MAX {
@@ -256,6 +256,128 @@ fn segment_end(path: &[u8], mut at: usize) -> usize {
         at += 8;
         if at >= path.len() {
             return path.len();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{kind::Kind, pack::pack, template::Template, trie::Trie};
+
+    fn tree(kind: Kind, paths: &[String]) -> Tree {
+        let mut trie = Trie::new(kind);
+        for (path, method) in paths.iter().zip(0..) {
+            let template = Template::parse(path).expect(path);
+            trie.route(Some(Verb::Get), &template, method).expect(path);
+        }
+        pack(&trie)
+    }
+
+    #[test]
+    fn words_end_in_zeros_behind_the_path() {
+        for path in ["", "a", "abcdefg", "abcdefgh", "abcdefghijklmnopq"] {
+            for at in 0..path.len() + 12 {
+                let mut expect = [0; 8];
+                for (byte, from) in expect.iter_mut().zip(path.bytes().skip(at)) {
+                    *byte = from;
+                }
+                assert_eq!(word(path.as_bytes(), at), u64::from_le_bytes(expect), "{path} {at}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_segment_ends_at_the_first_slash() {
+        for path in
+            ["", "abc", "/", "a/b", "\x2e\x2f\x2f", "0123456789abcdef/x", "\u{ff}\u{af}./", "01234567/", "0/0./0/"]
+        {
+            for at in 0..=path.len() {
+                let expect = path.bytes().skip(at).position(|byte| byte == b'/').map_or(path.len(), |len| at + len);
+                assert_eq!(segment_end(path.as_bytes(), at), expect, "{path} {at}");
+            }
+        }
+    }
+
+    #[test]
+    fn labels_of_every_length_match_whole_only() {
+        for len in 1..70 {
+            let name = "abcdefghijklmnopqrstuvwxyz".repeat(3)[..len].to_owned();
+            let tree = tree(Kind::Http, &[format!("/{name}"), format!("/{{v}}/{name}")]);
+            let mut captures = Captures::new();
+            let mut find = |path: String| tree.find(path.as_bytes(), 0, Verb::Get, &mut captures);
+            assert_eq!(find(format!("/{name}")), Some(0));
+            assert_eq!(find(format!("/x/{name}")), Some(1));
+            assert_eq!(find(format!("/{}", &name[1..])), None);
+            assert_eq!(find(format!("/{}", &name[..len - 1])), None);
+            assert_eq!(find(format!("/{name}x")), None);
+            assert_eq!(find(format!("/{name}\0")), None);
+            assert_eq!(find(format!("/x/{}\0", &name[..len - 1])), None);
+            assert_eq!(find(format!("/x/{}", &name[..len - 1])), None);
+        }
+    }
+
+    /// Every segment is both a literal and a variable, so a path of that literal can go either way at every step. The right leaf is the last
+    /// that is tried, and the walk asserts that it enters no node twice.
+    #[test]
+    fn nested_variables_cost_no_more_than_the_nodes_there_are() {
+        const DEPTH: usize = 12;
+        let mut paths = Vec::new();
+        for bits in 0..1_usize << DEPTH {
+            let path: String =
+                (0..DEPTH).map(|i| if bits >> i & 1 == 0 { "/a".to_owned() } else { format!("/{{v{i}}}") }).collect();
+            let end = if bits == (1 << DEPTH) - 1 { "/z" } else { "/y" };
+            paths.push(path + end);
+        }
+        for kind in [Kind::Rest, Kind::Http] {
+            let tree = tree(kind, &paths);
+            let mut captures = Captures::new();
+            let mut find = |path: String| {
+                captures.clear();
+                let found = tree.find(path.as_bytes(), 0, Verb::Get, &mut captures);
+                found.map(|method| (method, captures.len()))
+            };
+            assert_eq!(find("/a".repeat(DEPTH) + "/z"), Some(((1 << DEPTH) - 1, DEPTH)));
+            assert_eq!(find("/a".repeat(DEPTH) + "/y"), Some((0, 0)));
+            assert_eq!(find("/a".repeat(DEPTH) + "/x"), None);
+            assert_eq!(find("/a".repeat(DEPTH * 400)), None);
+        }
+    }
+
+    /// The same with greedy variables on the way: for HTTP every one of them is passed by while a full match is looked for.
+    #[test]
+    fn nested_greedies_are_looked_at_once_each() {
+        const DEPTH: usize = 15;
+        let mut paths = Vec::new();
+        for depth in 0..DEPTH {
+            let path = (0..depth).fold(String::new(), |path, i| path + "/{v" + &i.to_string() + "}");
+            paths.push(format!("{path}/a/{{g+}}"));
+            paths.push(format!("{path}/{{g+}}"));
+        }
+        let tree = tree(Kind::Http, &paths);
+        let mut captures = Captures::new();
+        let path = "/a".repeat(3_000);
+        assert_eq!(tree.find(path.as_bytes(), 0, Verb::Get, &mut captures), Some(0));
+        assert_eq!(captures.get(0), Some((3, 6_000)));
+        captures.clear();
+        // Three variables would end the path, so the greedy one after two of them is the deepest that matches.
+        assert_eq!(tree.find(b"/b/b/b", 0, Verb::Get, &mut captures), Some(5));
+        assert_eq!(captures.len(), 3);
+    }
+
+    #[test]
+    fn bytes_that_look_like_codes_lead_nowhere() {
+        let tree = tree(Kind::Http, &["/a/{v}".to_owned(), "/b/{g+}".to_owned(), "/a/b".to_owned()]);
+        let mut captures = Captures::new();
+        for byte in 0..=u8::MAX {
+            let method = tree.find(&[b'/', b'a', b'/', byte], 0, Verb::Get, &mut captures);
+            let expect = match byte {
+                b'/' => None,
+                b'b' => Some(2),
+                _ => Some(0),
+            };
+            assert_eq!(method, expect, "{byte}");
+            assert_eq!(tree.find(&[b'/', byte], 0, Verb::Get, &mut captures), None, "{byte}");
         }
     }
 }

@@ -21,11 +21,12 @@ impl Route {
     fn text(&self) -> String {
         let mut text = String::new();
         for (i, part) in self.parts.iter().enumerate() {
-            text.push_str(&match part {
-                Part::Literal(literal) => format!("/{literal}"),
-                Part::Variable => format!("/{{v{i}}}"),
-                Part::Greedy => format!("/{{v{i}+}}"),
-            });
+            text.push('/');
+            match part {
+                Part::Literal(literal) => text.push_str(literal),
+                Part::Variable => text.extend(["{v", &i.to_string(), "}"]),
+                Part::Greedy => text.extend(["{v", &i.to_string(), "+}"]),
+            }
         }
         text
     }
