@@ -22,13 +22,17 @@ pub fn check(document: &Document, faults: &mut Diagnostics) {
     let domains = domains.as_deref().unwrap_or_default();
     check_listeners(gateway, faults);
     check_upstreams(upstreams, faults);
-    warn_of_unused_upstreams(upstreams, apis, faults);
     check_api_ids(apis, faults);
     for api in apis {
         check_api(api, faults);
     }
     check_domains(domains, apis, faults);
-    warn_of_unreachable_apis(gateway, apis, domains, faults);
+    // What looks forgotten may only be unreadable: nothing is called useless beside an error.
+    if !faults.has_errors() {
+        warn_of_unused_upstreams(upstreams, apis, faults);
+        warn_of_empty_apis(apis, faults);
+        warn_of_unreachable_apis(gateway, apis, domains, faults);
+    }
 }
 
 fn check_listeners(gateway: &GatewaySpec, faults: &mut Diagnostics) {
@@ -42,11 +46,11 @@ fn check_listeners(gateway: &GatewaySpec, faults: &mut Diagnostics) {
             seen.push((&listener.address, listener.place));
         }
     }
-    if let Some(admin) = &gateway.admin {
-        if seen.iter().any(|(address, _)| **address == AddressSpec::Tcp(admin.value)) {
-            let hint = "clients must not reach it: give `admin` a port of its own";
-            faults.error_hint(admin.place, "`admin` has the address of a listener", hint);
-        }
+    if let Some(admin) = &gateway.admin
+        && seen.iter().any(|(address, _)| **address == AddressSpec::Tcp(admin.value))
+    {
+        let hint = "clients must not reach it: give `admin` a port of its own";
+        faults.error_hint(admin.place, "`admin` has the address of a listener", hint);
     }
 }
 
@@ -124,18 +128,23 @@ fn check_api_ids(apis: &[ApiSpec], faults: &mut Diagnostics) {
 }
 
 fn check_api(api: &ApiSpec, faults: &mut Diagnostics) {
-    let ApiSpec { id, kind, routes, stages } = api;
+    let ApiSpec { id, kind, routes: _, stages } = api;
     let Some(kind) = *kind else { return };
-    if routes.is_empty() {
-        let hint = "write `routes: {\"GET /\": {integration: {type: mock}}}`";
-        faults.warning(id.place, format!("API `{}` has no routes", id.text), hint);
-    }
     if stages.is_empty() {
         let hint = if kind == Kind::Http { "write `stages: {$default: {}}`" } else { "write `stages: {prod: {}}`" };
         faults.error_hint(id.place, format!("API `{}` has no stages, so nothing of it is served", id.text), hint);
     }
     for stage in stages {
         check_stage(stage, kind, faults);
+    }
+}
+
+fn warn_of_empty_apis(apis: &[ApiSpec], faults: &mut Diagnostics) {
+    for ApiSpec { id, routes, .. } in apis {
+        if routes.is_empty() {
+            let hint = "write `routes: {\"GET /\": {integration: {type: mock}}}`";
+            faults.warning(id.place, format!("API `{}` has no routes", id.text), hint);
+        }
     }
 }
 

@@ -92,7 +92,8 @@ impl Diagnostics {
         if self.list.iter().any(|known| known.place == place && known.what == what) {
             return;
         }
-        if self.list.len() >= limits::FAULTS_MAX && !(severity == Severity::Error && !self.has_errors()) {
+        let is_needed = severity == Severity::Error && !self.has_errors();
+        if self.list.len() >= limits::FAULTS_MAX && !is_needed {
             self.left_out += 1;
             return;
         }

@@ -18,9 +18,9 @@ pub const RENDERED_LINE_MAX: usize = 160;
 /// AWS allows 50 ms at least (IN-12).
 pub const TIMEOUT_MIN: Duration = Duration::from_millis(50);
 /// REST's default and, by AWS, its maximum (IN-12).
-pub const TIMEOUT_REST: Duration = Duration::from_millis(29_000);
+pub const TIMEOUT_REST: Duration = Duration::from_secs(29);
 /// The HTTP API's default and, by AWS, its maximum (IN-12).
-pub const TIMEOUT_HTTP: Duration = Duration::from_millis(30_000);
+pub const TIMEOUT_HTTP: Duration = Duration::from_secs(30);
 /// "Longer if asked": AWS raises it by quota, we up to a quarter of an hour.
 pub const TIMEOUT_MAX: Duration = Duration::from_secs(15 * 60);
 

@@ -171,18 +171,19 @@ fn route_key(key: &Text, kind: Kind, faults: &mut Diagnostics) -> Option<RouteKe
     };
     let parsed = verb_of(verb, key, faults);
     let template = template_of(path, key, verb.len() + 1, faults);
-    Some(RouteKey { verb: parsed?, template: Some(template?) })
+    Some(RouteKey { verb: parsed.ok()?, template: Some(template?) })
 }
 
-fn verb_of(verb: &str, key: &Text, faults: &mut Diagnostics) -> Option<Option<Verb>> {
+/// `None`: ANY. A fault is added beside every `Err`.
+fn verb_of(verb: &str, key: &Text, faults: &mut Diagnostics) -> Result<Option<Verb>, ()> {
     if verb == "ANY" {
-        return Some(None);
+        return Ok(None);
     }
     if let Some(verb) = Verb::parse(verb.as_bytes()) {
-        return Some(Some(verb));
+        return Ok(Some(verb));
     }
     bad_verb(verb, key, faults);
-    None
+    Err(())
 }
 
 fn bad_verb(verb: &str, text: &Text, faults: &mut Diagnostics) {
@@ -201,8 +202,6 @@ fn template_of(path: &str, key: &Text, offset: usize, faults: &mut Diagnostics) 
         Err(TemplateFault { offset: inside, what }) => {
             let hint = match what {
                 TemplateProblem::NoLeadingSlash if path.starts_with(' ') => "write one space between verb and path",
-                TemplateProblem::NoLeadingSlash => "a path begins with `/`",
-                TemplateProblem::PartialVariable => "a variable is a whole segment: /pets/{id}",
                 TemplateProblem::UnderGreedy => "`{proxy+}` takes the whole rest of the path: it comes last",
                 TemplateProblem::Character => "a query is no part of a route; other characters are percent-encoded",
                 _ => "a path is written like /pets/{id} or /files/{proxy+}",
@@ -331,21 +330,9 @@ fn http(
     faults: &mut Diagnostics,
 ) -> Option<HttpRule> {
     let HttpSpec { proxy, uri: written, method, timeout: _, place: _ } = spec;
-    let verb = match method {
-        None => None,
-        Some(text) => match &*text.text {
-            "ANY" => None,
-            name => {
-                let verb = Verb::parse(name.as_bytes());
-                if verb.is_none() {
-                    bad_verb(name, text, faults);
-                }
-                verb
-            }
-        },
-    };
+    let verb = method.as_ref().map_or(Ok(None), |text| verb_of(&text.text, text, faults));
     let target = uri::compile(written, context, upstreams, faults)?;
     // RT-13: behind an HTTP API's `$default`, the client's whole path follows the URI.
     let uri = if key.template.is_none() && *proxy { target.uri.with_client_path() } else { target.uri };
-    Some(HttpRule { proxy: *proxy, upstream: target.upstream, host: target.host, verb, uri, timeout })
+    Some(HttpRule { proxy: *proxy, upstream: target.upstream, host: target.host, verb: verb.ok()?, uri, timeout })
 }

@@ -7,7 +7,7 @@ use codec::head::HeadLimits;
 
 use crate::diagnostic::{Diagnostics, Place};
 use crate::limits;
-use crate::model::gateway::{AddressSpec, GatewaySpec, LimitsSpec, ListenSpec};
+use crate::model::gateway::{AddressSpec, BodySpec, GatewaySpec, LimitsSpec, ListenSpec};
 use crate::snapshot::{AccessLog, Gateway, Limits, ListenAddress, Listener};
 use crate::source::node::Text;
 
@@ -23,7 +23,7 @@ pub fn compile(spec: GatewaySpec, base: &Path, faults: &mut Diagnostics) -> Gate
         state: state.map(|text| base.join(&*text.text)),
         workers,
         access_log: access_log_of(access_log, base, faults),
-        limits: limits_of(limits),
+        limits: limits_of(&limits),
     }
 }
 
@@ -65,7 +65,7 @@ fn access_log_of(to: Option<Text>, base: &Path, faults: &mut Diagnostics) -> Acc
     }
 }
 
-fn limits_of(spec: LimitsSpec) -> Limits {
+fn limits_of(spec: &LimitsSpec) -> Limits {
     let LimitsSpec {
         head_fields,
         head_field_bytes,
@@ -78,7 +78,7 @@ fn limits_of(spec: LimitsSpec) -> Limits {
         connections,
         drain_time,
         requests_per_connection,
-    } = spec;
+    } = *spec;
     let head = HeadLimits::default();
     let field_bytes = head_field_bytes.unwrap_or(head.field_bytes);
     let target = head_target.unwrap_or(head.target);
@@ -91,7 +91,11 @@ fn limits_of(spec: LimitsSpec) -> Limits {
             head: head_bytes
                 .unwrap_or_else(|| head.head.max((field_bytes + target + 64).min(limits::HEAD_BYTES_MAX as u32))),
         },
-        body: body.unwrap_or(Some(limits::BODY_BYTES)),
+        body: match body {
+            None => Some(limits::BODY_BYTES),
+            Some(BodySpec::Bytes(bytes)) => Some(bytes),
+            Some(BodySpec::Unlimited) => None,
+        },
         header_time: header_time.unwrap_or(limits::HEADER_TIME),
         idle_time: idle_time.unwrap_or(limits::IDLE_TIME),
         body_idle_time: body_idle_time.unwrap_or(limits::BODY_IDLE_TIME),

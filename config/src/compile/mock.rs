@@ -80,14 +80,14 @@ fn check_name(name: &Text, faults: &mut Diagnostics) {
 
 /// 204 and 304 have no body.
 fn check_status(status: Option<At<u16>>, body: &Text, faults: &mut Diagnostics) {
-    if let Some(At { value: status @ (204 | 205 | 304), .. }) = status {
-        if !body.text.is_empty() {
-            faults.error_hint(
-                body.place,
-                format!("an answer with status {status} has no body"),
-                "remove the body, or change the status",
-            );
-        }
+    if let Some(At { value: status @ (204 | 205 | 304), .. }) = status
+        && !body.text.is_empty()
+    {
+        faults.error_hint(
+            body.place,
+            format!("an answer with status {status} has no body"),
+            "remove the body, or change the status",
+        );
     }
 }
 

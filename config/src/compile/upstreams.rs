@@ -55,7 +55,7 @@ impl Upstreams {
             name: name.as_str().into(),
             servers: Box::new([server(spec, Path::new(""), faults)]),
             balance: Balance::RoundRobin,
-            pool: pool(PoolSpec::default()),
+            pool: pool(&PoolSpec::default()),
             connect_time: limits::CONNECT_TIME,
         });
         self.by_name.insert(name, index);
@@ -77,13 +77,13 @@ fn upstream(spec: UpstreamSpec, base: &Path, faults: &mut Diagnostics) -> Upstre
             None | Some(BalanceSpec::RoundRobin) => Balance::RoundRobin,
             Some(BalanceSpec::LeastRequests) => Balance::LeastRequests,
         },
-        pool: pool(kept),
+        pool: pool(&kept),
         connect_time: connect_time.unwrap_or(limits::CONNECT_TIME),
     }
 }
 
-fn pool(spec: PoolSpec) -> Pool {
-    let PoolSpec { idle, idle_time, connections } = spec;
+fn pool(spec: &PoolSpec) -> Pool {
+    let PoolSpec { idle, idle_time, connections } = *spec;
     Pool {
         idle: idle.unwrap_or(limits::POOL_IDLE),
         idle_time: idle_time.unwrap_or(limits::POOL_IDLE_TIME),

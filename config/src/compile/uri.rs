@@ -3,7 +3,7 @@
 //! The operator's words and stage variables may name the host; what a client sends never does.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use policy::transform::uri::{UriProblem, UriTemplate};
 
@@ -40,15 +40,23 @@ pub fn names_stage_variable(text: &str) -> bool {
     text.contains("stageVariables")
 }
 
-/// Something wrong at a byte of the URI as written.
+/// Something wrong at a byte of the URI.
 struct Wrong {
-    offset: usize,
+    spot: Spot,
     what: String,
     hint: String,
 }
 
+/// A byte of the URI.
+enum Spot {
+    /// With its stage variables filled in.
+    Filled(usize),
+    /// As written.
+    Written(usize),
+}
+
 fn wrong<T>(offset: usize, what: impl Into<String>, hint: impl Into<String>) -> Result<T, Wrong> {
-    Err(Wrong { offset, what: what.into(), hint: hint.into() })
+    Err(Wrong { spot: Spot::Filled(offset), what: what.into(), hint: hint.into() })
 }
 
 /// Compiles a URI; faults point into its text.
@@ -74,8 +82,12 @@ pub fn compile(
             let upstream = upstreams.literal(address, written.place, faults);
             Some(Target { upstream, host, uri })
         }
-        Err(Wrong { offset, what, hint }) => {
-            faults.error_hint(written.place_at(filled.origin(offset)), what, hint);
+        Err(Wrong { spot, what, hint }) => {
+            let offset = match spot {
+                Spot::Filled(offset) => filled.origin(offset),
+                Spot::Written(offset) => offset,
+            };
+            faults.error_hint(written.place_at(offset), what, hint);
             None
         }
     }
@@ -141,8 +153,7 @@ fn resolve(filled: &Filled<'_>, context: &Context<'_>, upstreams: &Upstreams) ->
     let start = scheme(text)?;
     let end = authority_end(text);
     let authority = &text[start..end];
-    let in_stage = format!(" in stage `{}`", context.stage);
-    check_authority(authority, start, filled, &in_stage)?;
+    check_authority(authority, start, filled, context.stage)?;
     let uri = path_and_query(&text[end..], end, context)?;
     let host: Box<[u8]> = authority.as_bytes().into();
     if let Some(upstream) = upstreams.named(authority) {
@@ -174,23 +185,15 @@ fn scheme(text: &str) -> Result<usize, Wrong> {
     }
 }
 
-fn check_authority(authority: &str, start: usize, filled: &Filled<'_>, in_stage: &str) -> Result<(), Wrong> {
-    if authority.is_empty() {
-        if let Some((_, name)) = filled.undefined.first() {
-            return wrong(
-                start,
-                format!("the host is empty: stage variable `{name}` is not defined{in_stage}"),
-                "define it below `variables` of the stage",
-            );
-        }
-        return wrong(start, "the URI has no host", "write the name of an upstream, or host:port");
+fn check_authority(authority: &str, start: usize, filled: &Filled<'_>, stage: &str) -> Result<(), Wrong> {
+    let end = filled.origin(start + authority.len());
+    if let Some((offset, name)) = filled.undefined.iter().find(|(offset, _)| *offset < end) {
+        let what = format!("stage variable `{name}`, which names the host, is not defined in stage `{stage}`");
+        let hint = "define it below `variables` of the stage".to_owned();
+        return Err(Wrong { spot: Spot::Written(*offset), what, hint });
     }
-    if let Some((offset, name)) = filled.undefined.iter().find(|(offset, _)| *offset < authority_end_of(filled)) {
-        return wrong(
-            *offset,
-            format!("stage variable `{name}`, which names the host, is not defined{in_stage}"),
-            "define it below `variables` of the stage",
-        );
+    if authority.is_empty() {
+        return wrong(start, "the URI has no host", "write the name of an upstream, or host:port");
     }
     if let Some(at) = authority.find("${") {
         return wrong(
@@ -212,11 +215,6 @@ fn check_authority(authority: &str, start: usize, filled: &Filled<'_>, in_stage:
     Ok(())
 }
 
-/// The end of the authority, as a byte of the text as written.
-fn authority_end_of(filled: &Filled<'_>) -> usize {
-    filled.origin(authority_end(&filled.text).saturating_sub(1)) + 1
-}
-
 fn path_and_query(tail: &str, at: usize, context: &Context<'_>) -> Result<UriTemplate, Wrong> {
     UriTemplate::compile(tail, context.path_variables).map_err(|fault| {
         let (what, hint) = match fault.what {
@@ -226,9 +224,9 @@ fn path_and_query(tail: &str, at: usize, context: &Context<'_>) -> Result<UriTem
                 fault.what.message().to_owned(),
                 "write it as % and two hex digits, such as %20 for a space".to_owned(),
             ),
-            _ => (fault.what.message().to_owned(), "mend the URI".to_owned()),
+            _ => (fault.what.message().to_owned(), "a URI is written like http://pets/{proxy}?a=b".to_owned()),
         };
-        Wrong { offset: at + fault.offset, what, hint }
+        Wrong { spot: Spot::Filled(at + fault.offset), what, hint }
     })
 }
 
@@ -256,6 +254,10 @@ fn unknown_variable(rest: &str, known: &[Box<str>]) -> (String, String) {
 
 /// The server that an authority means when it is not an upstream's name.
 fn literal(authority: &str, start: usize, upstreams: &Upstreams) -> Result<ServerAddressSpec, Wrong> {
+    if authority.parse::<Ipv6Addr>().is_ok() {
+        let hint = format!("write http://[{authority}]");
+        return wrong(start, "an IPv6 address in a URI stands in brackets", hint);
+    }
     let (host, port_text) = split_port(authority);
     let port = match port_text.map(|text| (text, values::number(text))) {
         None => 80,
@@ -275,10 +277,10 @@ fn literal(authority: &str, start: usize, upstreams: &Upstreams) -> Result<Serve
             format!("write http://{host}"),
         );
     }
-    if let Ok(ip) = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>() {
-        if ip.is_ipv4() == !host.starts_with('[') {
-            return Ok(ServerAddressSpec::Socket(SocketAddr::new(ip, port)));
-        }
+    if let Ok(ip) = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>()
+        && ip.is_ipv4() != host.starts_with('[')
+    {
+        return Ok(ServerAddressSpec::Socket(SocketAddr::new(ip, port)));
     }
     if !values::is_host(host) || host.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.') {
         return wrong(
@@ -305,5 +307,45 @@ fn split_port(authority: &str) -> (&str, Option<&str>) {
     match authority.rfind(':') {
         Some(at) if !authority[at..].contains(']') => (&authority[..at], Some(&authority[at + 1..])),
         _ => (authority, None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn filled<'a>(text: &'a str, variables: &[(&str, &str)]) -> Filled<'a> {
+        let variables = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        Filled::new(text, &variables)
+    }
+
+    #[test]
+    fn only_stage_variables_are_filled_in() {
+        let filled = filled("http://${stageVariables.a}/${b}/${stageVariables.none}x", &[("a", "pets")]);
+        assert_eq!(filled.text, "http://pets/${b}/x");
+        assert_eq!(filled.undefined, [(32, "none")]);
+    }
+
+    #[test]
+    fn a_byte_finds_back_to_where_it_was_written() {
+        let text = "http://${stageVariables.a}/{x}";
+        let filled = filled(text, &[("a", "a-long-name.example")]);
+        assert_eq!(filled.origin(0), 0);
+        assert_eq!(filled.origin(7), 7);
+        assert_eq!(filled.origin(12), 7, "a value stands where its variable does");
+        assert_eq!(filled.origin(filled.text.find('{').unwrap()), text.find("{x").unwrap());
+    }
+
+    #[test]
+    fn a_variable_that_is_not_closed_is_left_alone() {
+        assert_eq!(filled("http://${stageVariables.a", &[("a", "b")]).text, "http://${stageVariables.a");
+    }
+
+    #[test]
+    fn ports_are_split_off() {
+        assert_eq!(split_port("a:1"), ("a", Some("1")));
+        assert_eq!(split_port("a"), ("a", None));
+        assert_eq!(split_port("[::1]"), ("[::1]", None));
+        assert_eq!(split_port("[::1]:80"), ("[::1]", Some("80")));
     }
 }

@@ -56,7 +56,7 @@ impl ApiSpec {
                 let words = [("rest", Kind::Rest), ("http", Kind::Http)];
                 reader.word(node, "`kind`", &words, &["websocket"]).map(|at| at.value)
             }
-            None => {
+            None if object.lacks("kind") => {
                 reader.faults.error_hint(
                     id.place,
                     format!("API `{}` has no kind", id.text),
@@ -64,6 +64,7 @@ impl ApiSpec {
                 );
                 None
             }
+            None => None,
         };
         let routes = match object.get("routes") {
             Some(node) => read_routes(node, reader),

@@ -38,7 +38,7 @@ impl DomainSpec {
     pub fn read(name: &Text, node: &Node, reader: &mut Reader<'_>) -> Option<Self> {
         let object = reader.object(node, &DOMAIN)?;
         let written = object.get("mappings").and_then(|node| reader.entries(node, "`mappings`"));
-        if written.is_none_or(<[Entry]>::is_empty) {
+        if written.is_none_or(<[Entry]>::is_empty) && (object.lacks("mappings") || written.is_some()) {
             reader.faults.error_hint(
                 name.place,
                 format!("domain `{}` has no mappings", name.text),

@@ -52,6 +52,15 @@ pub enum AddressSpec {
     Unix(Box<str>),
 }
 
+/// How large a request's body may be, as written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BodySpec {
+    /// This many bytes.
+    Bytes(u64),
+    /// Any size.
+    Unlimited,
+}
+
 /// The part `limits`, as written.
 #[derive(Debug, Clone, Default)]
 pub struct LimitsSpec {
@@ -63,8 +72,8 @@ pub struct LimitsSpec {
     pub head_target: Option<u32>,
     /// Bytes of the whole head.
     pub head_bytes: Option<u32>,
-    /// Bytes of a request's body; `Some(None)`: unlimited.
-    pub body: Option<Option<u64>>,
+    /// Of a request's body.
+    pub body: Option<BodySpec>,
     /// To the end of the head.
     pub header_time: Option<Duration>,
     /// Between requests.
@@ -157,13 +166,11 @@ impl GatewaySpec {
     /// Reads the part.
     pub fn read(node: &Node, reader: &mut Reader<'_>) -> Option<Self> {
         let object = reader.object(node, &GATEWAY)?;
-        let listen = match object.get("listen") {
-            Some(node) => reader.list(node).iter().filter_map(|node| ListenSpec::read(node, reader)).collect(),
-            None => {
-                no_listener(object.place, reader);
-                Vec::new()
-            }
-        };
+        if object.lacks("listen") {
+            no_listener(object.place, reader);
+        }
+        let listen = object.get("listen").map(|node| reader.list(node)).unwrap_or_default();
+        let listen = listen.iter().filter_map(|node| ListenSpec::read(node, reader)).collect();
         let admin = object.get("admin").and_then(|node| admin(node, reader));
         let control = object.get("control").and_then(|node| reader.text(node, "`control`"));
         let state = object.get("state").and_then(|node| reader.text(node, "`state`"));
@@ -197,7 +204,7 @@ impl ListenSpec {
         }
         let object = reader.object(node, &LISTEN)?;
         let written = object.get("address");
-        if written.is_none() {
+        if object.lacks("address") {
             reader.faults.error_hint(object.place, "a listener needs an address", "write `address: 127.0.0.1:8080`");
         }
         let text = written.and_then(|node| reader.text(node, "`address`"));
@@ -253,7 +260,7 @@ fn access_log(node: &Node, reader: &mut Reader<'_>) -> Option<Text> {
     } else {
         let object = reader.object(node, &ACCESS_LOG)?;
         let to = object.get("to").and_then(|node| reader.text(node, "`to`"));
-        if to.is_none() {
+        if object.lacks("to") {
             reader.faults.error_hint(
                 object.place,
                 "`access_log` needs `to`",
@@ -329,9 +336,9 @@ impl LimitsSpec {
     }
 }
 
-fn body(node: &Node, reader: &mut Reader<'_>) -> Option<Option<u64>> {
+fn body(node: &Node, reader: &mut Reader<'_>) -> Option<BodySpec> {
     if matches!(&node.value, Value::Scalar(text) if &*text.text == "unlimited") {
-        return Some(None);
+        return Some(BodySpec::Unlimited);
     }
-    reader.size(node, "`body`, unless it is unlimited,", 0, u64::MAX).map(Some)
+    reader.size(node, "`body`, unless it is unlimited,", 0, u64::MAX).map(BodySpec::Bytes)
 }

@@ -71,16 +71,15 @@ enum Manner {
 
 const MANNERS: [(&str, Manner); 3] =
     [("mock", Manner::Mock), ("http_proxy", Manner::HttpProxy), ("http", Manner::Http)];
-const LATER: [&str; 9] =
-    ["aws", "aws_proxy", "lambda", "lambda_proxy", "service", "private", "vpc_link", "MOCK", "HTTP_PROXY"];
+const LATER: [&str; 7] = ["aws", "aws_proxy", "lambda", "lambda_proxy", "service", "private", "vpc_link"];
 
 impl IntegrationSpec {
     /// Reads an integration.
     pub fn read(node: &Node, reader: &mut Reader<'_>) -> Option<Self> {
         let object = reader.object(node, &INTEGRATION)?;
         let manner = match object.get("type") {
-            Some(node) => reader.word(node, "`type`", &MANNERS, &LATER[..7]),
-            None => {
+            Some(node) => reader.word(node, "`type`", &MANNERS, &LATER),
+            None if object.lacks("type") => {
                 reader.faults.error_hint(
                     object.place,
                     "an integration needs a type",
@@ -88,6 +87,7 @@ impl IntegrationSpec {
                 );
                 None
             }
+            None => None,
         };
         let mock = MockSpec::read(&object, reader);
         let http = HttpSpec::read(&object, reader, manner.map(|at| at.value));
@@ -143,7 +143,7 @@ impl MockSpec {
 impl HttpSpec {
     fn read(object: &Object<'_>, reader: &mut Reader<'_>, manner: Option<Manner>) -> Option<Self> {
         let uri = object.get("uri").and_then(|node| reader.text(node, "`uri`"));
-        if object.get("uri").is_none() && matches!(manner, Some(Manner::HttpProxy | Manner::Http)) {
+        if object.lacks("uri") && matches!(manner, Some(Manner::HttpProxy | Manner::Http)) {
             reader.faults.error_hint(
                 object.place,
                 "an HTTP integration needs a uri",

@@ -23,6 +23,8 @@ pub struct Object<'n> {
     pub place: Place,
     /// Fields asked for, by position in the table: a field that is offered but never read would be ignored without a word.
     asked: Cell<u64>,
+    /// Fields that a misspelt name was taken for: they are not missing as well.
+    misspelt: Vec<&'static str>,
 }
 
 impl<'n> Object<'n> {
@@ -38,10 +40,15 @@ impl<'n> Object<'n> {
             .filter(|node| !node.is_null())
     }
 
+    /// Whether a field is missing, and not merely misspelt.
+    pub fn lacks(&self, name: &str) -> bool {
+        self.get(name).is_none() && !self.misspelt.contains(&name)
+    }
+
     /// Ends the reading: every built field must have been asked for.
     pub fn close(self) {
         for (at, field) in self.table.fields.iter().enumerate() {
-            assert!(
+            debug_assert!(
                 !field.is_built() || self.asked.get() >> at & 1 == 1,
                 "`{}` of {} is in the table, but is not read",
                 field.name,
@@ -55,40 +62,42 @@ impl Reader<'_> {
     /// Opens a mapping, after a fault for each name that its table does not offer. Nothing written is an empty mapping.
     pub fn object<'n>(&mut self, node: &'n Node, table: &'static Table) -> Option<Object<'n>> {
         let entries = self.entries(node, table.name)?;
+        let mut misspelt = Vec::new();
         for Entry { key, value } in entries {
             match table.find(&key.text) {
                 Some(field) if field.is_built() => {}
                 Some(field) => self.faults.error_hint(
                     key.place,
                     format!("`{}` is not available in this version", field.name),
-                    format!("it stands for: {}; a setting that is not obeyed is never accepted", field.doc),
+                    format!("remove it; it would mean: {}", field.doc),
                 ),
-                None => self.unknown(key, value, table),
+                None => misspelt.extend(self.unknown(key, value, table)),
             }
         }
-        Some(Object { entries, table, place: node.place, asked: Cell::new(0) })
+        Some(Object { entries, table, place: node.place, asked: Cell::new(0), misspelt })
     }
 
-    fn unknown(&mut self, key: &Text, value: &Node, table: &'static Table) {
+    /// A fault for a name that the table does not have, and the field that was probably meant.
+    fn unknown(&mut self, key: &Text, value: &Node, table: &'static Table) -> Option<&'static str> {
         let name = &key.text;
         if key.style == Style::Plain && value.is_null() {
-            if let Some((name, rest)) = slips::without_space(name).filter(|(name, _)| table.find(name).is_some()) {
-                self.faults.error_hint(
-                    key.place,
-                    format!("no space after `{name}:`"),
-                    format!("write `{name}: {rest}`"),
-                );
-                return;
+            let split = slips::without_space(name).and_then(|(name, rest)| Some((table.find(name)?.name, rest)));
+            if let Some((field, rest)) = split {
+                let hint = format!("write `{field}: {rest}`");
+                self.faults.error_hint(key.place, format!("no space after `{field}:`"), hint);
+                return Some(field);
             }
         }
         let listed: Vec<&str> = table.fields.iter().filter(|field| field.is_built()).map(|field| field.name).collect();
         let hint = format!("{} has the fields {}", table.name, listed.join(", "));
-        match table.nearest(name) {
+        let near = table.nearest(name);
+        match near {
             Some(near) => {
-                self.faults.error_hint(key.place, format!("unknown field `{name}`, did you mean `{near}`?"), hint)
+                self.faults.error_hint(key.place, format!("unknown field `{name}`, did you mean `{near}`?"), hint);
             }
             None => self.faults.error_hint(key.place, format!("unknown field `{name}`"), hint),
         }
+        near
     }
 
     /// The entries of a mapping; `what` names it in messages.
@@ -254,7 +263,7 @@ impl Reader<'_> {
         }
         let listed: Vec<String> = words.iter().map(|(word, _)| format!("`{word}`")).collect();
         let hint = format!("{what} is {}", listed.join(" or "));
-        if later.contains(&&*text.text) {
+        if later.iter().any(|word| word.eq_ignore_ascii_case(&text.text)) {
             self.faults.error_hint(text.place, format!("`{}` is not available in this version", text.text), hint);
             return None;
         }
@@ -277,14 +286,25 @@ fn flow_form(entries: &[Entry]) -> String {
             continue;
         }
         out.push_str(": ");
-        match &value.value {
-            Value::Scalar(text) => push_scalar(&mut out, text),
-            Value::List(_) => out.push_str("[…]"),
-            Value::Map(entries) => out.push_str(&flow_form(entries)),
-        }
+        push_value(&mut out, value);
     }
     out.push('}');
     out
+}
+
+fn push_value(out: &mut String, value: &Node) {
+    match &value.value {
+        Value::Scalar(text) => push_scalar(out, text),
+        Value::Map(entries) => out.push_str(&flow_form(entries)),
+        Value::List(list) => {
+            out.push('[');
+            for (at, value) in list.iter().enumerate() {
+                out.push_str(if at > 0 { ", " } else { "" });
+                push_value(out, value);
+            }
+            out.push(']');
+        }
+    }
 }
 
 fn push_scalar(out: &mut String, text: &Text) {

@@ -46,7 +46,7 @@ impl RouteSpec {
         let object = reader.object(node, &ROUTE)?;
         let integration = match object.get("integration") {
             Some(node) => IntegrationSpec::read(node, reader),
-            None => {
+            None if object.lacks("integration") => {
                 reader.faults.error_hint(
                     key.place,
                     format!("route `{}` has no integration", key.text),
@@ -54,6 +54,7 @@ impl RouteSpec {
                 );
                 None
             }
+            None => None,
         };
         let timeout = object.get("timeout").and_then(|node| timeout(node, reader));
         object.close();

@@ -121,7 +121,7 @@ impl UpstreamSpec {
             });
         };
         let written = object.get("servers").map(|node| reader.list(node)).unwrap_or_default();
-        if written.is_empty() {
+        if written.is_empty() && (object.lacks("servers") || object.get("servers").is_some()) {
             reader.faults.error_hint(
                 name.place,
                 format!("upstream `{}` has no servers", name.text),
@@ -153,7 +153,7 @@ impl ServerSpec {
         }
         let object = reader.object(node, &SERVER)?;
         let text = object.get("address").and_then(|node| reader.text(node, "`address`"));
-        if object.get("address").is_none() {
+        if object.lacks("address") {
             reader.faults.error_hint(object.place, "a server needs an address", "write `address: 127.0.0.1:9000`");
         }
         let address = text.as_ref().and_then(|text| server_address(text, reader));

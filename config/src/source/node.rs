@@ -161,12 +161,17 @@ struct Open {
 
 enum Shape {
     List(Vec<Node>),
-    Map {
-        entries: Vec<Entry>,
-        seen: HashMap<Box<str>, Place>,
-        /// A key waits for its value; a key that cannot be kept waits as `None`.
-        key: Option<Option<Text>>,
-    },
+    Map { entries: Vec<Entry>, seen: HashMap<Box<str>, Place>, key: Waiting },
+}
+
+/// What a mapping waits for.
+enum Waiting {
+    /// The next name.
+    Name,
+    /// The value of this name.
+    Value(Text),
+    /// The value of a name that cannot be kept.
+    Nothing,
 }
 
 struct Builder<'a> {
@@ -205,9 +210,12 @@ impl<'a> Builder<'a> {
             Event::Alias(anchor) => self.alias(anchor, place),
             Event::Scalar(text, style, anchor, tag) => self.scalar(text, style, anchor, tag, place),
             Event::SequenceStart(anchor, tag) => self.begin(Shape::List(Vec::new()), anchor, tag, place),
-            Event::MappingStart(anchor, tag) => {
-                self.begin(Shape::Map { entries: Vec::new(), seen: HashMap::new(), key: None }, anchor, tag, place)
-            }
+            Event::MappingStart(anchor, tag) => self.begin(
+                Shape::Map { entries: Vec::new(), seen: HashMap::new(), key: Waiting::Name },
+                anchor,
+                tag,
+                place,
+            ),
             Event::SequenceEnd | Event::MappingEnd => self.end(),
         }
     }
@@ -341,10 +349,10 @@ impl<'a> Builder<'a> {
         open.nodes += nodes;
         match &mut open.shape {
             Shape::List(list) => list.push(node),
-            Shape::Map { entries, seen, key } => match key.take() {
-                None => *key = Some(key_of(node, seen, self.faults)),
-                Some(Some(key)) => entries.push(Entry { key, value: node }),
-                Some(None) => {}
+            Shape::Map { entries, seen, key } => match std::mem::replace(key, Waiting::Name) {
+                Waiting::Name => *key = key_of(node, seen, self.faults).map_or(Waiting::Nothing, Waiting::Value),
+                Waiting::Value(key) => entries.push(Entry { key, value: node }),
+                Waiting::Nothing => {}
             },
         }
     }
@@ -374,5 +382,127 @@ fn depth(node: &Node) -> usize {
         Value::Scalar(_) => 0,
         Value::List(list) => 1 + list.iter().map(depth).max().unwrap_or(0),
         Value::Map(entries) => 1 + entries.iter().map(|entry| depth(&entry.value)).max().unwrap_or(0),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::diagnostic::Source;
+
+    fn read(text: &str) -> (Option<Node>, Diagnostics) {
+        let mut faults = Diagnostics::default();
+        faults.sources.push(Source { name: "x.yaml".into(), text: text.into() });
+        let node = parse(text, 0, &mut faults);
+        (node, faults)
+    }
+
+    fn good(text: &str) -> Node {
+        let (node, faults) = read(text);
+        assert_eq!(faults.render(false), "", "{text}");
+        node.unwrap()
+    }
+
+    fn entries(node: &Node) -> &[Entry] {
+        match &node.value {
+            Value::Map(entries) => entries,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn scalar(node: &Node) -> &Text {
+        match &node.value {
+            Value::Scalar(text) => text,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn scalars_keep_their_text() {
+        for text in ["no", "on", "0x1F", "8080:80", "1e3", "010", "null", "2001-01-01", "$default", "GET /a/{id}", "~"]
+        {
+            let node = good(&format!("a: {text}\n"));
+            assert_eq!(&*scalar(&entries(&node)[0].value).text, text);
+        }
+    }
+
+    #[test]
+    fn nothing_is_only_null_when_it_is_plain() {
+        let node = good("{a: , b: null, c: ~, d: 'null', e: \"\", f: nil}");
+        let nulls: Vec<bool> = entries(&node).iter().map(|entry| entry.value.is_null()).collect();
+        assert_eq!(nulls, [true, true, true, false, false, false]);
+    }
+
+    #[test]
+    fn places_reach_into_scalars_that_show_their_columns() {
+        let node = good("a: plain\nb: \"quoted\"\nc: \"es\\u0041caped\"\nd: |\n  block\né: 'ü-ü'\n");
+        let place = |at: usize, offset: usize| {
+            let place = scalar(&entries(&node)[at].value).place_at(offset);
+            (place.line, place.column, place.length)
+        };
+        assert_eq!(place(0, 2), (1, 6, 1));
+        assert_eq!(place(1, 0), (2, 5, 1));
+        assert_eq!(place(1, 6), (2, 11, 1));
+        assert_eq!(place(2, 3), (3, 4, 15), "an escape hides the columns");
+        assert_eq!(place(3, 1).0, 5);
+        assert_eq!(place(4, 2), (6, 6, 1), "columns are characters, offsets are bytes");
+        assert_eq!(place(4, 1), (6, 4, 5), "an offset within a character is no place");
+        assert_eq!(place(0, 99), (1, 4, 5));
+    }
+
+    #[test]
+    fn aliases_stand_for_copies() {
+        let node = good("a: &x {b: c}\nd: *x\n");
+        assert_eq!(entries(&entries(&node)[1].value)[0].key.text, "b".into());
+    }
+
+    #[test]
+    fn json_is_read() {
+        let node = good("{\n\t\"a\": [1, true, null, \"x\\n\\u0041\"]\n}\n");
+        let Value::List(list) = &entries(&node)[0].value.value else { panic!() };
+        assert_eq!(&*scalar(&list[3]).text, "x\nA");
+    }
+
+    #[test]
+    fn a_document_that_grows_by_aliases_is_refused() {
+        let mut text = String::from("a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n");
+        let level =
+            |level: usize| format!("a{level}: &a{level} [{}]\n", vec![format!("*a{}", level - 1); 10].join(", "));
+        text.extend((1..20).map(level));
+        let (node, faults) = read(&text);
+        assert_eq!(node, None);
+        assert!(faults.render(false).contains("values, aliases expanded"));
+    }
+
+    #[test]
+    fn too_many_aliases_are_refused() {
+        let text = format!("a: &a x\nb: [{}]\n", "*a, ".repeat(limits::ALIASES_MAX + 1));
+        assert!(read(&text).1.render(false).contains("aliases"));
+    }
+
+    #[test]
+    fn depth_is_bounded_also_through_aliases() {
+        let deep = format!("{}{}", "[".repeat(limits::DEPTH_MAX + 1), "]".repeat(limits::DEPTH_MAX + 1));
+        assert!(read(&deep).1.render(false).contains("deep"));
+        let half = limits::DEPTH_MAX / 2 + 1;
+        let (open, close) = ("[".repeat(half), "]".repeat(half));
+        let by_alias = format!("a: &a {open}x{close}\nb: {open}*a{close}\n");
+        assert!(read(&by_alias).1.render(false).contains("deep"));
+    }
+
+    #[test]
+    fn control_characters_are_pointed_at() {
+        for (text, place) in [("a: b\nc: \0d\n", "x.yaml:2:4"), ("\u{7}", "x.yaml:1:1"), ("a: \u{ffff}", "x.yaml:1:4")]
+        {
+            let (node, faults) = read(text);
+            assert_eq!(node, None);
+            assert!(faults.render(false).starts_with(place), "{}", faults.render(false));
+        }
+    }
+
+    #[test]
+    fn names_must_be_texts() {
+        let (_, faults) = read("{[a]: b}");
+        assert!(faults.render(false).contains("cannot be a list or a mapping"));
     }
 }

@@ -286,7 +286,9 @@ fn indented_too_far(lines: &Lines<'_>, syntax: &Syntax<'_>) -> Slip {
 
 /// `"GET /x" and more`.
 fn text_after_quote(lines: &Lines<'_>, syntax: &Syntax<'_>) -> Option<Slip> {
-    if !syntax.message.contains("trailing content after") {
+    let follows = matches!(lines.before(syntax.line, syntax.column), Some('"' | '\''));
+    let is_surplus = follows && syntax.message.contains("did not find");
+    if !is_surplus && !syntax.message.contains("trailing content after") {
         return None;
     }
     let rest = lines.from(syntax.line, syntax.column);
@@ -365,4 +367,40 @@ fn indentation(lines: &Lines<'_>, syntax: &Syntax<'_>) -> Option<Slip> {
         what: what.into(),
         hint: "entries of one mapping begin in the same column".into(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_are_quoted_so_that_they_read_back() {
+        assert_eq!(quoted("http://a/{b}"), r#""http://a/{b}""#);
+        assert_eq!(quoted(r#"{"a": "it's"}"#), r#"'{"a": "it''s"}'"#);
+        assert_eq!(quoted(r"\d"), r"'\d'");
+    }
+
+    #[test]
+    fn a_text_ends_where_it_was_meant_to() {
+        for (text, flow, meant) in [
+            ("http://a/{b}, c: d}", true, "http://a/{b}"),
+            ("http://a/{b}}}", true, "http://a/{b}"),
+            ("GET /a/{id}: {x}", true, "GET /a/{id}"),
+            ("a, b", false, "a, b"),
+            ("a # b", false, "a"),
+            ("a#b", false, "a#b"),
+            ("*:", true, "*"),
+            ("", true, ""),
+        ] {
+            assert_eq!(token(text, flow), meant, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_name_and_its_value_without_a_space() {
+        assert_eq!(without_space("listen:127.0.0.1:80"), Some(("listen", "127.0.0.1:80")));
+        for text in ["http://a", "a: b", "a", ":a", "a b:c", "80:80", "a:"] {
+            assert_eq!(without_space(text), None, "{text}");
+        }
+    }
 }

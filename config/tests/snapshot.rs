@@ -1,0 +1,225 @@
+//! What good documents become: defaults, routes, upstreams, stages.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use config::{AccessLog, Balance, Integration, ListenAddress, Method, ServerAddress, Snapshot};
+use router::{Ask, Captures, Kind, Miss, Verb};
+
+fn load(text: &str) -> Snapshot {
+    let loaded = config::load_text("gateway.yaml", text, Path::new("/srv/tollgate"));
+    assert!(!loaded.diagnostics.has_errors(), "{}", loaded.diagnostics.render(false));
+    loaded.snapshot.expect("no error, so there is a snapshot")
+}
+
+fn full() -> Snapshot {
+    load(include_str!("good/full.yaml"))
+}
+
+/// Which method answers, as `api/stage key`.
+fn find(snapshot: &Snapshot, verb: &str, host: &str, path: &str) -> String {
+    let ask =
+        Ask { host: host.as_bytes(), path: path.as_bytes(), verb: Verb::parse(verb.as_bytes()), execute_api: true };
+    let mut captures = Captures::default();
+    match snapshot.table.find(&ask, &mut captures) {
+        Ok(found) => {
+            let stage = &snapshot.stages[found.stage as usize];
+            assert_eq!(found.api.0, stage.api);
+            let method = &stage.methods[found.method as usize];
+            format!("{}/{} {}", snapshot.apis[stage.api as usize].id, stage.name, method.key)
+        }
+        Err(Miss::Host) => "no host".into(),
+        Err(Miss::Stage { .. }) => "no stage".into(),
+        Err(Miss::Mapping { .. }) => "no mapping".into(),
+        Err(Miss::Route { .. }) => "no route".into(),
+    }
+}
+
+fn method<'a>(snapshot: &'a Snapshot, stage: &str, key: &str) -> &'a Method {
+    let stage = snapshot.stages.iter().find(|known| &*known.name == stage).expect("the stage exists");
+    stage.methods.iter().find(|method| &*method.key == key).expect("the method exists")
+}
+
+#[test]
+fn requests_find_their_methods() {
+    let snapshot = full();
+    for (verb, host, path, expect) in [
+        ("GET", "api.example.com", "/pets/1", "petstore/prod GET /pets/{id}"),
+        ("PUT", "api.example.com", "/pets/1", "petstore/prod ANY /pets/{id}"),
+        ("GET", "API.example.com", "/dev/pets/1", "petstore/dev GET /pets/{id}"),
+        ("GET", "other", "/hello/x", "hello/$default GET /hello/{name}"),
+        ("GET", "other", "/files/a/b", "hello/$default ANY /files/{proxy+}"),
+        ("POST", "other", "/store", "hello/$default $default"),
+        ("GET", "petstore.execute-api.localhost", "/prod/slow", "petstore/prod GET /slow"),
+        ("GET", "hello.execute-api.localhost", "/dev/text", "hello/dev GET /text"),
+        ("GET", "petstore.execute-api.localhost", "/none/slow", "no stage"),
+        ("POST", "api.example.com", "/slow", "no route"),
+    ] {
+        assert_eq!(find(&snapshot, verb, host, path), expect, "{verb} {host} {path}");
+    }
+}
+
+#[test]
+fn defaults_are_filled_in() {
+    let gateway = load("gateway: {listen: [127.0.0.1:8080, 0.0.0.0:81]}").gateway;
+    assert_eq!(
+        gateway.listen.iter().map(|listener| (listener.backlog, listener.execute_api)).collect::<Vec<_>>(),
+        [(4_096, true), (4_096, false)]
+    );
+    assert_eq!((gateway.admin, gateway.control, gateway.state, gateway.workers), (None, None, None, None));
+    assert_eq!(gateway.access_log, AccessLog::None);
+    let limits = gateway.limits;
+    assert_eq!(limits.head, codec::head::HeadLimits::default());
+    assert_eq!(limits.body, Some(10_485_760));
+    assert_eq!((limits.connections, limits.requests_per_connection), (50_000, 0));
+    let times = [limits.header_time, limits.idle_time, limits.body_idle_time, limits.drain_time];
+    assert_eq!(times.map(|time| time.as_secs()), [10, 75, 30, 30]);
+}
+
+#[test]
+fn what_is_written_is_obeyed() {
+    let Snapshot { gateway, upstreams, .. } = full();
+    assert_eq!(gateway.listen[1].address, ListenAddress::Unix(PathBuf::from("/srv/tollgate/run/tollgate.sock")));
+    assert_eq!(gateway.listen[1].backlog, 128);
+    assert!(gateway.listen[2].execute_api);
+    assert_eq!(gateway.admin, Some("127.0.0.1:9901".parse().unwrap()));
+    assert_eq!(gateway.control, Some(PathBuf::from("/srv/tollgate/run/control.sock")));
+    assert_eq!(gateway.workers.map(std::num::NonZero::get), Some(2));
+    assert_eq!(gateway.access_log, AccessLog::File(PathBuf::from("/srv/tollgate/logs/access.log")));
+    assert_eq!((gateway.limits.head.fields, gateway.limits.head.target), (50, 4_096));
+    assert_eq!(gateway.limits.body, Some(1 << 20));
+    assert_eq!(gateway.limits.body_idle_time, Duration::from_millis(1_500));
+    assert_eq!(gateway.limits.drain_time, Duration::ZERO);
+    let pets = &upstreams[0];
+    assert_eq!(
+        (&*pets.name, pets.balance, pets.connect_time),
+        ("pets", Balance::LeastRequests, Duration::from_secs(1))
+    );
+    assert_eq!((pets.pool.idle, pets.pool.idle_time.as_secs(), pets.pool.connections), (8, 30, 64));
+    assert_eq!(pets.servers.iter().map(|server| server.weight).collect::<Vec<_>>(), [1, 2, 1, 1]);
+    assert_eq!(pets.servers[2].address, ServerAddress::Unix(PathBuf::from("/srv/tollgate/run/pets.sock")));
+    assert_eq!(pets.servers[3].address, ServerAddress::Name { host: "backend.local".into(), port: 80 });
+}
+
+#[test]
+fn an_unlimited_body_and_short_forms_are_understood() {
+    let gateway =
+        load("gateway: {listen: 'unix:a', workers: auto, access_log: stdout, limits: {body: unlimited}}").gateway;
+    assert_eq!((gateway.limits.body, gateway.workers, gateway.access_log), (None, None, AccessLog::Stdout));
+}
+
+#[test]
+fn literal_authorities_share_an_upstream() {
+    let snapshot = full();
+    let names: Vec<&str> = snapshot.upstreams.iter().map(|upstream| &*upstream.name).collect();
+    assert_eq!(names, ["pets", "127.0.0.1:9000", "[::1]:9000", "localhost:9000"]);
+}
+
+#[test]
+fn a_stage_variable_chooses_the_upstream_of_each_stage() {
+    let snapshot = full();
+    for (stage, upstream, host) in [("dev", 1, "127.0.0.1:9000"), ("prod", 0, "pets")] {
+        let Integration::Http(rule) = &method(&snapshot, stage, "GET /pets/{id}").integration else { panic!() };
+        assert_eq!((rule.upstream, &*rule.host), (upstream, host.as_bytes()));
+        assert_eq!((rule.verb, rule.timeout, rule.proxy), (Some(Verb::Post), Duration::from_secs(2), true));
+    }
+}
+
+#[test]
+fn targets_are_filled_by_name() {
+    let snapshot = full();
+    for (stage, path, expect) in [("dev", "/pets/7", "/v1/x/7?a=b&c=d"), ("prod", "/pets/7", "/v2/7?a=b&c=d")] {
+        let Integration::Http(rule) = &method(&snapshot, stage, "GET /pets/{id}").integration else { panic!() };
+        let host = if stage == "dev" { "petstore.execute-api.x" } else { "api.example.com" };
+        let full = if stage == "dev" { format!("/dev{path}") } else { path.to_owned() };
+        let ask = Ask { host: host.as_bytes(), path: full.as_bytes(), verb: Some(Verb::Get), execute_api: true };
+        let mut captures = Captures::default();
+        let found = snapshot.table.find(&ask, &mut captures).ok().unwrap();
+        let mut out = Vec::new();
+        rule.uri.render_target(full.as_bytes(), found.rest, &captures, Some(b"c=d"), &mut out);
+        assert_eq!(String::from_utf8(out).unwrap(), expect);
+    }
+}
+
+#[test]
+fn the_default_route_of_an_http_api_appends_the_path() {
+    let snapshot = full();
+    let Integration::Http(rule) = &method(&snapshot, "$default", "$default").integration else { panic!() };
+    let mut out = Vec::new();
+    rule.uri.render_target(b"/store/checkout", 0, &Captures::default(), None, &mut out);
+    assert_eq!(out, b"/all/store/checkout");
+    assert_eq!((rule.verb, &*method(&snapshot, "$default", "$default").resource_path), (None, "$default"));
+}
+
+#[test]
+fn timeouts_follow_the_kind_unless_written() {
+    let snapshot = full();
+    let timeout = |stage: &str, key: &str| match &method(&snapshot, stage, key).integration {
+        Integration::Http(rule) => rule.timeout.as_millis(),
+        Integration::Mock(_) => panic!("{key}"),
+    };
+    assert_eq!(timeout("prod", "ANY /pets/{id}"), 29_000);
+    assert_eq!(timeout("$default", "$default"), 30_000);
+    assert_eq!(timeout("prod", "GET /slow"), 600_000);
+}
+
+#[test]
+fn mocks_say_their_media_type() {
+    let snapshot = full();
+    let Integration::Mock(json) = &method(&snapshot, "$default", "GET /hello/{name}").integration else { panic!() };
+    assert_eq!(json.status, 201);
+    assert_eq!(json.headers.iter().map(|(name, _)| &**name).collect::<Vec<_>>(), ["Content-Type"]);
+    let Integration::Mock(text) = &method(&snapshot, "$default", "GET /text").integration else { panic!() };
+    assert_eq!(text.headers.iter().map(|(name, _)| &**name).collect::<Vec<_>>(), ["Content-Type", "X-Id", "On"]);
+}
+
+#[test]
+fn stages_without_variables_share_their_methods() {
+    let snapshot = full();
+    let methods = |name: &str, api: u32| {
+        &snapshot.stages.iter().find(|stage| &*stage.name == name && stage.api == api).unwrap().methods
+    };
+    assert!(Arc::ptr_eq(methods("$default", 1), methods("dev", 1)));
+    assert!(!Arc::ptr_eq(methods("dev", 0), methods("prod", 0)));
+}
+
+#[test]
+fn an_only_api_answers_at_every_host() {
+    let snapshot = load(
+        "{gateway: {listen: 127.0.0.1:1}, apis: {a: {kind: rest, stages: {prod: }, routes: {GET /x: {integration: {type: mock}}}}}}",
+    );
+    assert_eq!(find(&snapshot, "GET", "any.host", "/prod/x"), "a/prod GET /x");
+    assert_eq!(snapshot.apis[0].kind, Kind::Rest);
+}
+
+#[test]
+fn two_apis_without_domains_answer_by_their_names_only() {
+    let route = "routes: {GET /x: {integration: {type: mock}}}, stages: {prod: }";
+    let snapshot = load(&format!(
+        "{{gateway: {{listen: 127.0.0.1:1}}, apis: {{a: {{kind: rest, {route}}}, b: {{kind: http, {route}}}}}}}"
+    ));
+    assert_eq!(find(&snapshot, "GET", "any.host", "/prod/x"), "no host");
+    assert_eq!(find(&snapshot, "GET", "b.execute-api.localhost", "/prod/x"), "b/prod GET /x");
+}
+
+#[test]
+fn ten_thousand_routes_compile() {
+    let mut text = String::from(
+        "gateway: {listen: 127.0.0.1:8080}\nupstreams: {u: {servers: [\"127.0.0.1:1\"]}}\napis:\n  big:\n    kind: http\n    stages: {$default: , a: , b: }\n    routes:\n",
+    );
+    let route = |number: usize| {
+        let key = format!("GET /r{}/{{id}}/s{number}", number % 97);
+        let uri = format!("http://u/{{id}}/{number}");
+        format!("      \"{key}\": {{integration: {{type: http_proxy, uri: \"{uri}\"}}}}\n")
+    };
+    text.extend((0..10_000).map(route));
+    let snapshot = load(&text);
+    assert_eq!(snapshot.stages[0].methods.len(), 10_000);
+    assert_eq!(find(&snapshot, "GET", "x", "/r95/7/s9990"), "no route");
+    assert_eq!(
+        find(&snapshot, "GET", "x", &format!("/r{}/7/s9990", 9_990 % 97)),
+        format!("big/$default GET /r{}/{{id}}/s9990", 9_990 % 97)
+    );
+    assert_eq!(snapshot.upstreams.len(), 1);
+}
