@@ -93,26 +93,25 @@ pub(super) fn bound(record: &Record<'_>) -> usize {
 /// Writes one line, with its end, of at most [`bound`] bytes.
 pub(super) fn write(out: &mut Vec<u8>, date: &mut Date, record: &Record<'_>) {
     let before = out.len();
-    out.extend_from_slice(b"{\"requestId\":");
-    text(out, record.request_id, limits::ID_BYTES);
+    text(out, b"{\"requestId\":\"", record.request_id, limits::ID_BYTES);
     if let Some(id) = record.extended_request_id {
-        named_text(out, b",\"extendedRequestId\":", id, limits::ID_BYTES);
+        text(out, b",\"extendedRequestId\":\"", id, limits::ID_BYTES);
     }
-    named_text(out, b",\"ip\":", record.ip, limits::ID_BYTES);
+    text(out, b",\"ip\":\"", record.ip, limits::ID_BYTES);
     out.extend_from_slice(b",\"requestTime\":\"");
     out.extend_from_slice(date.of(record.epoch_millis / 1_000));
     out.push(b'"');
     number(out, b",\"requestTimeEpoch\":", record.epoch_millis);
-    named_text(out, b",\"httpMethod\":", record.method, limits::METHOD_BYTES);
-    named_text(out, b",\"path\":", record.path, limits::PATH_BYTES);
+    text(out, b",\"httpMethod\":\"", record.method, limits::METHOD_BYTES);
+    text(out, b",\"path\":\"", record.path, limits::PATH_BYTES);
     let (name, target): (&[u8], _) = match record.target {
-        Target::None => (b",\"resourcePath\":", ""),
-        Target::ResourcePath(path) => (b",\"resourcePath\":", path),
-        Target::RouteKey(key) => (b",\"routeKey\":", key),
+        Target::None => (b",\"resourcePath\":\"", ""),
+        Target::ResourcePath(path) => (b",\"resourcePath\":\"", path),
+        Target::RouteKey(key) => (b",\"routeKey\":\"", key),
     };
-    named_text(out, name, target.as_bytes(), limits::NAME_BYTES);
+    text(out, name, target.as_bytes(), limits::NAME_BYTES);
     maybe(out, b",\"status\":", (record.status != 0).then_some(u64::from(record.status)));
-    named_text(out, b",\"protocol\":", record.protocol.as_bytes(), limits::METHOD_BYTES);
+    text(out, b",\"protocol\":\"", record.protocol.as_bytes(), limits::METHOD_BYTES);
     number(out, b",\"responseLength\":", record.response_length);
     number(out, b",\"requestLength\":", record.request_length);
     number(out, b",\"responseLatency\":", record.latency_micros / 1_000);
@@ -120,26 +119,21 @@ pub(super) fn write(out: &mut Vec<u8>, date: &mut Date, record: &Record<'_>) {
     maybe(out, b",\"integrationLatency\":", record.integration_micros.map(|micros| micros / 1_000));
     maybe(out, b",\"integrationLatencyUs\":", record.integration_micros);
     maybe(out, b",\"integrationStatus\":", record.integration_status.map(u64::from));
-    named_text(out, b",\"apiId\":", record.api_id.as_bytes(), limits::NAME_BYTES);
-    named_text(out, b",\"stage\":", record.stage.as_bytes(), limits::NAME_BYTES);
-    named_text(out, b",\"domainName\":", record.domain_name, limits::DOMAIN_BYTES);
-    named_text(out, b",\"userAgent\":", record.user_agent, limits::USER_AGENT_BYTES);
+    text(out, b",\"apiId\":\"", record.api_id.as_bytes(), limits::NAME_BYTES);
+    text(out, b",\"stage\":\"", record.stage.as_bytes(), limits::NAME_BYTES);
+    text(out, b",\"domainName\":\"", record.domain_name, limits::DOMAIN_BYTES);
+    text(out, b",\"userAgent\":\"", record.user_agent, limits::USER_AGENT_BYTES);
     for (name, value) in [
-        (&b",\"errorType\":"[..], record.error_type),
-        (b",\"fault\":", record.fault),
-        (b",\"upstream\":", record.upstream),
+        (&b",\"errorType\":\""[..], record.error_type),
+        (b",\"fault\":\"", record.fault),
+        (b",\"upstream\":\"", record.upstream),
     ] {
         if let Some(value) = value {
-            named_text(out, name, value.as_bytes(), limits::NAME_BYTES);
+            text(out, name, value.as_bytes(), limits::NAME_BYTES);
         }
     }
     out.extend_from_slice(b"}\n");
-    debug_assert!(out.len() - before <= limits::LINE_BYTES, "the bound of a line is too low");
-}
-
-fn named_text(out: &mut Vec<u8>, name: &[u8], value: &[u8], most: usize) {
-    out.extend_from_slice(name);
-    text(out, value, most);
+    debug_assert!(out.len() - before <= bound(record), "the bound of a line is too low");
 }
 
 fn number(out: &mut Vec<u8>, name: &[u8], value: u64) {
@@ -156,18 +150,38 @@ fn maybe(out: &mut Vec<u8>, name: &[u8], value: Option<u64>) {
     }
 }
 
-/// A JSON string of any bytes, cut after `most` of them.
-fn text(out: &mut Vec<u8>, value: &[u8], most: usize) {
-    out.push(b'"');
+/// A name that ends with the opening quote, then a JSON string of any bytes, cut after `most` of them.
+fn text(out: &mut Vec<u8>, name: &[u8], value: &[u8], most: usize) {
+    out.extend_from_slice(name);
     if value.is_empty() {
         out.push(b'-');
-    } else if value.len() <= most {
-        escape(out, value);
-    } else {
+    } else if value.len() > most {
         escape(out, &value[..character_start(value, most)]);
         out.extend_from_slice(b"...");
+    } else if is_plain(value) {
+        out.extend_from_slice(value);
+    } else {
+        escape(out, value);
     }
     out.push(b'"');
+}
+
+/// Whether every byte stands for itself, eight at a time: nearly all texts are so.
+fn is_plain(value: &[u8]) -> bool {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const HIGH: u64 = 0x8080_8080_8080_8080;
+    // The high bit of a byte that is zero; below the first such byte no bit is wrong, which is enough for "any".
+    let zero = |word: u64| word.wrapping_sub(ONES) & !word & HIGH;
+    let special = |word: u64| {
+        let control = word.wrapping_sub(ONES * 0x20) & !word & HIGH;
+        let beyond = (word | word.wrapping_add(ONES)) & HIGH;
+        control | beyond | zero(word ^ (ONES * b'"' as u64)) | zero(word ^ (ONES * b'\\' as u64))
+    };
+    let (words, rest) = value.as_chunks::<8>();
+    let found = words.iter().fold(0, |found, word| found | special(u64::from_le_bytes(*word)));
+    let mut last = [b' '; 8];
+    last[..rest.len()].copy_from_slice(rest);
+    found | special(u64::from_le_bytes(last)) == 0
 }
 
 /// `at`, or the start of the UTF-8 character that lies across it.
@@ -472,6 +486,21 @@ mod tests {
             fault: all,
             upstream: all,
         });
+    }
+
+    #[test]
+    fn every_byte_at_every_place_is_judged_alike() {
+        for byte in 0..=u8::MAX {
+            for length in 1..=17 {
+                for place in 0..length {
+                    for around in [b'a', b' ', b'~', b'!', b']'] {
+                        let mut value = vec![around; length];
+                        value[place] = byte;
+                        assert_eq!(is_plain(&value), PLAIN[usize::from(byte)], "{byte:#x} at {place} of {length}");
+                    }
+                }
+            }
+        }
     }
 
     proptest! {
