@@ -8,6 +8,7 @@ mod scan;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use codec::http1::misbehave::Misbehaviour;
 use policy::refusal::Refusal;
@@ -62,8 +63,9 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("proxy lies in the workspace").to_path_buf()
 }
 
-fn tree() -> Vec<Source> {
-    scan::sources(&root())
+fn tree() -> &'static [Source] {
+    static TREE: OnceLock<Vec<Source>> = OnceLock::new();
+    TREE.get_or_init(|| scan::sources(&root()))
 }
 
 /// Fails with every fault at once.
@@ -315,14 +317,14 @@ fn unsafe_stays_in_its_room_and_gives_its_reasons() {
         let spots = words(&source.code, "unsafe");
         if !source.path.starts_with(UNSAFE_ROOM) {
             faults.extend(spots.iter().map(|&at| format!("{} unsafe outside {UNSAFE_ROOM}", source.at(at))));
-            faults.extend(places(&source, &source.code, &["unsafe_code"]));
+            faults.extend(places(source, &source.code, &["unsafe_code"]));
             continue;
         }
         for at in spots {
             let after = source.code[at + 6..].trim_start();
             let is_type = after.strip_prefix("fn").is_some_and(|rest| rest.trim_start().starts_with('('));
             let is_attribute = after.starts_with('(');
-            if !is_type && !is_attribute && !has_safety_comment(&source, at) {
+            if !is_type && !is_attribute && !has_safety_comment(source, at) {
                 faults.push(format!("{} needs a `// SAFETY:` sentence above: why needed, why sound", source.at(at)));
             }
         }
@@ -372,10 +374,10 @@ fn pure_rooms_have_no_clock_socket_or_await() {
         let pure = ["codec/src/", "router/src/", "policy/src/"].iter().any(|room| source.path.starts_with(room));
         let compile = source.path.starts_with("config/src/") && !source.path.starts_with("config/src/source/");
         if pure || compile {
-            faults.extend(places(&source, &source.live, SOCKETS));
+            faults.extend(places(source, &source.live, SOCKETS));
         }
         if pure {
-            faults.extend(places(&source, &source.live, OUTSIDE));
+            faults.extend(places(source, &source.live, OUTSIDE));
         }
     }
     none("codec, router, policy and config's compile take what they need as arguments", faults);
@@ -391,7 +393,7 @@ fn only_the_spine_and_the_drivers_await() {
             continue;
         };
         if !MAY_AWAIT.iter().any(|place| file.starts_with(place)) {
-            faults.extend(places(&source, &source.live, &["await"]));
+            faults.extend(places(source, &source.live, &["await"]));
         }
     }
     none("a leaf returns a verdict; who has to wait is named in MAY_AWAIT", faults);
@@ -438,12 +440,12 @@ fn files_fit_in_a_head() {
 
 #[test]
 fn every_file_says_what_it_is_for() {
-    let silent = |source: &Source| {
+    let silent = |source: &&Source| {
         let first = source.raw.lines().next().unwrap_or_default();
         let first = first.strip_prefix("//! ").unwrap_or_default();
         first.starts_with('(') || first.split_whitespace().count() < 3
     };
-    let faults = tree().into_iter().filter(silent).map(|source| source.path).collect();
+    let faults = tree().iter().filter(silent).map(|source| source.path.clone()).collect();
     none("the first line of a file is `//!` and says what the file is for", faults);
 }
 
@@ -461,7 +463,7 @@ fn nothing_is_left_for_later() {
     let later = [concat!("TO", "DO"), concat!("FIX", "ME")];
     let mut faults = Vec::new();
     for source in tree() {
-        faults.extend(places(&source, &source.raw, &later));
+        faults.extend(places(source, &source.raw, &later));
         for banned in ["todo!", "unimplemented!", "dbg!", "#[ignore]"] {
             faults.extend(source.code.match_indices(banned).map(|(at, _)| format!("{} `{banned}`", source.at(at))));
         }

@@ -27,9 +27,13 @@ pub struct Function {
 
 impl Source {
     pub fn new(path: &str, raw: &str) -> Self {
+        Self::of(path, raw, is_test_path(path))
+    }
+
+    fn of(path: &str, raw: &str, tests_only: bool) -> Self {
         let code = strip(raw);
         let tests = test_spans(&code);
-        let whole = is_test_path(path) || code.trim_start().starts_with("#![cfg(test)]");
+        let whole = tests_only || code.trim_start().starts_with("#![cfg(test)]");
         let live = if whole {
             blank(&code, 0..code.len())
         } else {
@@ -126,9 +130,33 @@ pub fn sources(root: &Path) -> Vec<Source> {
     files.sort();
     let read = |path: &PathBuf| {
         let text = std::fs::read_to_string(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
-        Source::new(&relative(root, path), &text)
+        (relative(root, path), text)
     };
-    files.iter().map(read).collect()
+    let texts: Vec<(String, String)> = files.iter().map(read).collect();
+    let tests: Vec<String> = texts.iter().flat_map(|(path, text)| test_files(path, text)).collect();
+    let is_test = |path: &str| {
+        is_test_path(path)
+            || tests
+                .iter()
+                .any(|test| path.strip_prefix(test.as_str()).is_some_and(|rest| rest.starts_with(['.', '/'])))
+    };
+    texts.iter().map(|(path, text)| Source::of(path, text, is_test(path))).collect()
+}
+
+/// The modules that a file declares under `#[cfg(test)]` and keeps elsewhere, as paths without `.rs`.
+fn test_files(path: &str, raw: &str) -> Vec<String> {
+    let code = strip(raw);
+    let stem = path.trim_end_matches(".rs");
+    let room = match stem.rsplit_once('/') {
+        Some((room, "lib" | "main" | "mod")) => room,
+        _ => stem,
+    };
+    let outside = test_spans(&code).into_iter().map(|span| &code[span]).filter(|item| item.ends_with(';'));
+    let names = outside.filter_map(|item| {
+        let at = *words(item, "mod").last()?;
+        Some(ident(item[at + 3..].trim_start()))
+    });
+    names.map(|name| format!("{room}/{name}")).collect()
 }
 
 /// Folders that hold a file, from the root, the root itself as an empty path.
@@ -472,6 +500,15 @@ fn f<'a>(x: &'a str) {} let g = br"unsafe"; let r#type = 1; let h = '{';"##;
         assert!(!source.live.contains("use a"));
         assert_eq!(source.live_lines, 11 - 7);
         assert_eq!(Source::new("codec/tests/x.rs", raw).functions().len(), 0);
+    }
+
+    #[test]
+    fn modules_of_tests_in_files_of_their_own_are_found() {
+        let raw = "#[cfg(test)]\n#[allow(a)]\npub(crate) mod script;\n#[cfg(test)]\nmod here { }\n#[cfg(test)]\nuse mod_a::b;\nmod live;\n";
+        assert_eq!(test_files("proxy/src/io/mod.rs", raw), ["proxy/src/io/script"]);
+        assert_eq!(test_files("proxy/src/body.rs", raw), ["proxy/src/body/script"]);
+        assert_eq!(test_files("proxy/src/lib.rs", raw), ["proxy/src/script"]);
+        assert!(Source::of("proxy/src/script.rs", "fn a() {}", true).functions().is_empty());
     }
 
     #[test]
