@@ -180,7 +180,7 @@ impl RBuf {
 
     /// Forgets all but the first `count` bytes.
     pub fn truncate(&mut self, count: usize) {
-        self.length = self.length.min(count as u32);
+        self.length = count.min(self.len()) as u32;
     }
 }
 
@@ -271,6 +271,15 @@ mod tests {
         assert_eq!(&all[..], b"xyz");
         drop(all);
         assert_eq!(views_alive(), (0, 0));
+    }
+
+    #[test]
+    fn truncate_takes_any_count() {
+        let mut whole = filled(Group::Small, b"xyz");
+        whole.truncate(1 << 32);
+        assert_eq!(&whole[..], b"xyz");
+        whole.truncate(2);
+        assert_eq!(&whole[..], b"xy");
     }
 
     #[test]

@@ -5,7 +5,7 @@
 
 use std::io;
 use std::os::fd::RawFd;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::buffers::Group;
 use super::poll::Poll;
@@ -156,6 +156,15 @@ impl Driver {
         each!(self, driver => driver.wait(timeout, done))
     }
 
+    /// The time by which deadlines are counted.
+    pub(super) fn clock(&self) -> Instant {
+        match self {
+            Driver::Uring(_) | Driver::Epoll(_) => Instant::now(),
+            #[cfg(test)]
+            Driver::Script(script) => script.clock(),
+        }
+    }
+
     /// The caller took over the buffer of a receive's completion.
     pub(super) fn taken(&mut self, group: Group) {
         if let Driver::Uring(ring) = self {
@@ -174,7 +183,8 @@ impl Driver {
         each!(self, driver => driver.counts())
     }
 
-    /// Whether descriptors must be non-blocking: epoll wants that, io_uring wants the opposite.
+    /// Whether connecting and accepting descriptors must be non-blocking: epoll needs that. io_uring needs the opposite:
+    /// on a non-blocking descriptor it reports EAGAIN instead of waiting.
     pub(super) fn nonblocking(&self) -> bool {
         match self {
             Driver::Uring(_) => false,

@@ -3,7 +3,8 @@
 //! A task's future lives in a cell of a pool, so that a request in steady state allocates nothing. A waker is the packed
 //! triple (shard, generation, index): cloning it is free, and a wake from another thread goes through that shard's eventfd.
 
-use std::alloc::{Layout, alloc, handle_alloc_error};
+use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
+use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::future::Future;
@@ -14,6 +15,8 @@ use std::pin::Pin;
 use std::ptr::NonNull;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::task::{Context, Poll, RawWaker, RawWakerVTable, Waker};
+
+use super::limits::{DROP_ROUNDS_MAX, SPARE_CELLS_MAX};
 
 thread_local! {
     static TASKS: Tasks = const { Tasks::new() };
@@ -122,7 +125,9 @@ impl Tasks {
         }
         let mut cells = self.cells.borrow_mut();
         match cells.iter_mut().find(|(known, _)| *known == layout) {
-            Some((_, spare)) => spare.push(cell),
+            Some((_, spare)) if spare.len() < SPARE_CELLS_MAX => spare.push(cell),
+            // SAFETY: memory of the pool is raw. Sound: it came from `alloc` with this layout, and its future was dropped.
+            Some(_) => unsafe { dealloc(cell.as_ptr(), layout) },
             None => cells.push((layout, vec![cell])),
         }
     }
@@ -150,8 +155,8 @@ impl Tasks {
         match polled {
             Ok(Poll::Pending) => self.slots.borrow_mut()[task.index() as usize].future = Some(erased),
             Ok(Poll::Ready(())) => self.finish(task, &erased),
-            Err(_) => {
-                self.panics.set(self.panics.get() + 1);
+            Err(payload) => {
+                self.count_panic(payload);
                 self.finish(task, &erased);
             }
         }
@@ -169,8 +174,9 @@ impl Tasks {
 
     fn finish(&self, task: TaskId, erased: &Erased) {
         // SAFETY: a finished future is dropped in place. Sound: it is dropped exactly once, and its cell is only reused after.
-        if catch_unwind(AssertUnwindSafe(|| unsafe { (erased.table.drop)(erased.cell) })).is_err() {
-            self.panics.set(self.panics.get() + 1);
+        let dropped = catch_unwind(AssertUnwindSafe(|| unsafe { (erased.table.drop)(erased.cell) }));
+        if let Err(payload) = dropped {
+            self.count_panic(payload);
         }
         self.put_back(erased.cell, erased.table.layout);
         let mut slots = self.slots.borrow_mut();
@@ -180,11 +186,34 @@ impl Tasks {
         self.free.borrow_mut().push(task.index());
         self.live.set(self.live.get() - 1);
     }
+
+    /// A payload may panic when it is dropped; then it is leaked, and so is what that panic carries.
+    fn count_panic(&self, payload: Box<dyn Any + Send>) {
+        self.panics.set(self.panics.get() + 1);
+        if let Err(second) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
+            std::mem::forget(second);
+        }
+    }
+
+    /// Drops the tasks that there are now.
+    fn drop_all(&self) {
+        let count = self.slots.borrow().len();
+        for index in 0..count {
+            let (generation, erased) = {
+                let slot = &mut self.slots.borrow_mut()[index];
+                (slot.generation, slot.future.take())
+            };
+            if let Some(erased) = erased {
+                self.finish(TaskId::new(self.shard.get(), generation, index as u32), &erased);
+            }
+        }
+    }
 }
 
 /// Starts a task on this worker. It runs at the next turn; a panic in it is caught, counted, and ends it alone.
 pub fn spawn<F: Future<Output = ()> + 'static>(future: F) {
     TASKS.with(|tasks| {
+        assert!(tasks.shard.get() != 0, "tasks live on worker threads");
         let table: &'static Table = &<F as HasTable>::TABLE;
         let cell = tasks.cell(table.layout);
         // SAFETY: the future moves into its cell. Sound: the cell is free memory of exactly this layout.
@@ -218,18 +247,19 @@ pub(super) fn run_ready(budget: usize) -> bool {
     })
 }
 
-/// Drops every task, then lets `unregister` see the shard a last time: the end of a shard.
+/// This thread's number among all shards that the process ever had; 0: it is none.
+pub(super) fn shard_number() -> u32 {
+    TASKS.with(|tasks| u32::from(tasks.shard.get()))
+}
+
+/// Drops every task, also those that drops spawn; then lets `unregister` see the shard a last time: the end of a shard.
 pub(super) fn drop_all_and(unregister: impl FnOnce()) {
     TASKS.with(|tasks| {
-        for index in 0..tasks.slots.borrow().len() {
-            let (task, erased) = {
-                let mut slots = tasks.slots.borrow_mut();
-                let slot = &mut slots[index];
-                (TaskId::new(tasks.shard.get(), slot.generation, index as u32), slot.future.take())
-            };
-            if let Some(erased) = erased {
-                tasks.finish(task, &erased);
+        for _ in 0..DROP_ROUNDS_MAX {
+            if tasks.live.get() == 0 {
+                break;
             }
+            tasks.drop_all();
         }
         tasks.ready.borrow_mut().clear();
         unregister();
@@ -321,10 +351,24 @@ impl Remote {
     }
 
     fn wake(&self, task: TaskId) {
-        self.woken.lock().unwrap_or_else(PoisonError::into_inner).push(task);
+        let first = {
+            let mut woken = self.woken.lock().unwrap_or_else(PoisonError::into_inner);
+            // The same task many times over while the shard is busy is one wake.
+            if woken.last() == Some(&task) {
+                return;
+            }
+            woken.push(task);
+            woken.len() == 1
+        };
+        // Whoever put the first one in rings; the others ride along, because the shard takes all of them after the ring.
+        if first {
+            self.ring();
+        }
+    }
+
+    fn ring(&self) {
         let one = 1_u64;
-        // SAFETY: an eventfd is written raw. Sound: eight bytes of a live local. A full counter (EAGAIN) means that a wake is
-        // already due.
+        // SAFETY: an eventfd is written raw. Sound: eight bytes of a live local. It cannot block: the counter is far from full.
         unsafe { libc::write(self.eventfd.as_raw_fd(), std::ptr::from_ref(&one).cast(), 8) };
     }
 }

@@ -39,6 +39,18 @@ pub const SPARE_VECTORS_MAX: usize = 256;
 /// A vector that grew beyond this is freed, not kept: one large head must not pin memory for ever.
 pub const SPARE_VECTOR_BYTES_MAX: usize = 16 * 1024;
 
+/// Boxes of finished sends kept for reuse by a worker (300 bytes each): more are under way only in a burst.
+pub const SPARE_SENDS_MAX: usize = 1024;
+
+/// Cells of finished tasks kept for reuse, for each size of future: the memory of a burst goes back to the allocator.
+pub const SPARE_CELLS_MAX: usize = 1024;
+
+/// Receives without a buffer that are started again in one turn: one freed buffer must not cost a call per waiting socket.
+pub const FED_PER_TURN_MAX: usize = 256;
+
+/// Rounds of dropping tasks at the end of a shard: a drop may spawn, but not for ever.
+pub const DROP_ROUNDS_MAX: usize = 100;
+
 /// Task polls between two visits to the driver, so that a chain of wake-ups cannot starve the sockets.
 pub const POLLS_PER_TURN_MAX: usize = 1024;
 

@@ -17,12 +17,16 @@ mod runtime;
 mod script;
 mod slot;
 mod sock;
+#[cfg(test)]
+mod tests_loopback;
+#[cfg(test)]
+mod tests_script;
 mod timers;
 
 pub use buffers::{Group, RBuf, recycle, vector, views_alive};
 pub use driver::DriverCounts;
 pub use executor::{panics, spawn, tasks_alive};
-pub use net::{Why, driver_counts, now, sockets_alive};
+pub use net::{Why, driver_counts, expire_parked, now, sockets_alive};
 pub use ring::probe;
 pub use runtime::{DriverChoice, DriverKind, pick, run};
 pub use slot::Outgoing;

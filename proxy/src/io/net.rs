@@ -3,15 +3,20 @@
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::io;
-use std::os::fd::{FromRawFd, IntoRawFd, OwnedFd};
+use std::mem::ManuallyDrop;
+use std::os::fd::{BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
+use rustix::fs::OFlags;
+
 use super::buffers::{self, Group, RBuf};
 use super::driver::{Completion, Driver, DriverCounts, GENERATION_MASK, Key, Op};
-use super::executor::Remote;
-use super::limits::{ACCEPTS_WAITING_MAX, CLOSE_TICKS_MAX, TICK_MS};
+use super::executor::{self, Remote};
+use super::limits::{
+    ACCEPTS_WAITING_MAX, CLOSE_TICKS_MAX, FED_PER_TURN_MAX, SPARE_SENDS_MAX, TEARDOWN_MS_MAX, TICK_MS,
+};
 use super::slot::{Inbox, Life, Outgoing, SendOp, Slot};
 use super::timers::{self, Tick, Wheel};
 
@@ -37,8 +42,17 @@ pub(super) struct Net {
     free: Vec<u32>,
     wheel: Wheel,
     started: Instant,
+    /// Generations of this shard's slots begin here, so that a handle of an earlier shard of the thread finds nothing.
+    first_generation: u32,
+    /// Since `started`, at the last look at the clock.
+    elapsed: Duration,
     now: Tick,
-    starved: Vec<(Key, Group)>,
+    /// Slots that parked, of those in `slots`.
+    parked: usize,
+    /// Receives without a buffer, by group, in their order.
+    starved: [VecDeque<Key>; 2],
+    /// Buffers came back since, and no receive has failed for want of one: the list is being fed.
+    feeding: [bool; 2],
     events: VecDeque<(Key, Why)>,
     events_waker: Option<Waker>,
     spare_sends: Vec<Box<SendOp>>,
@@ -51,6 +65,7 @@ pub(super) struct Net {
 /// Wheel keys of sleeps have this bit; those of slots do not.
 const SLEEP_BIT: u64 = 1 << 63;
 
+/// The wakers of other runtimes' combinators may be cloned, woken and dropped in here: none of them may touch a socket.
 pub(super) fn with<R>(act: impl FnOnce(&mut Net) -> R) -> R {
     NET.with(|net| act(net.borrow_mut().as_mut().expect("sockets live on worker threads")))
 }
@@ -67,14 +82,19 @@ pub(super) fn with_if_running(act: impl FnOnce(&mut Net)) {
 pub(super) fn install(driver: Driver, remote: Arc<Remote>) {
     let mut driver = driver;
     driver.wake_on(remote.fd());
+    let started = driver.clock();
     let net = Net {
         driver,
         slots: Vec::new(),
         free: Vec::new(),
         wheel: Wheel::new(),
-        started: Instant::now(),
+        started,
+        first_generation: executor::shard_number().wrapping_mul(0x9E37_79B1) & GENERATION_MASK,
+        elapsed: Duration::ZERO,
         now: 0,
-        starved: Vec::new(),
+        parked: 0,
+        starved: [VecDeque::new(), VecDeque::new()],
+        feeding: [false; 2],
         events: VecDeque::new(),
         events_waker: None,
         spare_sends: Vec::new(),
@@ -104,15 +124,31 @@ pub fn driver_counts() -> DriverCounts {
     with(|net| net.driver.counts())
 }
 
-/// Connections that have a slot, and how many of them are parked.
+/// Sockets that have a slot (closing ones included), and how many of them are parked.
 pub fn sockets_alive() -> (usize, usize) {
-    with(|net| {
-        let alive = net.slots.iter().filter(|slot| slot.life != Life::Free).count();
-        (alive, net.slots.iter().filter(|slot| slot.life == Life::Parked).count())
-    })
+    with(|net| (net.slots.len() - net.free.len(), net.parked))
+}
+
+/// Lets the deadline of every parked socket pass whose tag has no bit of `except`: a drain.
+pub fn expire_parked(except: u64) {
+    with(|net| net.expire_parked(except));
 }
 
 impl Net {
+    fn expire_parked(&mut self, except: u64) {
+        for index in 0..self.slots.len() {
+            let slot = &self.slots[index];
+            if slot.life == Life::Parked && slot.tag & except == 0 {
+                self.event(Key { index: index as u32, generation: slot.generation }, Why::Expired);
+            }
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn timers(&self) -> usize {
+        self.wheel.len()
+    }
+
     pub(super) fn nonblocking(&self) -> bool {
         self.driver.nonblocking()
     }
@@ -131,12 +167,12 @@ impl Net {
     /// Gives a descriptor a slot.
     pub(super) fn adopt(&mut self, fd: OwnedFd) -> Key {
         let index = self.free.pop().unwrap_or_else(|| {
-            self.slots.push(Slot::free());
+            self.slots.push(Slot { generation: self.first_generation, ..Slot::free() });
             self.slots.len() as u32 - 1
         });
         let slot = &mut self.slots[index as usize];
-        let generation = slot.generation;
-        *slot = Slot { fd: fd.into_raw_fd(), generation, life: Life::Held, ..Slot::free() };
+        let (generation, wheel_at) = (slot.generation, slot.wheel_at);
+        *slot = Slot { fd: fd.into_raw_fd(), generation, wheel_at, life: Life::Held, ..Slot::free() };
         Key { index, generation }
     }
 
@@ -161,10 +197,10 @@ impl Net {
         Poll::Pending
     }
 
-    /// Starts a receive unless one is under way.
+    /// Starts a receive unless one is under way or waits for a buffer.
     fn arm(&mut self, key: Key, group: Group) {
         let slot = &mut self.slots[key.index as usize];
-        if slot.receiving.is_none() {
+        if slot.receiving.is_none() && !slot.starved {
             slot.receiving = Some(group);
             let fd = slot.fd;
             self.driver.recv(key, fd, group);
@@ -192,26 +228,24 @@ impl Net {
         if outgoing.is_empty() {
             return;
         }
-        let mut send = match self.spare_sends.pop() {
+        let send = match self.spare_sends.pop() {
             Some(mut send) => {
                 send.refill(outgoing);
                 send
             }
             None => SendOp::new(outgoing),
         };
-        let pieces = send.pieces();
         let slot = &mut self.slots[key.index as usize];
-        debug_assert!(slot.sending.is_none(), "one send at a time");
-        slot.sending = Some(send);
+        assert!(slot.sending.is_none(), "one send at a time: the kernel still reads the other one");
+        let pieces = slot.sending.insert(send).pieces();
         let fd = slot.fd;
         self.driver.send(key, fd, pieces);
     }
 
     pub(super) fn start_connect(&mut self, key: Key, address: super::slot::Address) {
-        let address = Box::new(address);
-        let (pointer, length) = ((&raw const address.storage).cast(), address.length);
         let slot = self.slot(key);
-        slot.connecting = Some(address);
+        let address = slot.connecting.insert(Box::new(address));
+        let (pointer, length) = ((&raw const address.storage).cast(), address.length);
         let fd = slot.fd;
         self.driver.connect(key, fd, pointer, length);
     }
@@ -246,18 +280,18 @@ impl Net {
 
     /// Sets or clears the deadline of everything that waits on this socket.
     pub(super) fn set_deadline(&mut self, key: Key, after: Option<Duration>) {
-        let now = self.now;
-        let slot = &mut self.slots[key.index as usize];
+        let elapsed = self.elapsed;
+        let slot = self.slot(key);
         slot.timed_out = false;
-        slot.deadline = after.map_or(0, |after| now + timers::ticks(after));
-        self.watch_deadline(key);
+        slot.deadline = after.map_or(0, |after| timers::tick_after(elapsed.saturating_add(after)));
+        self.watch_deadline(key.index);
     }
 
-    fn watch_deadline(&mut self, key: Key) {
-        let slot = &mut self.slots[key.index as usize];
+    fn watch_deadline(&mut self, index: u32) {
+        let slot = &mut self.slots[index as usize];
         if slot.deadline != 0 && (slot.wheel_at == 0 || slot.wheel_at > slot.deadline) {
             slot.wheel_at = slot.deadline;
-            self.wheel.insert(key.pack(Op::Recv), slot.deadline);
+            self.wheel.insert(u64::from(index), slot.deadline);
         }
     }
 
@@ -267,40 +301,48 @@ impl Net {
         slot.life = Life::Parked;
         slot.tag = tag;
         (slot.reader, slot.writer) = (None, None);
-        match slot.inbox {
-            Inbox::Empty => self.arm(key, group),
-            Inbox::Data(_) => self.event(key, Why::Readable),
-            Inbox::End | Inbox::Failed(_) => self.event(key, Why::Closed),
+        let why = match slot.inbox {
+            Inbox::Data(_) => Some(Why::Readable),
+            Inbox::End | Inbox::Failed(_) => Some(Why::Closed),
+            Inbox::Empty if slot.timed_out => Some(Why::Expired),
+            Inbox::Empty => None,
+        };
+        self.parked += 1;
+        match why {
+            Some(why) => self.event(key, why),
+            None => self.arm(key, group),
         }
     }
 
     /// Takes a parked socket back; false when its event is already on the way or it is gone.
     pub(super) fn unpark(&mut self, key: Key) -> bool {
         match self.find(key) {
-            Some(slot) if slot.life == Life::Parked && matches!(slot.inbox, Inbox::Empty) && !slot.timed_out => {
+            Some(slot) if slot.life == Life::Parked && !slot.told => {
                 slot.life = Life::Held;
+                self.parked -= 1;
                 true
             }
             _ => false,
         }
     }
 
-    /// A parked socket whose turn has come: held again by whoever takes the event.
+    /// A parked socket whose turn has come: held again by whoever takes the event. One parking makes one event.
     fn event(&mut self, key: Key, why: Why) {
-        self.events.push_back((key, why));
-        if let Some(waker) = self.events_waker.take() {
-            waker.wake();
+        let slot = &mut self.slots[key.index as usize];
+        if std::mem::replace(&mut slot.told, true) {
+            return;
         }
+        self.events.push_back((key, why));
+        wake(&mut self.events_waker);
     }
 
     pub(super) fn poll_event(&mut self, context: &Context<'_>) -> Poll<(Key, u64, Why)> {
-        while let Some((key, why)) = self.events.pop_front() {
-            if let Some(slot) = self.find(key)
-                && slot.life == Life::Parked
-            {
-                slot.life = Life::Held;
-                return Poll::Ready((key, slot.tag, why));
-            }
+        if let Some((key, why)) = self.events.pop_front() {
+            let slot = self.slot(key);
+            (slot.life, slot.told) = (Life::Held, false);
+            let tag = slot.tag;
+            self.parked -= 1;
+            return Poll::Ready((key, tag, why));
         }
         self.events_waker = Some(context.waker().clone());
         Poll::Pending
@@ -309,22 +351,23 @@ impl Net {
     /// The holder dropped it. What was handed over is still sent, within a limit; then the descriptor is closed.
     pub(super) fn close(&mut self, key: Key) {
         let now = self.now;
-        let slot = self.slot(key);
+        // A handle of an earlier shard names nothing here.
+        let Some(slot) = self.find(key) else { return };
+        let was_parked = slot.life == Life::Parked;
         slot.life = Life::Closing;
         (slot.reader, slot.writer) = (None, None);
         slot.inbox = Inbox::Empty;
         slot.accepted = None;
+        slot.timed_out = false;
+        slot.deadline = if slot.sending.is_some() { now + CLOSE_TICKS_MAX } else { 0 };
         let cancels = [
             slot.receiving.is_some().then_some(Op::Recv),
             slot.connecting.is_some().then_some(Op::Connect),
             slot.accepting.then_some(Op::Accept),
         ];
-        if slot.sending.is_some() {
-            slot.deadline = now + CLOSE_TICKS_MAX;
-            self.watch_deadline(key);
-        }
+        self.parked -= usize::from(was_parked);
+        self.watch_deadline(key.index);
         cancels.into_iter().flatten().for_each(|op| self.driver.cancel(key, op));
-        self.starved.retain(|(starved, _)| *starved != key);
         self.release_if_done(key);
     }
 
@@ -336,7 +379,8 @@ impl Net {
         self.driver.forget(key, slot.fd);
         // SAFETY: slots keep raw descriptors. Sound: the slot owned this one since `adopt`, and forgets it here.
         drop(unsafe { OwnedFd::from_raw_fd(slot.fd) });
-        *slot = Slot { generation: (slot.generation + 1) & GENERATION_MASK, ..Slot::free() };
+        let (generation, wheel_at) = ((slot.generation + 1) & GENERATION_MASK, slot.wheel_at);
+        *slot = Slot { generation, wheel_at, ..Slot::free() };
         self.free.push(key.index);
     }
 
@@ -344,8 +388,8 @@ impl Net {
 
     /// Hands over, waits (not at all when `busy`), and wakes whoever is concerned.
     pub(super) fn turn(&mut self, busy: bool) -> io::Result<()> {
-        self.feed_starved();
-        let timeout = self.sleep_time(busy);
+        let more = self.feed_starved();
+        let timeout = self.sleep_time(busy || more);
         let mut done = std::mem::take(&mut self.done);
         let waited = self.driver.wait(timeout, &mut done);
         self.look_at_clock();
@@ -363,13 +407,14 @@ impl Net {
         }
         let next = self.wheel.next()?;
         let at = Duration::from_millis(next * TICK_MS);
-        Some(at.saturating_sub(self.started.elapsed()))
+        Some(at.saturating_sub(self.driver.clock() - self.started))
     }
 
     fn look_at_clock(&mut self) {
-        let instant = Instant::now();
+        let instant = self.driver.clock();
         NOW.with(|now| now.set(Some(instant)));
-        self.now = (instant - self.started).as_millis() as u64 / TICK_MS;
+        self.elapsed = instant - self.started;
+        self.now = self.elapsed.as_millis() as u64 / TICK_MS;
     }
 
     fn complete(&mut self, completion: Completion) {
@@ -416,14 +461,18 @@ impl Net {
             (1.., Some(bytes)) => slot.inbox = Inbox::Data(bytes),
             (0, _) => slot.inbox = Inbox::End,
             (error, _) if error == -libc::ENOBUFS => {
+                slot.starved = true;
+                self.starved[group as usize].push_back(key);
+                self.feeding[group as usize] = false;
                 self.driver.lend_more(group);
-                self.starved.push((key, group));
                 return;
             }
-            (error, _) if error == -libc::EINTR || error == -libc::EAGAIN => {
+            (error, _) if error == -libc::EAGAIN => {
+                set_blocking(slot.fd);
                 return self.arm(key, group);
             }
-            (error, _) if error == -libc::ECANCELED => return,
+            // Nobody cancels a receive of a live socket; should the kernel do so, it is as good as interrupted.
+            (error, _) if error == -libc::EINTR || error == -libc::ECANCELED => return self.arm(key, group),
             (error, _) => slot.inbox = Inbox::Failed(-error),
         }
         match slot.life {
@@ -435,13 +484,17 @@ impl Net {
 
     fn sent(&mut self, key: Key, result: i32) {
         let slot = &mut self.slots[key.index as usize];
-        let Some(mut send) = slot.sending.take() else {
+        let Some(send) = &mut slot.sending else {
             return debug_assert!(false, "a send nobody started");
         };
         let again = result == -libc::EINTR || result == -libc::EAGAIN;
-        if again || (result > 0 && !send.advance(result as usize)) {
+        let rest = again || (result > 0 && !send.advance(result as usize));
+        // The time of a closing socket may be over: then what is left is given up.
+        if rest && !(slot.life == Life::Closing && slot.timed_out) {
+            if result == -libc::EAGAIN {
+                set_blocking(slot.fd);
+            }
             let pieces = send.pieces();
-            slot.sending = Some(send);
             let fd = slot.fd;
             return self.driver.send(key, fd, pieces);
         }
@@ -449,8 +502,11 @@ impl Net {
             slot.send_error = if result == 0 { libc::EPIPE } else { -result };
         }
         wake(&mut slot.writer);
+        let Some(mut send) = slot.sending.take() else { return };
         send.release();
-        self.spare_sends.push(send);
+        if self.spare_sends.len() < SPARE_SENDS_MAX {
+            self.spare_sends.push(send);
+        }
     }
 
     fn accepted(&mut self, key: Key, result: i32, more: bool) {
@@ -458,34 +514,47 @@ impl Net {
         let accepted = if result >= 0 { Ok(unsafe { OwnedFd::from_raw_fd(result) }) } else { Err(-result) };
         let slot = self.slot(key);
         slot.accepting = more;
-        if slot.life == Life::Closing || result == -libc::ECANCELED {
+        if slot.life == Life::Closing {
+            return;
+        }
+        // A pause is over: whoever waits starts it again.
+        wake(&mut slot.reader);
+        if result == -libc::ECANCELED {
             return;
         }
         let waiting = slot.accepted.get_or_insert_default();
         waiting.push_back(accepted);
-        let full = waiting.len() >= ACCEPTS_WAITING_MAX;
-        wake(&mut slot.reader);
-        if full && more {
+        if more && waiting.len() == ACCEPTS_WAITING_MAX {
             self.driver.cancel(key, Op::Accept);
         }
     }
 
-    /// Receives that found no buffer start again as soon as there may be one.
-    fn feed_starved(&mut self) {
-        if self.starved.is_empty() {
-            return;
+    /// Receives that found no buffer start again when there may be one, by portions; true when the next portion is due.
+    fn feed_starved(&mut self) -> bool {
+        let mut more = false;
+        for group in [Group::Small, Group::Large] {
+            let list = group as usize;
+            if self.starved[list].is_empty() {
+                continue;
+            }
+            self.feeding[list] |= buffers::available(group);
+            for _ in 0..FED_PER_TURN_MAX {
+                if !self.feeding[list] {
+                    break;
+                }
+                let Some(key) = self.starved[list].pop_front() else { break };
+                if let Some(slot) = self.find(key)
+                    && slot.starved
+                {
+                    slot.starved = false;
+                    if slot.life != Life::Closing {
+                        self.arm(key, group);
+                    }
+                }
+            }
+            more |= self.feeding[list] && !self.starved[list].is_empty();
         }
-        let mut starved = std::mem::take(&mut self.starved);
-        starved.retain(|&(key, group)| {
-            if !buffers::available(group) {
-                return true;
-            }
-            if self.find(key).is_some() {
-                self.arm(key, group);
-            }
-            false
-        });
-        self.starved = starved;
+        more
     }
 
     fn expire(&mut self) {
@@ -493,17 +562,19 @@ impl Net {
         self.wheel.advance(self.now, &mut due);
         for packed in due.drain(..) {
             if packed & SLEEP_BIT != 0 {
-                self.sleeps.fire(packed & !SLEEP_BIT);
+                if let Some(at) = self.sleeps.fire(packed as u32, self.now) {
+                    self.wheel.insert(packed, at);
+                }
             } else {
-                self.look_at_deadline(Key::unpack(packed).0);
+                self.look_at_deadline(packed as u32);
             }
         }
         self.due = due;
     }
 
-    fn look_at_deadline(&mut self, key: Key) {
+    fn look_at_deadline(&mut self, index: u32) {
         let now = self.now;
-        let Some(slot) = self.find(key) else { return };
+        let slot = &mut self.slots[index as usize];
         if slot.wheel_at <= now {
             slot.wheel_at = 0;
         }
@@ -511,10 +582,11 @@ impl Net {
             return;
         }
         if slot.deadline > now {
-            return self.watch_deadline(key);
+            return self.watch_deadline(index);
         }
         slot.deadline = 0;
         slot.timed_out = true;
+        let key = Key { index, generation: slot.generation };
         match slot.life {
             Life::Closing => self.driver.cancel(key, Op::Send),
             Life::Parked => self.event(key, Why::Expired),
@@ -526,8 +598,21 @@ impl Net {
     }
 
     /// Closes everything and waits until the kernel has given back what it held; leaks it where that takes too long.
-    fn tear_down(mut self) {
-        let since = Instant::now();
+    fn tear_down(self) {
+        // Leaked also when a panic comes in between: freeing what the kernel may still write to would be unsound.
+        let mut net = ManuallyDrop::new(self);
+        if net.drain() {
+            let net = ManuallyDrop::into_inner(net);
+            // The eventfd's read may still be under way; the ring's counter box must outlive it.
+            if let Driver::Uring(ring) = net.driver {
+                ring.retire();
+            }
+        }
+    }
+
+    /// True when every slot is free, so that the kernel holds nothing.
+    fn drain(&mut self) -> bool {
+        let since = self.driver.clock();
         for index in 0..self.slots.len() {
             let slot = &self.slots[index];
             let key = Key { index: index as u32, generation: slot.generation };
@@ -535,40 +620,41 @@ impl Net {
                 self.close(key);
             }
         }
-        while self.slots.iter().any(|slot| slot.life != Life::Free) {
-            if since.elapsed() > Duration::from_millis(super::limits::TEARDOWN_MS_MAX) {
-                std::mem::forget(self);
-                return;
+        while self.free.len() < self.slots.len() {
+            let took = self.driver.clock() - since;
+            if took > Duration::from_millis(TEARDOWN_MS_MAX) {
+                return false;
             }
-            self.cancel_sends(since);
+            // Half of the time is for sends to finish, the other half for their cancellation.
+            if took > Duration::from_millis(TEARDOWN_MS_MAX / 2) {
+                self.cancel_sends();
+            }
             let mut done = std::mem::take(&mut self.done);
+            // An error leaves this loop by its time.
             let _ = self.driver.wait(Some(Duration::from_millis(TICK_MS)), &mut done);
-            self.look_at_clock();
             done.drain(..).for_each(|completion| self.complete(completion));
             self.done = done;
         }
-        // The eventfd's read may still be under way; the ring's counter box must outlive it.
-        if let Driver::Uring(ring) = self.driver {
-            ring.retire();
-        }
+        true
     }
 
-    /// Half of the teardown's time is for sends to finish, the other half for their cancellation.
-    fn cancel_sends(&mut self, since: Instant) {
-        if since.elapsed() < Duration::from_millis(super::limits::TEARDOWN_MS_MAX / 2) {
-            return;
-        }
+    fn cancel_sends(&mut self) {
         for index in 0..self.slots.len() {
-            let slot = &self.slots[index];
-            if slot.sending.is_some() {
-                self.driver.cancel(Key { index: index as u32, generation: slot.generation }, Op::Send);
+            let slot = &mut self.slots[index];
+            if slot.sending.is_some() && !std::mem::replace(&mut slot.timed_out, true) {
+                let key = Key { index: index as u32, generation: slot.generation };
+                self.driver.cancel(key, Op::Send);
             }
         }
     }
 
     pub(super) fn sleep_start(&mut self, after: Duration) -> u64 {
-        let key = self.sleeps.start();
-        self.wheel.insert(key | SLEEP_BIT, self.now + timers::ticks(after));
+        // Not the time of the turn: a long task would make its sleeps too short.
+        let elapsed = self.driver.clock() - self.started;
+        let (key, insert) = self.sleeps.start(timers::tick_after(elapsed.saturating_add(after)));
+        if let Some(at) = insert {
+            self.wheel.insert(key & u64::from(u32::MAX) | SLEEP_BIT, at);
+        }
         key
     }
 
@@ -581,13 +667,21 @@ impl Net {
     }
 }
 
+/// io_uring answers EAGAIN on a non-blocking descriptor instead of waiting; asking again would turn in circles.
+fn set_blocking(fd: RawFd) {
+    // SAFETY: slots keep raw descriptors. Sound: the slot owns this one, so it is open for the time of the call.
+    let fd = unsafe { BorrowedFd::borrow_raw(fd) };
+    let _ = rustix::fs::fcntl_getfl(fd).and_then(|flags| rustix::fs::fcntl_setfl(fd, flags - OFlags::NONBLOCK));
+}
+
 fn wake(waker: &mut Option<Waker>) {
     if let Some(waker) = waker.take() {
         waker.wake();
     }
 }
 
-/// Sleeping futures: (generation, index) keys into a slab.
+/// Sleeping futures: (generation, index) keys into a slab. The wheel knows indices only, and a slot's entry outlives its
+/// sleep for the next one, so that time-outs that are set and dropped all the time cost the wheel nothing.
 #[derive(Default)]
 struct Sleeps {
     slots: Vec<SleepSlot>,
@@ -597,35 +691,59 @@ struct Sleeps {
 #[derive(Default)]
 struct SleepSlot {
     generation: u32,
-    fired: bool,
+    /// 0: over, or never begun.
+    until: Tick,
+    /// The wheel's next entry for this index.
+    wheel_at: Tick,
     waker: Option<Waker>,
 }
 
+impl SleepSlot {
+    /// When the wheel has to have an entry that it has not.
+    fn watch(&mut self) -> Option<Tick> {
+        let insert = self.until != 0 && (self.wheel_at == 0 || self.wheel_at > self.until);
+        insert.then(|| {
+            self.wheel_at = self.until;
+            self.until
+        })
+    }
+}
+
 impl Sleeps {
-    fn start(&mut self) -> u64 {
+    /// The key, and the tick of a new entry in the wheel.
+    fn start(&mut self, until: Tick) -> (u64, Option<Tick>) {
         let index = self.free.pop().unwrap_or_else(|| {
             self.slots.push(SleepSlot::default());
             self.slots.len() as u32 - 1
         });
         let slot = &mut self.slots[index as usize];
-        slot.fired = false;
-        u64::from(slot.generation) << 32 | u64::from(index)
+        slot.until = until;
+        (u64::from(slot.generation) << 32 | u64::from(index), slot.watch())
     }
 
     fn find(&mut self, key: u64) -> Option<&mut SleepSlot> {
         self.slots.get_mut(key as u32 as usize).filter(|slot| u64::from(slot.generation) == key >> 32)
     }
 
-    fn fire(&mut self, key: u64) {
-        if let Some(slot) = self.find(key) {
-            slot.fired = true;
+    /// An entry of the wheel came up: the sleep ends, or the tick of its next entry comes back.
+    fn fire(&mut self, index: u32, now: Tick) -> Option<Tick> {
+        let slot = &mut self.slots[index as usize];
+        if slot.wheel_at <= now {
+            slot.wheel_at = 0;
+        }
+        if slot.until > now {
+            return slot.watch();
+        }
+        if slot.until != 0 {
+            slot.until = 0;
             wake(&mut slot.waker);
         }
+        None
     }
 
     fn poll(&mut self, key: u64, context: &Context<'_>) -> Poll<()> {
         match self.find(key) {
-            Some(slot) if !slot.fired => {
+            Some(slot) if slot.until != 0 => {
                 slot.waker = Some(context.waker().clone());
                 Poll::Pending
             }
@@ -635,7 +753,8 @@ impl Sleeps {
 
     fn end(&mut self, key: u64) {
         if let Some(slot) = self.find(key) {
-            slot.generation = (slot.generation + 1) & GENERATION_MASK;
+            slot.generation = slot.generation.wrapping_add(1);
+            slot.until = 0;
             slot.waker = None;
             self.free.push(key as u32);
         }

@@ -39,6 +39,8 @@ struct Watched {
     send: Option<Pieces>,
     connecting: bool,
     accepting: bool,
+    /// Listeners are shared between processes and workers: closing ours does not end the registration.
+    shared: bool,
 }
 
 const UNWATCHED: Watched = Watched {
@@ -53,6 +55,7 @@ const UNWATCHED: Watched = Watched {
     send: None,
     connecting: false,
     accepting: false,
+    shared: false,
 };
 
 impl Poll {
@@ -76,46 +79,66 @@ impl Poll {
     }
 
     pub(super) fn recv(&mut self, key: Key, fd: RawFd, group: Group) {
-        let watched = self.watch(key, fd);
-        watched.recv = Some(group);
-        if watched.readable {
-            self.queue(key);
+        match self.watch(key, fd) {
+            Ok(watched) => {
+                watched.recv = Some(group);
+                if watched.readable {
+                    self.queue(key);
+                }
+            }
+            Err(errno) => self.end(key, Op::Recv, -errno),
         }
     }
 
     pub(super) fn send(&mut self, key: Key, fd: RawFd, pieces: Pieces) {
-        let watched = self.watch(key, fd);
-        watched.send = Some(pieces);
-        if watched.writable {
-            self.queue(key);
+        match self.watch(key, fd) {
+            Ok(watched) => {
+                watched.send = Some(pieces);
+                if watched.writable {
+                    self.queue(key);
+                }
+            }
+            Err(errno) => self.end(key, Op::Send, -errno),
         }
     }
 
     pub(super) fn connect(&mut self, key: Key, fd: RawFd, address: *const libc::sockaddr, length: libc::socklen_t) {
-        self.watch(key, fd).writable = false;
+        // Registered first, so that no edge of the connection is missed.
+        match self.watch(key, fd) {
+            Ok(watched) => (watched.writable, watched.connecting) = (false, true),
+            Err(errno) => return self.end(key, Op::Connect, -errno),
+        }
         self.counts.enters += 1;
         // SAFETY: connect takes a raw address. Sound: the caller keeps `address` alive and `length` is its size.
         let result = unsafe { libc::connect(fd, address, length) };
         let error = if result == 0 { 0 } else { last_errno() };
         if error == libc::EINPROGRESS {
-            self.watch(key, fd).connecting = true;
-        } else {
-            self.end(key, Op::Connect, -error);
+            return;
         }
+        if let Some(watched) = self.find(key) {
+            (watched.writable, watched.connecting) = (true, false);
+        }
+        self.end(key, Op::Connect, -error);
     }
 
     pub(super) fn accept(&mut self, key: Key, fd: RawFd) {
-        let watched = self.watch(key, fd);
-        watched.accepting = true;
-        if watched.readable {
-            self.queue(key);
+        match self.watch(key, fd) {
+            Ok(watched) => {
+                (watched.accepting, watched.shared) = (true, true);
+                if watched.readable {
+                    self.queue(key);
+                }
+            }
+            Err(errno) => self.end(key, Op::Accept, -errno),
         }
     }
 
     pub(super) fn wake_on(&mut self, fd: RawFd) {
         if self.wake_fd != fd {
             self.wake_fd = fd;
-            self.register(fd, Key::SHARD, libc::EPOLLIN as u32);
+            if let Err(errno) = self.register(fd, Key::SHARD, libc::EPOLLIN as u32) {
+                self.end(Key::SHARD, Op::Wake, -errno);
+            }
         }
     }
 
@@ -136,8 +159,13 @@ impl Poll {
     }
 
     pub(super) fn forget(&mut self, key: Key, _fd: RawFd) {
-        if let Some(watched) = self.find(key) {
-            *watched = UNWATCHED;
+        let Some(watched) = self.find(key) else { return };
+        let (shared, fd) = (watched.shared, watched.fd);
+        *watched = UNWATCHED;
+        if shared {
+            self.counts.enters += 1;
+            // SAFETY: epoll_ctl takes no event when it deletes. Sound: the pointer is null, as the call allows.
+            unsafe { libc::epoll_ctl(self.epoll.as_raw_fd(), libc::EPOLL_CTL_DEL, fd, std::ptr::null_mut()) };
         }
     }
 
@@ -292,16 +320,18 @@ impl Poll {
         self.queue(key);
     }
 
-    fn watch(&mut self, key: Key, fd: RawFd) -> &mut Watched {
+    /// The descriptor's record; registers it at its first operation. `Err`: the errno (ENOSPC, ENOMEM, EPERM).
+    fn watch(&mut self, key: Key, fd: RawFd) -> Result<&mut Watched, i32> {
         let index = key.index as usize;
         if self.watched.len() <= index {
             self.watched.resize(index + 1, UNWATCHED);
         }
-        if self.watched[index].generation != key.generation || !self.watched[index].registered {
+        let known = self.watched[index];
+        if known.generation != key.generation || !known.registered {
+            self.register(fd, key, EDGES)?;
             self.watched[index] = Watched { generation: key.generation, fd, registered: true, ..UNWATCHED };
-            self.register(fd, key, EDGES);
         }
-        &mut self.watched[index]
+        Ok(&mut self.watched[index])
     }
 
     fn find(&mut self, key: Key) -> Option<&mut Watched> {
@@ -309,12 +339,12 @@ impl Poll {
         (watched.registered && watched.generation == key.generation).then_some(watched)
     }
 
-    fn register(&mut self, fd: RawFd, key: Key, events: u32) {
+    fn register(&mut self, fd: RawFd, key: Key, events: u32) -> Result<(), i32> {
         let mut event = libc::epoll_event { events, u64: key.pack(Op::Wake) };
         self.counts.enters += 1;
-        // SAFETY: epoll_ctl reads one event. Sound: it is a live local. A failure (ENOMEM, ENOSPC) leaves the descriptor
-        // unwatched; its operations then end by their deadline.
-        unsafe { libc::epoll_ctl(self.epoll.as_raw_fd(), libc::EPOLL_CTL_ADD, fd, &raw mut event) };
+        // SAFETY: epoll_ctl reads one event. Sound: it is a live local.
+        let result = unsafe { libc::epoll_ctl(self.epoll.as_raw_fd(), libc::EPOLL_CTL_ADD, fd, &raw mut event) };
+        if result < 0 { Err(last_errno()) } else { Ok(()) }
     }
 
     fn queue(&mut self, key: Key) {

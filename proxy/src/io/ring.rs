@@ -20,6 +20,8 @@ pub(super) struct Ring {
     ring: IoUring,
     lent: [Lent; 2],
     wake_count: Box<u64>,
+    /// Completions that had to be collected while operations were started.
+    early: Vec<Completion>,
     counts: DriverCounts,
 }
 
@@ -52,9 +54,7 @@ impl Ring {
                 )?;
             }
         }
-        let mut ring = Ring { ring, lent, wake_count: Box::new(0), counts: DriverCounts::default() };
-        ring.lend();
-        Ok(ring)
+        Ok(Ring { ring, lent, wake_count: Box::new(0), early: Vec::new(), counts: DriverCounts::default() })
     }
 
     pub(super) fn recv(&mut self, key: Key, fd: RawFd, group: Group) {
@@ -99,8 +99,11 @@ impl Ring {
     pub(super) fn wait(&mut self, timeout: Option<Duration>, done: &mut Vec<Completion>) -> io::Result<()> {
         self.lend();
         self.counts.enters += 1;
+        let timeout = if self.early.is_empty() { timeout } else { Some(Duration::ZERO) };
+        done.append(&mut self.early);
         let entered = match timeout {
             None => self.ring.submitter().submit_and_wait(1),
+            Some(Duration::ZERO) => self.enter_only(),
             Some(timeout) => {
                 let timespec = Timespec::from(timeout);
                 self.ring.submitter().submit_with_args(1, &SubmitArgs::new().timespec(&timespec))
@@ -126,9 +129,17 @@ impl Ring {
         Box::leak(self.wake_count);
     }
 
+    /// Hands over and lets deferred completions run, without arming a timer to wait for none.
+    fn enter_only(&mut self) -> io::Result<usize> {
+        const GETEVENTS: u32 = 1;
+        let count = self.ring.submission().len() as u32;
+        // SAFETY: the crate's safe calls cannot ask for GETEVENTS with nothing to wait for. Sound: as for `submit`: the
+        // entries are complete, `count` is their number, and there is no argument.
+        unsafe { self.ring.submitter().enter::<libc::sigset_t>(count, 0, GETEVENTS, None) }
+    }
+
     fn collect(&mut self, done: &mut Vec<Completion>) {
-        let mut completions = self.ring.completion();
-        for entry in &mut completions {
+        for entry in &mut self.ring.completion() {
             let (key, op) = Key::unpack(entry.user_data());
             let buffer = cqueue::buffer_select(entry.flags());
             done.push(Completion { key, op, result: entry.result(), buffer, more: cqueue::more(entry.flags()) });
@@ -164,9 +175,13 @@ impl Ring {
                 return;
             }
             self.counts.enters += 1;
-            // A full queue is handed over early. An error here (EBUSY, EAGAIN) means that completions wait to be
-            // collected; the kernel accepts entries again as soon as it has made room, so this ends.
-            let _ = self.ring.submitter().submit();
+            // A full queue is handed over early. On an error (EBUSY, EAGAIN) the kernel has no room for more: room is made by
+            // collecting what is complete.
+            if self.ring.submitter().submit().is_err() {
+                let mut early = std::mem::take(&mut self.early);
+                self.collect(&mut early);
+                self.early = early;
+            }
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::future::Future;
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 
 use super::driver::Driver;
@@ -64,8 +65,10 @@ pub fn run(kind: DriverKind, main: impl Future<Output = ()> + 'static) -> io::Re
 }
 
 pub(super) fn run_on(driver: Driver, main: impl Future<Output = ()> + 'static) -> io::Result<()> {
+    assert!(executor::shard_number() == 0, "a thread is one shard at a time");
     let remote = Remote::register()?;
     net::install(driver, remote);
+    let _shard = ShardGuard;
     let ended = Rc::new(Ended(Cell::new(false)));
     let guard = EndGuard(ended.clone());
     executor::spawn(async move {
@@ -81,9 +84,25 @@ pub(super) fn run_on(driver: Driver, main: impl Future<Output = ()> + 'static) -
         }
         outcome = net::with(|net| net.turn(busy));
     }
-    executor::drop_all_and(Remote::unregister);
-    net::uninstall();
     outcome
+}
+
+/// Takes the shard down, also when the loop itself panics: the kernel must give back what it holds before memory is freed.
+struct ShardGuard;
+
+impl Drop for ShardGuard {
+    fn drop(&mut self) {
+        let down = || {
+            executor::drop_all_and(Remote::unregister);
+            net::uninstall();
+        };
+        // A second panic here must not end the process; what it left behind is leaked, not freed.
+        if std::thread::panicking() {
+            let _ = catch_unwind(AssertUnwindSafe(down));
+        } else {
+            down();
+        }
+    }
 }
 
 struct Ended(Cell<bool>);

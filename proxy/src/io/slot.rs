@@ -38,6 +38,10 @@ pub(super) struct Slot {
     pub(super) life: Life,
     pub(super) timed_out: bool,
     pub(super) accepting: bool,
+    /// Waits for a buffer: stands in the list of the starved, exactly once.
+    pub(super) starved: bool,
+    /// An event of this parking is in the queue.
+    pub(super) told: bool,
     pub(super) receiving: Option<Group>,
     pub(super) inbox: Inbox,
     pub(super) sending: Option<Box<SendOp>>,
@@ -49,6 +53,7 @@ pub(super) struct Slot {
     pub(super) reader: Option<Waker>,
     pub(super) writer: Option<Waker>,
     pub(super) deadline: Tick,
+    /// The wheel's next entry for this index; it outlives the slot's lives.
     pub(super) wheel_at: Tick,
     pub(super) tag: u64,
     pub(super) peer: Option<SocketAddr>,
@@ -66,6 +71,8 @@ impl Slot {
             life: Life::Free,
             timed_out: false,
             accepting: false,
+            starved: false,
+            told: false,
             receiving: None,
             inbox: Inbox::Empty,
             sending: None,

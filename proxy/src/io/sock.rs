@@ -31,12 +31,9 @@ impl Sock {
         Sock { key, local: PhantomData }
     }
 
-    /// Takes over a connected descriptor.
+    /// Takes over a connected descriptor. Costs no system call.
     pub fn adopt(fd: OwnedFd, peer: Option<SocketAddr>) -> Sock {
         net::with(|net| {
-            if net.nonblocking() {
-                set_nonblocking(&fd);
-            }
             let key = net.adopt(fd);
             net.slot(key).peer = peer;
             Sock::of(key)
@@ -182,9 +179,7 @@ impl Listener {
     /// Takes over a listening descriptor.
     pub fn adopt(fd: OwnedFd) -> Listener {
         net::with(|net| {
-            if net.nonblocking() {
-                set_nonblocking(&fd);
-            }
+            set_nonblocking(&fd, net.nonblocking());
             Listener { key: net.adopt(fd), local: PhantomData }
         })
     }
@@ -248,13 +243,14 @@ pub struct Elapsed;
 
 /// A queue from any thread to a task of one worker. Off the request's way: it takes a lock.
 pub fn channel<T: Send>() -> (Sender<T>, Receiver<T>) {
-    let queue = Arc::new(Mutex::new(Queue { items: VecDeque::new(), waker: None }));
+    let queue = Arc::new(Mutex::new(Queue { items: VecDeque::new(), waker: None, closed: false }));
     (Sender { queue: queue.clone() }, Receiver { queue })
 }
 
 struct Queue<T> {
     items: VecDeque<T>,
     waker: Option<Waker>,
+    closed: bool,
 }
 
 /// The sending end of `channel`.
@@ -269,10 +265,13 @@ impl<T> Clone for Sender<T> {
 }
 
 impl<T> Sender<T> {
-    /// Puts an item in and wakes the receiver.
+    /// Puts an item in and wakes the receiver; drops it when there is no receiver any more.
     pub fn send(&self, item: T) {
         let waker = {
             let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+            if queue.closed {
+                return;
+            }
             queue.items.push_back(item);
             queue.waker.take()
         };
@@ -304,11 +303,23 @@ impl<T> Receiver<T> {
     }
 }
 
+impl<T> Drop for Receiver<T> {
+    fn drop(&mut self) {
+        let items = {
+            let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+            (queue.closed, queue.waker) = (true, None);
+            std::mem::take(&mut queue.items)
+        };
+        drop(items);
+    }
+}
+
 // --- descriptors ------------------------------------------------------------------------------------------------------
 
 fn stream_socket(family: libc::c_int) -> io::Result<OwnedFd> {
+    let nonblocking = if net::with(|net| net.nonblocking()) { libc::SOCK_NONBLOCK } else { 0 };
     // SAFETY: sockets are made raw to share one path for all families. Sound: no pointers; the result is checked.
-    let fd = unsafe { libc::socket(family, libc::SOCK_STREAM | libc::SOCK_CLOEXEC, 0) };
+    let fd = unsafe { libc::socket(family, libc::SOCK_STREAM | libc::SOCK_CLOEXEC | nonblocking, 0) };
     if fd < 0 {
         return Err(io::Error::last_os_error());
     }
@@ -316,10 +327,12 @@ fn stream_socket(family: libc::c_int) -> io::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
-fn set_nonblocking(fd: &OwnedFd) {
+fn set_nonblocking(fd: &OwnedFd, nonblocking: bool) {
     // The descriptor is valid, and these flags exist for every kind of socket.
-    let _ =
-        rustix::fs::fcntl_getfl(fd).and_then(|flags| rustix::fs::fcntl_setfl(fd, flags | rustix::fs::OFlags::NONBLOCK));
+    let _ = rustix::fs::fcntl_getfl(fd).and_then(|mut flags| {
+        flags.set(rustix::fs::OFlags::NONBLOCK, nonblocking);
+        rustix::fs::fcntl_setfl(fd, flags)
+    });
 }
 
 fn set_nodelay(fd: &OwnedFd) {

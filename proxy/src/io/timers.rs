@@ -3,6 +3,8 @@
 //! Deadlines are lazy: a socket stores its deadline and the wheel holds at most one entry for it; moving a deadline
 //! later is one store, and the entry that comes up early is put in again. So a busy connection costs no timer work.
 
+use std::time::Duration;
+
 use super::limits::TICK_MS;
 
 /// Ticks since the shard began; 0 means "none".
@@ -12,9 +14,13 @@ const FINE: u64 = 256;
 const COARSE: u64 = 256;
 const TICKS_PER_COARSE: u64 = 128;
 
-/// Converts a duration to ticks, rounded up, at least one.
-pub(super) fn ticks(duration: std::time::Duration) -> Tick {
-    (duration.as_millis() as u64).div_ceil(TICK_MS).max(1)
+/// Further away than this is "never" (278 years); keeps sums of ticks far from an overflow.
+const TICKS_MAX: Tick = 1 << 40;
+
+/// The first tick that begins no earlier than this time after the shard's beginning; never 0.
+pub(super) fn tick_after(time: Duration) -> Tick {
+    let ticks = time.as_micros().div_ceil(u128::from(TICK_MS) * 1000);
+    Tick::try_from(ticks).unwrap_or(TICKS_MAX).clamp(1, TICKS_MAX)
 }
 
 #[derive(Clone, Copy)]
@@ -87,6 +93,11 @@ impl Wheel {
         (self.count > 0).then_some(self.soonest)
     }
 
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.count
+    }
+
     fn cascade(&mut self) {
         let bucket = ((self.now / TICKS_PER_COARSE) % COARSE) as usize;
         let mut entries = std::mem::replace(&mut self.coarse[bucket], std::mem::take(&mut self.spare));
@@ -150,10 +161,12 @@ mod tests {
     }
 
     #[test]
-    fn ticks_round_up() {
-        assert_eq!(ticks(std::time::Duration::from_millis(0)), 1);
-        assert_eq!(ticks(std::time::Duration::from_millis(8)), 1);
-        assert_eq!(ticks(std::time::Duration::from_millis(9)), 2);
+    fn a_tick_is_never_before_its_time() {
+        for (micros, tick) in [(0, 1), (1, 1), (8_000, 1), (8_001, 2), (16_000, 2), (16_001, 3)] {
+            assert_eq!(tick_after(Duration::from_micros(micros)), tick, "{micros}");
+        }
+        assert_eq!(tick_after(Duration::MAX), TICKS_MAX);
+        assert_eq!(tick_after(Duration::from_secs(1 << 61)), TICKS_MAX);
     }
 
     proptest! {
