@@ -10,6 +10,26 @@
 //! 3. Path, REST (RT-06): at each segment static, then `{variable}`, then `{greedy+}`; the first match that has the method wins.
 //!    Path, HTTP (RT-12): the same order, but every match without a greedy variable comes before every match with one; `$default` is last.
 //! 4. Verb: the verb itself, then `ANY` (RT-03).
+//!
+//! ```
+//! use router::{Ask, Builder, Captures, Kind, Template, Verb};
+//!
+//! let mut builder = Builder::new();
+//! let tree = builder.tree(Kind::Rest);
+//! builder.route(tree, Some(Verb::Get), &Template::parse("/pets/{id}")?, 0)?;
+//! let api = builder.api("petstore", Kind::Rest);
+//! builder.stage(api, "prod", tree, 0);
+//! builder.sole_api(api);
+//! let table = builder.build();
+//!
+//! let mut captures = Captures::new();
+//! let path = b"/prod/pets/7";
+//! let ask = Ask { host: b"localhost", path, verb: Some(Verb::Get), execute_api: true };
+//! let found = table.find(&ask, &mut captures).expect("there is such a route");
+//! assert_eq!((found.method, found.rest), (0, 5));
+//! assert_eq!(captures.of(0, path), Some(&b"7"[..]));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod builder;
 mod captures;

@@ -65,14 +65,14 @@ impl Node {
     #[inline]
     fn stands_at(&self, path: &[u8], at: usize) -> bool {
         let len = self.len as usize;
-        if (word(path, at) ^ self.label[0]) & MASKS[len] != 0 {
+        if (word(path, at) ^ self.label[0]) & MASKS[len % MASKS.len()] != 0 {
             return false;
         }
-        len <= 8 || (word(path, at + 8) ^ self.label[1]) & MASKS[len - 8] == 0
+        len <= 8 || (word(path, at + 8) ^ self.label[1]) & MASKS[(len - 8) % MASKS.len()] == 0
     }
 }
 
-/// For a label of so many bytes, which bytes of its first word count.
+/// For a label of so many bytes, which bytes of its first word count. A power of two in size: an index is brought in bounds by a mask.
 const MASKS: [u64; 32] = {
     let mut masks = [u64::MAX; 32];
     let mut len = 0;
@@ -238,6 +238,7 @@ fn last_word(path: &[u8], at: usize) -> u64 {
 
 /// The same in a path of less than eight bytes.
 #[cold]
+#[inline(never)]
 fn short_word(path: &[u8], at: usize) -> u64 {
     let rest = path.get(at..).unwrap_or_default();
     rest.iter().rev().fold(0, |word, &byte| word << 8 | u64::from(byte))
