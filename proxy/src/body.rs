@@ -1,0 +1,320 @@
+//! The body pump: one for every direction, framing and integration.
+//!
+//! A body is decoded where it lies (`BodyReader`) and written anew (`Framed`), one send under way at a time: the slower
+//! side sets the pace, and memory stays at one buffer received and one being sent, whatever the body's length.
+
+use std::io;
+use std::time::Duration;
+
+use codec::head::Framing;
+use codec::http1::framing::{ChunkDecoder, ChunkStep};
+use codec::http1::misbehave::Misbehaviour;
+use codec::http1::write;
+
+use crate::io::{Group, Outgoing, RBuf, Sock, recycle, vector};
+use crate::limits::COPY_BYTES_MAX;
+
+/// Where a body's end is, and how much of it was read.
+pub struct BodyReader {
+    state: State,
+    /// Payload bytes so far.
+    pub received: u64,
+}
+
+enum State {
+    Done,
+    Length(u64),
+    Chunked(ChunkDecoder),
+    UntilClose,
+}
+
+/// Decoded payload of one received buffer.
+#[derive(Default)]
+struct Batch {
+    pieces: [Option<RBuf>; PIECES_MAX],
+    count: usize,
+    /// Instead of pieces, where there were too many of them.
+    copied: Vec<u8>,
+    length: usize,
+}
+
+const PIECES_MAX: usize = 4;
+
+impl BodyReader {
+    /// A body of this framing, unread.
+    pub fn new(framing: Framing) -> BodyReader {
+        let state = match framing {
+            Framing::None | Framing::Length(0) => State::Done,
+            Framing::Length(length) => State::Length(length),
+            Framing::Chunked => State::Chunked(ChunkDecoder::new()),
+            Framing::UntilClose => State::UntilClose,
+        };
+        BodyReader { state, received: 0 }
+    }
+
+    /// Whether it was read to its end.
+    pub fn is_done(&self) -> bool {
+        matches!(self.state, State::Done)
+    }
+
+    /// Bytes that are still to come, where the framing says so.
+    pub fn remaining(&self) -> Option<u64> {
+        match self.state {
+            State::Done => Some(0),
+            State::Length(length) => Some(length),
+            State::Chunked(_) | State::UntilClose => None,
+        }
+    }
+
+    /// The stream ended: fine only where that is the framing.
+    fn end_of_stream(&mut self) -> bool {
+        let fine = matches!(self.state, State::UntilClose | State::Done);
+        if fine {
+            self.state = State::Done;
+        }
+        fine
+    }
+
+    /// Takes what belongs to the body out of `inflow`.
+    fn decode(&mut self, inflow: &mut RBuf, batch: &mut Batch) -> Result<(), Misbehaviour> {
+        match &mut self.state {
+            State::Done => {}
+            State::UntilClose => batch.push(std::mem::replace(inflow, RBuf::empty())),
+            State::Length(remaining) => {
+                let count = inflow.len().min(usize::try_from(*remaining).unwrap_or(usize::MAX));
+                *remaining -= count as u64;
+                batch.push(inflow.split_to(count));
+                if *remaining == 0 {
+                    self.state = State::Done;
+                }
+            }
+            State::Chunked(decoder) => {
+                if decode_chunks(decoder, inflow, batch)? {
+                    self.state = State::Done;
+                }
+            }
+        }
+        self.received += batch.length as u64;
+        Ok(())
+    }
+
+    /// Reads and throws away at most `bytes_max` bytes; true when the body is at its end.
+    pub async fn drain(&mut self, from: &Sock, inflow: &mut RBuf, bytes_max: u64) -> bool {
+        let limit = self.received.saturating_add(bytes_max);
+        loop {
+            let mut batch = Batch::default();
+            if self.decode(inflow, &mut batch).is_err() || self.received > limit {
+                return false;
+            }
+            if self.is_done() {
+                return true;
+            }
+            match from.recv(Group::Large).await {
+                Ok(bytes) if !bytes.is_empty() => *inflow = bytes,
+                Ok(_) => return self.end_of_stream(),
+                Err(_) => return false,
+            }
+        }
+    }
+}
+
+/// True at the end of the body.
+fn decode_chunks(decoder: &mut ChunkDecoder, inflow: &mut RBuf, batch: &mut Batch) -> Result<bool, Misbehaviour> {
+    while !inflow.is_empty() {
+        match decoder.next(inflow)? {
+            ChunkStep::NeedMore => *inflow = RBuf::empty(),
+            ChunkStep::Data { start, end } => {
+                inflow.advance(start);
+                batch.push(inflow.split_to(end - start));
+            }
+            ChunkStep::End { consumed } => {
+                inflow.advance(consumed);
+                return Ok(true);
+            }
+        }
+    }
+    Ok(false)
+}
+
+impl Batch {
+    fn push(&mut self, piece: RBuf) {
+        if piece.is_empty() {
+            return;
+        }
+        self.length += piece.len();
+        if self.count < PIECES_MAX && self.copied.is_empty() {
+            self.pieces[self.count] = Some(piece);
+            self.count += 1;
+            return;
+        }
+        // Many small chunks in one buffer: a copy costs less than as many sends.
+        if self.copied.is_empty() {
+            self.copied = vector();
+        }
+        for earlier in self.pieces[..self.count].iter_mut().filter_map(Option::take) {
+            self.copied.extend_from_slice(&earlier);
+        }
+        self.count = 0;
+        self.copied.extend_from_slice(&piece);
+    }
+
+    fn copy_to(&mut self, out: &mut Vec<u8>) {
+        for piece in self.pieces[..self.count].iter().flatten() {
+            out.extend_from_slice(piece);
+        }
+        out.extend_from_slice(&self.copied);
+        recycle(std::mem::take(&mut self.copied));
+    }
+}
+
+/// How a body is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Encoding {
+    /// As it is: a length was announced, or the end of the connection is its end.
+    Plain,
+    /// In chunks.
+    Chunked,
+}
+
+/// How a transfer broke, and on which side.
+#[derive(Debug)]
+pub enum Broken {
+    /// The sender of the body broke its framing.
+    SourceMisbehaved(Misbehaviour),
+    /// The sender closed before the end.
+    SourceClosed,
+    /// The sender paused for too long.
+    SourceStalled,
+    /// The body is longer than allowed.
+    TooLarge,
+    /// The receiver closed or reset.
+    SinkClosed,
+    /// The receiver took nothing for too long.
+    SinkStalled,
+}
+
+/// One transfer: from whom, to whom, in which form.
+pub struct Pump<'a> {
+    /// Reads the body.
+    pub reader: &'a mut BodyReader,
+    /// Where it comes from.
+    pub from: &'a Sock,
+    /// What was already received from there.
+    pub inflow: &'a mut RBuf,
+    /// Where it goes.
+    pub to: &'a Sock,
+    /// In which form.
+    pub encoding: Encoding,
+    /// The longest pause on either side.
+    pub idle: Duration,
+    /// The most bytes, if there is a limit.
+    pub bytes_max: Option<u64>,
+}
+
+impl Pump<'_> {
+    /// Sends `head` and then the whole body. The first send is started with whatever has arrived, so that a small message
+    /// leaves in one piece. Returns the payload's length.
+    pub async fn run(mut self, head: Vec<u8>) -> Result<u64, Broken> {
+        let mut written = Framed { encoding: self.encoding, owes_line: false };
+        let mut head = Some(head);
+        let mut sent = 0;
+        loop {
+            let mut batch = Batch::default();
+            self.reader.decode(self.inflow, &mut batch).map_err(Broken::SourceMisbehaved)?;
+            if self.bytes_max.is_some_and(|most| self.reader.received > most) {
+                return Err(Broken::TooLarge);
+            }
+            sent += batch.length as u64;
+            let done = self.reader.is_done();
+            if head.is_some() || batch.length > 0 || done {
+                let first = head.take().unwrap_or_else(vector);
+                self.send(written.frame(first, batch, done)).await?;
+            }
+            if done {
+                if let Some(tail) = written.tail() {
+                    self.send(Outgoing::new(tail)).await?;
+                }
+                return Ok(sent);
+            }
+            self.receive().await?;
+        }
+    }
+
+    async fn send(&self, outgoing: Outgoing) -> Result<(), Broken> {
+        if outgoing.is_empty() {
+            return Ok(());
+        }
+        self.to.set_deadline(Some(self.idle));
+        let outcome = self.to.send(outgoing).await;
+        self.to.set_deadline(None);
+        outcome.map_err(|error| if is_timeout(&error) { Broken::SinkStalled } else { Broken::SinkClosed })
+    }
+
+    async fn receive(&mut self) -> Result<(), Broken> {
+        self.from.set_deadline(Some(self.idle));
+        let received = self.from.recv(Group::Large).await;
+        self.from.set_deadline(None);
+        match received {
+            Ok(bytes) if bytes.is_empty() && !self.reader.end_of_stream() => Err(Broken::SourceClosed),
+            Ok(bytes) => {
+                *self.inflow = bytes;
+                Ok(())
+            }
+            Err(error) if is_timeout(&error) => Err(Broken::SourceStalled),
+            Err(_) => Err(Broken::SourceClosed),
+        }
+    }
+}
+
+/// Whether a wait ended because its deadline passed.
+pub fn is_timeout(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::TimedOut
+}
+
+/// A body being written; remembers the line end that a large chunk still needs.
+struct Framed {
+    encoding: Encoding,
+    owes_line: bool,
+}
+
+impl Framed {
+    fn frame(&mut self, mut out: Vec<u8>, mut batch: Batch, done: bool) -> Outgoing {
+        let chunked = self.encoding == Encoding::Chunked;
+        if std::mem::take(&mut self.owes_line) {
+            out.extend_from_slice(write::CHUNK_END);
+        }
+        if chunked && batch.length > 0 {
+            write::chunk_head(&mut out, batch.length);
+        }
+        if batch.length <= COPY_BYTES_MAX || batch.count == 0 {
+            batch.copy_to(&mut out);
+            if chunked && batch.length > 0 {
+                out.extend_from_slice(write::CHUNK_END);
+            }
+            if chunked && done {
+                out.extend_from_slice(write::LAST_CHUNK);
+                self.encoding = Encoding::Plain;
+            }
+            return Outgoing::new(out);
+        }
+        let mut outgoing = Outgoing::new(out);
+        for piece in batch.pieces.into_iter().flatten() {
+            outgoing.push(piece).expect("a batch has no more pieces than a send");
+        }
+        self.owes_line = chunked;
+        outgoing
+    }
+
+    /// What ends a chunked body whose last chunk was large.
+    fn tail(&mut self) -> Option<Vec<u8>> {
+        if self.encoding != Encoding::Chunked {
+            return None;
+        }
+        let mut out = vector();
+        if self.owes_line {
+            out.extend_from_slice(write::CHUNK_END);
+        }
+        out.extend_from_slice(write::LAST_CHUNK);
+        Some(out)
+    }
+}

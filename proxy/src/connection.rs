@@ -1,0 +1,134 @@
+//! One client connection while it has something to say: request after request, until it is idle, done or refused.
+//!
+//! An idle connection has no task. Its first byte starts this one, which ends as soon as nothing more has arrived.
+
+use std::net::Shutdown;
+use std::rc::Rc;
+
+use policy::refusal::Refusal;
+
+use crate::body::BodyReader;
+use crate::downstream::http1::{self, NoHead};
+use crate::exchange::{Exchange, HeadBytes, Peer};
+use crate::io::{Group, RBuf, Sock, timeout};
+use crate::limits::{LINGER_BYTES_MAX, LINGER_TIME};
+use crate::listener::Entry;
+use crate::observe::metrics::{add, sub};
+use crate::request;
+use crate::worker::Worker;
+
+/// Counts the connection as open until it is closed; a parked one stays counted.
+struct Open {
+    worker: Rc<Worker>,
+    parked: bool,
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        if !self.parked {
+            self.worker.connection_closed();
+        }
+    }
+}
+
+/// Serves what a connection has sent.
+pub async fn serve(sock: Sock, entry: Rc<Entry>, worker: Rc<Worker>) {
+    let mut open = Open { worker: worker.clone(), parked: false };
+    let peer = Peer::of(sock.peer());
+    let mut exchange = Exchange {
+        sock,
+        inflow: RBuf::empty(),
+        head_bytes: HeadBytes::View(RBuf::empty()),
+        scratch: worker.scratch(),
+        body: BodyReader::new(codec::head::Framing::None),
+        keep_alive: true,
+        continue_owed: false,
+        entry,
+        peer,
+        path_rewritten: false,
+    };
+    let idle = serve_all(&mut exchange, &worker).await;
+    let Exchange { sock, scratch, inflow, entry, .. } = exchange;
+    worker.put_back(scratch);
+    if idle && !worker.is_draining() {
+        open.parked = true;
+        add(&worker.metrics.connections_idle, 1);
+        sock.set_deadline(Some(worker.live().snapshot().gateway.limits.idle_time));
+        sock.park(entry.tag, Group::Small);
+        return;
+    }
+    linger(&sock, inflow).await;
+}
+
+/// True when the connection is idle and may be kept.
+async fn serve_all(exchange: &mut Exchange, worker: &Rc<Worker>) -> bool {
+    let mut served = false;
+    loop {
+        match next_head(exchange, worker, served).await {
+            Ok(()) => {}
+            Err(NoHead::Idle) => return true,
+            Err(NoHead::Closed) => return false,
+            Err(NoHead::Slow) => {
+                request::refuse(exchange, Refusal::RequestTimeout, worker).await;
+                return false;
+            }
+            Err(NoHead::Misbehaved(how)) => {
+                request::refuse(exchange, Refusal::Misbehaved(how), worker).await;
+                return false;
+            }
+        }
+        request::serve(exchange, worker).await;
+        if !exchange.keep_alive {
+            return false;
+        }
+        exchange.head_bytes = HeadBytes::View(RBuf::empty());
+        served = true;
+    }
+}
+
+async fn next_head(exchange: &mut Exchange, worker: &Worker, served: bool) -> Result<(), NoHead> {
+    let live = worker.live();
+    let limits = &live.snapshot().gateway.limits;
+    let Exchange { sock, inflow, scratch, .. } = exchange;
+    let bytes = http1::read_head(sock, inflow, &mut scratch.head, (&limits.head, limits.header_time), served).await?;
+    add(&worker.metrics.requests, 1);
+    add(&worker.metrics.bytes_received, bytes.len() as u64);
+    exchange.head_bytes = bytes;
+    exchange.path_rewritten = false;
+    let head = &exchange.scratch.head;
+    exchange.body = BodyReader::new(head.framing);
+    exchange.keep_alive = head.keep_alive;
+    exchange.continue_owed = head.expect_continue && !exchange.body.is_done();
+    let dropped = exchange.underscores();
+    if dropped > 0 {
+        add(&worker.metrics.heads_underscore_dropped, dropped);
+    }
+    Ok(())
+}
+
+/// Lets the client read the last answer: a connection closed with bytes unread would be reset, and the answer lost.
+async fn linger(sock: &Sock, mut inflow: RBuf) {
+    sock.set_deadline(Some(LINGER_TIME));
+    if sock.flush().await.is_err() {
+        return;
+    }
+    sock.shutdown(Shutdown::Write);
+    let read_away = async {
+        let mut bytes = inflow.len();
+        while bytes < LINGER_BYTES_MAX {
+            inflow = match sock.recv(Group::Small).await {
+                Ok(received) if !received.is_empty() => received,
+                _ => return,
+            };
+            bytes += inflow.len();
+        }
+    };
+    let _ = timeout(LINGER_TIME, read_away).await;
+}
+
+/// A parked connection closed or expired: nothing is left to do but count.
+pub fn forget(sock: Sock, worker: &Worker) {
+    sub(&worker.metrics.connections_idle, 1);
+    drop(sock);
+    worker.connection_closed();
+}

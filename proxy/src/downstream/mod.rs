@@ -1,0 +1,3 @@
+//! The clients' side of each protocol.
+
+pub mod http1;

@@ -1,0 +1,338 @@
+//! One request and its answer on one connection: what is read of the former, and the one ending for the latter.
+
+use std::net::SocketAddr;
+use std::ops::Deref;
+use std::rc::Rc;
+
+use codec::head::{Fate, Framing, RequestHead, ResponseHead, Version};
+use codec::http1::write;
+use policy::fault::{self, Fault};
+use policy::refusal::Refusal;
+use policy::transform::headers::{self, Rule};
+use router::{Captures, Kind};
+
+use crate::body::{BodyReader, Broken, Encoding, Pump};
+use crate::io::{Outgoing, RBuf, Sock, vector};
+use crate::limits::{DRAIN_BYTES_MAX, PEER_TEXT_BYTES};
+use crate::listener::Entry;
+use crate::observe::metrics::add;
+use crate::state::Live;
+use crate::trip::Trip;
+use crate::upstream::Answer;
+use crate::worker::Worker;
+
+/// The received bytes of a head: a view where it came in one piece, a copy where it did not.
+pub enum HeadBytes {
+    /// In the receive buffer.
+    View(RBuf),
+    /// Put together from several.
+    Joined(Vec<u8>),
+}
+
+impl Deref for HeadBytes {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            HeadBytes::View(bytes) => bytes,
+            HeadBytes::Joined(bytes) => bytes,
+        }
+    }
+}
+
+impl Drop for HeadBytes {
+    fn drop(&mut self) {
+        if let HeadBytes::Joined(bytes) = self {
+            crate::io::recycle(std::mem::take(bytes));
+        }
+    }
+}
+
+/// Parsing state that a worker reuses: large, and needed only while a request is in flight.
+#[derive(Default)]
+pub struct Scratch {
+    /// The request's head.
+    pub head: RequestHead,
+    /// The backend's.
+    pub answer: ResponseHead,
+    /// The template's variables.
+    pub captures: Captures,
+    /// The canonical path, where it differs from the received one.
+    pub path: Vec<u8>,
+}
+
+/// The client's address, as text and as a number.
+#[derive(Clone, Copy)]
+pub struct Peer {
+    text: [u8; PEER_TEXT_BYTES],
+    length: u8,
+}
+
+impl Peer {
+    /// Writes the address once per connection task.
+    pub fn of(address: Option<SocketAddr>) -> Peer {
+        use std::io::Write as _;
+
+        let mut text = [0; PEER_TEXT_BYTES];
+        let mut room = &mut text[..];
+        // Text of an address always fits; a unix socket has none.
+        let _ = match address.map(|address| address.ip().to_canonical()) {
+            Some(ip) => write!(room, "{ip}"),
+            None => write!(room, "unix"),
+        };
+        let left = room.len();
+        Peer { text, length: (PEER_TEXT_BYTES - left) as u8 }
+    }
+
+    /// `127.0.0.1`, `::1`, `unix`.
+    pub fn text(&self) -> &[u8] {
+        &self.text[..self.length as usize]
+    }
+}
+
+/// What the spine decided to say.
+pub enum Reply {
+    /// Made here: rendered field lines and a body.
+    Whole {
+        /// 200 to 599.
+        status: u16,
+        /// Complete lines, CRLF included.
+        fields: Vec<u8>,
+        /// May be empty.
+        body: Vec<u8>,
+    },
+    /// A backend's answer, streamed.
+    Streamed(Answer),
+    /// A "no".
+    Refused(Refusal),
+}
+
+/// A connection's end of a request.
+pub struct Exchange {
+    /// The client.
+    pub sock: Sock,
+    /// Received and not yet used: the beginning of the body, or of the next request.
+    pub inflow: RBuf,
+    /// The head's bytes.
+    pub head_bytes: HeadBytes,
+    /// The parsed head and what was found for it.
+    pub scratch: Box<Scratch>,
+    /// The request's body.
+    pub body: BodyReader,
+    /// Whether another request may follow.
+    pub keep_alive: bool,
+    /// Whether the client waits for `100 Continue`.
+    pub continue_owed: bool,
+    /// The listener that took the connection.
+    pub entry: Rc<Entry>,
+    /// Who sent it.
+    pub peer: Peer,
+    /// Whether `scratch.path` holds the canonical path; otherwise it is the received one.
+    pub path_rewritten: bool,
+}
+
+impl Exchange {
+    /// The canonical path (design: one string for route, policies, log and backend).
+    pub fn path(&self) -> &[u8] {
+        if self.path_rewritten { &self.scratch.path } else { self.scratch.head.path.of(&self.head_bytes) }
+    }
+
+    /// A head that could not be parsed: nothing of it may be used.
+    pub fn forget_head(&mut self) {
+        self.scratch.head = RequestHead::new();
+        self.head_bytes = HeadBytes::View(RBuf::empty());
+        self.body = BodyReader::new(Framing::None);
+        self.continue_owed = false;
+        self.path_rewritten = false;
+    }
+
+    /// Sends a reply, whole: the one ending of every request. Never fails: what breaks is written into the trip.
+    pub async fn send(&mut self, reply: Reply, trip: &mut Trip, live: &Live, worker: &Worker) {
+        self.decide_connection(worker);
+        match reply {
+            Reply::Whole { status, fields, body } => self.send_whole(status, fields, body, trip, worker).await,
+            Reply::Streamed(answer) => self.send_streamed(answer, trip, live, worker).await,
+            Reply::Refused(refusal) => self.send_refusal(refusal, trip, worker).await,
+        }
+        trip.body_received = self.body.received;
+        self.finish_body().await;
+    }
+
+    /// A connection is kept only if what is left of the request's body can be read away cheaply (rows F26, F28).
+    fn decide_connection(&mut self, worker: &Worker) {
+        let unread = self.body.remaining().is_none_or(|left| left > DRAIN_BYTES_MAX);
+        let waiting = self.continue_owed && !self.body.is_done();
+        let most = worker.live().snapshot().gateway.limits.requests_per_connection;
+        let used_up = self.sock.count_request() == most && most != 0;
+        if worker.is_draining() || unread && !self.body_may_be_short() || waiting || used_up {
+            self.keep_alive = false;
+        }
+    }
+
+    /// A chunked body's length is not known: it is tried.
+    fn body_may_be_short(&self) -> bool {
+        self.body.remaining().is_none()
+    }
+
+    async fn finish_body(&mut self) {
+        if self.keep_alive && !self.body.is_done() {
+            self.sock.set_deadline(Some(crate::limits::LINGER_TIME));
+            self.keep_alive = self.body.drain(&self.sock, &mut self.inflow, DRAIN_BYTES_MAX).await;
+            self.sock.set_deadline(None);
+        }
+    }
+
+    async fn send_refusal(&mut self, refusal: Refusal, trip: &mut Trip, worker: &Worker) {
+        add(&worker.metrics.refusals[refusal.index()], 1);
+        trip.refusal = Some(refusal);
+        let reply = refusal.reply(trip.kind);
+        let mut fields = vector();
+        if let Some(error_type) = reply.error_type {
+            write::field(&mut fields, b"x-amzn-ErrorType", error_type.as_bytes());
+        }
+        if reply.retry_after {
+            write::field(&mut fields, b"Retry-After", policy::refusal::RETRY_AFTER_SECONDS.as_bytes());
+        }
+        if reply.status == 405 {
+            write::field(&mut fields, b"Allow", b"DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT");
+        }
+        write::field(&mut fields, b"Content-Type", b"application/json");
+        let mut body = vector();
+        body.extend_from_slice(reply.body);
+        self.send_whole(reply.status, fields, body, trip, worker).await;
+    }
+
+    async fn send_whole(&mut self, status: u16, fields: Vec<u8>, body: Vec<u8>, trip: &mut Trip, worker: &Worker) {
+        let mut out = vector();
+        self.begin_head(status, trip, worker, &mut out);
+        out.extend_from_slice(&fields);
+        let bodiless = matches!(status, 100..200 | 204 | 304);
+        if !bodiless {
+            write::content_length(&mut out, body.len() as u64);
+        }
+        write::end(&mut out);
+        if !bodiless && !self.is_head() {
+            out.extend_from_slice(&body);
+            trip.body_sent = body.len() as u64;
+        }
+        crate::io::recycle(fields);
+        crate::io::recycle(body);
+        self.sock.set_deadline(Some(worker.live().snapshot().gateway.limits.body_idle_time));
+        if self.sock.send(Outgoing::new(out)).await.is_err() {
+            self.client_left(trip);
+        }
+        self.sock.set_deadline(None);
+    }
+
+    async fn send_streamed(&mut self, answer: Answer, trip: &mut Trip, live: &Live, worker: &Worker) {
+        let Answer { mut connection, head_bytes, proxy } = answer;
+        let framing = self.scratch.answer.framing;
+        let http11 = self.scratch.head.version == Version::Http11;
+        // An end that only the closing of the connection would show is shown by chunks, where the client knows them.
+        let encoding = match framing {
+            Framing::Chunked | Framing::UntilClose if http11 => Encoding::Chunked,
+            _ => Encoding::Plain,
+        };
+        if matches!(framing, Framing::Chunked | Framing::UntilClose) && !http11 {
+            self.keep_alive = false;
+        }
+        let mut out = vector();
+        self.begin_head(self.scratch.answer.status, trip, worker, &mut out);
+        self.write_answer_fields(&head_bytes, proxy, trip.kind.unwrap_or(Kind::Rest), &mut out);
+        self.write_framing(&head_bytes, framing, encoding, &mut out);
+        drop(head_bytes);
+        let mut reader = BodyReader::new(framing);
+        let crate::upstream::Connection { sock, inflow, .. } = &mut connection;
+        let pump = Pump {
+            reader: &mut reader,
+            from: sock,
+            inflow,
+            to: &self.sock,
+            encoding,
+            idle: live.snapshot().gateway.limits.body_idle_time,
+            bytes_max: None,
+        };
+        let outcome = pump.run(out).await;
+        trip.body_sent = reader.received;
+        match outcome {
+            Ok(_) => connection.release(worker, framing != Framing::UntilClose && self.scratch.answer.keep_alive),
+            Err(broken) => self.cut_short(broken, trip),
+        }
+    }
+
+    /// The head was sent, so nothing can be said any more: the connection ends without its last bytes, which the client sees.
+    fn cut_short(&mut self, broken: Broken, trip: &mut Trip) {
+        self.keep_alive = false;
+        trip.fault = Some(match broken {
+            Broken::SourceMisbehaved(how) => Fault::BadAnswer(how),
+            Broken::SourceClosed | Broken::TooLarge => Fault::AnswerCutShort,
+            Broken::SourceStalled => Fault::AnswerStalled,
+            Broken::SinkClosed | Broken::SinkStalled => Fault::ClientGone,
+        });
+    }
+
+    fn client_left(&mut self, trip: &mut Trip) {
+        self.keep_alive = false;
+        trip.fault = Some(Fault::ClientGone);
+    }
+
+    fn begin_head(&self, status: u16, trip: &mut Trip, worker: &Worker, out: &mut Vec<u8>) {
+        trip.status = status;
+        write::status_line(out, status);
+        worker.write_date(out);
+        headers::write_ids(trip.kind, trip.request_id(), trip.extended_id(), out);
+        if !self.keep_alive {
+            write::field(out, b"Connection", b"close");
+        } else if self.scratch.head.version == Version::Http10 {
+            write::field(out, b"Connection", b"keep-alive");
+        }
+    }
+
+    fn write_answer_fields(&self, head_bytes: &[u8], proxy: bool, kind: Kind, out: &mut Vec<u8>) {
+        let mut typed = false;
+        for field in self.scratch.answer.fields.iter() {
+            let (name, value) = (field.name.of(head_bytes), field.value.of(head_bytes));
+            match headers::to_client(kind, proxy, field) {
+                Rule::Pass => write::field(out, name, value),
+                Rule::Remap => headers::write_remapped(name, value, out),
+                Rule::Drop => continue,
+            }
+            typed |= field.known == codec::head::Name::ContentType;
+        }
+        // Every answer of a non-proxy integration has a type (§0.2).
+        if !proxy && !typed {
+            write::field(out, b"Content-Type", b"application/json");
+        }
+    }
+
+    fn write_framing(&self, head_bytes: &[u8], framing: Framing, encoding: Encoding, out: &mut Vec<u8>) {
+        match framing {
+            Framing::Length(length) => write::content_length(out, length),
+            _ if encoding == Encoding::Chunked => write::field(out, b"Transfer-Encoding", b"chunked"),
+            // What a HEAD's answer says of the body that GET would have had.
+            Framing::None if self.is_head() => {
+                if let Some(field) = self.scratch.answer.fields.get(codec::head::Name::ContentLength) {
+                    write::field(out, b"Content-Length", field.value.of(head_bytes));
+                }
+            }
+            _ => {}
+        }
+        write::end(out);
+    }
+
+    /// Whether the request is a HEAD: its answer has no body, whatever its head says.
+    pub fn is_head(&self) -> bool {
+        self.scratch.head.method.of(&self.head_bytes) == b"HEAD"
+    }
+
+    /// Turns what broke into what the client is told, and remembers both.
+    pub fn broken(trip: &mut Trip, fault: Fault) -> Refusal {
+        trip.fault = Some(fault);
+        fault::refusal_of(fault)
+    }
+
+    /// Fields that were left out because of their `_` (row S10), for the counter.
+    pub fn underscores(&self) -> u64 {
+        self.scratch.head.fields.iter().filter(|field| field.fate == Fate::Underscore).count() as u64
+    }
+}

@@ -1,0 +1,4 @@
+//! The manners of answering.
+
+pub mod http;
+pub mod mock;

@@ -1,0 +1,50 @@
+//! Every maximum of the request's way that is not a setting, with its reason.
+
+use std::time::Duration;
+
+/// Bytes of an unread request body that are read and thrown away to keep a connection (row F28); beyond, it is closed.
+pub const DRAIN_BYTES_MAX: u64 = 64 * 1024;
+
+/// Bytes that are thrown away after a refusal, so that the client can read it before the connection closes.
+pub const LINGER_BYTES_MAX: usize = 256 * 1024;
+
+/// Time that a refused client has to read its refusal and close.
+pub const LINGER_TIME: Duration = Duration::from_secs(2);
+
+/// Interim answers of a backend (100, 103 …) before its final one (row F29).
+pub const INTERIM_MAX: u32 = 8;
+
+/// Attempts at one request: the first, and one on a fresh connection or another server.
+pub const ATTEMPTS_MAX: u32 = 2;
+
+/// A body piece of at most this many bytes is copied behind its head: one send of one piece is cheaper than two pieces.
+pub const COPY_BYTES_MAX: usize = 4 * 1024;
+
+/// Time in which a backend that stopped reading may still send the answer that explains it (row F27).
+pub const LAST_WORDS_TIME: Duration = Duration::from_secs(1);
+
+/// Pause of an acceptor after EMFILE, ENFILE, ENOMEM or ENOBUFS: never a spin.
+pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// A worker's clockwork: `Date`, gauges, old access-log batches.
+pub const TICK: Duration = Duration::from_millis(100);
+
+/// Reusable sets of parsing state kept by a worker.
+pub const SCRATCH_KEPT_MAX: usize = 512;
+
+/// Bytes of a client's address as text: an IPv6 address with an embedded IPv4 one.
+pub const PEER_TEXT_BYTES: usize = 46;
+
+/// Names that a backend's host may resolve to, used in turn (row R15).
+pub const ADDRESSES_MAX: usize = 16;
+
+/// Shortest and longest time for which a resolved name is believed, whatever its TTL says (row R15).
+pub const RESOLVE_MIN: Duration = Duration::from_secs(1);
+/// See `RESOLVE_MIN`.
+pub const RESOLVE_MAX: Duration = Duration::from_secs(300);
+
+/// Pause before a name that did not resolve is asked for again.
+pub const RESOLVE_RETRY: Duration = Duration::from_secs(2);
+
+/// Time that a stopping gateway waits for the access log to take its last lines.
+pub const LOG_PATIENCE: Duration = Duration::from_secs(2);

@@ -1,0 +1,123 @@
+//! Listening sockets: bound once per worker, so that the kernel spreads connections; and the loop that accepts.
+
+use std::fs;
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::FileTypeExt as _;
+use std::path::Path;
+use std::rc::Rc;
+
+use config::snapshot::{ListenAddress, Listener as Spec};
+use rustix::net::sockopt;
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
+
+use crate::io::{Group, Listener, Sock, sleep};
+use crate::limits::ACCEPT_PAUSE;
+use crate::observe::metrics::add;
+use crate::worker::Worker;
+
+/// A door of the gateway, as its connections see it.
+pub struct Entry {
+    /// Tags its parked connections: its index.
+    pub tag: u64,
+    /// Whether `{api}.execute-api.*` answers here.
+    pub execute_api: bool,
+    /// The port, as backends are told; 0 for a unix socket.
+    pub port: u16,
+}
+
+/// One listening descriptor per worker. `address` comes back with the port that the kernel chose, if it was asked to.
+pub fn bind(spec: &Spec, workers: usize) -> io::Result<(Vec<OwnedFd>, ListenAddress)> {
+    match &spec.address {
+        ListenAddress::Tcp(address) => bind_tcp(*address, spec.backlog, workers),
+        ListenAddress::Unix(path) => bind_unix(path, spec.backlog, workers),
+    }
+}
+
+fn bind_tcp(address: SocketAddr, backlog: u32, workers: usize) -> io::Result<(Vec<OwnedFd>, ListenAddress)> {
+    let mut bound = address;
+    let mut descriptors = Vec::with_capacity(workers);
+    for _ in 0..workers {
+        let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+        let fd = rustix::net::socket_with(family, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
+        sockopt::set_socket_reuseaddr(&fd, true)?;
+        sockopt::set_socket_reuseport(&fd, true)?;
+        // Accepted sockets inherit it: one system call less for each of them.
+        sockopt::set_tcp_nodelay(&fd, true)?;
+        if address.is_ipv6() {
+            // `[::]` and `0.0.0.0` may be listed side by side.
+            sockopt::set_ipv6_v6only(&fd, true)?;
+        }
+        rustix::net::bind(&fd, &bound)?;
+        rustix::net::listen(&fd, backlog.try_into().unwrap_or(i32::MAX))?;
+        if bound.port() == 0 {
+            bound = rustix::net::getsockname(&fd)?.try_into().map_err(|_| io::ErrorKind::AddrNotAvailable)?;
+        }
+        descriptors.push(fd);
+    }
+    Ok((descriptors, ListenAddress::Tcp(bound)))
+}
+
+/// A unix socket is bound once; all workers accept from it.
+fn bind_unix(path: &Path, backlog: u32, workers: usize) -> io::Result<(Vec<OwnedFd>, ListenAddress)> {
+    remove_stale(path)?;
+    let fd = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
+    rustix::net::bind(&fd, &SocketAddrUnix::new(path)?)?;
+    rustix::net::listen(&fd, backlog.try_into().unwrap_or(i32::MAX))?;
+    let mut descriptors = vec![fd];
+    while descriptors.len() < workers {
+        let copy = descriptors[0].try_clone()?;
+        descriptors.push(copy);
+    }
+    Ok((descriptors, ListenAddress::Unix(path.to_owned())))
+}
+
+/// A socket file that nobody listens at is left from an earlier life; one that answers belongs to somebody.
+fn remove_stale(path: &Path) -> io::Result<()> {
+    match fs::symlink_metadata(path) {
+        Err(_) => return Ok(()),
+        Ok(found) if !found.file_type().is_socket() => return Err(io::ErrorKind::AlreadyExists.into()),
+        Ok(_) => {}
+    }
+    if std::os::unix::net::UnixStream::connect(path).is_ok() {
+        return Err(io::ErrorKind::AddrInUse.into());
+    }
+    fs::remove_file(path)
+}
+
+/// Accepts until the worker drains. Connections are parked at once: their first byte starts a task.
+pub async fn accept_all(fd: OwnedFd, entry: Rc<Entry>, worker: Rc<Worker>) {
+    let listener = Listener::adopt(fd);
+    while let Some(accepted) = worker.unless_draining(listener.accept()).await {
+        let fd = match accepted {
+            Ok(fd) => fd,
+            // The client left before it was taken.
+            Err(error) if error.raw_os_error() == Some(libc::ECONNABORTED) => continue,
+            Err(error) => {
+                worker.accept_failed(&error);
+                sleep(ACCEPT_PAUSE).await;
+                continue;
+            }
+        };
+        let live = worker.live();
+        let limits = &live.snapshot().gateway.limits;
+        if worker.connections_open() >= limits.connections {
+            // Beyond the limit the kernel's queue holds the rest back.
+            drop(fd);
+            sleep(ACCEPT_PAUSE).await;
+            continue;
+        }
+        worker.connection_opened();
+        add(&worker.metrics.connections_idle, 1);
+        let peer = peer_of(&fd);
+        let sock = Sock::adopt(fd, peer);
+        sock.set_deadline(Some(limits.idle_time));
+        sock.park(entry.tag, Group::Small);
+    }
+}
+
+/// The other end of an accepted TCP connection.
+pub fn peer_of(fd: impl AsFd) -> Option<SocketAddr> {
+    rustix::net::getpeername(fd).ok().flatten()?.try_into().ok()
+}

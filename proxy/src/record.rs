@@ -1,0 +1,71 @@
+//! The end of each request: counters and one line of the access log.
+
+use codec::head::{Name, Version};
+use router::Kind;
+
+use crate::observe::access_log::{Record, Target};
+use crate::observe::metrics::{Sample, add, class};
+use crate::exchange::Exchange;
+use crate::state::Live;
+use crate::trip::Trip;
+use crate::worker::Worker;
+
+/// Records a request, also when the client left before its answer.
+pub fn record(exchange: &Exchange, trip: &Trip, live: &Live, worker: &Worker) {
+    let metrics = &worker.metrics;
+    let latency_micros = trip.began.elapsed().as_micros() as u64;
+    add(&metrics.responses[class(trip.status)], 1);
+    add(&metrics.bytes_received, trip.body_received);
+    add(&metrics.bytes_sent, trip.body_sent);
+    if let Some(fault) = trip.fault {
+        add(&metrics.faults[fault.index()], 1);
+    }
+    if let Some(place) = trip.place {
+        let sample = Sample {
+            status: trip.status,
+            latency_micros,
+            integration_micros: trip.integration_micros,
+            bytes_received: trip.body_received,
+            bytes_sent: trip.body_sent,
+        };
+        live.published.stage_metrics[place.stage as usize].record(worker.index, &sample);
+    }
+    worker.log(&line(exchange, trip, live, latency_micros));
+}
+
+fn line<'a>(exchange: &'a Exchange, trip: &'a Trip, live: &'a Live, latency_micros: u64) -> Record<'a> {
+    let head = &exchange.scratch.head;
+    let bytes: &[u8] = &exchange.head_bytes;
+    // A head that was refused has no fields to speak of.
+    let known = !bytes.is_empty();
+    let method = trip.place.and_then(|place| live.method(place));
+    let target = match (method, trip.kind) {
+        (None, _) => Target::None,
+        (Some(method), Some(Kind::Http | Kind::WebSocket)) => Target::RouteKey(&method.key),
+        (Some(method), _) => Target::ResourcePath(&method.resource_path),
+    };
+    let agent = head.fields.get(Name::UserAgent).filter(|_| known);
+    Record {
+        epoch_millis: trip.epoch_ms,
+        request_id: trip.request_id(),
+        extended_request_id: (trip.kind != Some(Kind::Http)).then(|| trip.extended_id()),
+        ip: exchange.peer.text(),
+        method: if known { head.method.of(bytes) } else { b"" },
+        path: if known { exchange.path() } else { b"" },
+        protocol: if head.version == Version::Http10 { "HTTP/1.0" } else { "HTTP/1.1" },
+        target,
+        status: trip.status,
+        response_length: trip.body_sent,
+        request_length: trip.body_received,
+        latency_micros,
+        integration_micros: trip.integration_micros,
+        integration_status: trip.integration_status,
+        api_id: trip.place.map_or("", |place| &live.api(place).id),
+        stage: trip.place.map_or("", |place| &live.stage(place).name),
+        domain_name: if known { head.host.of(bytes) } else { b"" },
+        user_agent: agent.map_or(&b""[..], |field| field.value.of(bytes)),
+        error_type: trip.refusal.map(policy::refusal::Refusal::name),
+        fault: trip.fault.map(policy::fault::Fault::name),
+        upstream: trip.upstream.map(|upstream| &*live.snapshot().upstreams[upstream as usize].name),
+    }
+}

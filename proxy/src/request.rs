@@ -1,0 +1,167 @@
+//! The spine: the whole life of a request, top to bottom. Branches and awaits live here; what it calls does neither.
+
+use std::rc::Rc;
+
+use codec::target::canonical_path;
+use codec::http1::write;
+use config::snapshot::{Gateway, Integration};
+use policy::fault::Fault;
+use policy::phase::Phase;
+use policy::refusal::Refusal;
+use router::{Ask, Miss, Verb};
+
+use crate::exchange::{Exchange, Reply};
+use crate::integration::{http, mock};
+use crate::io::vector;
+use crate::record;
+use crate::state::Live;
+use crate::trip::{Place, Trip};
+use crate::upstream;
+use crate::worker::Worker;
+
+/// Why a request goes no further.
+pub enum Stop {
+    /// We say no.
+    Refused(Refusal),
+    /// Something broke.
+    Broken(Fault),
+}
+
+impl From<Refusal> for Stop {
+    fn from(refusal: Refusal) -> Stop {
+        Stop::Refused(refusal)
+    }
+}
+
+impl From<Fault> for Stop {
+    fn from(fault: Fault) -> Stop {
+        Stop::Broken(fault)
+    }
+}
+
+/// Answers the request whose head the exchange holds. Afterwards `exchange.keep_alive` says whether another may follow.
+pub async fn serve(exchange: &mut Exchange, worker: &Rc<Worker>) {
+    let live = worker.live();
+    let mut trip = Trip::begin(worker);
+    let reply = match answer(exchange, &mut trip, &live, worker).await {
+        Ok(reply) => reply,
+        Err(Stop::Refused(refusal)) => Reply::Refused(refusal),
+        Err(Stop::Broken(fault)) => Reply::Refused(Exchange::broken(&mut trip, fault)),
+    };
+    exchange.send(reply, &mut trip, &live, worker).await;
+    record::record(exchange, &trip, &live, worker);
+}
+
+/// Refuses a head that could not even be parsed; the connection ends.
+pub async fn refuse(exchange: &mut Exchange, refusal: Refusal, worker: &Rc<Worker>) {
+    let live = worker.live();
+    let mut trip = Trip::begin(worker);
+    trip.name(None, None, worker);
+    exchange.forget_head();
+    exchange.keep_alive = false;
+    exchange.send(Reply::Refused(refusal), &mut trip, &live, worker).await;
+    record::record(exchange, &trip, &live, worker);
+}
+
+async fn answer(
+    exchange: &mut Exchange,
+    trip: &mut Trip,
+    live: &Rc<Live>,
+    worker: &Rc<Worker>,
+) -> Result<Reply, Stop> {
+    if exchange.scratch.head.asterisk {
+        return Ok(options_of_the_server(trip, worker));
+    }
+    let found = find(exchange, trip, live, worker)?;
+    admit(exchange, found, live)?;
+    fulfil(exchange, found, trip, live, worker).await
+}
+
+/// Which API, stage and method. A miss names the request too, so that a refusal is of the right kind.
+fn find(exchange: &mut Exchange, trip: &mut Trip, live: &Live, worker: &Worker) -> Result<Place, Stop> {
+    let head = &exchange.scratch.head;
+    let received = head.path.of(&exchange.head_bytes);
+    let canonical = match canonical_path(received, &mut exchange.scratch.path) {
+        Ok(path) => path,
+        Err(how) => {
+            trip.name(None, None, worker);
+            return Err(Refusal::Misbehaved(how).into());
+        }
+    };
+    exchange.path_rewritten = !std::ptr::eq(canonical.as_ptr(), received.as_ptr());
+    let ask = Ask {
+        host: head.host.of(&exchange.head_bytes),
+        path: canonical,
+        verb: Verb::parse(head.method.of(&exchange.head_bytes)),
+        execute_api: exchange.entry.execute_api,
+    };
+    let found = live.snapshot().table.find(&ask, &mut exchange.scratch.captures);
+    let kind_of = |api: u32| live.snapshot().apis[api as usize].kind;
+    let (place, kind, refusal) = match found {
+        Ok(found) => {
+            let place = Place { api: found.api.0, stage: found.stage, method: Some(found.method), rest: found.rest };
+            (Some(place), Some(kind_of(found.api.0)), None)
+        }
+        Err(Miss::Route { api, stage, rest }) => {
+            (Some(Place { api: api.0, stage, method: None, rest }), Some(kind_of(api.0)), None)
+        }
+        Err(Miss::Stage { api }) => (None, Some(kind_of(api.0)), Some(Refusal::NoSuchStage)),
+        Err(Miss::Mapping { kind }) => (None, kind, Some(Refusal::NoSuchApi)),
+        Err(Miss::Host) => (None, None, Some(Refusal::NoSuchApi)),
+    };
+    let own = exchange.scratch.head.fields.get(codec::head::Name::XAmznRequestid);
+    trip.name(kind, own.map(|field| field.value.of(&exchange.head_bytes)), worker);
+    trip.place = place;
+    match (place, refusal) {
+        (Some(place), None) => Ok(place),
+        (_, refusal) => Err(refusal.unwrap_or(Refusal::NoSuchApi).into()),
+    }
+}
+
+/// Each line is one phase, in the order of `policy::phase`.
+fn admit(exchange: &Exchange, place: Place, live: &Live) -> Result<(), Stop> {
+    phase(Phase::NoSuchMethod, place.method.ok_or(Refusal::NoSuchMethod))?;
+    body_fits(exchange, &live.snapshot().gateway)?;
+    Ok(())
+}
+
+async fn fulfil(
+    exchange: &mut Exchange,
+    place: Place,
+    trip: &mut Trip,
+    live: &Rc<Live>,
+    worker: &Rc<Worker>,
+) -> Result<Reply, Stop> {
+    let method = live.method(place).ok_or(Refusal::NoSuchMethod)?;
+    match &method.integration {
+        Integration::Mock(rule) => Ok(mock::answer(rule, exchange, place, trip, live)),
+        Integration::Http(rule) => {
+            let target = phase(Phase::ShapeCall, http::target(rule, exchange, place))?;
+            let call = upstream::Call { rule, target, place, live };
+            let answer = phase(Phase::Integrate, upstream::call::call(call, exchange, trip, worker).await)?;
+            Ok(Reply::Streamed(answer))
+        }
+    }
+}
+
+/// Names the phase that a line belongs to; costs nothing.
+#[inline]
+fn phase<T, E: Into<Stop>>(_phase: Phase, verdict: Result<T, E>) -> Result<T, Stop> {
+    verdict.map_err(Into::into)
+}
+
+/// A body that announces too much is refused before anything is read (aws-features §17: 413).
+fn body_fits(exchange: &Exchange, gateway: &Gateway) -> Result<(), Refusal> {
+    match (exchange.body.remaining(), gateway.limits.body) {
+        (Some(announced), Some(most)) if announced > most => Err(Refusal::RequestTooLarge),
+        _ => Ok(()),
+    }
+}
+
+/// `OPTIONS *` asks about the server, not about an API (RFC 9110 §9.3.7, row S19).
+fn options_of_the_server(trip: &mut Trip, worker: &Worker) -> Reply {
+    trip.name(None, None, worker);
+    let mut fields = vector();
+    write::field(&mut fields, b"Allow", b"DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT");
+    Reply::Whole { status: 204, fields, body: vector() }
+}

@@ -1,0 +1,84 @@
+//! A backend's side of HTTP/1: its final head, past interim ones.
+
+use std::io;
+
+use codec::head::{HeadLimits, ResponseHead};
+use codec::http1::misbehave::Misbehaviour;
+use codec::http1::parse::{Progress, parse_response};
+use policy::fault::Fault;
+
+use crate::body::is_timeout;
+use crate::exchange::HeadBytes;
+use crate::io::{Group, RBuf, Sock, vector};
+use crate::limits::INTERIM_MAX;
+
+/// Reads heads until the final one. Interim answers are counted and dropped: what `100 Continue` promises was promised by
+/// us, and 101 was not asked for (rows F29, C05).
+pub async fn read_head(
+    sock: &Sock,
+    inflow: &mut RBuf,
+    head: &mut ResponseHead,
+    to_head: bool,
+) -> Result<HeadBytes, Fault> {
+    for _ in 0..=INTERIM_MAX {
+        let bytes = read_one(sock, inflow, head, to_head).await?;
+        match head.status {
+            101 => return Err(Fault::BadAnswer(Misbehaviour::SwitchingProtocols)),
+            100..=199 => drop(bytes),
+            _ => return Ok(bytes),
+        }
+    }
+    Err(Fault::BadAnswer(Misbehaviour::TooManyInterim))
+}
+
+async fn read_one(
+    sock: &Sock,
+    inflow: &mut RBuf,
+    head: &mut ResponseHead,
+    to_head: bool,
+) -> Result<HeadBytes, Fault> {
+    let mut joined = Vec::new();
+    let mut first = true;
+    loop {
+        if inflow.is_empty() {
+            *inflow = receive(sock, first && joined.is_empty()).await?;
+        }
+        first = false;
+        let known = joined.len();
+        let bytes: &[u8] = if known == 0 {
+            inflow
+        } else {
+            joined.extend_from_slice(inflow);
+            &joined
+        };
+        match parse_response(bytes, head, to_head, &HeadLimits::RESPONSE).map_err(Fault::BadAnswer)? {
+            Progress::Complete if known == 0 => return Ok(HeadBytes::View(inflow.split_to(head.length))),
+            Progress::Complete => {
+                inflow.advance(head.length - known);
+                joined.truncate(head.length);
+                return Ok(HeadBytes::Joined(joined));
+            }
+            Progress::Incomplete => {
+                if known == 0 {
+                    joined = vector();
+                    joined.extend_from_slice(inflow);
+                }
+                *inflow = RBuf::empty();
+            }
+        }
+    }
+}
+
+async fn receive(sock: &Sock, nothing_yet: bool) -> Result<RBuf, Fault> {
+    let closed = if nothing_yet { Fault::ClosedBeforeAnswer } else { Fault::ClosedInHead };
+    match sock.recv(Group::Large).await {
+        Ok(bytes) if bytes.is_empty() => Err(closed),
+        Ok(bytes) => Ok(bytes),
+        Err(error) => Err(broken(&error, closed)),
+    }
+}
+
+/// A wait that ended by its deadline is the backend's slowness; anything else is a close.
+pub fn broken(error: &io::Error, closed: Fault) -> Fault {
+    if is_timeout(error) { Fault::AnswerTimedOut } else { closed }
+}

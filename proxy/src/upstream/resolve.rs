@@ -1,0 +1,64 @@
+//! Names of backends: resolved by a thread that serves nobody, published to every worker, asked for by none per request.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::future::poll_fn;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::task::{Poll, Waker};
+use std::time::Duration;
+
+use config::snapshot::{ServerAddress, Snapshot};
+
+use crate::io::timeout;
+
+/// Addresses of a name.
+pub type Addresses = Arc<[IpAddr]>;
+
+/// What is known, published whole.
+pub type NameTable = Arc<BTreeMap<Arc<str>, Addresses>>;
+
+/// A worker's copy of what is known.
+#[derive(Default)]
+pub struct Names {
+    known: RefCell<NameTable>,
+    waiting: RefCell<Vec<Waker>>,
+}
+
+impl Names {
+    /// The thread has published.
+    pub fn publish(&self, table: NameTable) {
+        *self.known.borrow_mut() = table;
+        self.waiting.borrow_mut().drain(..).for_each(Waker::wake);
+    }
+
+    /// The addresses of a name; waits for the first ones, within `within`.
+    pub async fn lookup(&self, host: &str, within: Duration) -> Option<Addresses> {
+        if let Some(known) = self.get(host) {
+            return Some(known);
+        }
+        let arrived = poll_fn(|context| match self.get(host) {
+            Some(known) => Poll::Ready(known),
+            None => {
+                self.waiting.borrow_mut().push(context.waker().clone());
+                Poll::Pending
+            }
+        });
+        timeout(within, arrived).await.ok()
+    }
+
+    fn get(&self, host: &str) -> Option<Addresses> {
+        self.known.borrow().get(host).filter(|addresses| !addresses.is_empty()).cloned()
+    }
+}
+
+/// The names that a snapshot needs.
+pub fn names_of(snapshot: &Snapshot) -> BTreeSet<Arc<str>> {
+    let servers = snapshot.upstreams.iter().flat_map(|upstream| upstream.servers.iter());
+    servers
+        .filter_map(|server| match &server.address {
+            ServerAddress::Name { host, .. } => Some(Arc::from(&**host)),
+            ServerAddress::Socket(_) | ServerAddress::Unix(_) => None,
+        })
+        .collect()
+}
