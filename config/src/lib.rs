@@ -11,12 +11,12 @@ pub mod properties;
 pub mod snapshot;
 pub mod source;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 pub use self::diagnostic::{Diagnostics, Fault, Place, Severity};
 pub use self::snapshot::{
-    AccessLog, Api, Balance, Gateway, HttpRule, Integration, Limits, ListenAddress, Listener, Method, MockRule, Pool,
-    Server, ServerAddress, Snapshot, Stage, Upstream,
+    AccessLog, Api, Balance, Gateway, HttpRule, Integration, Limits, ListenAddress, Listener, Mapping, Method,
+    MockRule, Pool, Server, ServerAddress, Snapshot, Stage, Upstream,
 };
 use crate::model::Document;
 use crate::model::reader::Reader;
@@ -41,6 +41,17 @@ pub fn load(path: &Path) -> Loaded {
 /// Loads a document from memory; `name` stands for its file in faults, `base` is the folder of its relative paths.
 pub fn load_text(name: &str, text: &str, base: &Path) -> Loaded {
     load_bytes(name, text.as_bytes(), base)
+}
+
+/// Where the document wants its control socket, also when it has errors: a running gateway is asked to reload just then.
+pub fn control_path(path: &Path) -> Option<PathBuf> {
+    let mut faults = Diagnostics::default();
+    let source = source::file::read(path, &mut faults)?;
+    let text = std::mem::take(&mut faults.sources[usize::from(source)].text);
+    let node = source::node::parse(&text, source, &mut faults)?;
+    let document = Document::read(&node, &mut Reader { faults: &mut faults })?;
+    let control = document.gateway.control?;
+    Some(path.parent().unwrap_or(Path::new("")).join(&*control.text))
 }
 
 pub(crate) fn load_bytes(name: &str, bytes: &[u8], base: &Path) -> Loaded {

@@ -26,6 +26,8 @@ pub struct Snapshot {
     pub stages: Box<[Stage]>,
     /// By [`HttpRule::upstream`]: the named ones first, then one for each literal authority.
     pub upstreams: Box<[Upstream]>,
+    /// What the table knows of hosts, for people who ask why.
+    pub mappings: Box<[Mapping]>,
 }
 
 /// The part `gateway` of the document.
@@ -121,6 +123,17 @@ pub struct Stage {
     pub methods: Arc<[Method]>,
 }
 
+/// A base path of a domain, and the stage that it leads to (DM-03).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mapping {
+    /// `api.example.com`, `*.example.com` or `*`, as written.
+    pub domain: Box<str>,
+    /// As written: `/`, `/orders/v1`.
+    pub base_path: Box<str>,
+    /// Index in [`Snapshot::stages`].
+    pub stage: u32,
+}
+
 /// A method of an API: what may pass, and who answers.
 #[derive(Debug)]
 pub struct Method {
@@ -167,6 +180,8 @@ pub struct HttpRule {
     pub verb: Option<Verb>,
     /// Path and query towards the backend.
     pub uri: UriTemplate,
+    /// The whole URI as written, for people.
+    pub written: Box<str>,
     /// To the end of the head of the backend's answer.
     pub timeout: Duration,
 }

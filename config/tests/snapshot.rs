@@ -153,6 +153,26 @@ fn the_default_route_of_an_http_api_appends_the_path() {
 }
 
 #[test]
+fn mappings_are_listed_for_people() {
+    let snapshot = full();
+    let listed: Vec<(&str, &str, u32)> =
+        snapshot.mappings.iter().map(|mapping| (&*mapping.domain, &*mapping.base_path, mapping.stage)).collect();
+    assert_eq!(listed, [("api.example.com", "/", 1), ("api.example.com", "/dev", 0), ("*", "/", 2)]);
+}
+
+#[test]
+fn a_document_with_errors_still_names_its_control_socket() {
+    let folder = std::env::temp_dir().join(format!("tollgate-config-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let path = folder.join("gateway.yaml");
+    std::fs::write(&path, "gateway: {listen: 8080, control: run/c.sock, nonsense: 1}").unwrap();
+    assert!(config::load(&path).snapshot.is_none());
+    assert_eq!(config::control_path(&path), Some(folder.join("run/c.sock")));
+    assert_eq!(config::control_path(&folder.join("none.yaml")), None);
+    std::fs::remove_dir_all(&folder).unwrap();
+}
+
+#[test]
 fn timeouts_follow_the_kind_unless_written() {
     let snapshot = full();
     let timeout = |stage: &str, key: &str| match &method(&snapshot, stage, key).integration {

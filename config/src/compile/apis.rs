@@ -29,14 +29,14 @@ pub struct Compiled {
     pub apis: Vec<Api>,
     /// By stage number.
     pub stages: Vec<Stage>,
-    refs: HashMap<(Arc<str>, Arc<str>), StageRef>,
+    refs: HashMap<(Arc<str>, Arc<str>), (StageRef, u32)>,
     /// Position in the document, by tree.
     trees: Vec<(TreeId, usize)>,
 }
 
 impl Compiled {
-    /// The stage of that name of the API of that id.
-    pub fn stage(&self, api: &str, stage: &str) -> Option<StageRef> {
+    /// The stage of that name of the API of that id, and its number.
+    pub fn stage(&self, api: &str, stage: &str) -> Option<(StageRef, u32)> {
         self.refs.get(&(api.into(), stage.into())).copied()
     }
 }
@@ -65,7 +65,7 @@ pub fn compile(
             let number = compiled.stages.len() as u32;
             let stage = builder.stage(api, &name.text, tree, number);
             let name: Arc<str> = (*name.text).into();
-            compiled.refs.insert((id.clone(), name.clone()), stage);
+            compiled.refs.insert((id.clone(), name.clone()), (stage, number));
             let methods = methods.in_stage(&name, &variables);
             compiled.stages.push(Stage { api: api.0, name, variables: Arc::new(variables), methods });
         }
@@ -334,5 +334,13 @@ fn http(
     let target = uri::compile(written, context, upstreams, faults)?;
     // RT-13: behind an HTTP API's `$default`, the client's whole path follows the URI.
     let uri = if key.template.is_none() && *proxy { target.uri.with_client_path() } else { target.uri };
-    Some(HttpRule { proxy: *proxy, upstream: target.upstream, host: target.host, verb: verb.ok()?, uri, timeout })
+    Some(HttpRule {
+        proxy: *proxy,
+        upstream: target.upstream,
+        host: target.host,
+        verb: verb.ok()?,
+        uri,
+        written: written.text.clone(),
+        timeout,
+    })
 }

@@ -5,9 +5,16 @@ use router::{Builder, HostPattern, MapFault};
 use crate::compile::apis::Compiled;
 use crate::diagnostic::Diagnostics;
 use crate::model::domain::{DomainSpec, MappingSpec};
+use crate::snapshot::Mapping;
 
-/// Compiles the part `domains`. Without it, an only API answers at every host.
-pub fn compile(specs: Vec<DomainSpec>, compiled: &Compiled, builder: &mut Builder, faults: &mut Diagnostics) {
+/// Compiles the part `domains`, and lists what it leads to. Without it, an only API answers at every host.
+pub fn compile(
+    specs: Vec<DomainSpec>,
+    compiled: &Compiled,
+    builder: &mut Builder,
+    faults: &mut Diagnostics,
+) -> Vec<Mapping> {
+    let mut listed = Vec::new();
     if specs.is_empty() && compiled.apis.len() == 1 {
         builder.sole_api(router::ApiId(0));
     }
@@ -23,7 +30,8 @@ pub fn compile(specs: Vec<DomainSpec>, compiled: &Compiled, builder: &mut Builde
         for MappingSpec { path, target } in mappings {
             // A target that does not exist is `check`'s to report.
             let Some((api, stage)) = target.text.split_once('/') else { continue };
-            let Some(stage) = compiled.stage(api, stage) else { continue };
+            let Some((stage, number)) = compiled.stage(api, stage) else { continue };
+            listed.push(Mapping { domain: name.text.clone(), base_path: path.text.clone(), stage: number });
             if let Err(fault) = builder.map(&pattern, &path.text, stage) {
                 let place = match fault {
                     MapFault::Character { offset } | MapFault::Segment { offset } => path.place_at(offset),
@@ -34,4 +42,5 @@ pub fn compile(specs: Vec<DomainSpec>, compiled: &Compiled, builder: &mut Builde
             }
         }
     }
+    listed
 }

@@ -22,7 +22,7 @@ pub fn compile(document: Document, base: &Path, faults: &mut Diagnostics) -> Opt
     let mut upstreams = upstreams::Upstreams::compile(upstreams, base, faults);
     let mut builder = Builder::new();
     let compiled = apis::compile(&apis, &mut builder, &mut upstreams, faults);
-    domains::compile(domains.unwrap_or_default(), &compiled, &mut builder, faults);
+    let mappings = domains::compile(domains.unwrap_or_default(), &compiled, &mut builder, faults);
     apis::warn_of_shadows(&apis, &compiled, &builder, faults);
     if faults.has_errors() {
         return None;
@@ -33,5 +33,6 @@ pub fn compile(document: Document, base: &Path, faults: &mut Diagnostics) -> Opt
         apis: compiled.apis.into(),
         stages: compiled.stages.into(),
         upstreams: upstreams.finish(),
+        mappings: mappings.into(),
     })
 }
