@@ -177,12 +177,15 @@ names! {
 }
 
 impl Name {
-    /// The name of these bytes, whatever their case: the length picks a few candidates, their ends one of them.
+    /// The name of these bytes, whatever their case: the length picks a few candidates, two masked words one of them.
     pub fn of(name: &[u8]) -> Name {
         if let Some(&(first, past)) = BUCKETS.get(name.len()) {
-            let ends = ends(name);
+            let (front, back) = words(name);
             for key in &KEYS[first as usize..past as usize] {
-                if key.ends == ends && name.eq_ignore_ascii_case(key.name.as_str().as_bytes()) {
+                if front | key.letters.0 == key.words.0
+                    && back | key.letters.1 == key.words.1
+                    && (name.len() <= 16 || name.eq_ignore_ascii_case(key.name.as_str().as_bytes()))
+                {
                     return key.name;
                 }
             }
@@ -191,10 +194,13 @@ impl Name {
     }
 }
 
-/// What tells a name from others of its length: its first and last eight bytes (fewer if it is shorter), letters made small.
+/// What tells a name from others of its length: its words in small letters, and where in them letters stand. The words cover
+/// all of a name of up to 16 bytes; a longer one is compared in full after them.
 #[derive(Clone, Copy)]
 struct Key {
-    ends: (u64, u64),
+    words: (u64, u64),
+    /// 0x20 for each letter, which makes it small; nothing elsewhere, so that no other byte passes for a dash or a digit.
+    letters: (u64, u64),
     name: Name,
 }
 
@@ -217,7 +223,7 @@ const fn longest() -> usize {
 
 /// All names, the shortest first.
 const fn keys() -> [Key; Name::KNOWN.len()] {
-    let mut keys = [Key { ends: (0, 0), name: Name::Other }; Name::KNOWN.len()];
+    let mut keys = [Key { words: (0, 0), letters: (0, 0), name: Name::Other }; Name::KNOWN.len()];
     let mut filled = 0;
     let mut len = 0;
     while len <= LONGEST {
@@ -225,7 +231,7 @@ const fn keys() -> [Key; Name::KNOWN.len()] {
         while at < Name::KNOWN.len() {
             let name = Name::KNOWN[at];
             if name.as_str().len() == len {
-                keys[filled] = Key { ends: ends(name.as_str().as_bytes()), name };
+                keys[filled] = key(name);
                 filled += 1;
             }
             at += 1;
@@ -250,14 +256,32 @@ const fn buckets() -> [(u8, u8); LONGEST + 1] {
     buckets
 }
 
-const fn ends(name: &[u8]) -> (u64, u64) {
-    const SMALL: u64 = 0x2020_2020_2020_2020;
-    if let (Some(first), Some(last)) = (name.first_chunk::<8>(), name.last_chunk::<8>()) {
-        (u64::from_le_bytes(*first) | SMALL, u64::from_le_bytes(*last) | SMALL)
-    } else if let (Some(first), Some(last)) = (name.first_chunk::<4>(), name.last_chunk::<4>()) {
-        (u32::from_le_bytes(*first) as u64 | SMALL, u32::from_le_bytes(*last) as u64 | SMALL)
-    } else if let (Some(first), Some(last)) = (name.first(), name.last()) {
-        (*first as u64 | SMALL, *last as u64 | SMALL)
+const fn key(name: Name) -> Key {
+    let text = name.as_str().as_bytes();
+    let mut letters = [0; LONGEST];
+    let mut at = 0;
+    while at < text.len() {
+        if text[at].is_ascii_alphabetic() {
+            letters[at] = 0x20;
+        }
+        at += 1;
+    }
+    let (front, back) = words(text);
+    let letters = words(letters.split_at(text.len()).0);
+    Key { words: (front | letters.0, back | letters.1), letters, name }
+}
+
+/// The first and the last eight bytes; of a shorter name four, or two and the last one. They overlap, and leave out nothing
+/// of a name of up to 16 bytes.
+const fn words(name: &[u8]) -> (u64, u64) {
+    if let (Some(front), Some(back)) = (name.first_chunk::<8>(), name.last_chunk::<8>()) {
+        (u64::from_le_bytes(*front), u64::from_le_bytes(*back))
+    } else if let (Some(front), Some(back)) = (name.first_chunk::<4>(), name.last_chunk::<4>()) {
+        (u32::from_le_bytes(*front) as u64, u32::from_le_bytes(*back) as u64)
+    } else if let (Some(front), Some(back)) = (name.first_chunk::<2>(), name.last()) {
+        (u16::from_le_bytes(*front) as u64, *back as u64)
+    } else if let [only] = name {
+        (*only as u64, 0)
     } else {
         (0, 0)
     }

@@ -1,5 +1,8 @@
 //! The fuzz targets' corpus, replayed through the same properties with stable Rust.
 
+// Miri has no file system.
+#![cfg(not(miri))]
+
 use std::fs;
 use std::path::Path;
 

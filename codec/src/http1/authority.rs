@@ -1,5 +1,6 @@
 //! Host and the parts of a request target: which spellings of "where to" are accepted (rows S13 to S19).
 
+use super::bytes::{HOST, PLAIN};
 use super::misbehave::Misbehaviour;
 use crate::head::{RequestHead, Span};
 use crate::limits;
@@ -44,15 +45,17 @@ impl<'a> Authority<'a> {
 
 /// Bytes of the name at the start, if its labels are sound.
 fn name_len(text: &[u8]) -> Option<usize> {
-    let mut label = 0;
+    // A dot may stand where a label has been, so not first.
+    let mut before = b'.';
     let mut len = 0;
     for byte in text {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' => label += 1,
-            b'.' if label > 0 => label = 0,
-            b':' => break,
-            _ => return None,
+        if !HOST[*byte as usize] {
+            break;
         }
+        if *byte == b'.' && before == b'.' {
+            return None;
+        }
+        before = *byte;
         len += 1;
     }
     (len > 0).then_some(len)
@@ -125,19 +128,23 @@ fn split_path(buf: &[u8], head: &mut RequestHead, start: usize) -> Result<(), Mi
     let text = &buf[start..end];
     let mut question = None;
     let mut at = 0;
-    while at < text.len() {
-        match text[at] {
-            b'?' if question.is_none() => question = Some(start + at),
+    while let Some(byte) = text.get(at) {
+        at += 1;
+        if PLAIN[*byte as usize] {
+            continue;
+        }
+        match byte {
             b'#' => return Err(Misbehaviour::FragmentInTarget),
             0x80.. => return Err(Misbehaviour::TargetNotAscii),
-            b'%' if question.is_none() => match text.get(at + 1..at + 3) {
+            // What the query holds is the backend's affair.
+            _ if question.is_some() => {}
+            b'%' => match text.get(at..at + 2) {
                 Some(b"00") => return Err(Misbehaviour::EscapedNul),
                 Some([high, low]) if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => at += 2,
                 _ => return Err(Misbehaviour::EscapeMalformed),
             },
-            _ => {}
+            _ => question = Some(start + at - 1),
         }
-        at += 1;
     }
     let path_end = question.unwrap_or(end);
     head.query = question.map(|at| Span::new(at + 1, end));

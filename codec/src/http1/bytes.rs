@@ -12,6 +12,12 @@ pub(super) static VALUE: Class = value();
 /// What the target may contain as far as the start line is concerned; the stricter rules come when the line is whole.
 pub(super) static TARGET: Class = target();
 
+/// What stands for itself in a target: all that `TARGET` allows but `#`, `%`, `?` and what is not ASCII.
+pub(super) static PLAIN: Class = plain();
+
+/// What a host name may contain.
+pub(super) static HOST: Class = class(b".-_", true, false);
+
 /// What a chunk extension may contain.
 pub(super) static EXTENSION: Class = value();
 
@@ -63,6 +69,16 @@ const fn target() -> Class {
     class
 }
 
+const fn plain() -> Class {
+    let mut class = class(b"", false, false);
+    let mut byte = b'!';
+    while byte <= b'~' {
+        class[byte as usize] = !matches!(byte, b'#' | b'%' | b'?');
+        byte += 1;
+    }
+    class
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -83,6 +99,16 @@ mod tests {
             assert_eq!(VALUE[byte as usize], !control, "{byte:#x}");
             assert_eq!(EXTENSION[byte as usize], !control, "{byte:#x}");
             assert_eq!(TARGET[byte as usize], !control && byte != b' ' && byte != b'\t', "{byte:#x}");
+        }
+    }
+
+    #[test]
+    fn plain_is_what_needs_no_look_in_a_target() {
+        for byte in 0..=255_u8 {
+            let special = matches!(byte, b'#' | b'%' | b'?') || !byte.is_ascii_graphic();
+            assert_eq!(PLAIN[byte as usize], !special, "{byte:#x}");
+            let host = byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
+            assert_eq!(HOST[byte as usize], host, "{byte:#x}");
         }
     }
 
