@@ -103,7 +103,6 @@ fn fast_request(buf: &[u8], begin: usize, head: &mut RequestHead, limits: &HeadL
     let fields_start = version_start + b"HTTP/1.1\r\n".len();
     if method.len() > limits::METHOD_MAX
         || target.len() > limits.target as usize
-        || buf[fields_start - 2] != b'\r'
         || !within(begin, fields_start, begin + length, limits)
     {
         return None;
@@ -144,7 +143,6 @@ fn fast_response(buf: &[u8], head: &mut ResponseHead, limits: &HeadLimits) -> Op
     if (reason.is_empty() && buf.get(reason_start - 1..fields_start) != Some(b" \r\n"))
         || reason.len() > limits.target as usize
         || !(100..=599).contains(&status)
-        || buf.get(fields_start - 2) != Some(&b'\r')
         || !within(0, fields_start, length, limits)
     {
         return None;
