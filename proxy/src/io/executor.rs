@@ -317,6 +317,15 @@ pub(super) struct Remote {
 impl Remote {
     /// Registers this thread as a new shard.
     pub(super) fn register() -> io::Result<Arc<Remote>> {
+        let remote = Arc::new(Remote::new()?);
+        let mut remotes = REMOTES.write().unwrap_or_else(PoisonError::into_inner);
+        remotes.push(Some(remote.clone()));
+        let shard = u16::try_from(remotes.len()).expect("fewer than 65,536 shards in a process's life");
+        TASKS.with(|tasks| tasks.shard.set(shard));
+        Ok(remote)
+    }
+
+    fn new() -> io::Result<Remote> {
         // SAFETY: an eventfd is made by a raw call. Sound: no pointers; the result is checked.
         let fd = unsafe { libc::eventfd(0, libc::EFD_CLOEXEC) };
         if fd < 0 {
@@ -324,12 +333,7 @@ impl Remote {
         }
         // SAFETY: the descriptor has to be owned to be closed. Sound: it was just created.
         let eventfd = unsafe { OwnedFd::from_raw_fd(fd) };
-        let remote = Arc::new(Remote { woken: Mutex::new(Vec::new()), eventfd });
-        let mut remotes = REMOTES.write().unwrap_or_else(PoisonError::into_inner);
-        remotes.push(Some(remote.clone()));
-        let shard = u16::try_from(remotes.len()).expect("fewer than 65,536 shards in a process's life");
-        TASKS.with(|tasks| tasks.shard.set(shard));
-        Ok(remote)
+        Ok(Remote { woken: Mutex::new(Vec::new()), eventfd })
     }
 
     /// Ends the registration of this thread's shard.
@@ -376,4 +380,188 @@ impl Remote {
 fn remote(shard: u16) -> Option<Arc<Remote>> {
     let index = (shard as usize).checked_sub(1)?;
     REMOTES.read().unwrap_or_else(PoisonError::into_inner).get(index)?.clone()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+    use std::rc::Rc;
+    use std::time::Duration;
+
+    use super::super::{DriverKind, run, sleep};
+    use super::*;
+
+    fn on_a_shard(main: impl Future<Output = ()> + 'static) {
+        let reached = Rc::new(Cell::new(false));
+        run(DriverKind::Epoll, {
+            let reached = reached.clone();
+            async move {
+                main.await;
+                reached.set(true);
+            }
+        })
+        .expect("a shard");
+        assert!(reached.get(), "the test's task failed");
+    }
+
+    async fn until_alone() {
+        while tasks_alive() > 1 {
+            sleep(Duration::ZERO).await;
+        }
+    }
+
+    fn slots_and_spare_cells() -> (usize, usize) {
+        TASKS
+            .with(|tasks| (tasks.slots.borrow().len(), tasks.cells.borrow().iter().map(|(_, spare)| spare.len()).sum()))
+    }
+
+    #[test]
+    fn a_task_id_survives_packing() {
+        let most = (1 << 24) - 1;
+        for (shard, generation, index) in [(1, 0, 0), (u16::MAX, most, most), (7, most, 0), (7, 0, most)] {
+            let task = TaskId::new(shard, generation, index);
+            assert_eq!((task.shard(), task.generation(), task.index()), (shard, generation, index));
+        }
+    }
+
+    #[test]
+    fn finished_tasks_leave_their_cells_to_the_next() {
+        on_a_shard(async {
+            for _ in 0..1_000 {
+                for _ in 0..3 {
+                    spawn(async {
+                        let kept = [1_u8; 300];
+                        sleep(Duration::ZERO).await;
+                        assert_eq!(kept[299], 1);
+                    });
+                }
+                until_alone().await;
+            }
+            let (slots, cells) = slots_and_spare_cells();
+            assert!(slots == 4 && cells == 3, "{slots} slots, {cells} cells");
+        });
+    }
+
+    #[test]
+    fn the_cells_of_a_burst_are_freed() {
+        on_a_shard(async {
+            for _ in 0..SPARE_CELLS_MAX * 3 {
+                spawn(async { sleep(Duration::ZERO).await });
+            }
+            until_alone().await;
+            assert_eq!(slots_and_spare_cells().1, SPARE_CELLS_MAX);
+        });
+    }
+
+    #[test]
+    fn a_wake_during_the_poll_is_not_lost() {
+        on_a_shard(async {
+            let mut polls = 0;
+            poll_fn(|context| {
+                polls += 1;
+                context.waker().wake_by_ref();
+                context.waker().wake_by_ref();
+                if polls == 5 { Poll::Ready(()) } else { Poll::Pending }
+            })
+            .await;
+            assert_eq!(polls, 5, "two wakes are one poll");
+        });
+    }
+
+    #[test]
+    fn tasks_spawn_tasks_while_they_are_polled() {
+        on_a_shard(async {
+            let ran = Rc::new(Cell::new(0));
+            let count = ran.clone();
+            spawn(async move {
+                for _ in 0..100 {
+                    let count = count.clone();
+                    spawn(async move { count.set(count.get() + 1) });
+                }
+            });
+            until_alone().await;
+            assert_eq!(ran.get(), 100);
+        });
+    }
+
+    #[test]
+    fn futures_without_size_and_with_large_alignment_have_cells() {
+        #[repr(align(64))]
+        struct Wide([u8; 64]);
+        on_a_shard(async {
+            let ran = Rc::new(Cell::new(0));
+            spawn(std::future::ready(()));
+            let count = ran.clone();
+            spawn(async move {
+                let wide = Wide([7; 64]);
+                sleep(Duration::ZERO).await;
+                assert!((&raw const wide).addr().is_multiple_of(64) && wide.0[63] == 7);
+                count.set(1);
+            });
+            until_alone().await;
+            assert_eq!(ran.get(), 1);
+        });
+    }
+
+    #[test]
+    fn a_stale_waker_wakes_nobody_wrongly() {
+        on_a_shard(async {
+            let stale = Rc::new(RefCell::new(None));
+            let keep = stale.clone();
+            spawn(poll_fn(move |context| {
+                *keep.borrow_mut() = Some(context.waker().clone());
+                Poll::Ready(())
+            }));
+            until_alone().await;
+            let polls = Rc::new(Cell::new(0));
+            let count = polls.clone();
+            spawn(poll_fn(move |_| {
+                count.set(count.get() + 1);
+                Poll::<()>::Pending
+            }));
+            sleep(Duration::ZERO).await;
+            stale.borrow().as_ref().expect("kept").wake_by_ref();
+            sleep(Duration::ZERO).await;
+            assert_eq!(polls.get(), 1, "same slot, another task");
+        });
+    }
+
+    #[test]
+    fn wakes_from_other_threads_arrive_also_after_the_end() {
+        let (give, take) = std::sync::mpsc::channel::<Waker>();
+        let (done, ended) = std::sync::mpsc::channel();
+        let waking = std::thread::spawn(move || {
+            let waker: Waker = take.recv().expect("a waker");
+            for _ in 0..1_000 {
+                waker.wake_by_ref();
+            }
+            ended.recv().expect("the shard's end");
+            waker.wake();
+        });
+        on_a_shard(async move {
+            let mut polls = 0;
+            poll_fn(|context| {
+                polls += 1;
+                if polls == 1 {
+                    give.send(context.waker().clone()).expect("the thread waits");
+                }
+                if polls == 2 { Poll::Ready(()) } else { Poll::Pending }
+            })
+            .await;
+        });
+        done.send(()).expect("the thread waits");
+        waking.join().expect("a wake without a shard is nothing");
+    }
+
+    #[test]
+    fn many_wakes_of_one_task_are_kept_as_one() {
+        on_a_shard(async {
+            let task = TaskId::new(1, 0, 0);
+            let remote = Remote::new().expect("an eventfd");
+            for _ in 0..1_000 {
+                remote.wake(task);
+            }
+            assert_eq!(remote.woken.lock().expect("unpoisoned").len(), 1);
+        });
+    }
 }

@@ -269,3 +269,171 @@ fn why_not(error: &io::Error) -> String {
         _ => format!("{error}"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+    use std::os::fd::{AsRawFd as _, OwnedFd};
+    use std::os::unix::net::UnixStream;
+    use std::time::Instant;
+
+    use super::*;
+
+    const KEY: Key = Key { index: 3, generation: 5 };
+
+    /// `None` where the kernel has no ring to test.
+    fn ring() -> Option<Ring> {
+        Ring::new().inspect_err(|error| eprintln!("not tested: {}", why_not(error))).ok()
+    }
+
+    fn pair() -> (OwnedFd, UnixStream) {
+        let (ours, theirs) = UnixStream::pair().expect("a pair");
+        (ours.into(), theirs)
+    }
+
+    fn wait(ring: &mut Ring, timeout: Duration) -> Vec<(Op, i32, bool)> {
+        let mut done = Vec::new();
+        ring.wait(Some(timeout), &mut done).expect("no error");
+        done.into_iter()
+            .map(|completion| {
+                if let Some(buffer) = completion.buffer {
+                    ring.taken(Group::Small);
+                    drop(buffers::view(Group::Small, buffer, completion.result.max(0) as u32));
+                }
+                (completion.op, completion.result, completion.buffer.is_some())
+            })
+            .collect()
+    }
+
+    #[test]
+    fn a_wait_without_time_hands_over_and_runs_deferred_completions() {
+        let Some(mut ring) = ring() else { return };
+        let (ours, mut theirs) = pair();
+        ring.recv(KEY, ours.as_raw_fd(), Group::Small);
+        assert_eq!(wait(&mut ring, Duration::ZERO), []);
+        theirs.write_all(b"now").expect("room");
+        let began = Instant::now();
+        let mut done = Vec::new();
+        while done.is_empty() && began.elapsed() < Duration::from_secs(5) {
+            done = wait(&mut ring, Duration::ZERO);
+        }
+        assert_eq!(done, [(Op::Recv, 3, true)]);
+    }
+
+    #[test]
+    fn a_wait_lasts_its_time_and_no_longer() {
+        let Some(mut ring) = ring() else { return };
+        let (ours, mut theirs) = pair();
+        ring.recv(KEY, ours.as_raw_fd(), Group::Small);
+        for _ in 0..2 {
+            // With and without an entry to submit.
+            let began = Instant::now();
+            assert_eq!(wait(&mut ring, Duration::from_millis(20)), []);
+            assert!(began.elapsed() >= Duration::from_millis(20));
+        }
+        theirs.write_all(b"early").expect("room");
+        let began = Instant::now();
+        assert_eq!(wait(&mut ring, Duration::from_secs(30)), [(Op::Recv, 5, true)]);
+        assert!(began.elapsed() < Duration::from_secs(10));
+    }
+
+    #[test]
+    fn a_probe_takes_no_buffers() {
+        for _ in 0..super::super::limits::LARGE_BUFFERS_MAX {
+            if probe().is_err() {
+                return;
+            }
+        }
+        assert!(buffers::take(Group::Large).is_some());
+    }
+
+    #[test]
+    fn the_count_of_lent_buffers_is_exact() {
+        let Some(mut ring) = ring() else { return };
+        let second = Duration::from_secs(1);
+        // The end, a cancel, an error and bytes: only the last one takes a buffer.
+        for _ in 0..RING_FILL_START * 2 {
+            let (ours, theirs) = pair();
+            ring.recv(KEY, ours.as_raw_fd(), Group::Small);
+            drop(theirs);
+            assert_eq!(wait(&mut ring, second), [(Op::Recv, 0, false)]);
+            let (ours, mut theirs) = pair();
+            ring.recv(KEY, ours.as_raw_fd(), Group::Small);
+            assert_eq!(wait(&mut ring, Duration::ZERO), []);
+            ring.cancel(KEY, Op::Recv);
+            let mut done = wait(&mut ring, second);
+            if done.len() < 2 {
+                done.extend(wait(&mut ring, second));
+            }
+            assert!(done.contains(&(Op::Recv, -libc::ECANCELED, false)), "{done:?}");
+            ring.recv(KEY, 1_000_000, Group::Small);
+            assert_eq!(wait(&mut ring, second), [(Op::Recv, -libc::EBADF, false)]);
+            ring.recv(KEY, ours.as_raw_fd(), Group::Small);
+            theirs.write_all(b"bytes").expect("room");
+            assert_eq!(wait(&mut ring, second), [(Op::Recv, 5, true)]);
+        }
+        assert_eq!(ring.lent[0].out, RING_FILL_START - 1);
+        assert_eq!(ring.counts().starved, 0);
+    }
+
+    #[test]
+    fn an_empty_ring_of_buffers_says_so_and_is_filled_more_generously() {
+        let Some(mut ring) = ring() else { return };
+        let mut pairs: Vec<_> = (0..RING_FILL_START + 1).map(|_| pair()).collect();
+        for (index, (ours, theirs)) in pairs.iter_mut().enumerate() {
+            theirs.write_all(b"x").expect("room");
+            ring.recv(Key { index: index as u32, generation: 0 }, ours.as_raw_fd(), Group::Small);
+        }
+        let done = wait(&mut ring, Duration::from_secs(1));
+        assert_eq!(done.len(), RING_FILL_START as usize + 1);
+        assert_eq!(done.last(), Some(&(Op::Recv, -libc::ENOBUFS, false)));
+        ring.lend_more(Group::Small);
+        wait(&mut ring, Duration::ZERO);
+        assert_eq!(ring.lent[0].out, RING_FILL_START * 2);
+    }
+
+    #[test]
+    fn more_completions_than_the_queue_holds_all_arrive() {
+        let Some(mut ring) = ring() else { return };
+        let count = COMPLETION_ENTRIES as usize * 2;
+        for _ in 0..count {
+            ring.cancel(KEY, Op::Recv);
+        }
+        let (began, mut done) = (Instant::now(), 0);
+        while done < count && began.elapsed() < Duration::from_secs(10) {
+            done += wait(&mut ring, Duration::from_millis(10)).len();
+        }
+        assert_eq!(done, count);
+    }
+
+    #[test]
+    fn a_send_that_has_to_wait_completes_once_and_whole() {
+        use std::io::Read as _;
+
+        let Some(mut ring) = ring() else { return };
+        let (ours, mut theirs) = pair();
+        let bytes = vec![7; 1 << 20];
+        let mut send = super::super::slot::SendOp::new(super::super::Outgoing::new(bytes));
+        ring.send(KEY, ours.as_raw_fd(), send.pieces());
+        assert_eq!(wait(&mut ring, Duration::from_millis(20)), [], "the peer does not read yet");
+        let peer = std::thread::spawn(move || theirs.read_exact(&mut vec![0; 1 << 20]));
+        assert_eq!(wait(&mut ring, Duration::from_secs(5)), [(Op::Send, 1 << 20, false)], "MSG_WAITALL");
+        peer.join().expect("the peer").expect("all of it");
+    }
+
+    #[test]
+    fn a_cancelled_send_tells_what_had_left() {
+        let Some(mut ring) = ring() else { return };
+        let (ours, _theirs) = pair();
+        let mut send = super::super::slot::SendOp::new(super::super::Outgoing::new(vec![7; 1 << 20]));
+        ring.send(KEY, ours.as_raw_fd(), send.pieces());
+        assert_eq!(wait(&mut ring, Duration::from_millis(20)), []);
+        ring.cancel(KEY, Op::Send);
+        let mut done = wait(&mut ring, Duration::from_secs(1));
+        if done.len() < 2 {
+            done.extend(wait(&mut ring, Duration::from_secs(1)));
+        }
+        let left = done.iter().find(|(op, ..)| *op == Op::Send).expect("it ended").1;
+        assert!(left > 0 && left < 1 << 20, "{left}");
+    }
+}
