@@ -9,13 +9,14 @@ use policy::refusal::Refusal;
 
 use crate::body::BodyReader;
 use crate::downstream::http1::{self, NoHead};
-use crate::exchange::{Exchange, HeadBytes, Peer};
+use crate::entry::{Entry, Peer};
+use crate::exchange::Exchange;
+use crate::head_bytes::HeadBytes;
 use crate::io::{Group, RBuf, Sock, timeout};
 use crate::limits::{LINGER_BYTES_MAX, LINGER_TIME};
-use crate::listener::Entry;
 use crate::observe::metrics::{add, sub};
 use crate::request;
-use crate::worker::Worker;
+use crate::state::Worker;
 
 /// Counts the connection as open until it is closed; a parked one stays counted.
 struct Open {

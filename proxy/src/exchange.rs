@@ -1,94 +1,24 @@
 //! One request and its answer on one connection: what is read of the former, and the one ending for the latter.
 
-use std::net::SocketAddr;
-use std::ops::Deref;
 use std::rc::Rc;
 
-use codec::head::{Fate, Framing, RequestHead, ResponseHead, Version};
+use codec::head::{Fate, Framing, RequestHead, Version};
 use codec::http1::write;
-use policy::fault::{self, Fault};
+use policy::fault::{self, Blame, Fault};
 use policy::refusal::Refusal;
 use policy::transform::headers::{self, Rule};
-use router::{Captures, Kind};
+use router::Kind;
 
 use crate::body::{BodyReader, Broken, Encoding, Pump};
+use crate::entry::{Entry, Peer};
+use crate::head_bytes::HeadBytes;
 use crate::io::{Outgoing, RBuf, Sock, vector};
-use crate::limits::{DRAIN_BYTES_MAX, PEER_TEXT_BYTES};
-use crate::listener::Entry;
+use crate::limits::DRAIN_BYTES_MAX;
 use crate::observe::metrics::add;
-use crate::state::Live;
+use crate::scratch::Scratch;
+use crate::state::{Live, Worker};
 use crate::trip::Trip;
 use crate::upstream::Answer;
-use crate::worker::Worker;
-
-/// The received bytes of a head: a view where it came in one piece, a copy where it did not.
-pub enum HeadBytes {
-    /// In the receive buffer.
-    View(RBuf),
-    /// Put together from several.
-    Joined(Vec<u8>),
-}
-
-impl Deref for HeadBytes {
-    type Target = [u8];
-
-    fn deref(&self) -> &[u8] {
-        match self {
-            HeadBytes::View(bytes) => bytes,
-            HeadBytes::Joined(bytes) => bytes,
-        }
-    }
-}
-
-impl Drop for HeadBytes {
-    fn drop(&mut self) {
-        if let HeadBytes::Joined(bytes) = self {
-            crate::io::recycle(std::mem::take(bytes));
-        }
-    }
-}
-
-/// Parsing state that a worker reuses: large, and needed only while a request is in flight.
-#[derive(Default)]
-pub struct Scratch {
-    /// The request's head.
-    pub head: RequestHead,
-    /// The backend's.
-    pub answer: ResponseHead,
-    /// The template's variables.
-    pub captures: Captures,
-    /// The canonical path, where it differs from the received one.
-    pub path: Vec<u8>,
-}
-
-/// The client's address, as text and as a number.
-#[derive(Clone, Copy)]
-pub struct Peer {
-    text: [u8; PEER_TEXT_BYTES],
-    length: u8,
-}
-
-impl Peer {
-    /// Writes the address once per connection task.
-    pub fn of(address: Option<SocketAddr>) -> Peer {
-        use std::io::Write as _;
-
-        let mut text = [0; PEER_TEXT_BYTES];
-        let mut room = &mut text[..];
-        // Text of an address always fits; a unix socket has none.
-        let _ = match address.map(|address| address.ip().to_canonical()) {
-            Some(ip) => write!(room, "{ip}"),
-            None => write!(room, "unix"),
-        };
-        let left = room.len();
-        Peer { text, length: (PEER_TEXT_BYTES - left) as u8 }
-    }
-
-    /// `127.0.0.1`, `::1`, `unix`.
-    pub fn text(&self) -> &[u8] {
-        &self.text[..self.length as usize]
-    }
-}
 
 /// What the spine decided to say.
 pub enum Reply {
@@ -255,7 +185,10 @@ impl Exchange {
         let outcome = pump.run(out).await;
         trip.body_sent = reader.received;
         match outcome {
-            Ok(_) => connection.release(worker, framing != Framing::UntilClose && self.scratch.answer.keep_alive),
+            Ok(_) => {
+                let reusable = framing != Framing::UntilClose && self.scratch.answer.keep_alive;
+                connection.release(reusable && !worker.is_draining());
+            }
             Err(broken) => self.cut_short(broken, trip),
         }
     }
@@ -325,9 +258,11 @@ impl Exchange {
         self.scratch.head.method.of(&self.head_bytes) == b"HEAD"
     }
 
-    /// Turns what broke into what the client is told, and remembers both.
-    pub fn broken(trip: &mut Trip, fault: Fault) -> Refusal {
+    /// Turns what broke into what the client is told, and remembers both. A client that broke its own request ends the
+    /// connection: where the next request would begin is not known.
+    pub fn broken(&mut self, trip: &mut Trip, fault: Fault) -> Refusal {
         trip.fault = Some(fault);
+        self.keep_alive &= fault.blame() != Blame::Client;
         fault::refusal_of(fault)
     }
 

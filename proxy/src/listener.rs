@@ -12,20 +12,11 @@ use config::snapshot::{ListenAddress, Listener as Spec};
 use rustix::net::sockopt;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 
+use crate::entry::Entry;
 use crate::io::{Group, Listener, Sock, sleep};
 use crate::limits::ACCEPT_PAUSE;
 use crate::observe::metrics::add;
-use crate::worker::Worker;
-
-/// A door of the gateway, as its connections see it.
-pub struct Entry {
-    /// Tags its parked connections: its index.
-    pub tag: u64,
-    /// Whether `{api}.execute-api.*` answers here.
-    pub execute_api: bool,
-    /// The port, as backends are told; 0 for a unix socket.
-    pub port: u16,
-}
+use crate::state::Worker;
 
 /// One listening descriptor per worker. `address` comes back with the port that the kernel chose, if it was asked to.
 pub fn bind(spec: &Spec, workers: usize) -> io::Result<(Vec<OwnedFd>, ListenAddress)> {

@@ -3,12 +3,11 @@
 use codec::head::{Name, Version};
 use router::Kind;
 
+use crate::exchange::Exchange;
 use crate::observe::access_log::{Record, Target};
 use crate::observe::metrics::{Sample, add, class};
-use crate::exchange::Exchange;
-use crate::state::Live;
+use crate::state::{Live, Worker};
 use crate::trip::Trip;
-use crate::worker::Worker;
 
 /// Records a request, also when the client left before its answer.
 pub fn record(exchange: &Exchange, trip: &Trip, live: &Live, worker: &Worker) {

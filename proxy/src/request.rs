@@ -1,9 +1,10 @@
 //! The spine: the whole life of a request, top to bottom. Branches and awaits live here; what it calls does neither.
 
 use std::rc::Rc;
+use std::time::Duration;
 
-use codec::target::canonical_path;
 use codec::http1::write;
+use codec::target::canonical_path;
 use config::snapshot::{Gateway, Integration};
 use policy::fault::Fault;
 use policy::phase::Phase;
@@ -12,12 +13,11 @@ use router::{Ask, Miss, Verb};
 
 use crate::exchange::{Exchange, Reply};
 use crate::integration::{http, mock};
-use crate::io::vector;
+use crate::io::{now, recycle, vector};
 use crate::record;
-use crate::state::Live;
-use crate::trip::{Place, Trip};
-use crate::upstream;
-use crate::worker::Worker;
+use crate::state::{Live, Place, Worker};
+use crate::trip::Trip;
+use crate::upstream::{self, Answer, Bounds};
 
 /// Why a request goes no further.
 pub enum Stop {
@@ -63,12 +63,7 @@ pub async fn refuse(exchange: &mut Exchange, refusal: Refusal, worker: &Rc<Worke
     record::record(exchange, &trip, &live, worker);
 }
 
-async fn answer(
-    exchange: &mut Exchange,
-    trip: &mut Trip,
-    live: &Rc<Live>,
-    worker: &Rc<Worker>,
-) -> Result<Reply, Stop> {
+async fn answer(exchange: &mut Exchange, trip: &mut Trip, live: &Rc<Live>, worker: &Rc<Worker>) -> Result<Reply, Stop> {
     if exchange.scratch.head.asterisk {
         return Ok(options_of_the_server(trip, worker));
     }
@@ -137,11 +132,24 @@ async fn fulfil(
         Integration::Mock(rule) => Ok(mock::answer(rule, exchange, place, trip, live)),
         Integration::Http(rule) => {
             let target = phase(Phase::ShapeCall, http::target(rule, exchange, place))?;
-            let call = upstream::Call { rule, target, place, live };
-            let answer = phase(Phase::Integrate, upstream::call::call(call, exchange, trip, worker).await)?;
-            Ok(Reply::Streamed(answer))
+            let upstream = &live.upstreams[rule.upstream as usize];
+            trip.upstream = Some(rule.upstream);
+            let trace = http::trace_id(worker);
+            let (shape, source) = http::prepare((rule, &target), exchange, live.api(place), &trace);
+            let bounds = bounds(rule.timeout, &live.snapshot().gateway);
+            let began = now();
+            let called = upstream::call::call((upstream, &worker.names), source, bounds, |out| shape.write(out)).await;
+            trip.integration_micros = Some(began.elapsed().as_micros() as u64);
+            recycle(target);
+            let (connection, head_bytes) = phase(Phase::Integrate, called)?;
+            trip.integration_status = Some(exchange.scratch.answer.status);
+            Ok(Reply::Streamed(Answer { connection, head_bytes, proxy: rule.proxy }))
         }
     }
+}
+
+fn bounds(timeout: Duration, gateway: &Gateway) -> Bounds {
+    Bounds { timeout, body_idle: gateway.limits.body_idle_time, body_max: gateway.limits.body }
 }
 
 /// Names the phase that a line belongs to; costs nothing.

@@ -1,13 +1,36 @@
-//! A snapshot as it serves: numbered, with its counters, and on each worker with its pools.
+//! What serves: a numbered snapshot with its counters, and the state of one worker.
 
+use std::cell::{Cell, RefCell};
+use std::future::{Future, poll_fn};
+use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::task::{Poll, Waker};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use config::snapshot::{Api, Method, Snapshot, Stage};
 
-use crate::observe::metrics::{Metrics, StageMetrics};
-use crate::trip::Place;
-use crate::upstream::pool::Upstream;
+use crate::entry::Entry;
+use crate::io::{self as runtime, now};
+use crate::limits::SCRATCH_KEPT_MAX;
+use crate::observe::access_log::{Record, Sink};
+use crate::observe::metrics::{Metrics, StageMetrics, WorkerMetrics, add, sub};
+use crate::scratch::Scratch;
+use crate::upstream::pool::{Pools, UPSTREAM_TAG, Upstream};
+use crate::upstream::resolve::Names;
+
+/// Where a request was found to belong; indices into the snapshot.
+#[derive(Clone, Copy, Debug)]
+pub struct Place {
+    /// The API.
+    pub api: u32,
+    /// The stage.
+    pub stage: u32,
+    /// The method in the stage, if one fits.
+    pub method: Option<u32>,
+    /// Where in the canonical path the API's own path begins.
+    pub rest: u16,
+}
 
 /// What all workers share of a snapshot.
 pub struct Published {
@@ -55,5 +78,216 @@ impl Live {
     /// The method of a place, if one was found.
     pub fn method(&self, place: Place) -> Option<&Method> {
         Some(&self.stage(place).methods[place.method? as usize])
+    }
+}
+
+/// A worker's state; handlers hold it as `Rc<Worker>`.
+pub struct Worker {
+    /// Its number.
+    pub index: usize,
+    /// Its counters.
+    pub metrics: Arc<WorkerMetrics>,
+    /// Resolved names.
+    pub names: Names,
+    /// Its upstreams.
+    pub pools: Pools,
+    live: RefCell<Rc<Live>>,
+    log: RefCell<Sink>,
+    clock: RefCell<Clock>,
+    random: RefCell<fastrand::Rng>,
+    scratch: RefCell<Vec<Box<Scratch>>>,
+    entries: RefCell<Vec<Rc<Entry>>>,
+    open: Cell<u32>,
+    draining: Cell<bool>,
+    drain_wakers: RefCell<Vec<Waker>>,
+    accept_errors: Cell<u64>,
+}
+
+/// Wall-clock time, looked at ten times a second.
+struct Clock {
+    at: Instant,
+    epoch: Duration,
+    date_second: u64,
+    date_line: Vec<u8>,
+}
+
+impl Worker {
+    /// A worker that serves `published`.
+    pub fn new(index: usize, published: Arc<Published>, metrics: Arc<WorkerMetrics>, log: Sink) -> Rc<Worker> {
+        let worker = Rc::new(Worker {
+            index,
+            metrics,
+            names: Names::default(),
+            pools: Pools::default(),
+            live: RefCell::new(Rc::new(Live { published: published.clone(), upstreams: Box::new([]) })),
+            log: RefCell::new(log),
+            clock: RefCell::new(Clock::new()),
+            random: RefCell::new(seeded()),
+            scratch: RefCell::default(),
+            entries: RefCell::default(),
+            open: Cell::new(0),
+            draining: Cell::new(false),
+            drain_wakers: RefCell::default(),
+            accept_errors: Cell::new(0),
+        });
+        worker.adopt(published);
+        worker
+    }
+
+    /// Numbers a listener: the tag of its parked connections.
+    pub fn enter(&self, execute_api: bool, port: u16) -> Rc<Entry> {
+        let mut entries = self.entries.borrow_mut();
+        let entry = Rc::new(Entry { tag: entries.len() as u64, execute_api, port });
+        entries.push(entry.clone());
+        entry
+    }
+
+    /// The listener of a tag.
+    pub fn entry(&self, tag: u64) -> Rc<Entry> {
+        self.entries.borrow()[tag as usize].clone()
+    }
+
+    /// Ten times a second: the clock, and access-log batches that have become old.
+    pub fn tick(&self) {
+        self.clock.borrow_mut().look();
+        self.log.borrow_mut().tick(now());
+    }
+
+    /// Hands over the last lines of the access log.
+    pub fn flush_log(&self) {
+        self.log.borrow_mut().flush();
+    }
+
+    /// What is served now. A request asks once and keeps the answer.
+    pub fn live(&self) -> Rc<Live> {
+        self.live.borrow().clone()
+    }
+
+    /// Serves this from the next request on.
+    pub fn adopt(&self, published: Arc<Published>) {
+        let upstreams = self.pools.adopt(&published.snapshot, &self.metrics);
+        *self.live.borrow_mut() = Rc::new(Live { published, upstreams });
+    }
+
+    /// Whether this worker is about to leave.
+    pub fn is_draining(&self) -> bool {
+        self.draining.get()
+    }
+
+    /// Lets go of what is idle; what is under way is finished.
+    pub fn begin_drain(&self) {
+        self.draining.set(true);
+        self.drain_wakers.borrow_mut().drain(..).for_each(Waker::wake);
+        self.pools.close_idle();
+        // Clients that have nothing under way are let go now; the others with their answer.
+        runtime::expire_parked(UPSTREAM_TAG);
+    }
+
+    /// The future's output, or `None` as soon as the worker drains.
+    pub async fn unless_draining<F: Future>(&self, future: F) -> Option<F::Output> {
+        let mut future = std::pin::pin!(future);
+        poll_fn(|context| {
+            if self.draining.get() {
+                return Poll::Ready(None);
+            }
+            if let Poll::Ready(output) = future.as_mut().poll(context) {
+                return Poll::Ready(Some(output));
+            }
+            let mut wakers = self.drain_wakers.borrow_mut();
+            if !wakers.iter().any(|waker| waker.will_wake(context.waker())) {
+                wakers.push(context.waker().clone());
+            }
+            Poll::Pending
+        })
+        .await
+    }
+
+    /// Counts a client's connection.
+    pub fn connection_opened(&self) {
+        self.open.set(self.open.get() + 1);
+        add(&self.metrics.connections_accepted, 1);
+        add(&self.metrics.connections_open, 1);
+    }
+
+    /// Counts its end.
+    pub fn connection_closed(&self) {
+        self.open.set(self.open.get() - 1);
+        sub(&self.metrics.connections_open, 1);
+    }
+
+    /// Clients' connections, idle ones included.
+    pub fn connections_open(&self) -> u32 {
+        self.open.get()
+    }
+
+    /// Says that accepting failed, but not a thousand times a second.
+    pub fn accept_failed(&self, error: &io::Error) {
+        let before = self.accept_errors.get();
+        self.accept_errors.set(before + 1);
+        if before.is_multiple_of(100) {
+            tracing::warn!(%error, worker = self.index, "cannot accept connections; pausing between attempts");
+        }
+    }
+
+    /// Random bits for ids; not for secrets.
+    pub fn random(&self) -> u128 {
+        self.random.borrow_mut().u128(..)
+    }
+
+    /// Milliseconds since 1970, exact to a tenth of a second plus the loop's own clock.
+    pub fn epoch_ms(&self) -> u64 {
+        let clock = self.clock.borrow();
+        (clock.epoch + now().saturating_duration_since(clock.at)).as_millis() as u64
+    }
+
+    /// Appends the `Date` line.
+    pub fn write_date(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.clock.borrow().date_line);
+    }
+
+    /// Parsing state, reused.
+    pub fn scratch(&self) -> Box<Scratch> {
+        self.scratch.borrow_mut().pop().unwrap_or_default()
+    }
+
+    /// Gives it back.
+    pub fn put_back(&self, scratch: Box<Scratch>) {
+        let mut kept = self.scratch.borrow_mut();
+        if kept.len() < SCRATCH_KEPT_MAX {
+            kept.push(scratch);
+        }
+    }
+
+    /// Writes to the access log.
+    pub fn log(&self, record: &Record<'_>) {
+        self.log.borrow_mut().record(record);
+    }
+}
+
+impl Clock {
+    fn new() -> Clock {
+        let mut clock = Clock { at: now(), epoch: Duration::ZERO, date_second: 0, date_line: Vec::new() };
+        clock.look();
+        clock
+    }
+
+    fn look(&mut self) {
+        self.at = now();
+        self.epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        if self.epoch.as_secs() != self.date_second {
+            self.date_second = self.epoch.as_secs();
+            let date = httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_secs(self.date_second));
+            self.date_line.clear();
+            codec::http1::write::field(&mut self.date_line, b"Date", date.as_bytes());
+        }
+    }
+}
+
+fn seeded() -> fastrand::Rng {
+    let mut seed = [0; 8];
+    // Without the kernel's randomness ids are still distinct enough: fastrand seeds itself from time and thread.
+    match getrandom::fill(&mut seed) {
+        Ok(()) => fastrand::Rng::with_seed(u64::from_ne_bytes(seed)),
+        Err(_) => fastrand::Rng::new(),
     }
 }

@@ -82,7 +82,8 @@ pub fn run(options: Options) -> ExitCode {
 fn run_inner(options: Options) -> Result<ExitCode, Failure> {
     raise_file_limit();
     let snapshot = load(&options.source)?;
-    let (driver, note) = pick(options.io_driver).map_err(|why| Failure(format!("no io_uring: {why}"), exit::UNAVAILABLE))?;
+    let (driver, note) =
+        pick(options.io_driver).map_err(|why| Failure(format!("no io_uring: {why}"), exit::UNAVAILABLE))?;
     let cores = usable_cores();
     let workers = options.workers.or(snapshot.gateway.workers).map_or(cores.len().max(1), NonZeroUsize::get);
     let gateway = snapshot.gateway.clone();
@@ -132,7 +133,8 @@ fn load(source: &Source) -> Result<Snapshot, Failure> {
 fn start_logging() {
     use tracing_subscriber::EnvFilter;
 
-    let filter = EnvFilter::try_from_env("TOLLGATE_LOG").unwrap_or_else(|_| EnvFilter::new("info,hickory_resolver=error,hickory_proto=error"));
+    let filter = EnvFilter::try_from_env("TOLLGATE_LOG")
+        .unwrap_or_else(|_| EnvFilter::new("info,hickory_resolver=error,hickory_proto=error"));
     let colours = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     // A second call in one process (tests) keeps the first.
     let _ = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(io::stderr).try_init();
@@ -224,9 +226,8 @@ impl Crew {
         let (up, ready) = mpsc::channel();
         for (index, log) in sinks.into_iter().enumerate() {
             let (inbox, receiver) = channel();
-            let listeners = doors.iter_mut().filter_map(|door| {
-                Some((door.descriptors.pop_front()?, door.execute_api, door.port))
-            });
+            let listeners =
+                doors.iter_mut().filter_map(|door| Some((door.descriptors.pop_front()?, door.execute_api, door.port)));
             let parts = Parts {
                 index,
                 published: published.clone(),
@@ -239,11 +240,7 @@ impl Crew {
             let (up, signals, leaving) = (up.clone(), signals.clone(), crew.leaving.clone());
             let body = move || {
                 pin(core);
-                let outcome = crate::io::run(driver, async move {
-                    // The supervisor may have given up meanwhile.
-                    let _ = up.send(());
-                    worker::run(parts).await;
-                });
+                let outcome = worker::run_here(driver, parts, up);
                 if !leaving.load(Ordering::Acquire) {
                     // A worker that ends unasked ends the process: whoever supervises it starts it anew.
                     signals.close();
@@ -362,12 +359,7 @@ fn open_desk(
     admin::start(desk, admin, control).map_err(|error| Failure(format!("cannot open the desk: {error}"), exit::OS))
 }
 
-fn status(
-    reloader: &Reloader,
-    metrics: &Metrics,
-    addresses: &Addresses,
-    facts: &Facts,
-) -> serde_json::Value {
+fn status(reloader: &Reloader, metrics: &Metrics, addresses: &Addresses, facts: &Facts) -> serde_json::Value {
     let published = reloader.current();
     let snapshot = &published.snapshot;
     let routes: usize = snapshot.stages.iter().map(|stage| stage.methods.len()).sum();
@@ -441,7 +433,11 @@ fn tell(report: &admin::ReloadReport) {
         tracing::info!(generation = report.generation, took = ?report.took, changes = ?report.changes, "reloaded");
         format!("serving generation {}", report.generation)
     } else {
-        tracing::error!("reload refused, generation {} goes on serving:\n{}", report.generation, report.faults.trim_end());
+        tracing::error!(
+            "reload refused, generation {} goes on serving:\n{}",
+            report.generation,
+            report.faults.trim_end()
+        );
         format!("reload refused; serving generation {}", report.generation)
     };
     notify(&[sd_notify::NotifyState::Status(&status)]);

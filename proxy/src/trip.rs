@@ -7,20 +7,7 @@ use policy::fault::Fault;
 use policy::refusal::Refusal;
 use router::Kind;
 
-use crate::worker::Worker;
-
-/// Where a request was found to belong; indices into the snapshot.
-#[derive(Clone, Copy, Debug)]
-pub struct Place {
-    /// The API.
-    pub api: u32,
-    /// The stage.
-    pub stage: u32,
-    /// The method in the stage, if one fits.
-    pub method: Option<u32>,
-    /// Where in the canonical path the API's own path begins.
-    pub rest: u16,
-}
+use crate::state::{Place, Worker};
 
 /// The record of one request.
 pub struct Trip {

@@ -7,7 +7,7 @@ use codec::http1::misbehave::Misbehaviour;
 use codec::http1::parse::{Progress, parse_request};
 
 use crate::body::is_timeout;
-use crate::exchange::HeadBytes;
+use crate::head_bytes::HeadBytes;
 use crate::io::{Group, RBuf, Sock, vector};
 
 /// Why there is no head.

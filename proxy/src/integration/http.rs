@@ -1,19 +1,20 @@
 //! What a backend is sent: the request written anew, never the bytes that were received.
 
-use codec::head::{Framing, Name};
+use codec::head::{Framing, Name, RequestHead};
 use codec::http1::write;
-use config::snapshot::HttpRule;
+use config::snapshot::{Api, HttpRule};
 use policy::context;
 use policy::facts::Facts;
 use policy::refusal::Refusal;
 use policy::transform::headers::{self, Origin, Rule};
-use router::Verb;
+use router::{Kind, Verb};
 
 use crate::exchange::Exchange;
 use crate::io::vector;
-use crate::state::Live;
-use crate::trip::{Place, Trip};
-use crate::worker::Worker;
+use crate::scratch::Scratch;
+use crate::state::{Live, Place, Worker};
+use crate::trip::Trip;
+use crate::upstream::Source;
 
 /// What templates may read of this request.
 pub fn facts<'a>(exchange: &'a Exchange, place: Place, trip: &'a Trip, live: &'a Live) -> Facts<'a> {
@@ -45,49 +46,82 @@ pub fn target(rule: &HttpRule, exchange: &Exchange, place: Place) -> Result<Vec<
     Ok(target)
 }
 
-/// Writes the request's head for the backend: its own host and framing, the client's fields by the kind's rules, and what
-/// backends are told of the client.
-pub fn write_head(
-    rule: &HttpRule,
-    target: &[u8],
-    exchange: &Exchange,
-    (place, live): (Place, &Live),
-    worker: &Worker,
-    out: &mut Vec<u8>,
-) {
-    let head = &exchange.scratch.head;
-    let bytes: &[u8] = &exchange.head_bytes;
-    let kind = live.api(place).kind;
-    let method = rule.verb.map_or(head.method.of(bytes), |verb| verb.as_str().as_bytes());
-    write::request_line(out, method, target);
-    write::field(out, b"Host", &rule.host);
-    let typed = rule.proxy || Verb::parse(method).is_none_or(headers::copies_content_type);
-    for field in head.fields.iter() {
-        let is_type = field.known == Name::ContentType;
-        if headers::to_backend(kind, rule.proxy, field, bytes) == Rule::Pass && (typed || !is_type) {
-            write::field(out, field.name.of(bytes), field.value.of(bytes));
-        }
-    }
-    if !rule.proxy {
-        headers::write_call_defaults(live.api(place).id.as_bytes(), out);
-    }
+/// All that the request's head for the backend is made of.
+pub struct Shape<'a> {
+    rule: &'a HttpRule,
+    target: &'a [u8],
+    head: &'a RequestHead,
+    head_bytes: &'a [u8],
+    kind: Kind,
+    origin: Origin<'a>,
+}
+
+/// Takes the exchange apart: what the head is written from, and what the call needs of the client.
+pub fn prepare<'a>(
+    (rule, target): (&'a HttpRule, &'a [u8]),
+    exchange: &'a mut Exchange,
+    api: &'a Api,
+    trace_id: &'a [u8],
+) -> (Shape<'a>, Source<'a>) {
+    let Exchange { sock, inflow, head_bytes, scratch, body, continue_owed, entry, peer, .. } = exchange;
+    let Scratch { head, answer, .. } = &mut **scratch;
+    let (head, head_bytes): (&RequestHead, &[u8]) = (head, head_bytes);
+    let verb = rule.verb.or_else(|| Verb::parse(head.method.of(head_bytes)));
+    let origin = Origin {
+        client_ip: peer.text(),
+        host: head.host.of(head_bytes),
+        port: entry.port,
+        tls: false,
+        api_id: api.id.as_bytes(),
+        trace_id,
+    };
+    let shape = Shape { rule, target, head, head_bytes, kind: api.kind, origin };
+    let source = Source {
+        sock,
+        inflow,
+        body,
+        framing: head.framing,
+        continue_owed,
+        idempotent: matches!(verb, Some(Verb::Get | Verb::Head | Verb::Options | Verb::Put | Verb::Delete)),
+        to_head: verb == Some(Verb::Head),
+        answer,
+    };
+    (shape, source)
+}
+
+/// A trace id of our own: a client's is not believed.
+pub fn trace_id(worker: &Worker) -> [u8; context::TRACE_ID_LEN] {
     let mut trace = [0; context::TRACE_ID_LEN];
     context::trace_id((worker.epoch_ms() / 1000) as u32, worker.random(), &mut trace);
-    let origin = Origin {
-        client_ip: exchange.peer.text(),
-        host: head.host.of(bytes),
-        port: exchange.entry.port,
-        tls: false,
-        api_id: live.api(place).id.as_bytes(),
-        trace_id: &trace,
-    };
-    headers::write_origin(kind, &origin, out);
-    // A gateway says that it was here (RFC 9110 §7.6.3).
-    write::field(out, b"Via", b"1.1 tollgate");
-    match head.framing {
-        Framing::None | Framing::UntilClose => {}
-        Framing::Length(length) => write::content_length(out, length),
-        Framing::Chunked => write::field(out, b"Transfer-Encoding", b"chunked"),
+    trace
+}
+
+impl Shape<'_> {
+    /// Writes the head: the backend's own host and framing, the client's fields by the kind's rules, and what backends are
+    /// told of the client.
+    pub fn write(&self, out: &mut Vec<u8>) {
+        let (rule, bytes) = (self.rule, self.head_bytes);
+        let method = rule.verb.map_or(self.head.method.of(bytes), |verb| verb.as_str().as_bytes());
+        write::request_line(out, method, self.target);
+        write::field(out, b"Host", &rule.host);
+        let typed = rule.proxy || Verb::parse(method).is_none_or(headers::copies_content_type);
+        for field in self.head.fields.iter() {
+            let is_type = field.known == Name::ContentType;
+            if headers::to_backend(self.kind, rule.proxy, field, bytes) == Rule::Pass && (typed || !is_type) {
+                write::field(out, field.name.of(bytes), field.value.of(bytes));
+            }
+        }
+        if !rule.proxy {
+            headers::write_call_defaults(self.origin.api_id, out);
+        }
+        headers::write_origin(self.kind, &self.origin, out);
+        // A gateway says that it was here (RFC 9110 §7.6.3).
+        write::field(out, b"Via", b"1.1 tollgate");
+        match self.head.framing {
+            Framing::None | Framing::UntilClose => {}
+            Framing::Length(length) => write::content_length(out, length),
+            Framing::Chunked => write::field(out, b"Transfer-Encoding", b"chunked"),
+        }
+        write::end(out);
     }
-    write::end(out);
 }

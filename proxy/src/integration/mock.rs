@@ -5,8 +5,8 @@ use config::snapshot::MockRule;
 
 use crate::exchange::{Exchange, Reply};
 use crate::io::vector;
-use crate::state::Live;
-use crate::trip::{Place, Trip};
+use crate::state::{Live, Place};
+use crate::trip::Trip;
 
 /// Renders the answer. A field value that a client could have broken is clean by the template's own rules (row F30).
 pub fn answer(rule: &MockRule, exchange: &Exchange, place: Place, trip: &Trip, live: &Live) -> Reply {

@@ -7,18 +7,18 @@ use std::time::Duration;
 use policy::fault::Fault;
 
 use super::pool::{Address, Server};
+use super::resolve::Names;
 use crate::body::is_timeout;
 use crate::io::{Sock, now};
-use crate::worker::Worker;
 
 /// Connects. A name that is not resolved yet is waited for, within the same time.
-pub async fn connect(server: &Server, within: Duration, worker: &Worker) -> Result<Sock, Fault> {
+pub async fn connect(server: &Server, within: Duration, names: &Names) -> Result<Sock, Fault> {
     match &server.address {
         Address::Socket(address) => tcp(*address, within).await,
         Address::Unix(path) => Sock::connect_unix(path, within).await.map_err(|error| fault(&error)),
         Address::Name { host, port } => {
             let began = now();
-            let addresses = worker.names.lookup(host, within).await.ok_or(Fault::NameNotResolved)?;
+            let addresses = names.lookup(host, within).await.ok_or(Fault::NameNotResolved)?;
             let left = within.saturating_sub(began.elapsed());
             let ip = server.next_of(&addresses).ok_or(Fault::NameNotResolved)?;
             tcp(SocketAddr::new(ip, *port), left).await

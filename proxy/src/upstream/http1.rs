@@ -8,7 +8,7 @@ use codec::http1::parse::{Progress, parse_response};
 use policy::fault::Fault;
 
 use crate::body::is_timeout;
-use crate::exchange::HeadBytes;
+use crate::head_bytes::HeadBytes;
 use crate::io::{Group, RBuf, Sock, vector};
 use crate::limits::INTERIM_MAX;
 
@@ -31,12 +31,7 @@ pub async fn read_head(
     Err(Fault::BadAnswer(Misbehaviour::TooManyInterim))
 }
 
-async fn read_one(
-    sock: &Sock,
-    inflow: &mut RBuf,
-    head: &mut ResponseHead,
-    to_head: bool,
-) -> Result<HeadBytes, Fault> {
+async fn read_one(sock: &Sock, inflow: &mut RBuf, head: &mut ResponseHead, to_head: bool) -> Result<HeadBytes, Fault> {
     let mut joined = Vec::new();
     let mut first = true;
     loop {

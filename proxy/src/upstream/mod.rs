@@ -7,33 +7,52 @@ pub mod http1;
 pub mod pool;
 pub mod resolve;
 
-use std::rc::Rc;
+use std::time::Duration;
 
-use config::snapshot::HttpRule;
+use codec::head::{Framing, ResponseHead};
 
-use crate::exchange::HeadBytes;
-use crate::state::Live;
-use crate::trip::Place;
+use crate::body::BodyReader;
+use crate::head_bytes::HeadBytes;
+use crate::io::{RBuf, Sock};
 pub use pool::Connection;
 
-/// What is to be called, and how.
-pub struct Call<'a> {
-    /// The integration.
-    pub rule: &'a HttpRule,
-    /// The rendered request target.
-    pub target: Vec<u8>,
-    /// The method that asks.
-    pub place: Place,
-    /// The snapshot of the request.
-    pub live: &'a Rc<Live>,
+/// What a call takes from the client's side while it runs.
+pub struct Source<'a> {
+    /// The client.
+    pub sock: &'a Sock,
+    /// What was received from it and not yet used.
+    pub inflow: &'a mut RBuf,
+    /// The request's body.
+    pub body: &'a mut BodyReader,
+    /// How that body is framed.
+    pub framing: Framing,
+    /// Whether the client waits for `100 Continue`.
+    pub continue_owed: &'a mut bool,
+    /// Whether the request may be repeated (RFC 9110 §9.2.2).
+    pub idempotent: bool,
+    /// Whether the backend is asked with HEAD.
+    pub to_head: bool,
+    /// Where the answer's head is parsed into.
+    pub answer: &'a mut ResponseHead,
 }
 
-/// A backend's final answer: its head lies in the exchange's scratch, its body is still to come on the connection.
+/// What bounds a call.
+#[derive(Clone, Copy)]
+pub struct Bounds {
+    /// From the request's last byte to the end of the answer's head.
+    pub timeout: Duration,
+    /// The longest pause in a body.
+    pub body_idle: Duration,
+    /// The longest body.
+    pub body_max: Option<u64>,
+}
+
+/// A backend's final answer: its head was parsed into the source's `answer`, its body is still to come.
 pub struct Answer {
     /// Where the body comes from.
     pub connection: Connection,
     /// The bytes that the parsed head speaks of.
     pub head_bytes: HeadBytes,
-    /// Whether the integration passes the client's fields and the backend's.
+    /// Whether the integration passes the backend's fields.
     pub proxy: bool,
 }

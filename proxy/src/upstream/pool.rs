@@ -12,9 +12,9 @@ use policy::fault::Fault;
 
 use super::balance::{self, Candidate};
 use super::connect;
+use super::resolve::Names;
 use crate::io::{Event, Group, Parked, RBuf, Sock};
-use crate::observe::metrics::{add, sub};
-use crate::worker::Worker;
+use crate::observe::metrics::{WorkerMetrics, add, sub};
 
 /// Tags of parked upstream sockets have this bit; those of clients do not.
 pub const UPSTREAM_TAG: u64 = 1 << 63;
@@ -23,6 +23,8 @@ pub const UPSTREAM_TAG: u64 = 1 << 63;
 pub struct Upstream {
     /// As configured.
     pub spec: snapshot::Upstream,
+    /// This worker's counters.
+    pub metrics: Arc<WorkerMetrics>,
     /// In the order of the specification.
     pub servers: Box<[Rc<Server>]>,
 }
@@ -33,6 +35,7 @@ pub struct Server {
     pub address: Address,
     weight: u16,
     limits: snapshot::Pool,
+    metrics: Arc<WorkerMetrics>,
     tag: u64,
     credit: Cell<i64>,
     /// Requests under way.
@@ -74,7 +77,6 @@ pub struct Connection {
 /// Counts a connection and a request under way, for as long as it lives.
 struct Lease {
     server: Rc<Server>,
-    worker: Rc<Worker>,
     kept: bool,
 }
 
@@ -84,25 +86,25 @@ impl Drop for Lease {
         server.in_flight.set(server.in_flight.get() - 1);
         if !self.kept {
             server.open.set(server.open.get() - 1);
-            sub(&self.worker.metrics.upstream_connections_open, 1);
+            sub(&server.metrics.upstream_connections_open, 1);
         }
     }
 }
 
 impl Connection {
     /// Gives the connection back after a whole answer, if it may serve again; closes it otherwise.
-    pub fn release(self, worker: &Worker, reusable: bool) {
+    pub fn release(self, reusable: bool) {
         let Connection { sock, inflow, request_sent, mut lease, .. } = self;
         let server = lease.server.clone();
         let room = server.idle.borrow().len() < server.limits.idle as usize;
         // Bytes behind a whole answer belong to nothing that was asked: such a peer is not used again.
-        if !reusable || !request_sent || !inflow.is_empty() || !room || worker.is_draining() {
+        if !reusable || !request_sent || !inflow.is_empty() || !room {
             return;
         }
         lease.kept = true;
         sock.set_deadline(Some(server.limits.idle_time));
         server.idle.borrow_mut().push(sock.park(server.tag, Group::Large));
-        add(&worker.metrics.upstream_idle, 1);
+        add(&server.metrics.upstream_idle, 1);
     }
 }
 
@@ -111,23 +113,24 @@ impl Upstream {
     /// just failed. The server's index comes back for the next attempt.
     pub async fn checkout(
         &self,
-        worker: &Rc<Worker>,
+        names: &Names,
         fresh: bool,
         avoid: Option<usize>,
     ) -> Result<(Connection, usize), (Fault, Option<usize>)> {
         let index = self.pick(avoid).ok_or((Fault::ConnectFailed, None))?;
         let server = &self.servers[index];
-        if !fresh && let Some(sock) = server.take_idle(worker) {
-            add(&worker.metrics.upstream_reuses, 1);
-            return Ok((server.lease(worker, sock, true), index));
+        if !fresh && let Some(sock) = server.take_idle() {
+            add(&self.metrics.upstream_reuses, 1);
+            return Ok((server.lease(sock), index));
         }
         if server.open.get() >= server.limits.connections {
             return Err((Fault::PoolExhausted, Some(index)));
         }
         // Counted before the connect, so that a burst cannot exceed the limit.
-        let lease = server.begin(worker);
-        let sock = connect::connect(server, self.spec.connect_time, worker).await.map_err(|fault| (fault, Some(index)))?;
-        add(&worker.metrics.upstream_connects, 1);
+        let lease = server.begin();
+        let sock =
+            connect::connect(server, self.spec.connect_time, names).await.map_err(|fault| (fault, Some(index)))?;
+        add(&self.metrics.upstream_connects, 1);
         Ok((Connection { sock, inflow: RBuf::empty(), reused: false, request_sent: false, lease }, index))
     }
 
@@ -140,14 +143,6 @@ impl Upstream {
         candidates.iter().zip(&self.servers).for_each(|(after, server)| server.credit.set(after.credit));
         chosen
     }
-
-    /// Connections and requests under way, for the status page: (open, idle, in flight).
-    pub fn load(&self) -> (u32, u32, u32) {
-        self.servers.iter().fold((0, 0, 0), |(open, idle, busy), server| {
-            let here = server.idle.borrow().len() as u32;
-            (open + server.open.get(), idle + here, busy + server.in_flight.get())
-        })
-    }
 }
 
 impl Server {
@@ -156,41 +151,41 @@ impl Server {
     }
 
     /// The youngest idle connection: the one least likely to have been closed by the other side.
-    fn take_idle(&self, worker: &Worker) -> Option<Sock> {
+    fn take_idle(&self) -> Option<Sock> {
         loop {
             let parked = self.idle.borrow_mut().pop()?;
-            sub(&worker.metrics.upstream_idle, 1);
+            sub(&self.metrics.upstream_idle, 1);
             if let Some(sock) = parked.unpark() {
                 sock.set_deadline(None);
                 return Some(sock);
             }
             // Its event is on the way and will find it gone from the list.
             self.open.set(self.open.get() - 1);
-            sub(&worker.metrics.upstream_connections_open, 1);
+            sub(&self.metrics.upstream_connections_open, 1);
         }
     }
 
-    fn lease(self: &Rc<Server>, worker: &Rc<Worker>, sock: Sock, reused: bool) -> Connection {
+    fn lease(self: &Rc<Server>, sock: Sock) -> Connection {
         self.in_flight.set(self.in_flight.get() + 1);
-        let lease = Lease { server: self.clone(), worker: worker.clone(), kept: false };
-        Connection { sock, inflow: RBuf::empty(), reused, request_sent: false, lease }
+        let lease = Lease { server: self.clone(), kept: false };
+        Connection { sock, inflow: RBuf::empty(), reused: true, request_sent: false, lease }
     }
 
-    fn begin(self: &Rc<Server>, worker: &Rc<Worker>) -> Lease {
+    fn begin(self: &Rc<Server>) -> Lease {
         self.in_flight.set(self.in_flight.get() + 1);
         self.open.set(self.open.get() + 1);
-        add(&worker.metrics.upstream_connections_open, 1);
-        Lease { server: self.clone(), worker: worker.clone(), kept: false }
+        add(&self.metrics.upstream_connections_open, 1);
+        Lease { server: self.clone(), kept: false }
     }
 
     /// An idle connection closed, expired, or spoke without being asked: it is dropped.
-    fn forget(&self, parked: Parked, worker: &Worker) {
+    fn forget(&self, parked: Parked) {
         let mut idle = self.idle.borrow_mut();
         if let Some(at) = idle.iter().position(|known| *known == parked) {
             idle.remove(at);
             self.open.set(self.open.get() - 1);
-            sub(&worker.metrics.upstream_idle, 1);
-            sub(&worker.metrics.upstream_connections_open, 1);
+            sub(&self.metrics.upstream_idle, 1);
+            sub(&self.metrics.upstream_connections_open, 1);
         }
     }
 
@@ -213,7 +208,7 @@ pub struct Pools {
 impl Pools {
     /// The upstreams of a snapshot, by number. One whose specification is unchanged keeps its connections; the connections
     /// of others are closed as soon as they are idle.
-    pub fn adopt(&self, snapshot: &Snapshot, worker: &Worker) -> Box<[Rc<Upstream>]> {
+    pub fn adopt(&self, snapshot: &Snapshot, metrics: &Arc<WorkerMetrics>) -> Box<[Rc<Upstream>]> {
         let mut known = std::mem::take(&mut *self.upstreams.borrow_mut());
         let adopted: Box<[Rc<Upstream>]> = snapshot
             .upstreams
@@ -221,19 +216,19 @@ impl Pools {
             .map(|spec| match known.remove(&spec.name) {
                 Some(upstream) if upstream.spec == *spec => upstream,
                 Some(changed) => {
-                    self.retire(&changed, worker);
-                    self.make(spec)
+                    self.retire(&changed);
+                    self.make(spec, metrics)
                 }
-                None => self.make(spec),
+                None => self.make(spec, metrics),
             })
             .collect();
-        known.values().for_each(|gone| self.retire(gone, worker));
+        known.values().for_each(|gone| self.retire(gone));
         let names = adopted.iter().map(|upstream| (upstream.spec.name.clone(), upstream.clone()));
         *self.upstreams.borrow_mut() = names.collect();
         adopted
     }
 
-    fn make(&self, spec: &snapshot::Upstream) -> Rc<Upstream> {
+    fn make(&self, spec: &snapshot::Upstream, metrics: &Arc<WorkerMetrics>) -> Rc<Upstream> {
         let server = |server: &snapshot::Server| {
             let tag = self.next_tag.get() | UPSTREAM_TAG;
             self.next_tag.set(self.next_tag.get() + 1);
@@ -241,6 +236,7 @@ impl Pools {
                 address: Address::of(&server.address),
                 weight: server.weight,
                 limits: spec.pool,
+                metrics: metrics.clone(),
                 tag,
                 credit: Cell::new(0),
                 in_flight: Cell::new(0),
@@ -251,14 +247,18 @@ impl Pools {
             self.servers.borrow_mut().insert(tag, made.clone());
             made
         };
-        Rc::new(Upstream { spec: spec.clone(), servers: spec.servers.iter().map(server).collect() })
+        Rc::new(Upstream {
+            spec: spec.clone(),
+            metrics: metrics.clone(),
+            servers: spec.servers.iter().map(server).collect(),
+        })
     }
 
-    fn retire(&self, upstream: &Upstream, worker: &Worker) {
+    fn retire(&self, upstream: &Upstream) {
         for server in &upstream.servers {
-            while let Some(sock) = server.take_idle(worker) {
+            while let Some(sock) = server.take_idle() {
                 server.open.set(server.open.get() - 1);
-                sub(&worker.metrics.upstream_connections_open, 1);
+                sub(&server.metrics.upstream_connections_open, 1);
                 drop(sock);
             }
             self.servers.borrow_mut().remove(&server.tag);
@@ -266,17 +266,17 @@ impl Pools {
     }
 
     /// Something happened to an idle connection.
-    pub fn event(&self, event: &Event, worker: &Worker) {
+    pub fn event(&self, event: &Event) {
         let server = self.servers.borrow().get(&event.tag).cloned();
         if let Some(server) = server {
-            server.forget(event.parked, worker);
+            server.forget(event.parked);
         }
     }
 
     /// Closes what is idle: the worker is about to leave.
-    pub fn close_idle(&self, worker: &Worker) {
+    pub fn close_idle(&self) {
         let upstreams: Vec<_> = self.upstreams.borrow().values().cloned().collect();
-        upstreams.iter().for_each(|upstream| self.retire(upstream, worker));
+        upstreams.iter().for_each(|upstream| self.retire(upstream));
     }
 }
 
