@@ -46,7 +46,7 @@ pub async fn serve(exchange: &mut Exchange, worker: &Rc<Worker>) {
     let reply = match answer(exchange, &mut trip, &live, worker).await {
         Ok(reply) => reply,
         Err(Stop::Refused(refusal)) => Reply::Refused(refusal),
-        Err(Stop::Broken(fault)) => Reply::Refused(Exchange::broken(&mut trip, fault)),
+        Err(Stop::Broken(fault)) => Reply::Refused(exchange.broken(&mut trip, fault)),
     };
     exchange.send(reply, &mut trip, &live, worker).await;
     record::record(exchange, &trip, &live, worker);
