@@ -1,0 +1,323 @@
+//! The command line: what a user may type, and who does it. Exit codes after sysexits.
+
+#![allow(clippy::doc_markdown, reason = "doc comments are the help text, which has no backticks")]
+
+mod check;
+mod control;
+mod doctor;
+mod explain;
+mod routes;
+
+use std::io::{self, Write as _};
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
+use config::{Loaded, Snapshot};
+use proxy::demo;
+use proxy::io::DriverChoice;
+use proxy::reload::Source;
+use proxy::supervisor::{self, Options};
+
+/// Exit codes, after sysexits.h.
+mod exit {
+    /// The command line makes no sense.
+    pub const USAGE: u8 = 64;
+    /// A file that was named cannot be read.
+    pub const NO_INPUT: u8 = 66;
+    /// What is needed is not there: no gateway runs, a check of the machine failed.
+    pub const UNAVAILABLE: u8 = 69;
+    /// The other side answered nonsense.
+    pub const PROTOCOL: u8 = 76;
+    /// Not in time; trying again may help.
+    pub const TRY_AGAIN: u8 = 75;
+    /// Not allowed.
+    pub const NO_PERMISSION: u8 = 77;
+    /// The configuration has errors.
+    pub const CONFIG: u8 = 78;
+}
+
+/// Amazon API Gateway as one Linux appliance.
+#[derive(Debug, Parser)]
+#[command(name = "tollgate", version, disable_version_flag = true, arg_required_else_help = true, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+    /// Print the version
+    #[arg(short = 'V', long, action = clap::ArgAction::Version)]
+    version: (),
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve an embedded petstore API with its backend, ready to curl
+    Demo {
+        #[command(flatten)]
+        manner: Manner,
+    },
+    /// Serve a gateway.yaml
+    Run {
+        /// The document; by default $CONFIGURATION_DIRECTORY/gateway.yaml
+        config: Option<PathBuf>,
+        #[command(flatten)]
+        manner: Manner,
+    },
+    /// Say all that is wrong with a document, each with a place and a hint
+    Check {
+        /// The document
+        config: PathBuf,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print the table of routes
+    Routes {
+        /// The document
+        config: PathBuf,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Say which API, stage and route would answer a request, and why
+    Explain {
+        /// The document
+        config: PathBuf,
+        /// GET, POST …
+        verb: String,
+        /// http://host/path?query, or only /path
+        url: String,
+    },
+    /// Look at this machine: kernel, io_uring, limits, cores, ports, files
+    Doctor {
+        /// The document whose ports and files are looked at as well
+        config: Option<PathBuf>,
+    },
+    /// Let the running gateway load its document again
+    Reload {
+        #[command(flatten)]
+        gateway: Running,
+    },
+    /// Print the state of the running gateway
+    Status {
+        #[command(flatten)]
+        gateway: Running,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print the version
+    Version,
+    /// Print a completion script
+    Completions {
+        /// For which shell
+        shell: clap_complete::Shell,
+    },
+}
+
+/// How to serve.
+#[derive(Debug, clap::Args)]
+struct Manner {
+    /// What the workers wait with
+    #[arg(long, value_enum, default_value_t = IoDriver::Auto)]
+    io_driver: IoDriver,
+    /// Worker threads; by default the document's, else one for each usable core
+    #[arg(long, value_name = "N")]
+    workers: Option<NonZeroUsize>,
+}
+
+/// How to find a running gateway.
+#[derive(Debug, clap::Args)]
+struct Running {
+    /// The document that it serves
+    config: Option<PathBuf>,
+    /// Its control socket; by default the document's, or $RUNTIME_DIRECTORY/control.sock
+    #[arg(long, value_name = "SOCKET")]
+    control: Option<PathBuf>,
+}
+
+/// What the workers wait with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum IoDriver {
+    /// io_uring where it can be had, else epoll
+    Auto,
+    /// io_uring or nothing
+    Uring,
+    /// epoll
+    Epoll,
+}
+
+/// Where the configuration comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ConfigSource {
+    /// A document.
+    Path(PathBuf),
+    /// The embedded demo.
+    Demo,
+}
+
+/// What `run` and `demo` ask of the supervisor.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunOptions {
+    /// The configuration.
+    pub config: ConfigSource,
+    /// `--io-driver`.
+    pub io_driver: IoDriver,
+    /// `--workers`.
+    pub workers: Option<NonZeroUsize>,
+}
+
+/// Reads the command line and does what it says.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Nobody may be reading.
+            let _ = error.print();
+            return ExitCode::from(if error.use_stderr() { exit::USAGE } else { 0 });
+        }
+    };
+    let Cli { command, version: () } = cli;
+    match command {
+        Command::Demo { manner } => run(options(ConfigSource::Demo, &manner)),
+        Command::Run { config, manner } => match config.or_else(default_config) {
+            Some(path) => run(options(ConfigSource::Path(path), &manner)),
+            None => {
+                fail(exit::USAGE, "name a document: tollgate run gateway.yaml (there is no $CONFIGURATION_DIRECTORY)")
+            }
+        },
+        Command::Check { config, json } => check::check(&config, json),
+        Command::Routes { config, json } => with_snapshot(&config, |snapshot| routes::print(snapshot, json)),
+        Command::Explain { config, verb, url } => {
+            with_snapshot(&config, |snapshot| explain::print(snapshot, &verb, &url))
+        }
+        Command::Doctor { config } => doctor::print(config.as_deref()),
+        Command::Reload { gateway } => control::reload(&control_path(&gateway)),
+        Command::Status { gateway, json } => control::status(&control_path(&gateway), json),
+        Command::Version => say(&format!("tollgate {}\n", env!("CARGO_PKG_VERSION"))),
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "tollgate", &mut script);
+            say(&String::from_utf8_lossy(&script))
+        }
+    }
+}
+
+fn options(config: ConfigSource, manner: &Manner) -> RunOptions {
+    RunOptions { config, io_driver: manner.io_driver, workers: manner.workers }
+}
+
+fn run(options: RunOptions) -> ExitCode {
+    let RunOptions { config, io_driver, workers } = options;
+    let is_demo = config == ConfigSource::Demo;
+    let source = match config {
+        ConfigSource::Path(path) => {
+            if let Err(error) = std::fs::File::open(&path) {
+                return fail(exit::NO_INPUT, &format!("{}: {error}", path.display()));
+            }
+            Source::File(path)
+        }
+        ConfigSource::Demo => match demo::source() {
+            Ok(source) => source,
+            Err(error) => return fail(exit::UNAVAILABLE, &format!("cannot start the demo's backend: {error}")),
+        },
+    };
+    let io_driver = match io_driver {
+        IoDriver::Auto => DriverChoice::Auto,
+        IoDriver::Uring => DriverChoice::Uring,
+        IoDriver::Epoll => DriverChoice::Epoll,
+    };
+    let greet: fn(&supervisor::Addresses) = if is_demo { demo::greet } else { |_| {} };
+    supervisor::run(Options { source, io_driver, workers, on_ready: Box::new(greet) })
+}
+
+/// The document of a service.
+fn default_config() -> Option<PathBuf> {
+    std::env::var_os("CONFIGURATION_DIRECTORY").map(|folder| PathBuf::from(folder).join("gateway.yaml"))
+}
+
+/// What was named, what the document says, what the service manager says, what the unit would say.
+fn control_path(running: &Running) -> PathBuf {
+    let Running { config, control } = running;
+    if let Some(path) = control {
+        return path.clone();
+    }
+    let document = config.clone().or_else(default_config);
+    let folder = || std::env::var_os("RUNTIME_DIRECTORY").map(PathBuf::from);
+    document
+        .and_then(|path| config::control_path(&path))
+        .unwrap_or_else(|| folder().unwrap_or_else(|| PathBuf::from("/run/tollgate")).join("control.sock"))
+}
+
+/// Loads a document for a command that needs it whole; its faults go to standard error.
+fn with_snapshot(path: &Path, use_it: impl FnOnce(&Snapshot) -> ExitCode) -> ExitCode {
+    let Loaded { snapshot, diagnostics } = config::load(path);
+    let Some(snapshot) = snapshot else {
+        complain(&diagnostics.render(colours(&io::stderr())));
+        return ExitCode::from(bad_document(path));
+    };
+    use_it(&snapshot)
+}
+
+/// A document that is not there is another thing than one with errors.
+fn bad_document(path: &Path) -> u8 {
+    match std::fs::File::open(path) {
+        Ok(file) if file.metadata().is_ok_and(|data| !data.is_dir()) => exit::CONFIG,
+        _ => exit::NO_INPUT,
+    }
+}
+
+/// Whether to colour: only a terminal, and not if the user minds (`NO_COLOR`, no-color.org).
+fn colours(stream: &impl io::IsTerminal) -> bool {
+    stream.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}
+
+fn stdout_colours() -> bool {
+    colours(&io::stdout())
+}
+
+/// Prints to standard output. A reader that left early (`| head`) is not a failure.
+fn say(text: &str) -> ExitCode {
+    match io::stdout().lock().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            fail(exit::UNAVAILABLE, &format!("cannot print: {error}"))
+        }
+        _ => ExitCode::SUCCESS,
+    }
+}
+
+fn complain(text: &str) {
+    // There is nowhere else to complain to.
+    let _ = io::stderr().lock().write_all(text.as_bytes());
+}
+
+fn fail(code: u8, message: &str) -> ExitCode {
+    complain(&format!("tollgate: {message}\n"));
+    ExitCode::from(code)
+}
+
+/// `1 api`, `2 apis`.
+fn count(number: usize, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn one_is_not_many() {
+        assert_eq!([count(0, "api"), count(1, "api"), count(2, "api")], ["0 apis", "1 api", "2 apis"]);
+    }
+
+    #[test]
+    fn the_control_socket_that_was_named_wins() {
+        let running = Running { config: Some("/nowhere/gateway.yaml".into()), control: Some("/x.sock".into()) };
+        assert_eq!(control_path(&running), PathBuf::from("/x.sock"));
+    }
+}

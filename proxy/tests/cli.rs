@@ -1,0 +1,133 @@
+//! The binary's commands that need no running gateway: what they print, and their exit codes.
+
+use std::path::PathBuf;
+use std::process::{Command, Output};
+
+fn tollgate(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_tollgate"))
+        .args(arguments)
+        .env_remove("CONFIGURATION_DIRECTORY")
+        .env_remove("RUNTIME_DIRECTORY")
+        .output()
+        .expect("the binary starts")
+}
+
+/// Standard output, standard error, exit code.
+fn said(arguments: &[&str]) -> (String, String, i32) {
+    let Output { status, stdout, stderr } = tollgate(arguments);
+    let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
+    (text(stdout), text(stderr), status.code().expect("no signal"))
+}
+
+/// A document of its own for a test; the file lives as long as the process's target folder.
+fn document(name: &str, text: &str) -> String {
+    let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
+    std::fs::write(&path, text).expect("the target folder can be written");
+    path.to_str().expect("UTF-8").to_owned()
+}
+
+const GOOD: &str = r#"
+gateway: {listen: 127.0.0.1:8080}
+apis:
+  hello:
+    kind: http
+    stages: {$default: {}, dev: {}}
+    routes:
+      "GET /hello/{name}": {integration: {type: mock}}
+      "ANY /{proxy+}": {integration: {type: http_proxy, uri: "http://127.0.0.1:9000/{proxy}"}}
+"#;
+
+#[test]
+fn check_counts_what_is_good() {
+    let path = document("cli-good.yaml", GOOD);
+    assert_eq!(said(&["check", &path]), ("ok: 1 api, 2 routes, 2 stages\n".into(), String::new(), 0));
+    let (out, _, code) = said(&["check", "--json", &path]);
+    let json: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((json["ok"].as_bool(), json["routes"].as_u64(), code), (Some(true), Some(2), 0));
+}
+
+#[test]
+fn check_tells_a_bad_document_from_a_missing_one() {
+    let path = document("cli-bad.yaml", "gateway: {listn: 8080}\napi: {}\n");
+    let (out, err, code) = said(&["check", &path]);
+    assert_eq!((out.as_str(), code), ("", 78));
+    assert!(err.starts_with(&format!("{path}:1:11: error: unknown field `listn`, did you mean `listen`?\n")), "{err}");
+    assert!(err.contains("did you mean `apis`?"), "all faults at once: {err}");
+    assert!(!err.contains('\x1b'), "no colours into a pipe");
+    let (out, _, code) = said(&["check", "--json", &path]);
+    let json: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((json["ok"].as_bool(), json["diagnostics"][0]["column"].as_u64(), code), (Some(false), Some(11), 78));
+    assert_eq!(said(&["check", "/nowhere/gateway.yaml"]).2, 66);
+    assert_eq!(said(&["routes", "/nowhere/gateway.yaml"]).2, 66);
+    assert_eq!(said(&["run", "/nowhere/gateway.yaml"]).2, 66);
+    assert_eq!(said(&["routes", &path]).2, 78);
+    assert_eq!(said(&["run", &path]).2, 78);
+}
+
+#[test]
+fn routes_are_a_table() {
+    let path = document("cli-routes.yaml", GOOD);
+    let (out, _, code) = said(&["routes", &path]);
+    let lines: Vec<&str> = out.lines().collect();
+    assert_eq!((lines.len(), code), (5, 0));
+    assert_eq!(lines[1], "hello  $default  GET   /hello/{name}  mock         200");
+    assert_eq!(lines[2], "hello  $default  ANY   /{proxy+}      http_proxy   http://127.0.0.1:9000/{proxy}");
+}
+
+#[test]
+fn explain_says_who_answers_and_fails_if_nobody_does() {
+    let path = document("cli-explain.yaml", GOOD);
+    let (out, _, code) = said(&["explain", &path, "GET", "http://x/hello/bob?a=b"]);
+    assert!(out.contains("route      GET /hello/{name}") && out.contains("name = bob"), "{out}");
+    assert_eq!(code, 0);
+    let (out, _, code) = said(&["explain", &path, "PUT", "/dev/a/b"]);
+    assert!(out.contains("stage      dev") && out.contains("http_proxy: PUT http://127.0.0.1:9000/a/b"), "{out}");
+    assert_eq!(code, 0);
+    let (out, _, code) = said(&["explain", &path, "GET", "/"]);
+    assert!(out.contains("refused    404"), "{out}");
+    assert_ne!(code, 0);
+    assert_eq!(said(&["explain", &path, "GET", "a b"]).2, 64);
+}
+
+#[test]
+fn doctor_looks_at_the_machine() {
+    let (out, _, _) = said(&["doctor"]);
+    for word in ["Linux", "io_uring", "core", "open files", "somaxconn"] {
+        assert!(out.contains(word), "{word} in {out}");
+    }
+    let (out, _, code) = said(&["doctor", "/nowhere/gateway.yaml"]);
+    assert!(out.contains("fail") && code == 69, "{out}");
+}
+
+#[test]
+fn commands_to_a_gateway_that_does_not_run_fail() {
+    for command in ["reload", "status"] {
+        let (out, err, code) = said(&[command, "--control", "/nowhere/control.sock"]);
+        assert_eq!((out.as_str(), code), ("", 69), "{command}");
+        assert!(err.contains("no gateway listens at /nowhere/control.sock"), "{err}");
+    }
+}
+
+#[test]
+fn a_command_line_that_makes_no_sense_is_refused() {
+    assert_eq!(said(&["frobnicate"]).2, 64);
+    assert_eq!(said(&["run"]).2, 64);
+    assert_eq!(said(&["run", "--workers", "0", "x"]).2, 64);
+    assert_eq!(said(&["run", "--io-driver", "kqueue", "x"]).2, 64);
+    // Not offered before they are built.
+    for command in ["compile", "import", "export", "deploy", "rollback", "top", "upgrade"] {
+        assert_eq!(said(&[command]).2, 64, "{command}");
+    }
+}
+
+#[test]
+fn help_version_and_completions_succeed() {
+    let version = format!("tollgate {}\n", env!("CARGO_PKG_VERSION"));
+    assert_eq!(said(&["version"]), (version.clone(), String::new(), 0));
+    assert_eq!(said(&["--version"]), (version, String::new(), 0));
+    assert!(said(&["help"]).0.contains("explain"));
+    for shell in ["bash", "zsh", "fish"] {
+        let (script, _, code) = said(&["completions", shell]);
+        assert!(script.contains("tollgate") && code == 0, "{shell}");
+    }
+}
