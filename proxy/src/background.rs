@@ -78,8 +78,10 @@ fn refresh(dns: &mut Option<Dns>, name: &Arc<str>, known: &mut BTreeMap<Arc<str>
         Err(why) => {
             tracing::warn!(%name, %why, "cannot resolve a backend's name; asking again");
             let again = now + RESOLVE_RETRY;
+            let first = !known.contains_key(name);
             known.entry(name.clone()).or_insert(Known { addresses: Arc::from([]), again }).again = again;
-            false
+            // Whoever waits for the first answer need wait no longer.
+            first
         }
     }
 }

@@ -115,6 +115,10 @@ impl Exchange {
     async fn send_refusal(&mut self, refusal: Refusal, trip: &mut Trip, worker: &Worker) {
         add(&worker.metrics.refusals[refusal.index()], 1);
         trip.refusal = Some(refusal);
+        if refusal == Refusal::ClientGone {
+            // Nobody is left to read it.
+            return;
+        }
         let reply = refusal.reply(trip.kind);
         let mut fields = vector();
         if let Some(error_type) = reply.error_type {
@@ -156,7 +160,9 @@ impl Exchange {
 
     async fn send_streamed(&mut self, answer: Answer, trip: &mut Trip, live: &Live, worker: &Worker) {
         let Answer { mut connection, head_bytes, proxy } = answer;
-        let framing = self.scratch.answer.framing;
+        let announced = self.scratch.answer.framing;
+        // Where the integration has a method of its own, the backend may answer a HEAD with a body: it is nobody's.
+        let framing = if self.is_head() { Framing::None } else { announced };
         let http11 = self.scratch.head.version == Version::Http11;
         // An end that only the closing of the connection would show is shown by chunks, where the client knows them.
         let encoding = match framing {
@@ -186,7 +192,8 @@ impl Exchange {
         trip.body_sent = reader.received;
         match outcome {
             Ok(_) => {
-                let reusable = framing != Framing::UntilClose && self.scratch.answer.keep_alive;
+                let whole = framing == announced && framing != Framing::UntilClose;
+                let reusable = whole && self.scratch.answer.keep_alive;
                 connection.release(reusable && !worker.is_draining());
             }
             Err(broken) => self.cut_short(broken, trip),
@@ -248,6 +255,8 @@ impl Exchange {
                     write::field(out, b"Content-Length", field.value.of(head_bytes));
                 }
             }
+            // The backend was asked with HEAD, the client did not: its answer ends here.
+            Framing::None if !matches!(self.scratch.answer.status, 204 | 304) => write::content_length(out, 0),
             _ => {}
         }
         write::end(out);

@@ -2,6 +2,7 @@
 
 use std::future::{Future, poll_fn};
 use std::task::Poll;
+use std::time::Instant;
 
 use codec::head::Framing;
 use policy::fault::{Fault, Retry};
@@ -11,7 +12,7 @@ use super::resolve::Names;
 use super::{Bounds, Connection, Source, http1};
 use crate::body::{Broken, Encoding, Pump};
 use crate::head_bytes::HeadBytes;
-use crate::io::{Outgoing, Sock, vector};
+use crate::io::{Outgoing, Sock, now, vector};
 use crate::limits::{ATTEMPTS_MAX, LAST_WORDS_TIME};
 use crate::observe::metrics::add;
 
@@ -25,9 +26,12 @@ pub async fn call(
 ) -> Result<(Connection, HeadBytes), Fault> {
     let (mut avoid, mut fresh) = (None, false);
     let mut attempts = 0;
+    let began = now();
     loop {
         attempts += 1;
-        let (fault, reused) = match upstream.checkout(names, fresh, avoid).await {
+        // One time-out for all of it: connecting, a second attempt, and the head of the answer (IN-12).
+        let left = bounds.timeout.saturating_sub(now() - began);
+        let (fault, reused) = match upstream.checkout(names, left, fresh, avoid).await {
             Err((fault, server)) => {
                 avoid = server;
                 (fault, false)
@@ -35,7 +39,7 @@ pub async fn call(
             Ok((mut connection, server)) => {
                 let mut head = vector();
                 write_head(&mut head);
-                match converse(&mut source, bounds, &mut connection, head).await {
+                match converse(&mut source, (bounds, began), &mut connection, head).await {
                     Ok(head_bytes) => return Ok((connection, head_bytes)),
                     Err(fault) => {
                         // A stale connection says nothing against its server; a fresh one that failed does.
@@ -67,7 +71,7 @@ fn may_retry(fault: Fault, reused: bool, source: &Source<'_>) -> bool {
 /// Sends the request and reads the final head.
 async fn converse(
     source: &mut Source<'_>,
-    bounds: Bounds,
+    (bounds, began): (Bounds, Instant),
     connection: &mut Connection,
     head: Vec<u8>,
 ) -> Result<HeadBytes, Fault> {
@@ -77,7 +81,7 @@ async fn converse(
     let sent = connection.sock.send(Outgoing::new(head)).await;
     sent.map_err(|error| http1::broken(&error, Fault::ClosedBeforeAnswer))?;
     connection.request_sent = true;
-    connection.sock.set_deadline(Some(bounds.timeout));
+    connection.sock.set_deadline(Some(bounds.timeout.saturating_sub(now() - began)));
     let Connection { sock, inflow, .. } = connection;
     let bytes = http1::read_head(sock, inflow, source.answer, source.to_head).await;
     connection.sock.set_deadline(None);

@@ -39,7 +39,7 @@ pub struct Source<'a> {
 /// What bounds a call.
 #[derive(Clone, Copy)]
 pub struct Bounds {
-    /// From the request's last byte to the end of the answer's head.
+    /// From the first attempt to connect to the end of the answer's head; where there is a body, from its last byte.
     pub timeout: Duration,
     /// The longest pause in a body.
     pub body_idle: Duration,

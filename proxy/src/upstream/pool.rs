@@ -6,6 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use config::snapshot::{self, ServerAddress, Snapshot};
 use policy::fault::Fault;
@@ -44,6 +45,8 @@ pub struct Server {
     open: Cell<u32>,
     idle: RefCell<Vec<Parked>>,
     turn: Cell<usize>,
+    /// No snapshot names it any more: connections in use end with their answer.
+    retired: Cell<bool>,
 }
 
 /// Where a server is.
@@ -98,7 +101,7 @@ impl Connection {
         let server = lease.server.clone();
         let room = server.idle.borrow().len() < server.limits.idle as usize;
         // Bytes behind a whole answer belong to nothing that was asked: such a peer is not used again.
-        if !reusable || !request_sent || !inflow.is_empty() || !room {
+        if !reusable || !request_sent || !inflow.is_empty() || !room || server.retired.get() {
             return;
         }
         lease.kept = true;
@@ -109,11 +112,12 @@ impl Connection {
 }
 
 impl Upstream {
-    /// A connection for one request: an idle one, or a new one. `fresh` asks for a new one; `avoid` names a server that
-    /// just failed. The server's index comes back for the next attempt.
+    /// A connection for one request: an idle one, or a new one within `within`. `fresh` asks for a new one; `avoid` names a
+    /// server that just failed. The server's index comes back for the next attempt.
     pub async fn checkout(
         &self,
         names: &Names,
+        within: Duration,
         fresh: bool,
         avoid: Option<usize>,
     ) -> Result<(Connection, usize), (Fault, Option<usize>)> {
@@ -128,8 +132,9 @@ impl Upstream {
         }
         // Counted before the connect, so that a burst cannot exceed the limit.
         let lease = server.begin();
-        let sock =
-            connect::connect(server, self.spec.connect_time, names).await.map_err(|fault| (fault, Some(index)))?;
+        let sock = connect::connect(server, self.spec.connect_time.min(within), names)
+            .await
+            .map_err(|fault| (fault, Some(index)))?;
         add(&self.metrics.upstream_connects, 1);
         Ok((Connection { sock, inflow: RBuf::empty(), reused: false, request_sent: false, lease }, index))
     }
@@ -243,6 +248,7 @@ impl Pools {
                 open: Cell::new(0),
                 idle: RefCell::default(),
                 turn: Cell::new(0),
+                retired: Cell::new(false),
             });
             self.servers.borrow_mut().insert(tag, made.clone());
             made
@@ -256,6 +262,7 @@ impl Pools {
 
     fn retire(&self, upstream: &Upstream) {
         for server in &upstream.servers {
+            server.retired.set(true);
             while let Some(sock) = server.take_idle() {
                 server.open.set(server.open.get() - 1);
                 sub(&server.metrics.upstream_connections_open, 1);

@@ -15,7 +15,7 @@ use crate::io::timeout;
 /// Addresses of a name.
 pub type Addresses = Arc<[IpAddr]>;
 
-/// What is known, published whole.
+/// What is known, published whole. A name that was asked for and has no address is in it, without any.
 pub type NameTable = Arc<BTreeMap<Arc<str>, Addresses>>;
 
 /// A worker's copy of what is known.
@@ -32,11 +32,16 @@ impl Names {
         self.waiting.borrow_mut().drain(..).for_each(Waker::wake);
     }
 
-    /// The addresses of a name; waits for the first ones, within `within`.
+    /// The addresses of a name; waits for the first answer, within `within`. A name that has none is refused at once.
     pub async fn lookup(&self, host: &str, within: Duration) -> Option<Addresses> {
-        if let Some(known) = self.get(host) {
-            return Some(known);
-        }
+        let known = match self.get(host) {
+            Some(known) => known,
+            None => self.first_answer(host, within).await?,
+        };
+        Some(known).filter(|addresses| !addresses.is_empty())
+    }
+
+    async fn first_answer(&self, host: &str, within: Duration) -> Option<Addresses> {
         let arrived = poll_fn(|context| match self.get(host) {
             Some(known) => Poll::Ready(known),
             None => {
@@ -48,7 +53,7 @@ impl Names {
     }
 
     fn get(&self, host: &str) -> Option<Addresses> {
-        self.known.borrow().get(host).filter(|addresses| !addresses.is_empty()).cloned()
+        self.known.borrow().get(host).cloned()
     }
 }
 
