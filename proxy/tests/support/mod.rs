@@ -1,0 +1,59 @@
+//! What black-box tests are made of: the real binary ([`Gateway`]), a backend that does as it is told ([`Backend`]), and a
+//! client that sends bytes ([`Client`]). Nothing here sleeps, and every port is the kernel's choice.
+#![allow(dead_code, unused_imports, reason = "each test binary uses a part")]
+
+pub mod backend;
+pub mod client;
+pub mod gateway;
+pub mod message;
+pub mod stage;
+
+use std::time::{Duration, Instant};
+
+pub use backend::{Backend, Reply};
+pub use client::Client;
+pub use gateway::{Driver, Gateway};
+pub use message::{Request, Response};
+pub use stage::{Stage, Theatre};
+
+/// The bound of every wait: whoever reaches it has failed.
+pub const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Runs the body once for each driver, side by side; io_uring is left out, with its reason, where the kernel lacks it.
+pub fn on_both_drivers(body: impl Fn(Driver) + Sync) {
+    std::thread::scope(|scope| {
+        let ring = match proxy::io::probe() {
+            Ok(_) => Some(scope.spawn(|| body(Driver::Uring))),
+            Err(why) => {
+                println!("io_uring is left out: {why}");
+                None
+            }
+        };
+        body(Driver::Epoll);
+        if let Some(Err(panic)) = ring.map(std::thread::ScopedJoinHandle::join) {
+            std::panic::resume_unwind(panic);
+        }
+    });
+}
+
+/// Asks again until the answer is yes; fails after [`PATIENCE`].
+#[track_caller]
+pub fn eventually(what: &str, mut is: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !is() {
+        assert!(Instant::now() < deadline, "not in time: {what}");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+/// Bytes as they can be read in a failed assertion.
+pub fn shown(bytes: &[u8]) -> String {
+    let most = 4_000;
+    let text = bytes[..bytes.len().min(most)].escape_ascii().to_string().replace("\\r\\n", "\\r\\n\n");
+    if bytes.len() > most { format!("{text} … {} bytes in all", bytes.len()) } else { text }
+}
+
+/// The offset of a sequence of bytes.
+pub fn find(bytes: &[u8], sought: &[u8]) -> Option<usize> {
+    bytes.windows(sought.len()).position(|window| window == sought)
+}
