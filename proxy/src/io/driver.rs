@@ -1,4 +1,4 @@
-//! What a socket asks of the kernel, and the drivers that carry it out: io_uring, epoll, and a scripted one for tests.
+//! What a socket asks of the kernel, and the drivers that carry it out: `io_uring`, epoll, and a scripted one for tests.
 //!
 //! The contract is that of completions: an operation is started once, and ends with exactly one completion (an accept may
 //! end with several, all but the last marked `more`). Until then the kernel owns what the operation points to.
@@ -183,7 +183,7 @@ impl Driver {
         each!(self, driver => driver.counts())
     }
 
-    /// Whether connecting and accepting descriptors must be non-blocking: epoll needs that. io_uring needs the opposite:
+    /// Whether connecting and accepting descriptors must be non-blocking: epoll needs that. `io_uring` needs the opposite:
     /// on a non-blocking descriptor it reports EAGAIN instead of waiting.
     pub(super) fn nonblocking(&self) -> bool {
         match self {

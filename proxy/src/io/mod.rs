@@ -1,9 +1,11 @@
 //! The runtime: one thread, one driver, one set of buffers. The only room with `unsafe`.
 //!
 //! Bottom-up: `buffers` and `timers` are plain data; `driver` is what a socket asks of the kernel, carried out by `ring`
-//! (io_uring) or `poll` (epoll); `slot` is what is remembered of a socket; `net` is one turn of the loop; `executor` runs
+//! (`io_uring`) or `poll` (epoll); `slot` is what is remembered of a socket; `net` is one turn of the loop; `executor` runs
 //! the tasks; `sock` holds the handles that the data path knows: `Sock`, `RBuf`, `spawn`, `sleep`.
 #![allow(unsafe_code)]
+// Results of system calls are checked for their sign before they become counts.
+#![allow(clippy::cast_sign_loss, clippy::cast_possible_wrap)]
 
 mod buffers;
 mod driver;

@@ -55,6 +55,7 @@ pub(super) struct Net {
     feeding: [bool; 2],
     events: VecDeque<(Key, Why)>,
     events_waker: Option<Waker>,
+    #[expect(clippy::vec_box, reason = "the kernel knows the addresses; a slot takes the box as it is")]
     spare_sends: Vec<Box<SendOp>>,
     sleeps: Sleeps,
     done: Vec<Completion>,
@@ -426,7 +427,7 @@ impl Net {
             }
             Op::Cancel => {}
             _ if self.find(key).is_none() => {
-                debug_assert!(false, "a slot is freed only after its last completion")
+                debug_assert!(false, "a slot is freed only after its last completion");
             }
             Op::Recv => self.received(key, result, buffer),
             Op::Send => self.sent(key, result),
@@ -667,7 +668,7 @@ impl Net {
     }
 }
 
-/// io_uring answers EAGAIN on a non-blocking descriptor instead of waiting; asking again would turn in circles.
+/// `io_uring` answers EAGAIN on a non-blocking descriptor instead of waiting; asking again would turn in circles.
 fn set_blocking(fd: RawFd) {
     // SAFETY: slots keep raw descriptors. Sound: the slot owns this one, so it is open for the time of the call.
     let fd = unsafe { BorrowedFd::borrow_raw(fd) };

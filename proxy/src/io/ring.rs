@@ -1,7 +1,7 @@
-//! The io_uring driver: one ring per worker, DEFER_TASKRUN with SINGLE_ISSUER, provided-buffer rings, plain descriptors.
+//! The `io_uring` driver: one ring per worker, `DEFER_TASKRUN` with `SINGLE_ISSUER`, provided-buffer rings, plain descriptors.
 //!
 //! Started operations only fill the submission queue; one `io_uring_enter` per turn of the loop hands them over and
-//! collects what completed. Needs Linux 6.1 (DEFER_TASKRUN); `probe` says why not, where it cannot be had.
+//! collects what completed. Needs Linux 6.1 (`DEFER_TASKRUN`); `probe` says why not, where it cannot be had.
 
 use std::io;
 use std::os::fd::RawFd;
@@ -17,7 +17,7 @@ use super::driver::{Completion, DriverCounts, Key, Op, Pieces};
 use super::limits::{COMPLETION_ENTRIES, LARGE_RING_ENTRIES, RING_ENTRIES, RING_FILL_START, SMALL_RING_ENTRIES};
 
 pub(super) struct Ring {
-    ring: IoUring,
+    uring: IoUring,
     lent: [Lent; 2],
     wake_count: Box<u64>,
     /// Completions that had to be collected while operations were started.
@@ -54,13 +54,13 @@ impl Ring {
                 )?;
             }
         }
-        Ok(Ring { ring, lent, wake_count: Box::new(0), early: Vec::new(), counts: DriverCounts::default() })
+        Ok(Ring { uring: ring, lent, wake_count: Box::new(0), early: Vec::new(), counts: DriverCounts::default() })
     }
 
     pub(super) fn recv(&mut self, key: Key, fd: RawFd, group: Group) {
         let entry =
             opcode::Recv::new(Fd(fd), std::ptr::null_mut(), group.buffer_bytes()).buf_group(group as u16).build();
-        self.push(entry.flags(squeue::Flags::BUFFER_SELECT).user_data(key.pack(Op::Recv)));
+        self.push(&entry.flags(squeue::Flags::BUFFER_SELECT).user_data(key.pack(Op::Recv)));
     }
 
     pub(super) fn send(&mut self, key: Key, fd: RawFd, pieces: Pieces) {
@@ -70,27 +70,27 @@ impl Ring {
         } else {
             opcode::SendMsg::new(Fd(fd), pieces.header).flags(flags as u32).build()
         };
-        self.push(entry.user_data(key.pack(Op::Send)));
+        self.push(&entry.user_data(key.pack(Op::Send)));
     }
 
     pub(super) fn connect(&mut self, key: Key, fd: RawFd, address: *const libc::sockaddr, length: libc::socklen_t) {
         let entry = opcode::Connect::new(Fd(fd), address, length).build();
-        self.push(entry.user_data(key.pack(Op::Connect)));
+        self.push(&entry.user_data(key.pack(Op::Connect)));
     }
 
     pub(super) fn accept(&mut self, key: Key, fd: RawFd) {
         let entry = opcode::AcceptMulti::new(Fd(fd)).flags(libc::SOCK_CLOEXEC).build();
-        self.push(entry.user_data(key.pack(Op::Accept)));
+        self.push(&entry.user_data(key.pack(Op::Accept)));
     }
 
     pub(super) fn wake_on(&mut self, fd: RawFd) {
         let entry = opcode::Read::new(Fd(fd), std::ptr::from_mut(&mut *self.wake_count).cast(), 8).build();
-        self.push(entry.user_data(Key::SHARD.pack(Op::Wake)));
+        self.push(&entry.user_data(Key::SHARD.pack(Op::Wake)));
     }
 
     pub(super) fn cancel(&mut self, key: Key, op: Op) {
         let entry = opcode::AsyncCancel::new(key.pack(op)).build();
-        self.push(entry.user_data(key.pack(Op::Cancel)));
+        self.push(&entry.user_data(key.pack(Op::Cancel)));
     }
 
     #[expect(clippy::unused_self, reason = "the drivers share one shape")]
@@ -102,11 +102,11 @@ impl Ring {
         let timeout = if self.early.is_empty() { timeout } else { Some(Duration::ZERO) };
         done.append(&mut self.early);
         let entered = match timeout {
-            None => self.ring.submitter().submit_and_wait(1),
+            None => self.uring.submitter().submit_and_wait(1),
             Some(Duration::ZERO) => self.enter_only(),
             Some(timeout) => {
                 let timespec = Timespec::from(timeout);
-                self.ring.submitter().submit_with_args(1, &SubmitArgs::new().timespec(&timespec))
+                self.uring.submitter().submit_with_args(1, &SubmitArgs::new().timespec(&timespec))
             }
         };
         match entered {
@@ -132,14 +132,14 @@ impl Ring {
     /// Hands over and lets deferred completions run, without arming a timer to wait for none.
     fn enter_only(&mut self) -> io::Result<usize> {
         const GETEVENTS: u32 = 1;
-        let count = self.ring.submission().len() as u32;
+        let count = self.uring.submission().len() as u32;
         // SAFETY: the crate's safe calls cannot ask for GETEVENTS with nothing to wait for. Sound: as for `submit`: the
         // entries are complete, `count` is their number, and there is no argument.
-        unsafe { self.ring.submitter().enter::<libc::sigset_t>(count, 0, GETEVENTS, None) }
+        unsafe { self.uring.submitter().enter::<libc::sigset_t>(count, 0, GETEVENTS, None) }
     }
 
     fn collect(&mut self, done: &mut Vec<Completion>) {
-        for entry in &mut self.ring.completion() {
+        for entry in &mut self.uring.completion() {
             let (key, op) = Key::unpack(entry.user_data());
             let buffer = cqueue::buffer_select(entry.flags());
             done.push(Completion { key, op, result: entry.result(), buffer, more: cqueue::more(entry.flags()) });
@@ -166,18 +166,18 @@ impl Ring {
         }
     }
 
-    fn push(&mut self, entry: squeue::Entry) {
+    fn push(&mut self, entry: &squeue::Entry) {
         self.counts.operations += 1;
         loop {
             // SAFETY: pushing raw entries is the ring's interface. Sound: everything an entry points to (send pieces,
             // addresses, the wake counter) is boxed and kept until its completion has been collected.
-            if unsafe { self.ring.submission().push(&entry) }.is_ok() {
+            if unsafe { self.uring.submission().push(entry) }.is_ok() {
                 return;
             }
             self.counts.enters += 1;
             // A full queue is handed over early. On an error (EBUSY, EAGAIN) the kernel has no room for more: room is made by
             // collecting what is complete.
-            if self.ring.submitter().submit().is_err() {
+            if self.uring.submitter().submit().is_err() {
                 let mut early = std::mem::take(&mut self.early);
                 self.collect(&mut early);
                 self.early = early;
@@ -244,7 +244,7 @@ struct Page(#[expect(dead_code, reason = "only its size and alignment matter")] 
 pub fn probe() -> Result<String, String> {
     match Ring::new() {
         Ok(ring) => {
-            let params = ring.ring.params();
+            let params = ring.uring.params();
             let mut features = vec!["defer_taskrun", "single_issuer", "buffer_ring", "accept_multishot"];
             if params.is_feature_recvsend_bundle() {
                 features.push("bundles");
@@ -379,7 +379,7 @@ mod tests {
     #[test]
     fn an_empty_ring_of_buffers_says_so_and_is_filled_more_generously() {
         let Some(mut ring) = ring() else { return };
-        let mut pairs: Vec<_> = (0..RING_FILL_START + 1).map(|_| pair()).collect();
+        let mut pairs: Vec<_> = (0..=RING_FILL_START).map(|_| pair()).collect();
         for (index, (ours, theirs)) in pairs.iter_mut().enumerate() {
             theirs.write_all(b"x").expect("room");
             ring.recv(Key { index: index as u32, generation: 0 }, ours.as_raw_fd(), Group::Small);

@@ -16,10 +16,10 @@ use super::ring::{self, Ring};
 /// What the operator asked for (`--io-driver`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum DriverChoice {
-    /// io_uring where it can be had, else epoll.
+    /// `io_uring` where it can be had, else epoll.
     #[default]
     Auto,
-    /// io_uring or an error.
+    /// `io_uring` or an error.
     Uring,
     /// epoll.
     Epoll,
@@ -28,7 +28,7 @@ pub enum DriverChoice {
 /// What the workers run on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DriverKind {
-    /// The io_uring driver.
+    /// The `io_uring` driver.
     Uring,
     /// The epoll driver.
     Epoll,
@@ -44,7 +44,7 @@ impl DriverKind {
     }
 }
 
-/// Decides the driver: the kind, and its features or the reason why it is not io_uring. `Err` when io_uring was demanded
+/// Decides the driver: the kind, and its features or the reason why it is not `io_uring`. `Err` when `io_uring` was demanded
 /// and cannot be had.
 pub fn pick(choice: DriverChoice) -> Result<(DriverKind, String), String> {
     match (choice, ring::probe()) {

@@ -15,6 +15,9 @@ use super::driver::{Completion, DriverCounts, Key, Op, Pieces};
 /// Waits without an answer before a script counts as stuck.
 const WAITS_MAX: usize = 100_000;
 
+/// A kernel played by a closure.
+pub(super) type Plot = Box<dyn FnMut(&mut Stage)>;
+
 /// What the shard asked for, in order, and what the test makes of it.
 #[derive(Default)]
 pub(super) struct Stage {
@@ -34,7 +37,9 @@ pub(super) struct Stage {
     pub(super) waits: usize,
     pub(super) clock: Duration,
     /// Called at each wait, before the answers are taken.
-    pub(super) plot: Option<Box<dyn FnMut(&mut Stage)>>,
+    pub(super) plot: Option<Plot>,
+    /// The coming wait fails with this errno.
+    pub(super) broken: Option<i32>,
 }
 
 impl Stage {
@@ -103,7 +108,7 @@ impl Script {
         // SAFETY: the pieces are read as the kernel would. Sound: they point into the live operation of the slot.
         unsafe {
             let header = &*pieces.header;
-            for piece in std::slice::from_raw_parts(header.msg_iov, header.msg_iovlen as usize) {
+            for piece in std::slice::from_raw_parts(header.msg_iov, header.msg_iovlen) {
                 bytes.extend_from_slice(std::slice::from_raw_parts(piece.iov_base.cast(), piece.iov_len));
             }
             if pieces.count == 1 {
@@ -148,9 +153,14 @@ impl Script {
         let mut stage = self.stage.borrow_mut();
         stage.waits += 1;
         assert!(stage.waits < WAITS_MAX, "the shard turns and turns: {:?}", stage.outstanding);
+        if let Some(errno) = stage.broken.take() {
+            return Err(io::Error::from_raw_os_error(errno));
+        }
         match (stage.answers.pop_front(), timeout) {
             (Some(answers), _) => {
-                answers.iter().for_each(|answer| stage.answer(answer));
+                for answer in &answers {
+                    stage.answer(answer);
+                }
                 done.extend(answers);
             }
             (None, Some(timeout)) => stage.clock += timeout,

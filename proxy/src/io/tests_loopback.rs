@@ -1,4 +1,4 @@
-//! The runtime on real sockets: every behaviour on io_uring and on epoll, because they must not differ.
+//! The runtime on real sockets: every behaviour on `io_uring` and on epoll, because they must not differ.
 
 use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn};

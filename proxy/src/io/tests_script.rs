@@ -13,10 +13,10 @@ use proptest::prelude::*;
 
 use super::buffers;
 use super::driver::{Driver, Op};
-use super::limits::{ACCEPTS_WAITING_MAX, CLOSE_TICKS_MAX, LARGE_BUFFERS_MAX, TICK_MS};
+use super::limits::{ACCEPTS_WAITING_MAX, CLOSE_TICKS_MAX, LARGE_BUFFERS_MAX, TEARDOWN_MS_MAX, TICK_MS};
 use super::net;
 use super::runtime::run_on;
-use super::script::{Script, Stage};
+use super::script::{Plot, Script, Stage};
 use super::{Group, Listener, Outgoing, RBuf, Sock, Why, next_event, panics, sleep, sockets_alive, spawn, views_alive};
 
 type Shared = Rc<RefCell<Stage>>;
@@ -660,7 +660,7 @@ fn a_sleep_is_not_early_between_two_ticks() {
             stage.borrow_mut().clock += Duration::from_micros(offset * 1_000 + 990);
             let began = stage.borrow().clock;
             sleep(Duration::from_millis(1)).await;
-            assert!(stage.borrow().clock - began >= Duration::from_millis(1));
+            assert!(stage.borrow().clock.checked_sub(began).unwrap() >= Duration::from_millis(1));
         }
     });
 }
@@ -735,6 +735,36 @@ fn a_panicking_main_ends_the_shard_and_nothing_else() {
     .expect("a shard");
     assert_eq!(panics(), before + 1);
     assert_eq!(stage.borrow().forgotten.len(), 1, "its sockets are closed");
+}
+
+#[test]
+fn a_driver_that_fails_ends_the_shard_in_good_order() {
+    let stage = Shared::default();
+    stage.borrow_mut().broken = Some(libc::EBADR);
+    let outcome = run_on(script(&stage), async move {
+        let sock = sock();
+        drop(sock.recv(Group::Small).await);
+    });
+    assert_eq!(outcome.expect_err("the driver's error").raw_os_error(), Some(libc::EBADR));
+    assert_eq!((super::tasks_alive(), stage.borrow().forgotten.len()), (0, 1));
+}
+
+#[test]
+fn a_kernel_that_gives_nothing_back_costs_memory_and_not_safety() {
+    let stage = Shared::default();
+    stage.borrow_mut().cancels_by_hand = true;
+    let weak = Rc::downgrade(&stage);
+    run_on(script(&stage), async move {
+        let sock = sock();
+        sock.send(outgoing(b"stuck", [])).await.expect("handed over");
+        assert!(once(sock.recv(Group::Small)).await.is_none());
+    })
+    .expect("a shard");
+    let cancels = stage.borrow().cancels.iter().map(|(op, _)| *op).collect::<Vec<_>>();
+    assert_eq!(cancels, [Op::Recv, Op::Send], "asked once each");
+    assert!(stage.borrow().clock >= Duration::from_millis(TEARDOWN_MS_MAX));
+    drop(stage);
+    assert!(weak.upgrade().is_some(), "the driver and what it points to are leaked");
 }
 
 #[test]
@@ -825,7 +855,7 @@ fn fates() -> impl Strategy<Value = Vec<Fate>> {
 }
 
 /// Plays the kernel for one socket: `source` comes in by pieces, what goes out is appended to the sink.
-fn kernel(source: Vec<u8>, fates: Vec<Fate>, sink: Rc<RefCell<Vec<u8>>>) -> Box<dyn FnMut(&mut Stage)> {
+fn kernel(source: Vec<u8>, fates: Vec<Fate>, sink: Rc<RefCell<Vec<u8>>>) -> Plot {
     let (mut at, mut fates) = (0, fates.into_iter().cycle());
     Box::new(move |stage| {
         for (op, key) in stage.outstanding.clone() {
