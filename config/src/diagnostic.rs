@@ -88,6 +88,7 @@ impl Diagnostics {
     }
 
     fn push(&mut self, severity: Severity, place: Place, what: String, hint: Option<String>) {
+        let (what, hint) = (cut(what), hint.map(cut));
         // A text that is compiled for several stages fails the same way in each.
         if self.list.iter().any(|known| known.place == place && known.what == what) {
             return;
@@ -239,6 +240,15 @@ fn window(line: &str, place: Place) -> (String, usize, usize) {
     (shown, before, length)
 }
 
+/// A sentence that can be read.
+fn cut(mut text: String) -> String {
+    if let Some((end, _)) = text.char_indices().nth(limits::FAULT_CHARS_MAX) {
+        text.truncate(end);
+        text.push('…');
+    }
+    text
+}
+
 /// Nothing from a document may steer the terminal: control characters become spaces.
 fn push_clean(out: &mut String, text: &str) {
     out.extend(text.chars().map(|c| if c.is_control() { ' ' } else { c }));
@@ -324,6 +334,13 @@ mod tests {
         assert!(diagnostics.has_errors());
         assert_eq!(diagnostics.left_out, 7);
         assert!(diagnostics.render(false).ends_with("… and 7 more\n"));
+    }
+
+    #[test]
+    fn a_fault_that_repeats_megabytes_is_cut() {
+        let mut diagnostics = Diagnostics::default();
+        diagnostics.error_hint(Place::default(), "ü".repeat(1 << 20), "x".repeat(1 << 20));
+        assert!(diagnostics.render(false).len() < 4 * limits::FAULT_CHARS_MAX);
     }
 
     #[test]
