@@ -302,7 +302,7 @@ fn await_ready(notify: &UnixDatagram, child: &mut Child) -> Result<(), ExitStatu
         match notify.recv(&mut room) {
             Ok(count) if room[..count].split(|byte| *byte == b'\n').any(|line| line == b"READY=1") => return Ok(()),
             Ok(_) => {}
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {}
             Err(error) => panic!("{error}"),
         }
         if let Some(status) = child.try_wait().expect("a child can be waited for") {
