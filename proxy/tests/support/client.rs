@@ -71,16 +71,9 @@ impl Wire {
 
 impl Read for Wire {
     fn read(&mut self, room: &mut [u8]) -> io::Result<usize> {
-        loop {
-            let outcome = match self {
-                Wire::Tcp(stream) => stream.read(room),
-                Wire::Unix(stream) => stream.read(room),
-            };
-            match outcome {
-                // The probe's ring leaves with a nudge to its thread.
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                outcome => return outcome,
-            }
+        match self {
+            Wire::Tcp(stream) => stream.read(room),
+            Wire::Unix(stream) => stream.read(room),
         }
     }
 }

@@ -106,7 +106,13 @@ impl<R: Read> Inflow<R> {
     /// One more read; 0 at the end.
     pub fn more(&mut self) -> io::Result<usize> {
         let mut room = [0; 64 * 1024];
-        let count = self.from.read(&mut room)?;
+        let count = loop {
+            match self.from.read(&mut room) {
+                // A wait with a time-out is not taken up again by the kernel.
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                outcome => break outcome?,
+            }
+        };
         self.held.extend_from_slice(&room[..count]);
         Ok(count)
     }

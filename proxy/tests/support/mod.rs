@@ -8,6 +8,7 @@ pub mod gateway;
 pub mod message;
 pub mod stage;
 
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 pub use backend::{Backend, Reply};
@@ -19,10 +20,12 @@ pub use stage::{Stage, Theatre};
 /// The bound of every wait: whoever reaches it has failed.
 pub const PATIENCE: Duration = Duration::from_secs(10);
 
+static PROBE: OnceLock<Result<String, String>> = OnceLock::new();
+
 /// Runs the body once for each driver, side by side; io_uring is left out, with its reason, where the kernel lacks it.
 pub fn on_both_drivers(body: impl Fn(Driver) + Sync) {
     std::thread::scope(|scope| {
-        let ring = match proxy::io::probe() {
+        let ring = match PROBE.get_or_init(proxy::io::probe) {
             Ok(_) => Some(scope.spawn(|| body(Driver::Uring))),
             Err(why) => {
                 println!("io_uring is left out: {why}");
