@@ -184,7 +184,7 @@ impl Driver {
     }
 
     /// Whether connecting and accepting descriptors must be non-blocking: epoll needs that. `io_uring` needs the opposite:
-    /// on a non-blocking descriptor it reports EAGAIN instead of waiting.
+    /// on a non-blocking descriptor some kernels report EAGAIN instead of waiting.
     pub(super) fn nonblocking(&self) -> bool {
         match self {
             Driver::Uring(_) => false,

@@ -668,7 +668,8 @@ impl Net {
     }
 }
 
-/// `io_uring` answers EAGAIN on a non-blocking descriptor instead of waiting; asking again would turn in circles.
+/// A kernel that honours `O_NONBLOCK` answers EAGAIN instead of waiting, and asking again would turn in circles. Linux 6.18
+/// waits all the same; this keeps older ones from spinning.
 fn set_blocking(fd: RawFd) {
     // SAFETY: slots keep raw descriptors. Sound: the slot owns this one, so it is open for the time of the call.
     let fd = unsafe { BorrowedFd::borrow_raw(fd) };
