@@ -19,6 +19,8 @@ pub struct BodyReader {
     state: State,
     /// Payload bytes so far.
     pub received: u64,
+    /// Trailer fields that were read and dropped (rows F24, F25).
+    pub trailers_dropped: u16,
 }
 
 enum State {
@@ -49,7 +51,7 @@ impl BodyReader {
             Framing::Chunked => State::Chunked(ChunkDecoder::new()),
             Framing::UntilClose => State::UntilClose,
         };
-        BodyReader { state, received: 0 }
+        BodyReader { state, received: 0, trailers_dropped: 0 }
     }
 
     /// Whether it was read to its end.
@@ -90,6 +92,7 @@ impl BodyReader {
             }
             State::Chunked(decoder) => {
                 if decode_chunks(decoder, inflow, batch)? {
+                    self.trailers_dropped = decoder.trailers_dropped();
                     self.state = State::Done;
                 }
             }
@@ -181,6 +184,8 @@ pub enum Encoding {
 pub enum Broken {
     /// The sender of the body broke its framing.
     SourceMisbehaved(Misbehaviour),
+    /// It did so before anything was sent, the head included.
+    SourceMisbehavedAtOnce(Misbehaviour),
     /// The sender closed before the end.
     SourceClosed,
     /// The sender paused for too long.
@@ -220,7 +225,10 @@ impl Pump<'_> {
         let mut sent = 0;
         loop {
             let mut batch = Batch::default();
-            self.reader.decode(self.inflow, &mut batch).map_err(Broken::SourceMisbehaved)?;
+            self.reader.decode(self.inflow, &mut batch).map_err(|how| match head {
+                Some(_) => Broken::SourceMisbehavedAtOnce(how),
+                None => Broken::SourceMisbehaved(how),
+            })?;
             if self.bytes_max.is_some_and(|most| self.reader.received > most) {
                 return Err(Broken::TooLarge);
             }

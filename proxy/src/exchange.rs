@@ -190,11 +190,17 @@ impl Exchange {
         };
         let outcome = pump.run(out).await;
         trip.body_sent = reader.received;
+        add(&worker.metrics.trailers_dropped, reader.trailers_dropped.into());
         match outcome {
             Ok(_) => {
                 let whole = framing == announced && framing != Framing::UntilClose;
                 let reusable = whole && self.scratch.answer.keep_alive;
                 connection.release(reusable && !worker.is_draining());
+            }
+            Err(Broken::SourceMisbehavedAtOnce(how)) => {
+                drop(connection);
+                let refusal = self.broken(trip, Fault::BadAnswer(how));
+                self.send_refusal(refusal, trip, worker).await;
             }
             Err(broken) => self.cut_short(broken, trip),
         }
@@ -204,7 +210,7 @@ impl Exchange {
     fn cut_short(&mut self, broken: Broken, trip: &mut Trip) {
         self.keep_alive = false;
         trip.fault = Some(match broken {
-            Broken::SourceMisbehaved(how) => Fault::BadAnswer(how),
+            Broken::SourceMisbehaved(how) | Broken::SourceMisbehavedAtOnce(how) => Fault::BadAnswer(how),
             Broken::SourceClosed | Broken::TooLarge => Fault::AnswerCutShort,
             Broken::SourceStalled => Fault::AnswerStalled,
             Broken::SinkClosed | Broken::SinkStalled => Fault::ClientGone,

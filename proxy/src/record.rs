@@ -16,6 +16,7 @@ pub fn record(exchange: &Exchange, trip: &Trip, live: &Live, worker: &Worker) {
     add(&metrics.responses[class(trip.status)], 1);
     add(&metrics.bytes_received, trip.body_received);
     add(&metrics.bytes_sent, trip.body_sent);
+    add(&metrics.trailers_dropped, exchange.body.trailers_dropped.into());
     if let Some(fault) = trip.fault {
         add(&metrics.faults[fault.index()], 1);
     }

@@ -148,7 +148,7 @@ async fn promise(client: &Sock) -> Result<(), Fault> {
 /// What the client broke while it sent its body.
 fn client_fault(broken: &Broken) -> Fault {
     match broken {
-        Broken::SourceMisbehaved(how) => Fault::ClientMisbehaved(*how),
+        Broken::SourceMisbehaved(how) | Broken::SourceMisbehavedAtOnce(how) => Fault::ClientMisbehaved(*how),
         Broken::SourceClosed => Fault::ClientGone,
         Broken::SourceStalled => Fault::ClientStalled,
         Broken::TooLarge => Fault::BodyTooLarge,
