@@ -80,6 +80,8 @@ fn find(exchange: &mut Exchange, trip: &mut Trip, live: &Live, worker: &Worker) 
         Ok(path) => path,
         Err(how) => {
             trip.name(None, None, worker);
+            // Nobody who sends this is given another try on the same connection.
+            exchange.keep_alive = false;
             return Err(Refusal::Misbehaved(how).into());
         }
     };
