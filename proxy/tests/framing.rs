@@ -4,28 +4,10 @@ mod support;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use support::stage::No;
+use support::stage::{BOTH_KINDS, No};
 use support::{Reply, Stage, Theatre, eventually, shown};
 
-static HOUSE: Theatre = Theatre::new(
-    r#"
-apis:
-  a:
-    kind: rest
-    routes:
-      "ANY /mock": {integration: {type: mock, body: "{}"}}
-      "ANY /{proxy+}": {integration: {type: http_proxy, uri: "http://{{backend}}/{proxy}"}}
-    stages: {s: {}}
-  w:
-    kind: http
-    routes:
-      "ANY /{proxy+}": {integration: {type: http_proxy, uri: "http://{{backend}}/{proxy}"}}
-    stages: {$default: {}}
-domains:
-  "*": {mappings: {/: a/s}}
-  web.test: {mappings: {/: w/$default}}
-"#,
-);
+static HOUSE: Theatre = Theatre::new(BOTH_KINDS);
 
 /// A POST with these field lines and this body.
 fn post(lines: &str, body: &str) -> String {

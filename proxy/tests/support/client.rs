@@ -6,7 +6,7 @@ use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use super::message::{Inflow, Response};
-use super::{PATIENCE, shown};
+use super::{PATIENCE, eventually, queue, shown};
 
 /// A connected stream of either family.
 pub enum Wire {
@@ -118,11 +118,28 @@ impl Client {
         self.inflow.from.write_all(bytes.as_ref())
     }
 
-    /// Sends each byte in a write of its own.
+    /// Sends bytes in one write, and waits until the other side has taken them out of its socket (IPv4 alone): what is
+    /// sent next arrives apart from them.
+    #[track_caller]
+    pub fn send_apart(&mut self, bytes: impl AsRef<[u8]>) {
+        self.try_send_apart(bytes).unwrap_or_else(|error| panic!("cannot send: {error}"));
+    }
+
+    /// As [`Client::send_apart`]; the other side may already have closed.
+    #[track_caller]
+    pub fn try_send_apart(&mut self, bytes: impl AsRef<[u8]>) -> io::Result<()> {
+        self.try_send(bytes)?;
+        let Wire::Tcp(stream) = &self.inflow.from else { panic!("only TCP tells what waits to be read") };
+        let ends = (stream.peer_addr()?, stream.local_addr()?);
+        eventually("the other side reads", || queue::waiting(ends.0, ends.1).is_none_or(|bytes| bytes == 0));
+        Ok(())
+    }
+
+    /// Sends each byte in a write of its own, each read before the next is sent.
     #[track_caller]
     pub fn send_singly(&mut self, bytes: impl AsRef<[u8]>) {
         for byte in bytes.as_ref() {
-            self.send([*byte]);
+            self.send_apart([*byte]);
         }
     }
 

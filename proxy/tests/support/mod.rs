@@ -6,6 +6,7 @@ pub mod backend;
 pub mod client;
 pub mod gateway;
 pub mod message;
+pub mod queue;
 pub mod stage;
 
 use std::sync::OnceLock;
@@ -43,9 +44,11 @@ pub fn on_both_drivers(body: impl Fn(Driver) + Sync) {
 #[track_caller]
 pub fn eventually(what: &str, mut is: impl FnMut() -> bool) {
     let deadline = Instant::now() + PATIENCE;
+    let mut pause = Duration::from_micros(50);
     while !is() {
         assert!(Instant::now() < deadline, "not in time: {what}");
-        std::thread::sleep(Duration::from_millis(2));
+        std::thread::sleep(pause);
+        pause = (pause * 2).min(Duration::from_millis(5));
     }
 }
 

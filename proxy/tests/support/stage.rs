@@ -5,6 +5,26 @@ use std::sync::{Mutex, PoisonError};
 use super::gateway::sum;
 use super::{Backend, Client, Driver, Gateway, Response, eventually, on_both_drivers, shown};
 
+/// A REST API at every host and an HTTP API at `web.test`: all of their paths lead to the backend, but for `/mock`.
+pub const BOTH_KINDS: &str = r#"
+apis:
+  a:
+    kind: rest
+    routes:
+      "ANY /mock": {integration: {type: mock, body: "{}"}}
+      "ANY /{proxy+}": {integration: {type: http_proxy, uri: "http://{{backend}}/{proxy}"}}
+    stages: {s: {}}
+  w:
+    kind: http
+    routes:
+      "ANY /mock": {integration: {type: mock, body: "{}"}}
+      "ANY /{proxy+}": {integration: {type: http_proxy, uri: "http://{{backend}}/{proxy}"}}
+    stages: {$default: {}}
+domains:
+  "*": {mappings: {/: a/s}}
+  web.test: {mappings: {/: w/$default}}
+"#;
+
 /// What the tests of a file play on.
 pub struct Theatre {
     config: &'static str,
