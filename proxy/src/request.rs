@@ -3,6 +3,7 @@
 use std::rc::Rc;
 use std::time::Duration;
 
+use codec::head::Name;
 use codec::http1::write;
 use codec::target::canonical_path;
 use config::snapshot::{Gateway, Integration};
@@ -64,7 +65,7 @@ pub async fn refuse(exchange: &mut Exchange, refusal: Refusal, worker: &Rc<Worke
 }
 
 async fn answer(exchange: &mut Exchange, trip: &mut Trip, live: &Rc<Live>, worker: &Rc<Worker>) -> Result<Reply, Stop> {
-    if exchange.scratch.head.asterisk {
+    if is_for_the_server(exchange) {
         return Ok(options_of_the_server(trip, worker));
     }
     let found = find(exchange, trip, live, worker)?;
@@ -106,7 +107,7 @@ fn find(exchange: &mut Exchange, trip: &mut Trip, live: &Live, worker: &Worker) 
         Err(Miss::Mapping { kind }) => (None, kind, Some(Refusal::NoSuchApi)),
         Err(Miss::Host) => (None, None, Some(Refusal::NoSuchApi)),
     };
-    let own = exchange.scratch.head.fields.get(codec::head::Name::XAmznRequestid);
+    let own = exchange.scratch.head.fields.get(Name::XAmznRequestid);
     trip.name(kind, own.map(|field| field.value.of(&exchange.head_bytes)), worker);
     trip.place = place;
     match (place, refusal) {
@@ -168,7 +169,15 @@ fn body_fits(exchange: &Exchange, gateway: &Gateway) -> Result<(), Refusal> {
     }
 }
 
-/// `OPTIONS *` asks about the server, not about an API (RFC 9110 §9.3.7, row S19).
+/// `OPTIONS *` asks about the server, not about an API (RFC 9110 §9.3.7, row S19); and an OPTIONS that may go no further is
+/// ours to answer (§7.6.2, row C14).
+fn is_for_the_server(exchange: &Exchange) -> bool {
+    let (head, bytes) = (&exchange.scratch.head, &exchange.head_bytes);
+    let ends_here = || head.fields.get(Name::MaxForwards).is_some_and(|field| field.value.of(bytes) == b"0");
+    head.asterisk || head.method.of(bytes) == b"OPTIONS" && ends_here()
+}
+
+/// What the server can do.
 fn options_of_the_server(trip: &mut Trip, worker: &Worker) -> Reply {
     trip.name(None, None, worker);
     let mut fields = vector();
