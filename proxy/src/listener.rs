@@ -1,12 +1,14 @@
 //! Listening sockets: bound once per worker, so that the kernel spreads connections; and the loop that accepts.
 
 use std::fs;
+use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::FileTypeExt as _;
 use std::path::Path;
 use std::rc::Rc;
+use std::task::Poll;
 
 use config::snapshot::{ListenAddress, Listener as Spec};
 use rustix::net::sockopt;
@@ -27,6 +29,7 @@ pub fn bind(spec: &Spec, workers: usize) -> io::Result<(Vec<OwnedFd>, ListenAddr
 }
 
 fn bind_tcp(address: SocketAddr, backlog: u32, workers: usize) -> io::Result<(Vec<OwnedFd>, ListenAddress)> {
+    refuse_shared(address)?;
     let mut bound = address;
     let mut descriptors = Vec::with_capacity(workers);
     for _ in 0..workers {
@@ -48,6 +51,18 @@ fn bind_tcp(address: SocketAddr, backlog: u32, workers: usize) -> io::Result<(Ve
         descriptors.push(fd);
     }
     Ok((descriptors, ListenAddress::Tcp(bound)))
+}
+
+/// SO_REUSEPORT would let a second gateway of the same user take half of the connections without a word. Without it the
+/// address is refused while anybody listens there.
+fn refuse_shared(address: SocketAddr) -> io::Result<()> {
+    let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+    let probe = rustix::net::socket_with(family, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
+    sockopt::set_socket_reuseaddr(&probe, true)?;
+    if address.is_ipv6() {
+        sockopt::set_ipv6_v6only(&probe, true)?;
+    }
+    Ok(rustix::net::bind(&probe, &address)?)
 }
 
 /// A unix socket is bound once; all workers accept from it.
@@ -80,7 +95,7 @@ fn remove_stale(path: &Path) -> io::Result<()> {
 /// Accepts until the worker drains. Connections are parked at once: their first byte starts a task.
 pub async fn accept_all(fd: OwnedFd, entry: Rc<Entry>, worker: Rc<Worker>) {
     let listener = Listener::adopt(fd);
-    while let Some(accepted) = worker.unless_draining(listener.accept()).await {
+    while let Some(accepted) = accept(&listener, &worker).await {
         let fd = match accepted {
             Ok(fd) => fd,
             // The client left before it was taken.
@@ -106,6 +121,16 @@ pub async fn accept_all(fd: OwnedFd, entry: Rc<Entry>, worker: Rc<Worker>) {
         sock.set_deadline(Some(limits.idle_time));
         sock.park(entry.tag, Group::Small);
     }
+}
+
+/// The next connection; `None` as soon as the worker drains.
+async fn accept(listener: &Listener, worker: &Worker) -> Option<io::Result<OwnedFd>> {
+    poll_fn(
+        |context| {
+            if worker.poll_draining(context) { Poll::Ready(None) } else { listener.poll_accept(context).map(Some) }
+        },
+    )
+    .await
 }
 
 /// The other end of an accepted TCP connection.

@@ -84,9 +84,9 @@ impl Reloader {
         let mut serving = self.serving.lock().unwrap_or_else(PoisonError::into_inner);
         serving.retired.retain(|old| Arc::strong_count(old) > 1);
         let loaded = self.source.load();
+        let faults = loaded.diagnostics.render(false);
         let Some(snapshot) = loaded.snapshot else {
             self.metrics.reload_failed();
-            let faults = loaded.diagnostics.render(false);
             let generation = self.generation.load(Ordering::Relaxed);
             return ReloadReport { ok: false, generation, took: began.elapsed(), changes: Vec::new(), faults };
         };
@@ -98,7 +98,7 @@ impl Reloader {
         let old = std::mem::replace(&mut serving.current, published);
         serving.retired.push(old);
         self.metrics.reloaded(generation);
-        ReloadReport { ok: true, generation, took: began.elapsed(), changes, faults: String::new() }
+        ReloadReport { ok: true, generation, took: began.elapsed(), changes, faults }
     }
 
     fn publish(&self, published: &Arc<Published>) {

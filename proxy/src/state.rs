@@ -1,11 +1,10 @@
 //! What serves: a numbered snapshot with its counters, and the state of one worker.
 
 use std::cell::{Cell, RefCell};
-use std::future::{Future, poll_fn};
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Poll, Waker};
+use std::task::{Context, Waker};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use config::snapshot::{Api, Method, Snapshot, Stage};
@@ -183,23 +182,13 @@ impl Worker {
         runtime::expire_parked(UPSTREAM_TAG);
     }
 
-    /// The future's output, or `None` as soon as the worker drains.
-    pub async fn unless_draining<F: Future>(&self, future: F) -> Option<F::Output> {
-        let mut future = std::pin::pin!(future);
-        poll_fn(|context| {
-            if self.draining.get() {
-                return Poll::Ready(None);
-            }
-            if let Poll::Ready(output) = future.as_mut().poll(context) {
-                return Poll::Ready(Some(output));
-            }
-            let mut wakers = self.drain_wakers.borrow_mut();
-            if !wakers.iter().any(|waker| waker.will_wake(context.waker())) {
-                wakers.push(context.waker().clone());
-            }
-            Poll::Pending
-        })
-        .await
+    /// Whether the worker drains; if not, the task is woken when it begins to.
+    pub fn poll_draining(&self, context: &Context<'_>) -> bool {
+        let mut wakers = self.drain_wakers.borrow_mut();
+        if !self.draining.get() && !wakers.iter().any(|waker| waker.will_wake(context.waker())) {
+            wakers.push(context.waker().clone());
+        }
+        self.draining.get()
     }
 
     /// Counts a client's connection.

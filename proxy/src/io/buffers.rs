@@ -11,8 +11,8 @@ use std::ops::Deref;
 use std::ptr::NonNull;
 
 use super::limits::{
-    BUFFERS_PER_CHUNK, LARGE_BUFFER_BYTES, LARGE_BUFFERS_MAX, SMALL_BUFFER_BYTES, SMALL_BUFFERS_MAX,
-    SPARE_VECTOR_BYTES_MAX, SPARE_VECTORS_MAX,
+    BUFFER_STAGGER_BYTES, BUFFERS_PER_CHUNK, LARGE_BUFFER_BYTES, LARGE_BUFFERS_MAX, SMALL_BUFFER_BYTES,
+    SMALL_BUFFERS_MAX, SPARE_VECTOR_BYTES_MAX, SPARE_VECTORS_MAX,
 };
 
 /// Which pool a receive takes its buffer from.
@@ -31,6 +31,11 @@ impl Group {
             Group::Small => SMALL_BUFFER_BYTES,
             Group::Large => LARGE_BUFFER_BYTES,
         }
+    }
+
+    /// From one buffer to the next. Page-aligned beginnings would all fall on the same few cache sets.
+    const fn stride(self) -> usize {
+        self.buffer_bytes() as usize + BUFFER_STAGGER_BYTES
     }
 
     const fn buffers_max(self) -> u16 {
@@ -70,7 +75,7 @@ impl Pool {
         if have + BUFFERS_PER_CHUNK > self.group.buffers_max() {
             return;
         }
-        let bytes = BUFFERS_PER_CHUNK as usize * self.group.buffer_bytes() as usize;
+        let bytes = BUFFERS_PER_CHUNK as usize * self.group.stride();
         let chunk = Box::leak(vec![0_u8; bytes].into_boxed_slice());
         self.chunks.push(NonNull::from(chunk).cast());
         self.views.resize(self.views.len() + BUFFERS_PER_CHUNK as usize, 0);
@@ -79,7 +84,7 @@ impl Pool {
 
     fn address(&self, buffer: u16) -> NonNull<u8> {
         let chunk = self.chunks[(buffer / BUFFERS_PER_CHUNK) as usize];
-        let offset = (buffer % BUFFERS_PER_CHUNK) as usize * self.group.buffer_bytes() as usize;
+        let offset = (buffer % BUFFERS_PER_CHUNK) as usize * self.group.stride();
         // SAFETY: pointer arithmetic is needed because the kernel writes through these addresses and no slice may alias them.
         // Sound: `buffer` indexes `chunks`, and the offset stays inside the chunk's allocation by construction.
         unsafe { chunk.add(offset) }

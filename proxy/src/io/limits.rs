@@ -12,6 +12,9 @@ pub const SMALL_BUFFERS_MAX: u16 = 16 * 1024;
 /// Large buffers per worker (64 MiB). A group of its own, so that slow clients cannot starve upstream answers.
 pub const LARGE_BUFFERS_MAX: u16 = 2 * 1024;
 
+/// Bytes between two buffers: an odd number of cache lines, so that heads spread over the cache's sets.
+pub const BUFFER_STAGGER_BYTES: usize = 192;
+
 /// Buffers allocated together when a pool grows.
 pub const BUFFERS_PER_CHUNK: u16 = 32;
 
