@@ -137,12 +137,12 @@ async fn fulfil(
             let target = phase(Phase::ShapeCall, http::target(rule, exchange, place))?;
             let upstream = &live.upstreams[rule.upstream as usize];
             trip.upstream = Some(rule.upstream);
-            let trace = http::trace_id(worker);
+            let trace = http::trace_id(trip, worker);
             let (shape, source) = http::prepare((rule, &target), exchange, live.api(place), &trace);
             let bounds = bounds(rule.timeout, &live.snapshot().gateway);
             let began = now();
             let called = upstream::call::call((upstream, &worker.names), source, bounds, |out| shape.write(out)).await;
-            trip.integration_micros = Some(began.elapsed().as_micros() as u64);
+            trip.integration_micros = Some((now() - began).as_micros() as u64);
             recycle(target);
             let (connection, head_bytes) = phase(Phase::Integrate, called)?;
             trip.integration_status = Some(exchange.scratch.answer.status);

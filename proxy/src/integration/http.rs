@@ -90,9 +90,9 @@ pub fn prepare<'a>(
 }
 
 /// A trace id of our own: a client's is not believed.
-pub fn trace_id(worker: &Worker) -> [u8; context::TRACE_ID_LEN] {
+pub fn trace_id(trip: &Trip, worker: &Worker) -> [u8; context::TRACE_ID_LEN] {
     let mut trace = [0; context::TRACE_ID_LEN];
-    context::trace_id((worker.epoch_ms() / 1000) as u32, worker.random(), &mut trace);
+    context::trace_id((trip.epoch_ms / 1000) as u32, worker.random(), &mut trace);
     trace
 }
 

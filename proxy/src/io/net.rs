@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use rustix::fs::OFlags;
 
 use super::buffers::{self, Group, RBuf};
-use super::driver::{Completion, Driver, DriverCounts, GENERATION_MASK, Key, Op};
+use super::driver::{Completion, Driver, DriverCounts, Expect, GENERATION_MASK, Key, Op};
 use super::executor::{self, Remote};
 use super::limits::{
     ACCEPTS_WAITING_MAX, CLOSE_TICKS_MAX, FED_PER_TURN_MAX, SPARE_SENDS_MAX, TEARDOWN_MS_MAX, TICK_MS,
@@ -194,17 +194,17 @@ impl Net {
             }
             Inbox::Empty => slot.reader = Some(context.waker().clone()),
         }
-        self.arm(key, group);
+        self.arm(key, group, if group == Group::Small { Expect::Later } else { Expect::Now });
         Poll::Pending
     }
 
     /// Starts a receive unless one is under way or waits for a buffer.
-    fn arm(&mut self, key: Key, group: Group) {
+    fn arm(&mut self, key: Key, group: Group, expect: Expect) {
         let slot = &mut self.slots[key.index as usize];
         if slot.receiving.is_none() && !slot.starved {
             slot.receiving = Some(group);
             let fd = slot.fd;
-            self.driver.recv(key, fd, group);
+            self.driver.recv(key, fd, group, expect);
         }
     }
 
@@ -311,7 +311,7 @@ impl Net {
         self.parked += 1;
         match why {
             Some(why) => self.event(key, why),
-            None => self.arm(key, group),
+            None => self.arm(key, group, Expect::Later),
         }
     }
 
@@ -470,10 +470,12 @@ impl Net {
             }
             (error, _) if error == -libc::EAGAIN => {
                 set_blocking(slot.fd);
-                return self.arm(key, group);
+                return self.arm(key, group, Expect::Later);
             }
             // Nobody cancels a receive of a live socket; should the kernel do so, it is as good as interrupted.
-            (error, _) if error == -libc::EINTR || error == -libc::ECANCELED => return self.arm(key, group),
+            (error, _) if error == -libc::EINTR || error == -libc::ECANCELED => {
+                return self.arm(key, group, Expect::Now);
+            }
             (error, _) => slot.inbox = Inbox::Failed(-error),
         }
         match slot.life {
@@ -549,7 +551,7 @@ impl Net {
                 {
                     slot.starved = false;
                     if slot.life != Life::Closing {
-                        self.arm(key, group);
+                        self.arm(key, group, Expect::Now);
                     }
                 }
             }

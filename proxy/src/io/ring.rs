@@ -13,8 +13,11 @@ use io_uring::types::{BufRingEntry, Fd, SubmitArgs, Timespec};
 use io_uring::{IoUring, cqueue, opcode, squeue};
 
 use super::buffers::{self, Group};
-use super::driver::{Completion, DriverCounts, Key, Op, Pieces};
+use super::driver::{Completion, DriverCounts, Expect, Key, Op, Pieces};
 use super::limits::{COMPLETION_ENTRIES, LARGE_RING_ENTRIES, RING_ENTRIES, RING_FILL_START, SMALL_RING_ENTRIES};
+
+/// `IORING_RECVSEND_POLL_FIRST` (Linux 5.19).
+const POLL_FIRST: u16 = 1;
 
 pub(super) struct Ring {
     uring: IoUring,
@@ -57,9 +60,12 @@ impl Ring {
         Ok(Ring { uring: ring, lent, wake_count: Box::new(0), early: Vec::new(), counts: DriverCounts::default() })
     }
 
-    pub(super) fn recv(&mut self, key: Key, fd: RawFd, group: Group) {
-        let entry =
-            opcode::Recv::new(Fd(fd), std::ptr::null_mut(), group.buffer_bytes()).buf_group(group as u16).build();
+    pub(super) fn recv(&mut self, key: Key, fd: RawFd, group: Group, expect: Expect) {
+        let recv = opcode::Recv::new(Fd(fd), std::ptr::null_mut(), group.buffer_bytes()).buf_group(group as u16);
+        let entry = match expect {
+            Expect::Now => recv.build(),
+            Expect::Later => recv.ioprio(POLL_FIRST).build(),
+        };
         self.push(&entry.flags(squeue::Flags::BUFFER_SELECT).user_data(key.pack(Op::Recv)));
     }
 
@@ -309,7 +315,7 @@ mod tests {
     fn a_wait_without_time_hands_over_and_runs_deferred_completions() {
         let Some(mut ring) = ring() else { return };
         let (ours, mut theirs) = pair();
-        ring.recv(KEY, ours.as_raw_fd(), Group::Small);
+        ring.recv(KEY, ours.as_raw_fd(), Group::Small, Expect::Now);
         assert_eq!(wait(&mut ring, Duration::ZERO), []);
         theirs.write_all(b"now").expect("room");
         let began = Instant::now();
@@ -324,7 +330,7 @@ mod tests {
     fn a_wait_lasts_its_time_and_no_longer() {
         let Some(mut ring) = ring() else { return };
         let (ours, mut theirs) = pair();
-        ring.recv(KEY, ours.as_raw_fd(), Group::Small);
+        ring.recv(KEY, ours.as_raw_fd(), Group::Small, Expect::Now);
         for _ in 0..2 {
             // With and without an entry to submit.
             let began = Instant::now();
@@ -354,11 +360,11 @@ mod tests {
         // The end, a cancel, an error and bytes: only the last one takes a buffer.
         for _ in 0..RING_FILL_START * 2 {
             let (ours, theirs) = pair();
-            ring.recv(KEY, ours.as_raw_fd(), Group::Small);
+            ring.recv(KEY, ours.as_raw_fd(), Group::Small, Expect::Now);
             drop(theirs);
             assert_eq!(wait(&mut ring, second), [(Op::Recv, 0, false)]);
             let (ours, mut theirs) = pair();
-            ring.recv(KEY, ours.as_raw_fd(), Group::Small);
+            ring.recv(KEY, ours.as_raw_fd(), Group::Small, Expect::Now);
             assert_eq!(wait(&mut ring, Duration::ZERO), []);
             ring.cancel(KEY, Op::Recv);
             let mut done = wait(&mut ring, second);
@@ -366,9 +372,9 @@ mod tests {
                 done.extend(wait(&mut ring, second));
             }
             assert!(done.contains(&(Op::Recv, -libc::ECANCELED, false)), "{done:?}");
-            ring.recv(KEY, 1_000_000, Group::Small);
+            ring.recv(KEY, 1_000_000, Group::Small, Expect::Now);
             assert_eq!(wait(&mut ring, second), [(Op::Recv, -libc::EBADF, false)]);
-            ring.recv(KEY, ours.as_raw_fd(), Group::Small);
+            ring.recv(KEY, ours.as_raw_fd(), Group::Small, Expect::Now);
             theirs.write_all(b"bytes").expect("room");
             assert_eq!(wait(&mut ring, second), [(Op::Recv, 5, true)]);
         }
@@ -382,7 +388,7 @@ mod tests {
         let mut pairs: Vec<_> = (0..=RING_FILL_START).map(|_| pair()).collect();
         for (index, (ours, theirs)) in pairs.iter_mut().enumerate() {
             theirs.write_all(b"x").expect("room");
-            ring.recv(Key { index: index as u32, generation: 0 }, ours.as_raw_fd(), Group::Small);
+            ring.recv(Key { index: index as u32, generation: 0 }, ours.as_raw_fd(), Group::Small, Expect::Now);
         }
         let done = wait(&mut ring, Duration::from_secs(1));
         assert_eq!(done.len(), RING_FILL_START as usize + 1);

@@ -10,7 +10,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use super::buffers::{self, Group};
-use super::driver::{Completion, DriverCounts, Key, Op, Pieces};
+use super::driver::{Completion, DriverCounts, Expect, Key, Op, Pieces};
 
 /// Waits without an answer before a script counts as stuck.
 const WAITS_MAX: usize = 100_000;
@@ -97,7 +97,7 @@ impl Script {
         self.since + self.stage.borrow().clock
     }
 
-    pub(super) fn recv(&mut self, key: Key, _fd: RawFd, group: Group) {
+    pub(super) fn recv(&mut self, key: Key, _fd: RawFd, group: Group, _expect: Expect) {
         let mut stage = self.stage.borrow_mut();
         stage.groups.push((key, group));
         stage.ask(Op::Recv, key);
