@@ -131,13 +131,11 @@ impl Dns {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::mpsc;
-
     use super::*;
 
     #[test]
     fn localhost_is_resolved_and_published() {
-        let (sender, receiver) = mpsc::channel();
+        let (sender, receiver) = channel();
         let resolver = Resolver::start(move |table| sender.send(table).expect("the test listens")).expect("a thread");
         resolver.want(BTreeSet::from([Arc::from("localhost")]));
         let table = receiver.recv().expect("published");

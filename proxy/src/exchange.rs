@@ -202,15 +202,15 @@ impl Exchange {
                 let refusal = self.broken(trip, Fault::BadAnswer(how));
                 self.send_refusal(refusal, trip, worker).await;
             }
-            Err(broken) => self.cut_short(broken, trip),
+            Err(broken) => self.cut_short(&broken, trip),
         }
     }
 
     /// The head was sent, so nothing can be said any more: the connection ends without its last bytes, which the client sees.
-    fn cut_short(&mut self, broken: Broken, trip: &mut Trip) {
+    fn cut_short(&mut self, broken: &Broken, trip: &mut Trip) {
         self.keep_alive = false;
         trip.fault = Some(match broken {
-            Broken::SourceMisbehaved(how) | Broken::SourceMisbehavedAtOnce(how) => Fault::BadAnswer(how),
+            Broken::SourceMisbehaved(how) | Broken::SourceMisbehavedAtOnce(how) => Fault::BadAnswer(*how),
             Broken::SourceClosed | Broken::TooLarge => Fault::AnswerCutShort,
             Broken::SourceStalled => Fault::AnswerStalled,
             Broken::SinkClosed | Broken::SinkStalled => Fault::ClientGone,
@@ -236,7 +236,7 @@ impl Exchange {
 
     fn write_answer_fields(&self, head_bytes: &[u8], proxy: bool, kind: Kind, out: &mut Vec<u8>) {
         let mut typed = false;
-        for field in self.scratch.answer.fields.iter() {
+        for field in &*self.scratch.answer.fields {
             let (name, value) = (field.name.of(head_bytes), field.value.of(head_bytes));
             match headers::to_client(kind, proxy, field) {
                 Rule::Pass => write::field(out, name, value),

@@ -53,7 +53,7 @@ fn bind_tcp(address: SocketAddr, backlog: u32, workers: usize) -> io::Result<(Ve
     Ok((descriptors, ListenAddress::Tcp(bound)))
 }
 
-/// SO_REUSEPORT would let a second gateway of the same user take half of the connections without a word. Without it the
+/// `SO_REUSEPORT` would let a second gateway of the same user take half of the connections without a word. Without it the
 /// address is refused while anybody listens there.
 fn refuse_shared(address: SocketAddr) -> io::Result<()> {
     let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };

@@ -94,6 +94,7 @@ pub struct Worker {
     log: RefCell<Sink>,
     clock: RefCell<Clock>,
     random: RefCell<fastrand::Rng>,
+    #[expect(clippy::vec_box, reason = "boxes are lent out whole: what is parsed never moves")]
     scratch: RefCell<Vec<Box<Scratch>>>,
     entries: RefCell<Vec<Rc<Entry>>>,
     open: Cell<u32>,

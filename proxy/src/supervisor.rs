@@ -33,7 +33,7 @@ use crate::worker::{self, Message, Parts};
 
 /// Exit codes, after sysexits.h.
 pub mod exit {
-    /// A needed service is missing: an address in use, io_uring demanded and not there.
+    /// A needed service is missing: an address in use, `io_uring` demanded and not there.
     pub const UNAVAILABLE: u8 = 69;
     /// A system call that should not fail did.
     pub const OS: u8 = 71;
@@ -402,9 +402,10 @@ fn announce(addresses: &Addresses) -> String {
     if let Some(admin) = addresses.admin {
         tracing::info!(address = %admin, "admin");
     }
-    match &addresses.control {
-        Some(path) => tracing::info!(path = %path.display(), "control socket"),
-        None => tracing::info!("no control socket: set gateway.control to use `tollgate reload` and `tollgate status`"),
+    if let Some(path) = &addresses.control {
+        tracing::info!(path = %path.display(), "control socket");
+    } else {
+        tracing::info!("no control socket: set gateway.control to use `tollgate reload` and `tollgate status`");
     }
     format!("serving on {}", addresses.listeners.join(", "))
 }

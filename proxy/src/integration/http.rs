@@ -105,7 +105,7 @@ impl Shape<'_> {
         write::request_line(out, method, self.target);
         write::field(out, b"Host", &rule.host);
         let typed = rule.proxy || Verb::parse(method).is_none_or(headers::copies_content_type);
-        for field in self.head.fields.iter() {
+        for field in &*self.head.fields {
             let is_type = field.known == Name::ContentType;
             if headers::to_backend(self.kind, rule.proxy, field, bytes) == Rule::Pass && (typed || !is_type) {
                 write::field(out, field.name.of(bytes), field.value.of(bytes));

@@ -227,7 +227,9 @@ impl Pools {
                 None => self.make(spec, metrics),
             })
             .collect();
-        known.values().for_each(|gone| self.retire(gone));
+        for gone in known.values() {
+            self.retire(gone);
+        }
         let names = adopted.iter().map(|upstream| (upstream.spec.name.clone(), upstream.clone()));
         *self.upstreams.borrow_mut() = names.collect();
         adopted
@@ -283,7 +285,9 @@ impl Pools {
     /// Closes what is idle: the worker is about to leave.
     pub fn close_idle(&self) {
         let upstreams: Vec<_> = self.upstreams.borrow().values().cloned().collect();
-        upstreams.iter().for_each(|upstream| self.retire(upstream));
+        for upstream in &upstreams {
+            self.retire(upstream);
+        }
     }
 }
 

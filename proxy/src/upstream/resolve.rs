@@ -42,12 +42,12 @@ impl Names {
     }
 
     async fn first_answer(&self, host: &str, within: Duration) -> Option<Addresses> {
-        let arrived = poll_fn(|context| match self.get(host) {
-            Some(known) => Poll::Ready(known),
-            None => {
+        let arrived = poll_fn(|context| {
+            let known = self.get(host);
+            if known.is_none() {
                 self.waiting.borrow_mut().push(context.waker().clone());
-                Poll::Pending
             }
+            known.map_or(Poll::Pending, Poll::Ready)
         });
         timeout(within, arrived).await.ok()
     }
