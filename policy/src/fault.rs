@@ -36,8 +36,6 @@ pub enum Fault {
     ClientStalled,
     /// The client left before it had its answer.
     ClientGone,
-    /// Our own code failed; the worker goes on.
-    Panicked,
 }
 
 /// Who is the cause of a fault.
@@ -80,11 +78,10 @@ impl Fault {
         "body_too_large",
         "client_stalled",
         "client_gone",
-        "panicked",
     ];
 
     /// How many kinds of fault there are.
-    pub const COUNT: usize = 15;
+    pub const COUNT: usize = 14;
 
     /// A dense number below [`Fault::COUNT`].
     pub const fn index(self) -> usize {
@@ -103,7 +100,6 @@ impl Fault {
             Self::BodyTooLarge => 11,
             Self::ClientStalled => 12,
             Self::ClientGone => 13,
-            Self::Panicked => 14,
         }
     }
 
@@ -125,7 +121,7 @@ impl Fault {
             | Self::AnswerCutShort
             | Self::AnswerStalled => Blame::Upstream,
             Self::ClientMisbehaved(_) | Self::BodyTooLarge | Self::ClientStalled | Self::ClientGone => Blame::Client,
-            Self::PoolExhausted | Self::Panicked => Blame::Gateway,
+            Self::PoolExhausted => Blame::Gateway,
         }
     }
 
@@ -142,8 +138,7 @@ impl Fault {
             | Self::ClientMisbehaved(_)
             | Self::BodyTooLarge
             | Self::ClientStalled
-            | Self::ClientGone
-            | Self::Panicked => Retry::Never,
+            | Self::ClientGone => Retry::Never,
         }
     }
 }
@@ -161,7 +156,6 @@ pub const fn refusal_of(fault: Fault) -> Refusal {
         Fault::BodyTooLarge => Refusal::RequestTooLarge,
         Fault::ClientStalled => Refusal::RequestTimeout,
         Fault::ClientGone => Refusal::ClientGone,
-        Fault::Panicked => Refusal::Panicked,
     }
 }
 
@@ -189,7 +183,6 @@ mod tests {
             (F::BodyTooLarge, Blame::Client, Retry::Never, Refusal::RequestTooLarge),
             (F::ClientStalled, Blame::Client, Retry::Never, Refusal::RequestTimeout),
             (F::ClientGone, Blame::Client, Retry::Never, Refusal::ClientGone),
-            (F::Panicked, Blame::Gateway, Retry::Never, Refusal::Panicked),
         ];
         assert_eq!(cases.len(), Fault::COUNT);
         for (place, (fault, blame, retry, refusal)) in cases.into_iter().enumerate() {
@@ -206,7 +199,6 @@ mod tests {
             (Fault::ConnectFailed, "connect_failed"),
             (Fault::BadAnswer(SOME), "bad_answer"),
             (Fault::ClientMisbehaved(SOME), "client_misbehaved"),
-            (Fault::Panicked, "panicked"),
         ] {
             assert_eq!(fault.name(), name);
         }

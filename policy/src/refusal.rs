@@ -21,16 +21,10 @@ pub enum Refusal {
     BadAnswer,
     /// The backend's address cannot be used (IN-13, `API_CONFIGURATION_ERROR`).
     InvalidEndpoint,
-    /// The method needs a feature that this version lacks.
-    NotAvailable,
     /// The request's body is larger than the limit (`REQUEST_TOO_LARGE`).
     RequestTooLarge,
     /// The request did not come in time.
     RequestTimeout,
-    /// Our own code failed.
-    Panicked,
-    /// The gateway is leaving; another one will answer.
-    Draining,
     /// The gateway holds all the work that it may.
     Overloaded,
     /// The client left first: nothing is sent, the record of the request bears this name.
@@ -56,7 +50,7 @@ pub struct Reply {
 pub const RETRY_AFTER_SECONDS: &str = "1";
 
 /// Variants that are not [`Refusal::Misbehaved`], in the order of their index.
-const PLAIN: [Refusal; 14] = [
+const PLAIN: [Refusal; 11] = [
     Refusal::NoSuchApi,
     Refusal::NoSuchStage,
     Refusal::NoSuchMethod,
@@ -64,11 +58,8 @@ const PLAIN: [Refusal; 14] = [
     Refusal::IntegrationFailure,
     Refusal::BadAnswer,
     Refusal::InvalidEndpoint,
-    Refusal::NotAvailable,
     Refusal::RequestTooLarge,
     Refusal::RequestTimeout,
-    Refusal::Panicked,
-    Refusal::Draining,
     Refusal::Overloaded,
     Refusal::ClientGone,
 ];
@@ -113,13 +104,10 @@ impl Refusal {
             Self::IntegrationFailure => 4,
             Self::BadAnswer => 5,
             Self::InvalidEndpoint => 6,
-            Self::NotAvailable => 7,
-            Self::RequestTooLarge => 8,
-            Self::RequestTimeout => 9,
-            Self::Panicked => 10,
-            Self::Draining => 11,
-            Self::Overloaded => 12,
-            Self::ClientGone => 13,
+            Self::RequestTooLarge => 7,
+            Self::RequestTimeout => 8,
+            Self::Overloaded => 9,
+            Self::ClientGone => 10,
             Self::Misbehaved(how) => PLAIN.len() + how as usize,
         }
     }
@@ -134,11 +122,8 @@ impl Refusal {
             Self::IntegrationFailure => "integration_failure",
             Self::BadAnswer => "bad_answer",
             Self::InvalidEndpoint => "invalid_endpoint",
-            Self::NotAvailable => "not_available",
             Self::RequestTooLarge => "request_too_large",
             Self::RequestTimeout => "request_timeout",
-            Self::Panicked => "panicked",
-            Self::Draining => "draining",
             Self::Overloaded => "overloaded",
             Self::ClientGone => "client_gone",
             Self::Misbehaved(how) => how.name(),
@@ -182,10 +167,10 @@ impl Refusal {
                     .but_http(503, message!("Service Unavailable"))
             }
             Self::BadAnswer => Texts::internal(502),
-            Self::InvalidEndpoint | Self::NotAvailable | Self::Panicked => Texts::internal(500),
+            Self::InvalidEndpoint => Texts::internal(500),
             Self::RequestTooLarge => Texts::of_status(413),
             Self::RequestTimeout => Texts::of_status(408),
-            Self::Draining | Self::Overloaded => Texts { retry_after: true, ..Texts::of_status(503) },
+            Self::Overloaded => Texts { retry_after: true, ..Texts::of_status(503) },
             Self::ClientGone => Texts::of_status(499),
             Self::Misbehaved(how) => Texts::of_status(how.status()),
         }
@@ -283,11 +268,8 @@ mod tests {
         (Refusal::IntegrationFailure, 504, "InternalServerErrorException", "Network error communicating with endpoint", 503, "Service Unavailable", "IN-13"),
         (Refusal::BadAnswer, 502, "InternalServerErrorException", "Internal server error", 502, "Internal Server Error", "IN-14 by analogy, assumed"),
         (Refusal::InvalidEndpoint, 500, "InternalServerErrorException", "Internal server error", 500, "Internal Server Error", "IN-13; the type assumed"),
-        (Refusal::NotAvailable, 500, "InternalServerErrorException", "Internal server error", 500, "Internal Server Error", "API_CONFIGURATION_ERROR; the type assumed"),
         (Refusal::RequestTooLarge, 413, "RequestTooLargeException", "Request Too Long", 413, "Request Entity Too Large", "REQUEST_TOO_LARGE, assumed"),
         (Refusal::RequestTimeout, 408, "RequestTimeoutException", "Request Timeout", 408, "Request Timeout", "assumed"),
-        (Refusal::Panicked, 500, "InternalServerErrorException", "Internal server error", 500, "Internal Server Error", "HTTP API fixed bodies; REST by analogy, assumed"),
-        (Refusal::Draining, 503, "ServiceUnavailableException", "Service Unavailable", 503, "Service Unavailable", "HTTP API fixed bodies; REST assumed"),
         (Refusal::Overloaded, 503, "ServiceUnavailableException", "Service Unavailable", 503, "Service Unavailable", "HTTP API fixed bodies; REST assumed"),
         (Refusal::ClientGone, 499, "BadRequestException", "Client Closed Request", 499, "Client Closed Request", "never sent"),
     ];
@@ -313,7 +295,7 @@ mod tests {
     #[test]
     fn only_what_passes_by_itself_asks_to_come_again() {
         for refusal in Refusal::ALL {
-            let again = matches!(refusal, Refusal::Draining | Refusal::Overloaded);
+            let again = matches!(refusal, Refusal::Overloaded);
             assert_eq!(refusal.reply(REST).retry_after, again, "{refusal:?}");
             assert_eq!(refusal.reply(HTTP).retry_after, again, "{refusal:?}");
         }
