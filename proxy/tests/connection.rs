@@ -63,19 +63,16 @@ fn http10_closes_unless_it_asks_to_be_kept() {
 #[test]
 fn pipelined_requests_are_answered_in_order() {
     HOUSE.play(|stage| {
-        let mut all = String::new();
-        for number in 0..50 {
-            all.push_str(&match number % 4 {
-                0 => format!("GET /n{number} HTTP/1.1\r\nHost: a\r\n\r\n"),
-                1 => format!("POST /n{number} HTTP/1.1\r\nHost: web.test\r\nContent-Length: 3\r\n\r\nabc"),
-                2 => format!(
-                    "POST /n{number} HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n\r\n"
-                ),
-                _ => "GET /mock HTTP/1.1\r\nHost: a\r\n\r\n".to_owned(),
-            });
-        }
+        let requests = (0..50).map(|number| match number % 4 {
+            0 => format!("GET /n{number} HTTP/1.1\r\nHost: a\r\n\r\n"),
+            1 => format!("POST /n{number} HTTP/1.1\r\nHost: web.test\r\nContent-Length: 3\r\n\r\nabc"),
+            2 => {
+                format!("POST /n{number} HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n\r\n")
+            }
+            _ => "GET /mock HTTP/1.1\r\nHost: a\r\n\r\n".to_owned(),
+        });
         let mut client = stage.client();
-        client.send(all);
+        client.send(requests.collect::<String>());
         for number in 0..50 {
             let response = client.read_response();
             let expected = if number % 4 == 3 { "{}".to_owned() } else { format!("/n{number} HTTP/1.1") };

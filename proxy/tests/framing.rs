@@ -367,11 +367,35 @@ fn f27_an_answer_before_the_body_has_ended() {
         assert_eq!((response.status, &*response.text()), (409, "no"));
         assert_eq!(response.header("Connection"), Some("close"));
         client.expect_close();
-        eventually("the backend's connection ends", || stage.backend.open() == 0);
+        stage.all_closed();
         // Nothing of the unsent body is taken for a request, and nobody gets the connection.
         stage.backend.script_echo();
         stage.ask(PLAIN).expect_status(200);
         assert_eq!(stage.backend.only().connection, stage.backend.connections() - 1);
+    });
+}
+
+#[test]
+fn f27_an_early_answer_to_a_chunked_body_that_goes_on() {
+    HOUSE.play(|stage| {
+        stage.backend.script_raw(|conversation| {
+            conversation.head()?.ok_or("no head")?;
+            conversation.until(b"some\r\n")?;
+            conversation.send("HTTP/1.1 409 Conflict\r\nContent-Length: 2\r\n\r\nno");
+            conversation.until(b"never").map_or(Ok(()), |_| Err("the rest came after the answer".into()))
+        });
+        let mut client = stage.client();
+        client.send(post(CHUNKED, "4\r\nsome\r\n"));
+        let response = client.read_response();
+        assert_eq!((response.status, &*response.text()), (409, "no"));
+        stage.all_closed();
+        stage.backend.script_echo();
+        // The rest of the body is the rest of the body, whatever it looks like; behind it comes the next request.
+        let rest = format!("{:x}\r\n{SMUGGLED}\r\n0\r\n\r\n{PLAIN}", SMUGGLED.len());
+        if client.try_send(rest).is_ok() && response.header("Connection").is_none() {
+            client.read_response().expect_status(200);
+        }
+        assert!(stage.backend.take().iter().all(|request| request.target == "/plain"));
     });
 }
 
@@ -428,7 +452,7 @@ fn is_bad_answer(stage: &Stage, method: &str, answer: impl AsRef<[u8]>) {
         no.check(&response);
         stage.one_refusal_more(&refusals, "bad_answer");
         stage.fault_reaches("bad_answer", faults + 1.0);
-        eventually("the backend's connection ends", || stage.backend.open() == 0);
+        stage.all_closed();
         // The client did nothing wrong: its connection goes on.
         stage.backend.script_echo();
         client.exchange(format!("GET /plain HTTP/1.1\r\nHost: {host}\r\n\r\n")).expect_status(200);
@@ -548,7 +572,7 @@ fn is_cut_short(stage: &Stage, head: &str, body: &str, fault: &str) {
     assert!(support::find(&rest, b"0\r\n\r\n").is_none(), "an end that never came: {}", shown(&rest));
     assert!(support::find(&rest, b"HTTP/1.1").is_none(), "a second answer: {}", shown(&rest));
     stage.fault_reaches(fault, faults + 1.0);
-    eventually("the backend's connection ends", || stage.backend.open() == 0);
+    stage.all_closed();
     stage.backend.script_echo();
     stage.ask(PLAIN).expect_status(200);
 }

@@ -118,7 +118,7 @@ fn integration_timeout() {
         let faults = stage.faults("answer_timed_out");
         both_refuse(stage, "/slow", nos, "integration_timeout");
         stage.fault_reaches("answer_timed_out", faults + 2.0);
-        eventually("the backend's connections end", || stage.backend.open() == 0);
+        stage.all_closed();
         assert_eq!(stage.backend.take().len(), 2, "what may have had an effect is not repeated");
     });
 }
@@ -307,7 +307,7 @@ fn client_gone_within_its_body() {
             drop(client);
             stage.fault_reaches("client_gone", faults + 1.0);
             stage.one_refusal_more(&before, "client_gone");
-            eventually("the backend's connection ends", || stage.backend.open() == 0);
+            stage.all_closed();
             assert_eq!(stage.backend.requests(), 0, "half a request is none");
             // Half a FIN is no better: the body cannot come any more, and nobody is told lies.
             let mut client = stage.client();

@@ -179,7 +179,7 @@ fn s13_a_host_that_is_none() {
             stage.refuses(format!("GET /x HTTP/1.1\r\nHost: {host}\r\n\r\n"), 400, "host_malformed");
         }
         stage.refuses("GET http://a@b/x HTTP/1.1\r\nHost: a\r\n\r\n", 400, "host_malformed");
-        for host in ["a:0", "a:65535", "[::1]:80", "A_b-c.example.", "127.0.0.1"] {
+        for host in ["a:0", "a:65535", "[::1]:8", "A_b-c.example.", "127.0.0.1"] {
             stage.ask(format!("GET /x HTTP/1.1\r\nHost: {host}\r\n\r\n")).expect_status(200);
         }
     });
@@ -408,7 +408,7 @@ fn steady(response: &Response) -> String {
     for (name, value) in &response.headers {
         let passing = ["date", "x-amzn-requestid", "x-amz-apigw-id", "apigw-requestid"];
         let value = if passing.contains(&&*name.to_ascii_lowercase()) { "*" } else { value };
-        text.push_str(&format!("{name}: {value}\n"));
+        text.extend([name, ": ", value, "\n"]);
     }
     text.push_str(
         &response.text().lines().filter(|line| !line.starts_with("X-Amzn-Trace-Id")).collect::<Vec<_>>().join("\n"),

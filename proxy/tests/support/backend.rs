@@ -8,6 +8,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
+use std::time::Duration;
 
 use super::client::Wire;
 use super::eventually;
@@ -175,7 +176,7 @@ impl Conversation {
             }
             Reply::Close => return false,
             Reply::Never => {
-                let _ = self.inflow.from.wire.set_read_timeout(std::time::Duration::from_secs(60));
+                let _ = self.inflow.from.wire.set_read_timeout(Duration::from_secs(60));
                 let _ = self.closed();
                 return false;
             }
@@ -241,6 +242,10 @@ impl Backend {
                 let number = bytes.len();
                 bytes.push(Vec::new());
                 drop(bytes);
+                // A pooled connection may wait for as long as the test runs.
+                let prepared = wire.prepare().and_then(|()| wire.set_read_timeout(Duration::from_secs(120)));
+                prepared.expect("a socket has time-outs");
+                lock(&acceptor.open).insert(number, wire.try_clone().expect("a socket can be cloned"));
                 acceptor.connections.fetch_add(1, Ordering::AcqRel);
                 let shared = acceptor.clone();
                 thread::spawn(move || shared.converse(wire, number));
@@ -348,10 +353,6 @@ impl Drop for Backend {
 
 impl Shared {
     fn converse(self: Arc<Self>, wire: Wire, number: usize) {
-        // A pooled connection may wait for as long as the test runs.
-        let prepared = wire.prepare().and_then(|()| wire.set_read_timeout(std::time::Duration::from_secs(120)));
-        prepared.expect("a socket has time-outs");
-        lock(&self.open).insert(number, wire.try_clone().expect("a socket can be cloned"));
         let recorded = Recorded { wire, shared: self.clone(), number };
         let mut conversation = Conversation { inflow: Inflow::new(recorded), shared: self.clone(), number, turn: 0 };
         let rule = lock(&self.rule).clone();

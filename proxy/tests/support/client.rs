@@ -15,7 +15,7 @@ pub enum Wire {
 }
 
 impl Wire {
-    /// `127.0.0.1:8080`, `[::1]:8080` or `unix:/path`.
+    /// `127.0.0.1:{port}`, `[::1]:{port}` or `unix:/path`.
     pub fn connect(address: &str) -> io::Result<Wire> {
         let wire = match address.strip_prefix("unix:") {
             Some(path) => Wire::Unix(UnixStream::connect(path)?),
@@ -97,7 +97,7 @@ pub struct Client {
 }
 
 impl Client {
-    /// `127.0.0.1:8080`, `[::1]:8080` or `unix:/path`.
+    /// `127.0.0.1:{port}`, `[::1]:{port}` or `unix:/path`.
     #[track_caller]
     pub fn connect(address: &str) -> Client {
         let wire = Wire::connect(address).unwrap_or_else(|error| panic!("cannot connect to {address}: {error}"));

@@ -105,7 +105,7 @@ impl<R: Read> Inflow<R> {
 
     /// One more read; 0 at the end.
     pub fn more(&mut self) -> io::Result<usize> {
-        let mut room = [0; 64 * 1024];
+        let mut room = [0; 16 * 1024];
         let count = loop {
             match self.from.read(&mut room) {
                 // A wait with a time-out is not taken up again by the kernel.
@@ -152,7 +152,7 @@ impl<R: Read> Inflow<R> {
     }
 
     /// The rest of the stream.
-    pub fn to_end(&mut self) -> Result<Vec<u8>, String> {
+    pub fn rest(&mut self) -> Result<Vec<u8>, String> {
         loop {
             match self.more() {
                 Ok(0) => return Ok(std::mem::take(&mut self.held)),
@@ -230,7 +230,7 @@ impl<R: Read> Inflow<R> {
                 Ok((body.clone(), body, "length"))
             }
             ([], []) if may_close => {
-                let body = self.to_end()?;
+                let body = self.rest()?;
                 Ok((body.clone(), body, "close"))
             }
             ([], []) => Ok((Vec::new(), Vec::new(), "none")),

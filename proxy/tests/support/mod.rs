@@ -23,7 +23,7 @@ pub const PATIENCE: Duration = Duration::from_secs(10);
 
 static PROBE: OnceLock<Result<String, String>> = OnceLock::new();
 
-/// Runs the body once for each driver, side by side; io_uring is left out, with its reason, where the kernel lacks it.
+/// Runs the body once for each driver, side by side; `io_uring` is left out, with its reason, where the kernel lacks it.
 pub fn on_both_drivers(body: impl Fn(Driver) + Sync) {
     std::thread::scope(|scope| {
         let ring = match PROBE.get_or_init(proxy::io::probe) {

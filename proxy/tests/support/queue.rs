@@ -14,7 +14,7 @@ pub fn waiting(local: SocketAddr, remote: SocketAddr) -> Option<u32> {
     }
 }
 
-/// Asks by sock_diag(7), which finds one socket among many.
+/// Asks by `sock_diag(7)`, which finds one socket among many.
 fn ask(local: SocketAddrV4, remote: SocketAddrV4) -> Result<u32, Errno> {
     const BY_FAMILY: u16 = 20;
     const REQUEST: u16 = 1;

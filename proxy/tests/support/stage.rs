@@ -111,8 +111,24 @@ impl Stage {
 
     /// Closes the connections between the two, and waits until both know.
     pub fn empty_pool(&self) {
+        self.all_accepted();
         self.backend.hang_up();
         eventually("the gateway knows that its pool is empty", || self.gateway.status()["upstream"]["open"] == 0);
+    }
+
+    /// Waits until the backend has taken every connection that the gateway has made.
+    #[track_caller]
+    pub fn all_accepted(&self) {
+        eventually("the backend takes its connections", || {
+            self.gateway.status()["upstream"]["connects"] == self.backend.connections()
+        });
+    }
+
+    /// Waits until no connection is left between the two.
+    #[track_caller]
+    pub fn all_closed(&self) {
+        self.all_accepted();
+        eventually("the backend's connections end", || self.backend.open() == 0);
     }
 
     /// A new connection.
@@ -190,7 +206,7 @@ impl Stage {
         assert_eq!(response.header("Connection"), Some("close"), "{}", shown(&response.raw));
         client.expect_close();
         self.one_refusal_more(&before, reason);
-        eventually("the backend's connection ends", || self.backend.open() == 0);
+        self.all_closed();
         assert_eq!(self.backend.requests(), 0, "{:?}", self.backend.take());
     }
 
