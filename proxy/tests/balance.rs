@@ -1,0 +1,91 @@
+//! Which server of an upstream is asked.
+
+mod support;
+#[path = "support/wild.rs"]
+mod wild;
+
+use std::io::Write as _;
+use std::sync::{Mutex, mpsc};
+
+use support::{Backend, Driver, Gateway, eventually, on_both_drivers};
+use wild::{Wild, head};
+
+const GET: &str = "GET /dev/x HTTP/1.1\r\nHost: a\r\n\r\n";
+
+fn gateway(upstream: &str, driver: Driver) -> Gateway {
+    let config = format!(
+        r#"
+upstreams:
+  back: {upstream}
+apis:
+  rest:
+    kind: rest
+    routes:
+      "GET /x": {{integration: {{type: http_proxy, uri: "http://back/x"}}}}
+    stages: {{dev: {{}}}}
+"#
+    );
+    Gateway::start(&config, driver)
+}
+
+#[test]
+fn servers_take_turns_by_weight() {
+    on_both_drivers(|driver| {
+        for weights in [[1, 1, 1], [3, 2, 1], [1, 10, 1]] {
+            let backends = [Backend::echo(), Backend::echo(), Backend::echo()];
+            let servers: Vec<String> = backends
+                .iter()
+                .zip(weights)
+                .map(|(backend, weight)| format!("{{address: \"{}\", weight: {weight}}}", backend.address()))
+                .collect();
+            let gateway = gateway(&format!("{{servers: [{}]}}", servers.join(", ")), driver);
+            let mut client = gateway.client();
+            let cycle: usize = weights.iter().sum();
+            for _ in 0..5 * cycle {
+                client.exchange(GET).expect_status(200);
+            }
+            let shares = backends.each_ref().map(Backend::requests);
+            assert_eq!(shares, weights.map(|weight| 5 * weight));
+            assert_eq!(backends.each_ref().map(Backend::connections), [1; 3], "each has a pool of its own");
+        }
+    });
+}
+
+#[test]
+fn the_server_with_the_least_to_do_is_asked() {
+    on_both_drivers(|driver| {
+        let (go, wait) = mpsc::channel::<()>();
+        let wait = Mutex::new(wait);
+        let slow = Wild::new(move |mut stream, _| {
+            while head(&mut stream).is_some() {
+                if wait.lock().expect("one user").recv().is_err() {
+                    return;
+                }
+                let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nslow");
+            }
+        });
+        let quick = Backend::answering("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nquick");
+        let servers =
+            format!("{{servers: [\"{}\", \"{}\"], balance: least_requests}}", slow.address(), quick.address());
+        let gateway = gateway(&servers, driver);
+        // One of the first two requests meets the slow server and stays there; then all others pass it by.
+        let mut held = gateway.client();
+        held.send(GET);
+        let mut client = gateway.client();
+        if quick.requests() == 0 {
+            eventually("the first request has arrived somewhere", || slow.connections() + quick.requests() > 0);
+        }
+        if slow.connections() == 0 {
+            held.read_response().expect_status(200);
+            held.send(GET);
+            eventually("the second request is with the slow server", || slow.connections() == 1);
+        }
+        let before = quick.requests();
+        for _ in 0..20 {
+            assert_eq!(client.exchange(GET).expect_status(200).text(), "quick");
+        }
+        assert_eq!(quick.requests(), before + 20);
+        go.send(()).expect("the server waits");
+        assert_eq!(held.read_response().expect_status(200).text(), "slow");
+    });
+}

@@ -1,0 +1,158 @@
+//! TERM and INT: what is under way is finished, what is idle is closed, and the process leaves with 0.
+
+mod support;
+#[path = "support/wild.rs"]
+mod wild;
+
+use std::io::Write as _;
+use std::sync::{Mutex, mpsc};
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+use support::gateway::is_listening;
+use support::{Client, Driver, Gateway, eventually, on_both_drivers};
+use wild::{Wild, head, read_away};
+
+const GET: &str = "GET /dev/x HTTP/1.1\r\nHost: a\r\n\r\n";
+const MOCK: &str = "GET /dev/mock HTTP/1.1\r\nHost: a\r\n\r\n";
+
+fn gateway(backend: &str, drain_time: &str, driver: Driver) -> Gateway {
+    let config = format!(
+        r#"
+gateway:
+  limits: {{drain_time: {drain_time}}}
+apis:
+  rest:
+    kind: rest
+    routes:
+      "ANY /x": {{integration: {{type: http_proxy, uri: "http://{backend}/x"}}}}
+      "GET /mock": {{integration: {{type: mock, status: 200, body: "{{}}"}}}}
+    stages: {{dev: {{}}}}
+"#
+    );
+    Gateway::start(&config, driver)
+}
+
+/// A backend that answers each request when it is told to.
+fn patient() -> (Wild, mpsc::Sender<()>) {
+    let (go, wait) = mpsc::channel::<()>();
+    let wait = Mutex::new(wait);
+    let backend = Wild::new(move |mut stream, _| {
+        while head(&mut stream).is_some() {
+            if wait.lock().expect("one user").recv().is_err() {
+                return;
+            }
+            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ndone");
+        }
+    });
+    (backend, go)
+}
+
+fn under_way(gateway: &Gateway, backend: &Wild) -> Client {
+    let mut client = gateway.client();
+    let before = backend.connections();
+    client.send(GET);
+    eventually("the request is with the backend", || backend.connections() == before + 1);
+    client
+}
+
+#[test]
+fn what_is_under_way_is_finished() {
+    on_both_drivers(|driver| {
+        for signal in [Signal::TERM, Signal::INT] {
+            let (backend, go) = patient();
+            let gateway = gateway(backend.address(), "30s", driver);
+            let mut idle = gateway.client();
+            idle.exchange(MOCK).expect_status(200);
+            let mut silent = gateway.client();
+            let mut begun = gateway.client();
+            begun.send(&MOCK[..20]);
+            let mut busy = under_way(&gateway, &backend);
+            eventually("all are accepted", || gateway.status()["connections"]["open"] == 4);
+            gateway.signal(signal);
+            // Those that have nothing under way are let go at once.
+            idle.expect_close();
+            silent.expect_close();
+            eventually("nobody new is let in", || !is_listening(gateway.address()));
+            assert!(busy.is_still_open(), "the request under way was cut");
+            // A head that had begun may end.
+            begun.send(&MOCK[20..]);
+            assert_eq!(begun.read_response().expect_status(200).header("Connection"), Some("close"));
+            begun.expect_close();
+            go.send(()).expect("the backend waits");
+            let response = busy.read_response();
+            assert_eq!(response.expect_status(200).text(), "done");
+            assert_eq!(response.header("Connection"), Some("close"));
+            busy.expect_close();
+            let status = gateway.wait_exit();
+            assert_eq!(status.code(), Some(0), "{}", gateway.stderr());
+            eventually("the log is whole", || gateway.access_log().lines().count() == 3);
+        }
+    });
+}
+
+#[test]
+fn nothing_under_way_means_leaving_at_once() {
+    on_both_drivers(|driver| {
+        let (backend, _go) = patient();
+        let gateway = gateway(backend.address(), "30s", driver);
+        let mut idle = gateway.client();
+        idle.exchange(MOCK).expect_status(200);
+        let began = Instant::now();
+        gateway.signal(Signal::TERM);
+        assert_eq!(gateway.wait_exit().code(), Some(0), "{}", gateway.stderr());
+        assert!(began.elapsed() < Duration::from_secs(8), "{:?}", began.elapsed());
+        idle.expect_close();
+    });
+}
+
+#[test]
+fn a_body_under_way_is_received_to_its_end() {
+    on_both_drivers(|driver| {
+        let backend = support::Backend::echo();
+        let gateway = gateway(backend.address(), "30s", driver);
+        let mut client = gateway.client();
+        client.send("POST /dev/x HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nfirst");
+        eventually("the request is with the backend", || backend.connections() == 1);
+        gateway.signal(Signal::TERM);
+        eventually("nobody new is let in", || !is_listening(gateway.address()));
+        client.send("other");
+        let response = client.read_response();
+        assert!(response.expect_status(200).text().ends_with("firstother"));
+        assert_eq!(response.header("Connection"), Some("close"));
+        assert_eq!(gateway.wait_exit().code(), Some(0), "{}", gateway.stderr());
+    });
+}
+
+#[test]
+fn the_time_to_drain_has_an_end() {
+    on_both_drivers(|driver| {
+        let backend = Wild::new(|mut stream, _| {
+            read_away(&mut stream);
+        });
+        let gateway = gateway(backend.address(), "1s", driver);
+        let mut client = under_way(&gateway, &backend);
+        let began = Instant::now();
+        gateway.signal(Signal::TERM);
+        assert_eq!(gateway.wait_exit().code(), Some(0), "{}", gateway.stderr());
+        let took = began.elapsed();
+        assert!(took >= Duration::from_millis(990) && took < Duration::from_secs(9), "{took:?}");
+        assert_eq!(client.read_to_end(), b"", "an answer that nobody gave");
+    });
+}
+
+#[test]
+fn a_second_signal_cuts_the_wait() {
+    on_both_drivers(|driver| {
+        for second in [Signal::TERM, Signal::INT] {
+            let (backend, _go) = patient();
+            let gateway = gateway(backend.address(), "10m", driver);
+            let mut client = under_way(&gateway, &backend);
+            gateway.signal(Signal::TERM);
+            eventually("it drains", || !is_listening(gateway.address()));
+            gateway.signal(second);
+            assert_ne!(gateway.wait_exit().code(), Some(0), "requests were cut: that is no clean end");
+            assert_eq!(client.read_to_end(), b"");
+        }
+    });
+}
