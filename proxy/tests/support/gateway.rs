@@ -126,13 +126,14 @@ impl Gateway {
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("the binary is built");
         let stderr = collect(child.stderr.take().expect("it is piped"));
+        let pid = child.id();
+        let mut watch = watch(pid, &folder);
         if let Err(status) = await_ready(&notify, &mut child) {
+            dismiss(&mut watch);
             eventually_full(&stderr);
             let stderr = stderr.lock().unwrap_or_else(PoisonError::into_inner).clone();
             return Err(NotStarted { status, stderr });
         }
-        let pid = child.id();
-        let watch = watch(pid);
         let control = folder.join("control.sock");
         let status = control::call(&control, Control::Status).expect("a ready gateway tells its status");
         let listeners = status["listeners"].as_array().expect("a list").iter();
@@ -280,8 +281,7 @@ pub fn sum(metrics: &Metrics, name: &str, labels: &[(&str, &str)]) -> f64 {
 impl Drop for Gateway {
     fn drop(&mut self) {
         // The watch goes first: afterwards the number may be another process's.
-        let _ = self.watch.kill();
-        let _ = self.watch.wait();
+        dismiss(&mut self.watch);
         let child = self.child.get_mut().unwrap_or_else(PoisonError::into_inner);
         let _ = child.kill();
         let _ = child.wait();
@@ -333,13 +333,20 @@ fn eventually_full(text: &Arc<Mutex<String>>) {
     super::eventually("the child's words are complete", || Arc::strong_count(text) == 1);
 }
 
-/// A shell that outlives a killed test process by an instant, and takes the gateway along: shared gateways are never
-/// dropped.
-fn watch(pid: u32) -> Child {
-    let script = format!("read -r _; kill -9 {pid}");
+/// A shell that outlives a test process by an instant, and takes the gateway and its folder along: shared gateways are
+/// never dropped.
+fn watch(pid: u32, folder: &Path) -> Child {
     let mut shell = Command::new("/bin/sh");
-    shell.args(["-c", &script]).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+    shell.args(["-c", "read -r _; kill -9 \"$0\"; rm -rf \"$1\"", &pid.to_string()]).arg(folder);
+    shell.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
     shell.spawn().expect("a shell")
+}
+
+/// Ends a watch whose gateway has ended, or will.
+fn dismiss(watch: &mut Child) {
+    // It may have been killed by somebody else.
+    let _ = watch.kill();
+    let _ = watch.wait();
 }
 
 /// Whether anybody listens there.
