@@ -10,6 +10,7 @@ use codec::head::Framing;
 use codec::http1::framing::{ChunkDecoder, ChunkStep};
 use codec::http1::misbehave::Misbehaviour;
 use codec::http1::write;
+use policy::fault::Fault;
 
 use crate::io::{Group, Outgoing, RBuf, Sock, recycle, vector};
 use crate::limits::COPY_BYTES_MAX;
@@ -198,6 +199,29 @@ pub enum Broken {
     SinkStalled,
 }
 
+impl Broken {
+    /// The fault of a request's body on its way to a backend.
+    pub fn by_client(&self) -> Fault {
+        match self {
+            Broken::SourceMisbehaved(how) | Broken::SourceMisbehavedAtOnce(how) => Fault::ClientMisbehaved(*how),
+            Broken::SourceClosed => Fault::ClientGone,
+            Broken::SourceStalled => Fault::ClientStalled,
+            Broken::TooLarge => Fault::BodyTooLarge,
+            Broken::SinkClosed | Broken::SinkStalled => Fault::ClosedBeforeAnswer,
+        }
+    }
+
+    /// The fault of an answer's body on its way to a client.
+    pub fn by_backend(&self) -> Fault {
+        match self {
+            Broken::SourceMisbehaved(how) | Broken::SourceMisbehavedAtOnce(how) => Fault::BadAnswer(*how),
+            Broken::SourceClosed | Broken::TooLarge => Fault::AnswerCutShort,
+            Broken::SourceStalled => Fault::AnswerStalled,
+            Broken::SinkClosed | Broken::SinkStalled => Fault::ClientGone,
+        }
+    }
+}
+
 /// One transfer: from whom, to whom, in which form.
 pub struct Pump<'a> {
     /// Reads the body.
@@ -208,52 +232,75 @@ pub struct Pump<'a> {
     pub inflow: &'a mut RBuf,
     /// Where it goes.
     pub to: &'a Sock,
-    /// In which form.
-    pub encoding: Encoding,
     /// The longest pause on either side.
     pub idle: Duration,
     /// The most bytes, if there is a limit.
     pub bytes_max: Option<u64>,
 }
 
+/// Where a transfer stands. Kept apart from the pump, so that a pump may be dropped and another goes on: a request may be
+/// answered while its body is still on the way.
+pub struct Transfer {
+    head: Option<Vec<u8>>,
+    written: Framed,
+    pending: Option<Outgoing>,
+    ended: bool,
+}
+
+impl Transfer {
+    /// Sends `head` and then a body in this form.
+    pub fn new(head: Vec<u8>, encoding: Encoding) -> Transfer {
+        Transfer { head: Some(head), written: Framed { encoding, owes_line: false }, pending: None, ended: false }
+    }
+}
+
 impl Pump<'_> {
-    /// Sends `head` and then the whole body. The first send is started with whatever has arrived, so that a small message
-    /// leaves in one piece. Returns the payload's length.
-    pub async fn run(mut self, head: Vec<u8>) -> Result<u64, Broken> {
-        let mut written = Framed { encoding: self.encoding, owes_line: false };
-        let mut head = Some(head);
-        let mut sent = 0;
+    /// Sends the head and the whole body, or what is left of them. The first send is started with whatever has arrived, so
+    /// that a small message leaves in one piece. Dropping the future loses nothing.
+    pub async fn run(mut self, transfer: &mut Transfer) -> Result<(), Broken> {
         loop {
-            let mut batch = Batch::default();
-            self.reader.decode(self.inflow, &mut batch).map_err(|how| match head {
-                Some(_) => Broken::SourceMisbehavedAtOnce(how),
-                None => Broken::SourceMisbehaved(how),
-            })?;
-            if self.bytes_max.is_some_and(|most| self.reader.received > most) {
-                return Err(Broken::TooLarge);
-            }
-            sent += batch.length as u64;
-            let done = self.reader.is_done();
-            if head.is_some() || batch.length > 0 || done {
-                let first = head.take().unwrap_or_else(vector);
-                self.send(written.frame(first, batch, done)).await?;
-            }
-            if done {
-                if let Some(tail) = written.tail() {
-                    self.send(Outgoing::new(tail)).await?;
+            if transfer.pending.is_some() {
+                self.sendable().await?;
+                if let Some(outgoing) = transfer.pending.take() {
+                    self.to.start_send(outgoing);
                 }
-                return Ok(sent);
             }
-            self.receive().await?;
+            if transfer.ended {
+                return Ok(());
+            }
+            if !self.reader.is_done() && transfer.head.is_none() && self.inflow.is_empty() {
+                self.receive().await?;
+            }
+            self.fill(transfer)?;
         }
     }
 
-    async fn send(&self, outgoing: Outgoing) -> Result<(), Broken> {
-        if outgoing.is_empty() {
+    /// Turns what has arrived into the next send.
+    fn fill(&mut self, transfer: &mut Transfer) -> Result<(), Broken> {
+        if self.reader.is_done() && transfer.head.is_none() {
+            transfer.pending = transfer.written.tail().map(Outgoing::new);
+            transfer.ended = true;
             return Ok(());
         }
+        let mut batch = Batch::default();
+        self.reader.decode(self.inflow, &mut batch).map_err(|how| match transfer.head {
+            Some(_) => Broken::SourceMisbehavedAtOnce(how),
+            None => Broken::SourceMisbehaved(how),
+        })?;
+        if self.bytes_max.is_some_and(|most| self.reader.received > most) {
+            return Err(Broken::TooLarge);
+        }
+        let done = self.reader.is_done();
+        if transfer.head.is_some() || batch.length > 0 || done {
+            let first = transfer.head.take().unwrap_or_else(vector);
+            transfer.pending = Some(transfer.written.frame(first, batch, done)).filter(|outgoing| !outgoing.is_empty());
+        }
+        Ok(())
+    }
+
+    async fn sendable(&self) -> Result<(), Broken> {
         self.to.set_deadline(Some(self.idle));
-        let outcome = self.to.send(outgoing).await;
+        let outcome = self.to.flush().await;
         self.to.set_deadline(None);
         outcome.map_err(|error| if is_timeout(&error) { Broken::SinkStalled } else { Broken::SinkClosed })
     }

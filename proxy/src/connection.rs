@@ -43,13 +43,14 @@ pub async fn serve(sock: Sock, entry: Rc<Entry>, worker: Rc<Worker>) {
         scratch: worker.scratch(),
         body: BodyReader::new(codec::head::Framing::None),
         keep_alive: true,
+        reset: false,
         continue_owed: false,
         entry,
         peer,
         path_rewritten: false,
     };
     let idle = serve_all(&mut exchange, &worker).await;
-    let Exchange { sock, scratch, inflow, entry, .. } = exchange;
+    let Exchange { sock, scratch, inflow, entry, reset, .. } = exchange;
     worker.put_back(scratch);
     if idle && !worker.is_draining() {
         open.parked = true;
@@ -58,7 +59,11 @@ pub async fn serve(sock: Sock, entry: Rc<Entry>, worker: Rc<Worker>) {
         sock.park(entry.tag, Group::Small);
         return;
     }
-    linger(&sock, inflow).await;
+    if reset {
+        sock.reset_when_closed();
+    } else {
+        linger(&sock, inflow).await;
+    }
 }
 
 /// True when the connection is idle and may be kept.

@@ -1,15 +1,18 @@
 //! One request and its answer on one connection: what is read of the former, and the one ending for the latter.
 
+use std::future::{Future as _, poll_fn};
 use std::rc::Rc;
+use std::task::Poll;
 
 use codec::head::{Fate, Framing, RequestHead, Version};
 use codec::http1::write;
+use config::snapshot::Limits;
 use policy::fault::{self, Blame, Fault};
 use policy::refusal::Refusal;
 use policy::transform::headers::{self, Rule};
 use router::Kind;
 
-use crate::body::{BodyReader, Broken, Encoding, Pump};
+use crate::body::{BodyReader, Broken, Encoding, Pump, Transfer};
 use crate::entry::{Entry, Peer};
 use crate::head_bytes::HeadBytes;
 use crate::io::{Outgoing, RBuf, Sock, vector};
@@ -18,7 +21,7 @@ use crate::observe::metrics::add;
 use crate::scratch::Scratch;
 use crate::state::{Live, Worker};
 use crate::trip::Trip;
-use crate::upstream::Answer;
+use crate::upstream::{Answer, Connection};
 
 /// What the spine decided to say.
 pub enum Reply {
@@ -37,6 +40,12 @@ pub enum Reply {
     Refused(Refusal),
 }
 
+/// Which of two bodies broke.
+enum Cut {
+    Answer(Broken),
+    Request(Broken),
+}
+
 /// A connection's end of a request.
 pub struct Exchange {
     /// The client.
@@ -51,6 +60,8 @@ pub struct Exchange {
     pub body: BodyReader,
     /// Whether another request may follow.
     pub keep_alive: bool,
+    /// Whether the connection has to end with a reset.
+    pub reset: bool,
     /// Whether the client waits for `100 Continue`.
     pub continue_owed: bool,
     /// The listener that took the connection.
@@ -78,7 +89,7 @@ impl Exchange {
 
     /// Sends a reply, whole: the one ending of every request. Never fails: what breaks is written into the trip.
     pub async fn send(&mut self, reply: Reply, trip: &mut Trip, live: &Live, worker: &Worker) {
-        self.decide_connection(worker);
+        self.decide_connection(&reply, worker);
         match reply {
             Reply::Whole { status, fields, body } => self.send_whole(status, fields, body, trip, worker).await,
             Reply::Streamed(answer) => self.send_streamed(answer, trip, live, worker).await,
@@ -88,20 +99,27 @@ impl Exchange {
         self.finish_body().await;
     }
 
-    /// A connection is kept only if what is left of the request's body can be read away cheaply (rows F26, F28).
-    fn decide_connection(&mut self, worker: &Worker) {
-        let unread = self.body.remaining().is_none_or(|left| left > DRAIN_BYTES_MAX);
+    /// A connection is kept only if what is left of the request's body can be read away cheaply (rows F26, F28), or is
+    /// still on its way to the backend. A chunked body's length is not known: it is tried.
+    fn decide_connection(&mut self, reply: &Reply, worker: &Worker) {
+        let uploading = matches!(reply, Reply::Streamed(answer) if self.is_uploading(answer));
+        let unread = !uploading && self.body.remaining().is_some_and(|left| left > DRAIN_BYTES_MAX);
         let waiting = self.continue_owed && !self.body.is_done();
         let most = worker.live().snapshot().gateway.limits.requests_per_connection;
         let used_up = self.sock.count_request() == most && most != 0;
-        if worker.is_draining() || unread && !self.body_may_be_short() || waiting || used_up {
+        if worker.is_draining() || unread || waiting || used_up {
             self.keep_alive = false;
         }
     }
 
-    /// A chunked body's length is not known: it is tried.
-    fn body_may_be_short(&self) -> bool {
-        self.body.remaining().is_none()
+    /// Whether the rest of the request's body has somewhere to go: not if the answer is already here as a whole (row F27).
+    fn is_uploading(&self, answer: &Answer) -> bool {
+        let whole = match self.scratch.answer.framing {
+            Framing::None => true,
+            Framing::Length(length) => answer.connection.inflow.len() as u64 >= length,
+            Framing::Chunked | Framing::UntilClose => false,
+        };
+        answer.connection.upload.is_some() && !whole
     }
 
     async fn finish_body(&mut self) {
@@ -145,6 +163,7 @@ impl Exchange {
             write::content_length(&mut out, body.len() as u64);
         }
         write::end(&mut out);
+        add(&worker.metrics.bytes_sent, out.len() as u64);
         if !bodiless && !self.is_head() {
             out.extend_from_slice(&body);
             trip.body_sent = body.len() as u64;
@@ -176,45 +195,73 @@ impl Exchange {
         self.begin_head(self.scratch.answer.status, trip, worker, &mut out);
         self.write_answer_fields(&head_bytes, proxy, trip.kind.unwrap_or(Kind::Rest), &mut out);
         self.write_framing(&head_bytes, framing, encoding, &mut out);
+        add(&worker.metrics.bytes_sent, out.len() as u64);
         drop(head_bytes);
         let mut reader = BodyReader::new(framing);
-        let crate::upstream::Connection { sock, inflow, .. } = &mut connection;
-        let pump = Pump {
-            reader: &mut reader,
-            from: sock,
-            inflow,
-            to: &self.sock,
-            encoding,
-            idle: live.snapshot().gateway.limits.body_idle_time,
-            bytes_max: None,
-        };
-        let outcome = pump.run(out).await;
+        let mut transfer = Transfer::new(out, encoding);
+        let outcome = self.relay(&mut connection, &mut reader, &mut transfer, &live.snapshot().gateway.limits).await;
         trip.body_sent = reader.received;
         add(&worker.metrics.trailers_dropped, reader.trailers_dropped.into());
         match outcome {
-            Ok(_) => {
+            Ok(()) => {
                 let whole = framing == announced && framing != Framing::UntilClose;
                 let reusable = whole && self.scratch.answer.keep_alive;
                 connection.release(reusable && !worker.is_draining());
             }
-            Err(Broken::SourceMisbehavedAtOnce(how)) => {
+            Err(Cut::Answer(Broken::SourceMisbehavedAtOnce(how))) => {
                 drop(connection);
                 let refusal = self.broken(trip, Fault::BadAnswer(how));
                 self.send_refusal(refusal, trip, worker).await;
             }
-            Err(broken) => self.cut_short(&broken, trip),
+            // The head was sent, so nothing can be said any more: the connection ends without its last bytes, which the
+            // client sees. Where only a close would have ended the body, it is reset: the client must not take ours for it.
+            Err(cut) => {
+                self.keep_alive = false;
+                self.reset = encoding == Encoding::Plain && matches!(framing, Framing::Chunked | Framing::UntilClose);
+                trip.fault = Some(match cut {
+                    Cut::Answer(broken) => broken.by_backend(),
+                    Cut::Request(broken) => broken.by_client(),
+                });
+            }
         }
     }
 
-    /// The head was sent, so nothing can be said any more: the connection ends without its last bytes, which the client sees.
-    fn cut_short(&mut self, broken: &Broken, trip: &mut Trip) {
-        self.keep_alive = false;
-        trip.fault = Some(match broken {
-            Broken::SourceMisbehaved(how) | Broken::SourceMisbehavedAtOnce(how) => Fault::BadAnswer(*how),
-            Broken::SourceClosed | Broken::TooLarge => Fault::AnswerCutShort,
-            Broken::SourceStalled => Fault::AnswerStalled,
-            Broken::SinkClosed | Broken::SinkStalled => Fault::ClientGone,
-        });
+    /// The answer's body goes to the client, and beside it what is left of the request's body to the backend: a backend
+    /// may answer while it reads. The answer's end is the end of both (row F27).
+    async fn relay(
+        &mut self,
+        connection: &mut Connection,
+        reader: &mut BodyReader,
+        down: &mut Transfer,
+        limits: &Limits,
+    ) -> Result<(), Cut> {
+        let Connection { sock: backend, inflow: from_backend, upload, request_sent, .. } = connection;
+        let Exchange { sock: client, inflow: from_client, body, .. } = self;
+        let (backend, client): (&Sock, &Sock) = (backend, client);
+        let idle = limits.body_idle_time;
+        let downward = Pump { reader, from: backend, inflow: from_backend, to: client, idle, bytes_max: None };
+        let Some(up) = upload else { return downward.run(down).await.map_err(Cut::Answer) };
+        let upward =
+            Pump { reader: body, from: client, inflow: from_client, to: backend, idle, bytes_max: limits.body };
+        let mut downward = std::pin::pin!(downward.run(down));
+        let mut upward = std::pin::pin!(upward.run(up));
+        let mut uploading = true;
+        poll_fn(|context| {
+            if uploading && let Poll::Ready(outcome) = upward.as_mut().poll(context) {
+                uploading = false;
+                match outcome {
+                    Ok(()) => {
+                        *request_sent = true;
+                        backend.set_deadline(Some(idle));
+                    }
+                    // The backend wants no more of it; its answer still counts.
+                    Err(Broken::SinkClosed | Broken::SinkStalled) => {}
+                    Err(broken) => return Poll::Ready(Err(Cut::Request(broken))),
+                }
+            }
+            downward.as_mut().poll(context).map_err(Cut::Answer)
+        })
+        .await
     }
 
     fn client_left(&mut self, trip: &mut Trip) {

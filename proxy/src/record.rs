@@ -30,7 +30,9 @@ pub fn record(exchange: &Exchange, trip: &Trip, live: &Live, worker: &Worker) {
         };
         live.published.stage_metrics[place.stage as usize].record(worker.index, &sample);
     }
-    worker.log(&line(exchange, trip, live, latency_micros));
+    if worker.has_log() {
+        worker.log(&line(exchange, trip, live, latency_micros));
+    }
 }
 
 fn line<'a>(exchange: &'a Exchange, trip: &'a Trip, live: &'a Live, latency_micros: u64) -> Record<'a> {

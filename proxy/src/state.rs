@@ -248,6 +248,11 @@ impl Worker {
         }
     }
 
+    /// Whether there is an access log; if not, no line has to be put together.
+    pub fn has_log(&self) -> bool {
+        self.log.borrow().is_open()
+    }
+
     /// Writes to the access log.
     pub fn log(&self, record: &Record<'_>) {
         self.log.borrow_mut().record(record);

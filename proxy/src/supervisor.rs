@@ -81,6 +81,10 @@ pub fn run(options: Options) -> ExitCode {
 
 fn run_inner(options: Options) -> Result<ExitCode, Failure> {
     raise_file_limit();
+    // Huge pages would back ten thousand small slots with whole 2 MiB steps of memory.
+    if let Err(error) = rustix::thread::disable_transparent_huge_pages(true) {
+        tracing::warn!(%error, "cannot do without huge pages; memory will be counted in steps of 2 MiB");
+    }
     let snapshot = load(&options.source)?;
     let (driver, note) =
         pick(options.io_driver).map_err(|why| Failure(format!("no io_uring: {why}"), exit::UNAVAILABLE))?;
@@ -387,8 +391,10 @@ fn status(reloader: &Reloader, metrics: &Metrics, addresses: &Addresses, facts: 
             "connects": metrics.total(|worker| &worker.upstream_connects),
             "reuses": metrics.total(|worker| &worker.upstream_reuses),
             "retries": metrics.total(|worker| &worker.upstream_retries),
+            "inFlight": metrics.total(|worker| &worker.upstream_in_flight),
         },
         "requests": metrics.total(|worker| &worker.requests),
+        "buffersHeld": metrics.total(|worker| &worker.buffers_held),
         "tasks": metrics.total(|worker| &worker.tasks),
         "panics": metrics.total(|worker| &worker.panics),
     })

@@ -87,6 +87,8 @@ async fn tick(worker: Rc<Worker>) {
         set(&metrics.loop_submissions, counts.operations);
         set(&metrics.buffers_starved, counts.starved);
         set(&metrics.tasks, runtime::tasks_alive() as u64);
+        let (small, large) = runtime::views_alive();
+        set(&metrics.buffers_held, (small + large) as u64);
         set(&metrics.panics, runtime::panics());
         sleep(TICK).await;
     }

@@ -560,3 +560,19 @@ fn a_method_of_the_integrations_own_keeps_the_framing_whole() {
         assert!(client.is_still_open());
     });
 }
+
+/// An HTTP/1.0 client knows no chunks: only the close ends such an answer for it. One that was cut ends with a reset.
+#[test]
+fn a_cut_answer_whose_end_is_the_close_is_reset() {
+    on_both_drivers(|driver| {
+        let backend = says("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n");
+        let gateway = gateway(&[backend.address()], driver);
+        let mut client = TcpStream::connect(gateway.address()).expect("the gateway listens");
+        client.set_read_timeout(Some(Duration::from_secs(10))).expect("a socket");
+        client.write_all(b"GET /r/x HTTP/1.0\r\nHost: a\r\n\r\n").expect("the gateway reads");
+        let mut all = Vec::new();
+        let error = client.read_to_end(&mut all).expect_err("an end that the backend never sent");
+        assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset, "after {}", shown(&all));
+        nothing_open(&gateway);
+    });
+}

@@ -417,3 +417,73 @@ fn a_client_that_leaves_within_its_download_frees_the_backend() {
         eventually("the client's leaving is counted", || gone() > 0.5);
     });
 }
+
+/// Answers with the head at once and then sends back each piece as it comes: a backend that reads while it writes.
+fn parrot() -> Wild {
+    Wild::new(|mut stream, _| {
+        while let Some(head) = head(&mut stream) {
+            let text = String::from_utf8(head).expect("a head of ASCII");
+            let length: u64 = field(&text, "content-length").expect("the test says it").parse().expect("a number");
+            let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n");
+            stream.write_all(answer.as_bytes()).expect("the gateway reads");
+            let mut left = length;
+            let mut room = vec![0; 64 * 1024];
+            while left > 0 {
+                let count = stream.read(&mut room).expect("the body goes on");
+                assert!(count > 0, "the body ended {left} bytes too early");
+                stream.write_all(&room[..count]).expect("the gateway reads");
+                left -= count as u64;
+            }
+        }
+    })
+}
+
+#[test]
+fn a_backend_may_answer_while_it_reads() {
+    on_both_drivers(|driver| {
+        let backend = parrot();
+        let gateway = gateway(backend.address(), driver);
+        let mut client = connect(&gateway);
+        // Twice on one connection, piece by piece: each piece comes back before the next is sent.
+        for _ in 0..2 {
+            let head = "POST /dev/x HTTP/1.1\r\nHost: a\r\nContent-Length: 50\r\n\r\n";
+            client.write_all(head.as_bytes()).expect("the gateway reads");
+            client.write_all(b"0123456789").expect("the gateway reads");
+            let answer = wild::head(&mut client).expect("an answer before the body's end");
+            assert!(answer.starts_with(b"HTTP/1.1 200 "), "{}", shown(&answer));
+            for turn in 0..5 {
+                let mut piece = [0; 10];
+                client.read_exact(&mut piece).expect("the piece comes back");
+                assert_eq!(&piece, b"0123456789");
+                if turn < 4 {
+                    client.write_all(b"0123456789").expect("the gateway reads");
+                }
+            }
+        }
+        eventually("one connection, kept", || {
+            let upstream = &gateway.status()["upstream"];
+            upstream["idle"] == 1 && upstream["connects"] == 1
+        });
+    });
+}
+
+#[test]
+fn a_large_body_goes_both_ways_at_once() {
+    on_both_drivers(|driver| {
+        let backend = parrot();
+        let gateway = gateway(backend.address(), driver);
+        let mut client = connect(&gateway);
+        let head = format!("POST /dev/x HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n", size());
+        client.write_all(head.as_bytes()).expect("the gateway reads");
+        let mut sender = client.try_clone().expect("a socket");
+        let ((), most) = watch_memory(&gateway, || {
+            thread::scope(|scope| {
+                scope.spawn(move || pour(&mut sender, size()).expect("the gateway reads"));
+                let answer = wild::head(&mut client).expect("an answer");
+                assert!(answer.starts_with(b"HTTP/1.1 200 "), "{}", shown(&answer));
+                drink(&mut client, size()).expect("what was sent");
+            });
+        });
+        assert!(most < gateway.rss() + FLAT, "{most} bytes at the peak");
+    });
+}

@@ -237,6 +237,9 @@ impl Template {
 
     /// Writes the text with a request's values.
     pub fn render(&self, facts: &Facts<'_>, out: &mut Vec<u8>) {
+        if let Some(text) = self.as_literal() {
+            return out.extend_from_slice(text);
+        }
         for part in &self.parts {
             if let Source::Literal(place) = part.source {
                 out.extend_from_slice(place.of(&self.text));

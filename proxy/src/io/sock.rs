@@ -8,7 +8,7 @@ use std::future::{Future, poll_fn};
 use std::io;
 use std::marker::PhantomData;
 use std::net::{Shutdown, SocketAddr};
-use std::os::fd::{FromRawFd, OwnedFd};
+use std::os::fd::{BorrowedFd, FromRawFd, OwnedFd};
 use std::path::Path;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -81,6 +81,11 @@ impl Sock {
         Ok(())
     }
 
+    /// Hands bytes over at once; `poll_sendable` or `flush` has just said that nothing is being sent.
+    pub fn start_send(&self, outgoing: Outgoing) {
+        net::with(|net| net.start_send(self.key, outgoing));
+    }
+
     /// Ready when nothing is being sent.
     pub fn poll_sendable(&self, context: &Context<'_>) -> Poll<io::Result<()>> {
         net::with(|net| net.poll_sendable(self.key, context))
@@ -107,6 +112,16 @@ impl Sock {
         // SAFETY: shutdown is a raw call here because slots keep raw descriptors. Sound: the slot is held, so its descriptor
         // is open. An error means that the peer was faster.
         unsafe { libc::shutdown(fd, how) };
+    }
+
+    /// Makes the end of this connection a reset, not an end of the stream: for a peer that would take the latter for the
+    /// end of a body that was cut.
+    pub fn reset_when_closed(&self) {
+        let fd = net::with(|net| net.slot(self.key).fd);
+        // SAFETY: slots keep raw descriptors. Sound: the slot is held, so its descriptor is open for the length of this call.
+        let fd = unsafe { BorrowedFd::borrow_raw(fd) };
+        // A socket that is gone already needs no reset.
+        let _ = rustix::net::sockopt::set_socket_linger(fd, Some(Duration::ZERO));
     }
 
     /// Lets go of the socket until something happens to it; the event carries `tag`. Costs nothing but its slot.

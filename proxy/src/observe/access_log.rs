@@ -70,6 +70,11 @@ impl Sink {
         }
     }
 
+    /// Whether lines go anywhere.
+    pub fn is_open(&self) -> bool {
+        self.ends.is_some()
+    }
+
     /// Writes one line. Never blocks, and allocates only until the worker has as many batches as it needs.
     pub fn record(&mut self, record: &Record<'_>) {
         if self.ends.is_none() {

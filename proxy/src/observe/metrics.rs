@@ -133,6 +133,10 @@ pub struct WorkerMetrics {
     pub loop_enters: AtomicU64,
     /// Tasks that live now (gauge).
     pub tasks: AtomicU64,
+    /// Receive buffers that somebody still reads, of both sizes (gauge).
+    pub buffers_held: AtomicU64,
+    /// Requests that an upstream is working on (gauge).
+    pub upstream_in_flight: AtomicU64,
     /// Header fields dropped because their name holds an underscore (attack row S10).
     pub heads_underscore_dropped: AtomicU64,
     /// Trailer fields dropped.
@@ -165,6 +169,8 @@ impl WorkerMetrics {
             loop_submissions: zero(),
             loop_enters: zero(),
             tasks: zero(),
+            buffers_held: zero(),
+            upstream_in_flight: zero(),
             heads_underscore_dropped: zero(),
             trailers_dropped: zero(),
         }

@@ -37,6 +37,8 @@ const PER_WORKER: &[PerWorker] = &[
     ("tollgate_loop_submissions_total", "Operations submitted to the I/O driver.", |w| &w.loop_submissions),
     ("tollgate_loop_enters_total", "System calls that entered the I/O driver.", |w| &w.loop_enters),
     ("tollgate_tasks", "Tasks that live.", |w| &w.tasks),
+    ("tollgate_buffers_held", "Receive buffers that hold bytes of somebody.", |w| &w.buffers_held),
+    ("tollgate_upstream_requests_in_flight", "Requests that an upstream works on.", |w| &w.upstream_in_flight),
     ("tollgate_fields_underscore_dropped_total", "Header fields dropped for an underscore in their name.", |w| {
         &w.heads_underscore_dropped
     }),

@@ -10,7 +10,7 @@ use policy::fault::{Fault, Retry};
 use super::pool::Upstream;
 use super::resolve::Names;
 use super::{Bounds, Connection, Source, http1};
-use crate::body::{Broken, Encoding, Pump};
+use crate::body::{Broken, Encoding, Pump, Transfer};
 use crate::head_bytes::HeadBytes;
 use crate::io::{Outgoing, Sock, now, vector};
 use crate::limits::{ATTEMPTS_MAX, LAST_WORDS_TIME};
@@ -103,38 +103,40 @@ async fn converse_with_body(
         Framing::Chunked => Encoding::Chunked,
         _ => Encoding::Plain,
     };
-    let Connection { sock, inflow, request_sent, .. } = connection;
+    let mut transfer = Transfer::new(head, encoding);
+    let mut pumped = false;
+    let Connection { sock, inflow, request_sent, upload, .. } = connection;
     let pump = Pump {
         reader: source.body,
         from: source.sock,
         inflow: source.inflow,
         to: sock,
-        encoding,
         idle: bounds.body_idle,
         bytes_max: bounds.body_max,
     };
-    let mut sending = std::pin::pin!(pump.run(head));
-    let mut reading = std::pin::pin!(http1::read_head(sock, inflow, source.answer, source.to_head));
-    let mut pumped = None;
-    // Both are polled; the head's arrival, its failure, or the client's ends the wait.
-    let answer = poll_fn(|context| {
-        if pumped.is_none()
-            && let Poll::Ready(outcome) = sending.as_mut().poll(context)
-        {
-            match outcome {
-                Ok(_) => {
-                    *request_sent = true;
-                    sock.set_deadline(Some(bounds.timeout));
+    let answer = {
+        let mut sending = std::pin::pin!(pump.run(&mut transfer));
+        let mut reading = std::pin::pin!(http1::read_head(sock, inflow, source.answer, source.to_head));
+        // Both are polled; the head's arrival, its failure, or the client's ends the wait.
+        poll_fn(|context| {
+            if !pumped && let Poll::Ready(outcome) = sending.as_mut().poll(context) {
+                match outcome {
+                    Ok(()) => {
+                        *request_sent = true;
+                        sock.set_deadline(Some(bounds.timeout));
+                    }
+                    Err(Broken::SinkClosed | Broken::SinkStalled) => sock.set_deadline(Some(LAST_WORDS_TIME)),
+                    Err(broken) => return Poll::Ready(Err(broken.by_client())),
                 }
-                Err(Broken::SinkClosed | Broken::SinkStalled) => sock.set_deadline(Some(LAST_WORDS_TIME)),
-                Err(broken) => return Poll::Ready(Err(client_fault(&broken))),
+                pumped = true;
             }
-            pumped = Some(());
-        }
-        reading.as_mut().poll(context)
-    })
-    .await;
+            reading.as_mut().poll(context)
+        })
+        .await
+    };
     sock.set_deadline(None);
+    // An early answer: the body goes on while the answer comes.
+    *upload = (!pumped).then_some(transfer);
     answer
 }
 
@@ -143,15 +145,4 @@ async fn promise(client: &Sock) -> Result<(), Fault> {
     let mut interim = vector();
     interim.extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
     client.send(Outgoing::new(interim)).await.map_err(|_| Fault::ClientGone)
-}
-
-/// What the client broke while it sent its body.
-fn client_fault(broken: &Broken) -> Fault {
-    match broken {
-        Broken::SourceMisbehaved(how) | Broken::SourceMisbehavedAtOnce(how) => Fault::ClientMisbehaved(*how),
-        Broken::SourceClosed => Fault::ClientGone,
-        Broken::SourceStalled => Fault::ClientStalled,
-        Broken::TooLarge => Fault::BodyTooLarge,
-        Broken::SinkClosed | Broken::SinkStalled => Fault::ClosedBeforeAnswer,
-    }
 }

@@ -14,6 +14,7 @@ use policy::fault::Fault;
 use super::balance::{self, Candidate};
 use super::connect;
 use super::resolve::Names;
+use crate::body::Transfer;
 use crate::io::{Event, Group, Parked, RBuf, Sock};
 use crate::observe::metrics::{WorkerMetrics, add, sub};
 
@@ -74,6 +75,8 @@ pub struct Connection {
     pub reused: bool,
     /// Whether the request was sent whole; otherwise the connection ends with this answer.
     pub request_sent: bool,
+    /// What is left of the request's body, if the answer began before its end.
+    pub upload: Option<Transfer>,
     lease: Lease,
 }
 
@@ -87,6 +90,7 @@ impl Drop for Lease {
     fn drop(&mut self) {
         let server = &self.server;
         server.in_flight.set(server.in_flight.get() - 1);
+        sub(&server.metrics.upstream_in_flight, 1);
         if !self.kept {
             server.open.set(server.open.get() - 1);
             sub(&server.metrics.upstream_connections_open, 1);
@@ -136,7 +140,7 @@ impl Upstream {
             .await
             .map_err(|fault| (fault, Some(index)))?;
         add(&self.metrics.upstream_connects, 1);
-        Ok((Connection { sock, inflow: RBuf::empty(), reused: false, request_sent: false, lease }, index))
+        Ok((Connection { sock, inflow: RBuf::empty(), reused: false, request_sent: false, upload: None, lease }, index))
     }
 
     fn pick(&self, avoid: Option<usize>) -> Option<usize> {
@@ -172,12 +176,14 @@ impl Server {
 
     fn lease(self: &Rc<Server>, sock: Sock) -> Connection {
         self.in_flight.set(self.in_flight.get() + 1);
+        add(&self.metrics.upstream_in_flight, 1);
         let lease = Lease { server: self.clone(), kept: false };
-        Connection { sock, inflow: RBuf::empty(), reused: true, request_sent: false, lease }
+        Connection { sock, inflow: RBuf::empty(), reused: true, request_sent: false, upload: None, lease }
     }
 
     fn begin(self: &Rc<Server>) -> Lease {
         self.in_flight.set(self.in_flight.get() + 1);
+        add(&self.metrics.upstream_in_flight, 1);
         self.open.set(self.open.get() + 1);
         add(&self.metrics.upstream_connections_open, 1);
         Lease { server: self.clone(), kept: false }
