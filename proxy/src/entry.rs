@@ -35,7 +35,8 @@ impl Peer {
                 }
             }
             Some(IpAddr::V6(ip)) => peer.push(ip.to_string().as_bytes()),
-            None => peer.push(b"unix"),
+            // The word of RFC 7239 §6 for whoever has no address: a client of a unix socket.
+            None => peer.push(b"unknown"),
         }
         peer
     }
@@ -46,7 +47,7 @@ impl Peer {
         self.length += text.len() as u8;
     }
 
-    /// `127.0.0.1`, `::1`, `unix`.
+    /// `127.0.0.1`, `::1`, `unknown`.
     pub fn text(&self) -> &[u8] {
         &self.text[..self.length as usize]
     }
@@ -65,6 +66,6 @@ mod tests {
         }
         let mapped = SocketAddr::new("::ffff:10.0.0.1".parse().expect("an address"), 1);
         assert_eq!(Peer::of(Some(mapped)).text(), b"10.0.0.1", "an IPv4 client of an IPv6 socket");
-        assert_eq!(Peer::of(None).text(), b"unix");
+        assert_eq!(Peer::of(None).text(), b"unknown");
     }
 }

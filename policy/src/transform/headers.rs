@@ -29,7 +29,7 @@ pub struct Origin<'a> {
     pub client_ip: &'a [u8],
     /// The host that the client named, without port; may be empty.
     pub host: &'a [u8],
-    /// The port at which the client was accepted.
+    /// The port at which the client was accepted; 0 if there was none (a unix socket).
     pub port: u16,
     /// Whether the client came by TLS.
     pub tls: bool,
@@ -144,7 +144,9 @@ pub fn write_origin(kind: Kind, origin: &Origin<'_>, out: &mut Vec<u8>) {
         Kind::Rest | Kind::WebSocket => {
             write::field(out, b"X-Amzn-Apigateway-Api-Id", origin.api_id);
             write::field(out, b"X-Forwarded-For", origin.client_ip);
-            write::field(out, b"X-Forwarded-Port", itoa::Buffer::new().format(origin.port).as_bytes());
+            if origin.port != 0 {
+                write::field(out, b"X-Forwarded-Port", itoa::Buffer::new().format(origin.port).as_bytes());
+            }
             write::field(out, b"X-Forwarded-Proto", origin.scheme());
         }
         Kind::Http => write_forwarded(origin, out),

@@ -1,8 +1,5 @@
 //! The fuzz targets' corpus, replayed through the same properties with stable Rust.
 
-// Miri has no file system.
-#![cfg(not(miri))]
-
 use std::fs;
 use std::path::Path;
 
@@ -54,6 +51,11 @@ fn response_heads() {
 #[test]
 fn chunked_bodies() {
     replay("chunked", properties::chunked);
+}
+
+#[test]
+fn documents() {
+    replay("document", config::properties::document);
 }
 
 #[test]
