@@ -99,11 +99,10 @@ fn run_inner(options: Options) -> Result<ExitCode, Failure> {
         version: env!("CARGO_PKG_VERSION"),
     });
     metrics.set_driver(driver.name(), &note);
-    match (options.io_driver, driver) {
-        (DriverChoice::Auto, DriverKind::Epoll) => {
-            tracing::warn!(workers, "io driver: epoll, because io_uring cannot be had: {note}");
-        }
-        _ => tracing::info!(workers, "io driver: {} ({note})", driver.name()),
+    if (options.io_driver, driver) == (DriverChoice::Auto, DriverKind::Epoll) {
+        tracing::warn!(workers, "io driver: epoll, because io_uring cannot be had: {note}");
+    } else {
+        tracing::info!(workers, "io driver: {} ({note})", driver.name());
     }
     let worker_metrics: Vec<_> = (0..workers).map(|index| metrics.worker(index)).collect();
     let (sinks, log) = Writer::start(destination(&gateway.access_log), &worker_metrics, metrics.writer())
