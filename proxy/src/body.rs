@@ -299,6 +299,9 @@ impl Pump<'_> {
     }
 
     async fn sendable(&self) -> Result<(), Broken> {
+        if self.to.is_sendable().map_err(|_| Broken::SinkClosed)? {
+            return Ok(());
+        }
         self.to.set_deadline(Some(self.idle));
         let outcome = self.to.flush().await;
         self.to.set_deadline(None);

@@ -1,6 +1,7 @@
 //! One request and its answer on one connection: what is read of the former, and the one ending for the latter.
 
 use std::future::{Future as _, poll_fn};
+use std::io;
 use std::rc::Rc;
 use std::task::Poll;
 
@@ -170,11 +171,21 @@ impl Exchange {
         }
         crate::io::recycle(fields);
         crate::io::recycle(body);
-        self.sock.set_deadline(Some(worker.live().snapshot().gateway.limits.body_idle_time));
-        if self.sock.send(Outgoing::new(out)).await.is_err() {
+        if self.send_out(out, worker).await.is_err() {
             self.client_left(trip);
         }
-        self.sock.set_deadline(None);
+    }
+
+    /// Hands bytes over; only where the send before is still under way is there a wait, and a deadline for it.
+    async fn send_out(&self, out: Vec<u8>, worker: &Worker) -> io::Result<()> {
+        if !self.sock.is_sendable()? {
+            self.sock.set_deadline(Some(worker.live().snapshot().gateway.limits.body_idle_time));
+            let outcome = self.sock.flush().await;
+            self.sock.set_deadline(None);
+            outcome?;
+        }
+        self.sock.start_send(Outgoing::new(out));
+        Ok(())
     }
 
     async fn send_streamed(&mut self, answer: Answer, trip: &mut Trip, live: &Live, worker: &Worker) {

@@ -65,6 +65,7 @@ pub const ACCEPTS_PER_EVENT_MAX: usize = 64;
 
 /// Milliseconds of one tick of the timer wheel: time-outs start at 50 ms, so a tick is well below the smallest.
 pub const TICK_MS: u64 = 8;
+const _: () = assert!(1000 % TICK_MS == 0, "a second is a whole number of ticks");
 
 /// Ticks that a dropped socket may take to hand over what was already given to `send` (10 s).
 pub const CLOSE_TICKS_MAX: u64 = 10_000 / TICK_MS;

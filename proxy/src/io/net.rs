@@ -208,6 +208,15 @@ impl Net {
         }
     }
 
+    pub(super) fn is_sendable(&mut self, key: Key) -> io::Result<bool> {
+        let slot = self.slot(key);
+        if slot.send_error != 0 {
+            Err(io::Error::from_raw_os_error(slot.send_error))
+        } else {
+            Ok(slot.sending.is_none())
+        }
+    }
+
     /// Ready when nothing is being sent: the next send may be handed over.
     pub(super) fn poll_sendable(&mut self, key: Key, context: &Context<'_>) -> Poll<io::Result<()>> {
         let slot = self.slot(key);

@@ -81,7 +81,12 @@ impl Sock {
         Ok(())
     }
 
-    /// Hands bytes over at once; `poll_sendable` or `flush` has just said that nothing is being sent.
+    /// Whether nothing is being sent, so that no wait and no deadline is needed. An error of the previous send comes out.
+    pub fn is_sendable(&self) -> io::Result<bool> {
+        net::with(|net| net.is_sendable(self.key))
+    }
+
+    /// Hands bytes over at once; `is_sendable`, `poll_sendable` or `flush` has just said that nothing is being sent.
     pub fn start_send(&self, outgoing: Outgoing) {
         net::with(|net| net.start_send(self.key, outgoing));
     }
