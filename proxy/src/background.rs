@@ -8,6 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use hickory_resolver::TokioResolver;
+use tokio::task::JoinSet;
 
 use crate::limits::{ADDRESSES_MAX, RESOLVE_MAX, RESOLVE_MIN, RESOLVE_RETRY};
 use crate::upstream::resolve::{Addresses, NameTable};
@@ -53,38 +54,41 @@ fn run(inbox: &Receiver<BTreeSet<Arc<str>>>, publish: &dyn Fn(NameTable)) {
             Err(RecvTimeoutError::Disconnected) => return,
         }
         known.retain(|name, _| wanted.contains(name));
-        let mut changed = false;
-        for name in &wanted {
-            if known.get(name).is_none_or(|known| known.again <= Instant::now()) {
-                changed |= refresh(&mut dns, name, &mut known);
+        let is_due = |name: &&Arc<str>| known.get(*name).is_none_or(|known| known.again <= Instant::now());
+        let due: Vec<Arc<str>> = wanted.iter().filter(is_due).cloned().collect();
+        // All at once, and each answer published as it comes: a dead name holds nobody up.
+        Dns::get(&mut dns).look_up_all(due, &mut |name, answer| {
+            if learn(name, answer, &mut known) {
+                let table = known.iter().map(|(name, known)| (name.clone(), known.addresses.clone()));
+                publish(Arc::new(table.collect()));
             }
-        }
-        if changed {
-            let table = known.iter().map(|(name, known)| (name.clone(), known.addresses.clone()));
-            publish(Arc::new(table.collect()));
-        }
+        });
     }
 }
 
-/// Asks for one name. A failure keeps what was known: an outage of the name service is not one of the backends.
-fn refresh(dns: &mut Option<Dns>, name: &Arc<str>, known: &mut BTreeMap<Arc<str>, Known>) -> bool {
+/// Notes an answer; true if it changes what is known. A failure keeps what was: an outage of the name service is not one
+/// of the backends.
+fn learn(name: Arc<str>, answer: Answer, known: &mut BTreeMap<Arc<str>, Known>) -> bool {
     let now = Instant::now();
-    match Dns::get(dns).lookup(name) {
+    match answer {
         Ok((addresses, ttl)) => {
             let again = now + ttl.clamp(RESOLVE_MIN, RESOLVE_MAX);
-            let before = known.insert(name.clone(), Known { addresses: addresses.clone(), again });
+            let before = known.insert(name, Known { addresses: addresses.clone(), again });
             before.is_none_or(|before| before.addresses != addresses)
         }
         Err(why) => {
             tracing::warn!(%name, %why, "cannot resolve a backend's name; asking again");
             let again = now + RESOLVE_RETRY;
-            let first = !known.contains_key(name);
-            known.entry(name.clone()).or_insert(Known { addresses: Arc::from([]), again }).again = again;
+            let first = !known.contains_key(&name);
+            known.entry(name).or_insert(Known { addresses: Arc::from([]), again }).again = again;
             // Whoever waits for the first answer need wait no longer.
             first
         }
     }
 }
+
+/// What the name service says: addresses and how long they hold, or why there are none.
+type Answer = Result<(Addresses, Duration), String>;
 
 /// The name service: DNS with its TTLs, or the C library's resolver where there is no `resolv.conf`.
 enum Dns {
@@ -109,24 +113,43 @@ impl Dns {
         Some(Dns::Direct(Box::new((runtime, resolver))))
     }
 
-    fn lookup(&self, name: &str) -> Result<(Addresses, Duration), String> {
-        let (mut addresses, ttl): (Vec<IpAddr>, Duration) = match self {
+    fn look_up_all(&self, names: Vec<Arc<str>>, found: &mut dyn FnMut(Arc<str>, Answer)) {
+        match self {
             Dns::Direct(direct) => {
                 let (runtime, resolver) = &**direct;
-                let found = runtime.block_on(resolver.lookup_ip(name)).map_err(|error| error.to_string())?;
-                let ttl = found.valid_until().saturating_duration_since(Instant::now());
-                (found.iter().collect(), ttl)
+                runtime.block_on(async {
+                    let mut asked = JoinSet::new();
+                    for name in names {
+                        let resolver = resolver.clone();
+                        asked.spawn(async move {
+                            let answer = resolver.lookup_ip(&*name).await;
+                            (name, answer.map_err(|error| error.to_string()))
+                        });
+                    }
+                    while let Some(answered) = asked.join_next().await {
+                        let Ok((name, answer)) = answered else { continue };
+                        let ttl = |valid_until: Instant| valid_until.saturating_duration_since(Instant::now());
+                        found(name, answer.and_then(|answer| answer_of(answer.iter(), ttl(answer.valid_until()))));
+                    }
+                });
             }
             Dns::System => {
-                let found = (name, 0).to_socket_addrs().map_err(|error| error.to_string())?;
-                (found.map(|address| address.ip()).collect(), SYSTEM_TTL)
+                for name in names {
+                    let answer = (&*name, 0).to_socket_addrs().map_err(|error| error.to_string());
+                    let answer = answer.and_then(|found| answer_of(found.map(|address| address.ip()), SYSTEM_TTL));
+                    found(name, answer);
+                }
             }
-        };
-        addresses.sort_unstable();
-        addresses.dedup();
-        addresses.truncate(ADDRESSES_MAX);
-        if addresses.is_empty() { Err("no address".into()) } else { Ok((addresses.into(), ttl)) }
+        }
     }
+}
+
+fn answer_of(addresses: impl Iterator<Item = IpAddr>, ttl: Duration) -> Answer {
+    let mut addresses: Vec<IpAddr> = addresses.collect();
+    addresses.sort_unstable();
+    addresses.dedup();
+    addresses.truncate(ADDRESSES_MAX);
+    if addresses.is_empty() { Err("no address".into()) } else { Ok((addresses.into(), ttl)) }
 }
 
 #[cfg(test)]
@@ -140,5 +163,14 @@ mod tests {
         resolver.want(BTreeSet::from([Arc::from("localhost")]));
         let table = receiver.recv().expect("published");
         assert!(table["localhost"].iter().all(IpAddr::is_loopback), "{table:?}");
+    }
+
+    #[test]
+    fn a_name_that_cannot_be_resolved_holds_no_other_up() {
+        let (sender, receiver) = channel();
+        let resolver = Resolver::start(move |table| sender.send(table).unwrap_or_default()).expect("a thread");
+        resolver.want(BTreeSet::from([Arc::from("a.nowhere.invalid"), Arc::from("localhost")]));
+        let known = receiver.iter().find(|table| table.contains_key("localhost")).expect("published");
+        assert!(!known["localhost"].is_empty(), "{known:?}");
     }
 }

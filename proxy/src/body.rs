@@ -12,7 +12,7 @@ use codec::http1::misbehave::Misbehaviour;
 use codec::http1::write;
 use policy::fault::Fault;
 
-use crate::io::{Group, Outgoing, RBuf, Sock, recycle, vector};
+use crate::io::{Group, Outgoing, RBuf, Sock, is_scarce, recycle, vector};
 use crate::limits::COPY_BYTES_MAX;
 
 /// Where a body's end is, and how much of it was read.
@@ -344,7 +344,7 @@ impl Framed {
         if chunked && batch.length > 0 {
             write::chunk_head(&mut out, batch.length);
         }
-        if batch.length <= COPY_BYTES_MAX || batch.count == 0 {
+        if batch.length <= COPY_BYTES_MAX || batch.count == 0 || is_scarce(Group::Large) {
             batch.copy_to(&mut out);
             if chunked && batch.length > 0 {
                 out.extend_from_slice(write::CHUNK_END);

@@ -96,6 +96,9 @@ impl Exchange {
             Reply::Streamed(answer) => self.send_streamed(answer, trip, live, worker).await,
             Reply::Refused(refusal) => self.send_refusal(refusal, trip, worker).await,
         }
+        if !self.keep_alive {
+            self.flush(trip, live).await;
+        }
         trip.body_received = self.body.received;
         self.finish_body().await;
     }
@@ -174,6 +177,17 @@ impl Exchange {
         if self.send_out(out, worker).await.is_err() {
             self.client_left(trip);
         }
+    }
+
+    /// The last answer of a connection is not sent until it has left: a slow reader has `body_idle_time` for what is still
+    /// here. One that does not take it is told by a reset that its answer was cut.
+    async fn flush(&mut self, trip: &mut Trip, live: &Live) {
+        self.sock.set_deadline(Some(live.snapshot().gateway.limits.body_idle_time));
+        if self.sock.flush().await.is_err() {
+            self.reset = true;
+            trip.fault.get_or_insert(Fault::ClientGone);
+        }
+        self.sock.set_deadline(None);
     }
 
     /// Hands bytes over; only where the send before is still under way is there a wait, and a deadline for it.

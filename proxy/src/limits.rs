@@ -26,6 +26,13 @@ pub const LAST_WORDS_TIME: Duration = Duration::from_secs(1);
 /// Pause of an acceptor after EMFILE, ENFILE, ENOMEM or ENOBUFS: never a spin.
 pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
+/// A draining worker stops accepting when nobody has come for this long: who was in the kernel's queue is still served.
+pub const LAST_ACCEPT_TIME: Duration = Duration::from_millis(10);
+
+/// Time for busy clients of a draining worker to send one more request and learn with its answer that the connection ends;
+/// then idle connections are closed.
+pub const LAST_REQUEST_TIME: Duration = Duration::from_millis(300);
+
 /// A worker's clockwork: `Date`, gauges, old access-log batches.
 pub const TICK: Duration = Duration::from_millis(100);
 

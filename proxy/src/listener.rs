@@ -15,8 +15,8 @@ use rustix::net::sockopt;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 
 use crate::entry::Entry;
-use crate::io::{Group, Listener, Sock, sleep};
-use crate::limits::ACCEPT_PAUSE;
+use crate::io::{Group, Listener, Sock, now, sleep, timeout};
+use crate::limits::{ACCEPT_PAUSE, LAST_ACCEPT_TIME, LAST_REQUEST_TIME};
 use crate::observe::metrics::add;
 use crate::state::Worker;
 
@@ -92,35 +92,39 @@ fn remove_stale(path: &Path) -> io::Result<()> {
     fs::remove_file(path)
 }
 
-/// Accepts until the worker drains. Connections are parked at once: their first byte starts a task.
+/// Accepts until the worker drains, and then whoever was in the queue already. Connections are parked at once: their first
+/// byte starts a task.
 pub async fn accept_all(fd: OwnedFd, entry: Rc<Entry>, worker: Rc<Worker>) {
     let listener = Listener::adopt(fd);
     while let Some(accepted) = accept(&listener, &worker).await {
-        let fd = match accepted {
-            Ok(fd) => fd,
+        match accepted {
+            Ok(fd) => admit(fd, &entry, &worker),
             // The client left before it was taken.
-            Err(error) if error.raw_os_error() == Some(libc::ECONNABORTED) => continue,
+            Err(error) if error.raw_os_error() == Some(libc::ECONNABORTED) => {}
             Err(error) => {
                 worker.accept_failed(&error);
                 sleep(ACCEPT_PAUSE).await;
-                continue;
             }
-        };
-        let live = worker.live();
-        let limits = &live.snapshot().gateway.limits;
-        if worker.connections_open() >= limits.connections {
-            // Beyond the limit the kernel's queue holds the rest back.
-            drop(fd);
-            sleep(ACCEPT_PAUSE).await;
-            continue;
         }
-        worker.connection_opened();
-        add(&worker.metrics.connections_idle, 1);
-        let peer = peer_of(&fd);
-        let sock = Sock::adopt(fd, peer);
-        sock.set_deadline(Some(limits.idle_time));
-        sock.park(entry.tag, Group::Small);
+        while worker.is_full() && !worker.is_draining() {
+            sleep(ACCEPT_PAUSE).await;
+        }
     }
+    let until = now() + LAST_REQUEST_TIME;
+    while now() < until
+        && let Ok(Ok(fd)) = timeout(LAST_ACCEPT_TIME, listener.accept()).await
+    {
+        admit(fd, &entry, &worker);
+    }
+}
+
+fn admit(fd: OwnedFd, entry: &Entry, worker: &Worker) {
+    worker.connection_opened();
+    add(&worker.metrics.connections_idle, 1);
+    let peer = peer_of(&fd);
+    let sock = Sock::adopt(fd, peer);
+    sock.set_deadline(Some(worker.live().snapshot().gateway.limits.idle_time));
+    sock.park(entry.tag, Group::Small);
 }
 
 /// The next connection; `None` as soon as the worker drains.

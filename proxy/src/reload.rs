@@ -4,7 +4,7 @@
 //! and says so. A document with a fault changes nothing.
 
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -41,6 +41,8 @@ impl Source {
 /// Longest wait for the workers to swap; one that is in a long computation may need a moment.
 const SWAP_TIME_MAX: Duration = Duration::from_secs(5);
 
+const SLOW_WORKER: &str = "a worker has not swapped in 5 s; it serves the old snapshot until it does\n";
+
 /// Publishes snapshots to the workers, one at a time.
 pub struct Reloader {
     source: Source,
@@ -48,6 +50,7 @@ pub struct Reloader {
     workers: Vec<Sender<Message>>,
     resolver: Resolver,
     generation: AtomicU64,
+    leaving: AtomicBool,
     serving: Mutex<Serving>,
 }
 
@@ -70,7 +73,17 @@ impl Reloader {
         metrics.loaded(first.generation);
         let generation = AtomicU64::new(first.generation);
         let serving = Mutex::new(Serving { current: first, retired: Vec::new() });
-        Reloader { source, metrics, workers, resolver, generation, serving }
+        Reloader { source, metrics, workers, resolver, generation, leaving: AtomicBool::new(false), serving }
+    }
+
+    /// From now on nothing new is taken: the gateway is about to leave.
+    pub fn leave(&self) {
+        self.leaving.store(true, Ordering::Release);
+    }
+
+    /// Whether the gateway is about to leave.
+    pub fn is_leaving(&self) -> bool {
+        self.leaving.load(Ordering::Acquire)
     }
 
     /// The snapshot that serves.
@@ -81,6 +94,11 @@ impl Reloader {
     /// Loads the document again and serves it if it is whole. Blocks until every worker has swapped.
     pub fn reload(&self) -> ReloadReport {
         let began = Instant::now();
+        if self.leaving.load(Ordering::Acquire) {
+            let generation = self.generation.load(Ordering::Relaxed);
+            let faults = "the gateway is leaving: it serves what it has to the end\n".into();
+            return ReloadReport { ok: false, generation, took: began.elapsed(), changes: Vec::new(), faults };
+        }
         let mut serving = self.serving.lock().unwrap_or_else(PoisonError::into_inner);
         serving.retired.retain(|old| Arc::strong_count(old) > 1);
         let loaded = self.source.load();
@@ -94,14 +112,16 @@ impl Reloader {
         let published = Published::new(generation, snapshot, &self.metrics);
         self.resolver.want(resolve::names_of(&published.snapshot));
         let changes = changes(&serving.current, &published);
-        self.publish(&published);
+        let swapped = self.publish(&published);
         let old = std::mem::replace(&mut serving.current, published);
         serving.retired.push(old);
         self.metrics.reloaded(generation);
-        ReloadReport { ok: true, generation, took: began.elapsed(), changes, faults }
+        let faults = if swapped { faults } else { faults + SLOW_WORKER };
+        ReloadReport { ok: swapped, generation, took: began.elapsed(), changes, faults }
     }
 
-    fn publish(&self, published: &Arc<Published>) {
+    /// False if a worker did not swap in time.
+    fn publish(&self, published: &Arc<Published>) -> bool {
         let (done, swapped) = mpsc::channel();
         for worker in &self.workers {
             worker.send(Message::Adopt(published.clone(), done.clone()));
@@ -110,10 +130,10 @@ impl Reloader {
         let until = Instant::now() + SWAP_TIME_MAX;
         for _ in &self.workers {
             if swapped.recv_timeout(until.saturating_duration_since(Instant::now())).is_err() {
-                tracing::warn!("a worker has not yet taken the new snapshot; it will with its next turn");
-                return;
+                return false;
             }
         }
+        true
     }
 }
 

@@ -178,8 +178,11 @@ impl Worker {
     pub fn begin_drain(&self) {
         self.draining.set(true);
         self.drain_wakers.borrow_mut().drain(..).for_each(Waker::wake);
+    }
+
+    /// Closes what is still idle.
+    pub fn close_idle(&self) {
         self.pools.close_idle();
-        // Clients that have nothing under way are let go now; the others with their answer.
         runtime::expire_parked(UPSTREAM_TAG);
     }
 
@@ -203,6 +206,11 @@ impl Worker {
     pub fn connection_closed(&self) {
         self.open.set(self.open.get() - 1);
         sub(&self.metrics.connections_open, 1);
+    }
+
+    /// Whether no more connections may be taken: the kernel's queue holds the rest back.
+    pub fn is_full(&self) -> bool {
+        self.open.get() >= self.live.borrow().snapshot().gateway.limits.connections
     }
 
     /// Clients' connections, idle ones included.

@@ -119,6 +119,7 @@ fn run_inner(options: Options) -> Result<ExitCode, Failure> {
     (options.on_ready)(&addresses);
     notify(&[sd_notify::NotifyState::Ready, sd_notify::NotifyState::Status(&announced)]);
     let told = serve_signals(&mut signals, &reloader, &log);
+    reloader.leave();
     notify(&[sd_notify::NotifyState::Stopping]);
     let clean = crew.leave(reloader.current().snapshot.gateway.limits.drain_time, &mut signals);
     desk.stop();
@@ -351,13 +352,13 @@ fn open_desk(
         None => None,
     };
     let shown = addresses.clone();
-    let (for_status, for_reload) = (reloader.clone(), reloader.clone());
+    let (for_status, for_reload, for_ready) = (reloader.clone(), reloader.clone(), reloader.clone());
     let (status_metrics, render) = (metrics.clone(), metrics.clone());
     let desk = Desk {
         status: Box::new(move || status(&for_status, &status_metrics, &shown, &facts)),
         metrics: Box::new(move || render.render()),
-        // The desk opens after the workers serve and closes when they have left.
-        ready: Box::new(|| true),
+        // The desk opens after the workers serve; while they drain, no new work should be sent here.
+        ready: Box::new(move || !for_ready.is_leaving()),
         reload: Box::new(move || {
             let report = for_reload.reload();
             tell(&report);

@@ -6,7 +6,7 @@ use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use crate::io::{self as runtime, DriverKind, Receiver, Why, driver_counts, next_event, now, sleep, spawn};
-use crate::limits::TICK;
+use crate::limits::{LAST_REQUEST_TIME, TICK};
 use crate::observe::access_log::Sink;
 use crate::observe::metrics::{WorkerMetrics, set, sub};
 use crate::state::{Published, Worker};
@@ -109,6 +109,11 @@ async fn listen_to_others(worker: &Rc<Worker>, inbox: &Receiver<Message>) {
     };
     worker.begin_drain();
     let until = now() + time;
+    let last_request = now() + LAST_REQUEST_TIME.min(time);
+    while worker.connections_open() > 0 && now() < last_request {
+        sleep(Duration::from_millis(runtime::limits::TICK_MS)).await;
+    }
+    worker.close_idle();
     while worker.connections_open() > 0 && now() < until {
         sleep(Duration::from_millis(runtime::limits::TICK_MS)).await;
     }

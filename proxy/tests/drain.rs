@@ -156,3 +156,46 @@ fn a_second_signal_cuts_the_wait() {
         }
     });
 }
+
+#[test]
+fn a_gateway_that_leaves_is_not_ready_and_takes_no_new_document() {
+    on_both_drivers(|driver| {
+        let (backend, go) = patient();
+        let gateway = gateway(backend.address(), "30s", driver);
+        let mut busy = under_way(&gateway, &backend);
+        assert_eq!(gateway.admin_get("/readyz"), "ready\n");
+        gateway.signal(Signal::TERM);
+        eventually("probes send new work elsewhere", || {
+            let mut probe = Client::connect(gateway.admin());
+            probe.send("GET /readyz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+            probe.read_to_end().starts_with(b"HTTP/1.1 503 ")
+        });
+        let command = admin::control::Command::Reload;
+        let report = admin::control::call(gateway.control(), command).expect("the desk is still there");
+        assert_eq!(report["ok"], false, "{report}");
+        go.send(()).expect("the backend waits");
+        busy.read_response().expect_status(200);
+        assert_eq!(gateway.wait_exit().code(), Some(0));
+    });
+}
+
+#[test]
+fn a_busy_client_learns_with_its_last_answer_that_it_is_over() {
+    on_both_drivers(|driver| {
+        let (backend, _go) = patient();
+        let gateway = gateway(backend.address(), "30s", driver);
+        let mut client = gateway.client();
+        client.exchange(MOCK).expect_status(200);
+        gateway.signal(Signal::TERM);
+        // Requests go on as before; none of them is lost to a reset, and the last one says so.
+        loop {
+            let response = client.exchange(MOCK);
+            response.expect_status(200);
+            if response.header("Connection") == Some("close") {
+                break;
+            }
+        }
+        client.expect_close();
+        assert_eq!(gateway.wait_exit().code(), Some(0));
+    });
+}

@@ -148,3 +148,32 @@ fn clients_that_leave_at_every_moment_leave_nothing() {
         client.exchange("GET /dev/mock HTTP/1.1\r\nHost: a\r\n\r\n").expect_status(200);
     });
 }
+
+/// A client that resets its connection while a backend thinks: nobody would read the answer, so the call is dropped.
+#[test]
+fn a_client_that_resets_frees_the_backend_at_once() {
+    on_both_drivers(|driver| {
+        let backend = Wild::new(|mut stream, _| while head(&mut stream).is_some() {});
+        let config = format!(
+            r#"
+apis:
+  rest:
+    kind: rest
+    routes:
+      "ANY /x": {{integration: {{type: http_proxy, uri: "http://{}/x"}}}}
+    stages: {{dev: {{}}}}
+"#,
+            backend.address()
+        );
+        let gateway = Gateway::start(&config, driver);
+        let mut client = std::net::TcpStream::connect(gateway.address()).expect("the gateway listens");
+        std::io::Write::write_all(&mut client, b"GET /dev/x HTTP/1.1\r\nHost: a\r\n\r\n").expect("the gateway reads");
+        eventually("the backend has it", || gateway.status()["upstream"]["inFlight"] == 1);
+        wild::reset(client);
+        eventually("nobody waits any more", || {
+            let status = gateway.status();
+            status["upstream"]["inFlight"] == 0 && status["connections"]["open"] == 0
+        });
+        assert!(gateway.counter("tollgate_faults_total", &[("fault", "client_gone")]) >= 1.0);
+    });
+}

@@ -3,7 +3,7 @@
 mod support;
 
 use support::stage::{No, Theatre};
-use support::{Gateway, eventually, on_both_drivers};
+use support::{Gateway, on_both_drivers};
 
 static THEATRE: Theatre = Theatre::new(
     r#"
@@ -102,7 +102,7 @@ apis:
 const GET: &str = "GET /dev/mock HTTP/1.1\r\nHost: a\r\n\r\n";
 
 #[test]
-fn connections_beyond_the_limit_are_closed_and_room_is_given_back() {
+fn connections_beyond_the_limit_wait_and_room_is_given_back() {
     on_both_drivers(|driver| {
         let gateway = Gateway::start(&format!("gateway:\n  limits: {{connections: 2}}\n{MOCK}"), driver);
         let mut first = gateway.client();
@@ -110,11 +110,11 @@ fn connections_beyond_the_limit_are_closed_and_room_is_given_back() {
         first.exchange(GET).expect_status(200);
         second.exchange(GET).expect_status(200);
         let mut third = gateway.client();
-        let _ = third.try_send(GET);
-        assert_eq!(third.read_to_end(), b"", "nothing is said to a connection too many");
+        third.send(GET);
+        second.exchange(GET).expect_status(200);
+        assert_eq!(gateway.status()["connections"]["open"], 2, "the third waits in the kernel's queue");
         drop(first);
-        eventually("its place is free", || gateway.status()["connections"]["open"] == 1);
-        gateway.client().exchange(GET).expect_status(200);
+        third.read_response().expect_status(200);
         second.exchange(GET).expect_status(200);
     });
 }

@@ -487,3 +487,44 @@ fn a_large_body_goes_both_ways_at_once() {
         assert!(most < gateway.rss() + FLAT, "{most} bytes at the peak");
     });
 }
+
+/// A last answer that nobody reads is given up after `body_idle_time`. Then the client finds a reset behind what it has, or
+/// the whole answer where the kernel took it in time, but never an end that comes too early.
+#[test]
+fn a_last_answer_that_is_not_read_never_ends_too_early() {
+    on_both_drivers(|driver| {
+        for length in [300_000, 9_000_000, 16_000_000] {
+            let backend = Wild::new(move |mut stream, _| {
+                while head(&mut stream).is_some() {
+                    // The gateway may give up.
+                    let _ = stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").and_then(|()| pour(&mut stream, length));
+                    finish(&stream);
+                }
+            });
+            let config = format!(
+                r#"
+gateway:
+  limits: {{body_idle_time: 1s}}
+apis:
+  rest:
+    kind: rest
+    routes:
+      "ANY /x": {{integration: {{type: http_proxy, uri: "http://{}/x"}}}}
+    stages: {{dev: {{}}}}
+"#,
+                backend.address()
+            );
+            let gateway = Gateway::start(&config, driver);
+            let mut client = connect(&gateway);
+            client.write_all(b"GET /dev/x HTTP/1.0\r\nHost: a\r\n\r\n").expect("the gateway reads");
+            eventually("its time is over", || gateway.status()["connections"]["open"] == 0);
+            let answer = wild::head(&mut client).expect("an answer");
+            assert!(answer.starts_with(b"HTTP/1.1 200 "), "{}", shown(&answer));
+            let mut body = Vec::new();
+            match client.read_to_end(&mut body) {
+                Ok(_) => assert_eq!(body.len() as u64, length, "an end that comes too early"),
+                Err(error) => assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset),
+            }
+        }
+    });
+}

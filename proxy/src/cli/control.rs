@@ -27,10 +27,7 @@ pub fn reload(path: &Path) -> ExitCode {
 fn told(report: &ReloadReport) -> (String, u8) {
     let ReloadReport { ok, generation, took, changes, faults: _ } = report;
     if !ok {
-        return (
-            format!("not reloaded: the document has errors, generation {generation} goes on serving\n"),
-            exit::CONFIG,
-        );
+        return (format!("not reloaded: generation {generation} goes on serving\n"), exit::CONFIG);
     }
     let mut text = format!("reloaded: generation {generation} serves, after {:.1} ms\n", took.as_secs_f64() * 1_000.0);
     for change in changes {
@@ -55,7 +52,7 @@ pub fn status(path: &Path, as_json: bool) -> ExitCode {
 fn no_answer(error: &CallError) -> ExitCode {
     let (code, hint) = match error {
         CallError::NotRunning(_) => {
-            (exit::UNAVAILABLE, "; name its document (tollgate reload gateway.yaml) or its socket (--control PATH)")
+            (exit::UNAVAILABLE, "; name its document, one that has gateway.control, or its socket (--control PATH)")
         }
         CallError::Denied(_) => (exit::NO_PERMISSION, "; try it as that user, or with sudo"),
         CallError::Refused(_) => (exit::NO_PERMISSION, ""),

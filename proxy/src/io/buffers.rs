@@ -70,6 +70,11 @@ impl Pool {
         self.free.pop()
     }
 
+    /// Half of what may ever exist is in use.
+    fn is_scarce(&self) -> bool {
+        self.views.len() - self.free.len() > self.group.buffers_max() as usize / 2
+    }
+
     fn grow(&mut self) {
         let have = self.views.len() as u16;
         if have + BUFFERS_PER_CHUNK > self.group.buffers_max() {
@@ -99,6 +104,12 @@ pub(super) fn take(group: Group) -> Option<u16> {
 /// The address that the kernel may write `group.buffer_bytes()` bytes to.
 pub(super) fn address(group: Group, buffer: u16) -> NonNull<u8> {
     POOLS.with(|pools| pools.borrow()[group as usize].address(buffer))
+}
+
+/// Whether so many buffers are held that readers should copy what they must keep: a thousand slow clients would otherwise
+/// hold all of them, and no answer of a backend could be received any more.
+pub fn is_scarce(group: Group) -> bool {
+    POOLS.with(|pools| pools.borrow()[group as usize].is_scarce())
 }
 
 /// Whether a `take` would succeed.

@@ -9,7 +9,8 @@ pub const LARGE_BUFFER_BYTES: u32 = 32 * 1024;
 /// Small buffers per worker (64 MiB): each request in flight may hold one until it is answered.
 pub const SMALL_BUFFERS_MAX: u16 = 16 * 1024;
 
-/// Large buffers per worker (64 MiB). A group of its own, so that slow clients cannot starve upstream answers.
+/// Large buffers per worker (64 MiB). A group of its own for what is large; once half of
+/// it is held, bodies are copied out, so that slow readers cannot keep it from the answers of others.
 pub const LARGE_BUFFERS_MAX: u16 = 2 * 1024;
 
 /// Bytes between two buffers: an odd number of cache lines, so that heads spread over the cache's sets.

@@ -25,7 +25,7 @@ mod tests_loopback;
 mod tests_script;
 mod timers;
 
-pub use buffers::{Group, RBuf, recycle, vector, views_alive};
+pub use buffers::{Group, RBuf, is_scarce, recycle, vector, views_alive};
 pub use driver::DriverCounts;
 pub use executor::{panics, spawn, tasks_alive};
 pub use net::{Why, driver_counts, expire_parked, now, sockets_alive};

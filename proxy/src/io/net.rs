@@ -600,7 +600,11 @@ impl Net {
         slot.timed_out = true;
         let key = Key { index, generation: slot.generation };
         match slot.life {
-            Life::Closing => self.driver.cancel(key, Op::Send),
+            Life::Closing => {
+                // What is cut here must not look like an end to whoever reads on.
+                reset_when_closed(slot.fd);
+                self.driver.cancel(key, Op::Send);
+            }
             Life::Parked => self.event(key, Why::Expired),
             Life::Held | Life::Free => {
                 wake(&mut slot.reader);
@@ -685,6 +689,14 @@ fn set_blocking(fd: RawFd) {
     // SAFETY: slots keep raw descriptors. Sound: the slot owns this one, so it is open for the time of the call.
     let fd = unsafe { BorrowedFd::borrow_raw(fd) };
     let _ = rustix::fs::fcntl_getfl(fd).and_then(|flags| rustix::fs::fcntl_setfl(fd, flags - OFlags::NONBLOCK));
+}
+
+/// Makes the close of this descriptor a reset.
+pub(super) fn reset_when_closed(fd: RawFd) {
+    // SAFETY: slots keep raw descriptors. Sound: callers hold the slot, so its descriptor is open for the length of this call.
+    let fd = unsafe { BorrowedFd::borrow_raw(fd) };
+    // A socket that is gone already needs no reset.
+    let _ = rustix::net::sockopt::set_socket_linger(fd, Some(Duration::ZERO));
 }
 
 fn wake(waker: &mut Option<Waker>) {

@@ -8,7 +8,7 @@ use std::future::{Future, poll_fn};
 use std::io;
 use std::marker::PhantomData;
 use std::net::{Shutdown, SocketAddr};
-use std::os::fd::{BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{FromRawFd, OwnedFd};
 use std::path::Path;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -122,11 +122,7 @@ impl Sock {
     /// Makes the end of this connection a reset, not an end of the stream: for a peer that would take the latter for the
     /// end of a body that was cut.
     pub fn reset_when_closed(&self) {
-        let fd = net::with(|net| net.slot(self.key).fd);
-        // SAFETY: slots keep raw descriptors. Sound: the slot is held, so its descriptor is open for the length of this call.
-        let fd = unsafe { BorrowedFd::borrow_raw(fd) };
-        // A socket that is gone already needs no reset.
-        let _ = rustix::net::sockopt::set_socket_linger(fd, Some(Duration::ZERO));
+        net::with(|net| net::reset_when_closed(net.slot(self.key).fd));
     }
 
     /// Lets go of the socket until something happens to it; the event carries `tag`. Costs nothing but its slot.

@@ -12,7 +12,7 @@ use super::resolve::Names;
 use super::{Bounds, Connection, Source, http1};
 use crate::body::{Broken, Encoding, Pump, Transfer};
 use crate::head_bytes::HeadBytes;
-use crate::io::{Outgoing, Sock, now, vector};
+use crate::io::{Group, Outgoing, RBuf, Sock, now, vector};
 use crate::limits::{ATTEMPTS_MAX, LAST_WORDS_TIME};
 use crate::observe::metrics::add;
 
@@ -83,9 +83,35 @@ async fn converse(
     connection.request_sent = true;
     connection.sock.set_deadline(Some(bounds.timeout.saturating_sub(now() - began)));
     let Connection { sock, inflow, .. } = connection;
-    let bytes = http1::read_head(sock, inflow, source.answer, source.to_head).await;
+    let reading = http1::read_head(sock, inflow, source.answer, source.to_head);
+    let bytes = while_client_stays(reading, source.sock, source.inflow).await;
     connection.sock.set_deadline(None);
     bytes
+}
+
+/// Waits for an answer as long as its client is there. A reset ends the call: nobody would read its answer. A client that
+/// only closed its side still waits (row C11); bytes that it sends meanwhile belong to its next request.
+async fn while_client_stays<T>(
+    answer: impl Future<Output = Result<T, Fault>>,
+    client: &Sock,
+    inflow: &mut RBuf,
+) -> Result<T, Fault> {
+    let mut answer = std::pin::pin!(answer);
+    let mut watching = inflow.is_empty();
+    poll_fn(|context| {
+        if let Poll::Ready(outcome) = answer.as_mut().poll(context) {
+            return Poll::Ready(outcome);
+        }
+        if watching && let Poll::Ready(received) = client.poll_recv(Group::Small, context) {
+            watching = false;
+            match received {
+                Ok(bytes) => *inflow = bytes,
+                Err(_) => return Poll::Ready(Err(Fault::ClientGone)),
+            }
+        }
+        Poll::Pending
+    })
+    .await
 }
 
 /// The body goes up while the answer is awaited: a backend may answer before it has read everything (row F27).

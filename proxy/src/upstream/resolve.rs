@@ -44,8 +44,9 @@ impl Names {
     async fn first_answer(&self, host: &str, within: Duration) -> Option<Addresses> {
         let arrived = poll_fn(|context| {
             let known = self.get(host);
-            if known.is_none() {
-                self.waiting.borrow_mut().push(context.waker().clone());
+            let mut waiting = self.waiting.borrow_mut();
+            if known.is_none() && !waiting.iter().any(|waker| waker.will_wake(context.waker())) {
+                waiting.push(context.waker().clone());
             }
             known.map_or(Poll::Pending, Poll::Ready)
         });

@@ -26,7 +26,9 @@ static PROBE: OnceLock<Result<String, String>> = OnceLock::new();
 /// Runs the body once for each driver, side by side; `io_uring` is left out, with its reason, where the kernel lacks it.
 pub fn on_both_drivers(body: impl Fn(Driver) + Sync) {
     std::thread::scope(|scope| {
-        let ring = match PROBE.get_or_init(proxy::io::probe) {
+        // On a thread of its own: a ring that is torn down interrupts the waits of the thread that made it.
+        let probe = || std::thread::spawn(proxy::io::probe).join().expect("a probe cannot fail");
+        let ring = match PROBE.get_or_init(probe) {
             Ok(_) => Some(scope.spawn(|| body(Driver::Uring))),
             Err(why) => {
                 println!("io_uring is left out: {why}");

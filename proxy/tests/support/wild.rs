@@ -81,10 +81,9 @@ pub fn head(stream: &mut TcpStream) -> Option<Vec<u8>> {
     let mut head = Vec::new();
     let mut byte = [0];
     while !head.ends_with(b"\r\n\r\n") {
-        match stream.read(&mut byte) {
-            Ok(1) => head.push(byte[0]),
-            _ => return None,
-        }
+        // Not `read`: the ring that looks for a driver may interrupt a wait of its thread when it leaves.
+        stream.read_exact(&mut byte).ok()?;
+        head.push(byte[0]);
     }
     Some(head)
 }
@@ -99,10 +98,13 @@ pub fn reset(stream: TcpStream) {
 pub fn read_away(stream: &mut TcpStream) -> u64 {
     let mut room = vec![0; 256 * 1024];
     let mut count = 0;
-    while let Ok(more @ 1..) = stream.read(&mut room) {
-        count += more as u64;
+    loop {
+        match stream.read(&mut room) {
+            Ok(more @ 1..) => count += more as u64,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Ok(_) | Err(_) => return count,
+        }
     }
-    count
 }
 
 /// Writes `length` bytes of a pattern.
