@@ -518,7 +518,7 @@ apis:
             let mut client = connect(&gateway);
             client.write_all(b"GET /dev/x HTTP/1.0\r\nHost: a\r\n\r\n").expect("the gateway reads");
             eventually("its time is over", || gateway.status()["connections"]["open"] == 0);
-            let answer = wild::head(&mut client).expect("an answer");
+            let answer = head(&mut client).expect("an answer");
             assert!(answer.starts_with(b"HTTP/1.1 200 "), "{}", shown(&answer));
             let mut body = Vec::new();
             match client.read_to_end(&mut body) {
