@@ -19,7 +19,7 @@ use super::limits::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Group {
-    /// 4 KiB: request heads and small messages of clients.
+    /// 8 KiB: request heads and small messages of clients.
     Small = 0,
     /// 32 KiB: bodies, and everything that upstreams send.
     Large = 1,

@@ -1,13 +1,14 @@
 //! Every maximum of the runtime, with its reason.
 
-/// Bytes of a small receive buffer: a request head of a browser or an SDK fits; the kernel hands one out only when bytes arrive.
-pub const SMALL_BUFFER_BYTES: u32 = 4 * 1024;
+/// Bytes of a small receive buffer: a head of a browser or an SDK and a small body fit together, so that they are received
+/// and sent on in one piece. The kernel hands one out only when bytes arrive.
+pub const SMALL_BUFFER_BYTES: u32 = 8 * 1024;
 
 /// Bytes of a large receive buffer: used for bodies and for answers of upstreams, so that 16 KiB come in one completion.
 pub const LARGE_BUFFER_BYTES: u32 = 32 * 1024;
 
 /// Small buffers per worker (64 MiB): each request in flight may hold one until it is answered.
-pub const SMALL_BUFFERS_MAX: u16 = 16 * 1024;
+pub const SMALL_BUFFERS_MAX: u16 = 8 * 1024;
 
 /// Large buffers per worker (64 MiB). A group of its own for what is large; once half of
 /// it is held, bodies are copied out, so that slow readers cannot keep it from the answers of others.
