@@ -76,8 +76,8 @@ impl Sock {
     /// Hands bytes over once the previous send is through: one send under way per socket is the back-pressure. An error of
     /// the previous send comes out here.
     pub async fn send(&self, outgoing: Outgoing) -> io::Result<()> {
-        poll_fn(|context| self.poll_sendable(context)).await?;
-        net::with(|net| net.start_send(self.key, outgoing));
+        self.flush().await?;
+        self.start_send(outgoing);
         Ok(())
     }
 
