@@ -4,6 +4,7 @@
 
 pub mod check;
 pub mod compile;
+pub mod definition;
 pub mod diagnostic;
 pub mod limits;
 pub mod model;
