@@ -1,7 +1,10 @@
 //! The three kinds of API; they differ in matching rules, error bodies and events.
 
+use serde::{Deserialize, Serialize};
+
 /// The kind of an API: it chooses the matching rules here, and the error bodies elsewhere.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Kind {
     /// REST API: one trailing slash is ignored, the stage stands in the path (RT-05 to RT-08).
     Rest,

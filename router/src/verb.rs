@@ -1,8 +1,11 @@
 //! The seven verbs that a route can name (RT-02).
 
+use serde::{Deserialize, Serialize};
+
 /// A request method that API Gateway knows. Others never match, not even `ANY` (RT-03).
 #[repr(u8)]
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
 pub enum Verb {
     /// `DELETE`
     Delete,

@@ -145,7 +145,7 @@ pub struct MockAnswer {
 impl Integration {
     /// An integration of which nothing but its manner is known.
     pub fn new(kind: IntegrationType, place: Place) -> Self {
-        Self { kind, place, ..Self::default() }
+        Self { place, kind, ..Self::default() }
     }
 }
 

@@ -15,7 +15,6 @@ pub struct Method {
     #[serde(skip)]
     pub place: Place,
     /// `None`: ANY (RT-03).
-    #[serde(with = "verb")]
     pub verb: Option<Verb>,
     /// `/pets/{id}` or `$default` (RT-11, RT-13).
     pub path: Word,
@@ -146,21 +145,5 @@ impl Method {
             return "$default".to_owned();
         }
         format!("{} {}", self.verb.map_or("ANY", Verb::as_str), self.path)
-    }
-}
-
-mod verb {
-    //! A verb by its name; `null` is ANY.
-    use router::Verb;
-    use serde::de::Error as _;
-    use serde::{Deserialize, Deserializer, Serialize, Serializer};
-
-    pub fn serialize<S: Serializer>(verb: &Option<Verb>, to: S) -> Result<S::Ok, S::Error> {
-        verb.map(Verb::as_str).serialize(to)
-    }
-
-    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Verb>, D::Error> {
-        let Some(text) = Option::<String>::deserialize(from)? else { return Ok(None) };
-        Verb::parse(text.as_bytes()).map(Some).ok_or_else(|| D::Error::custom("not a verb"))
     }
 }

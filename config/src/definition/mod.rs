@@ -22,7 +22,6 @@ pub use self::word::Word;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Definition {
     /// Which rules of API Gateway hold.
-    #[serde(with = "kind")]
     pub kind: Kind,
     /// Title, version, description.
     pub info: Info,
@@ -200,30 +199,6 @@ impl Definition {
             endpoint: Endpoint::default(),
             tags: Vec::new(),
             documentation: None,
-        }
-    }
-}
-
-mod kind {
-    //! A kind by its word.
-    use router::Kind;
-    use serde::de::Error as _;
-    use serde::{Deserialize, Deserializer, Serializer};
-
-    pub fn serialize<S: Serializer>(kind: &Kind, to: S) -> Result<S::Ok, S::Error> {
-        to.serialize_str(match kind {
-            Kind::Rest => "rest",
-            Kind::Http => "http",
-            Kind::WebSocket => "websocket",
-        })
-    }
-
-    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Kind, D::Error> {
-        match &*String::deserialize(from)? {
-            "rest" => Ok(Kind::Rest),
-            "http" => Ok(Kind::Http),
-            "websocket" => Ok(Kind::WebSocket),
-            _ => Err(D::Error::custom("not a kind")),
         }
     }
 }

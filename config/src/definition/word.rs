@@ -109,7 +109,8 @@ mod tests {
     fn places_make_no_difference() {
         let here = Word::new("a", Place { line: 7, ..Place::default() });
         assert_eq!(here, Word::from("a"));
-        assert!(here < Word::from("b"));
+        let next = Word::from("b");
+        assert!(here < next);
     }
 
     #[test]
