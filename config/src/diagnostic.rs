@@ -1,6 +1,7 @@
 //! Faults of a document: where, what, and how to mend it. All of them at once, sorted by place.
 
 use std::fmt::Write as _;
+use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
@@ -67,6 +68,8 @@ pub struct Diagnostics {
     pub list: Vec<Fault>,
     /// The texts that they are about.
     pub sources: Vec<Source>,
+    /// The files that were read, or should have been; `source::file::read` notes them.
+    pub files: Vec<PathBuf>,
     /// Faults left out because there were more than [`limits::FAULTS_MAX`].
     pub left_out: usize,
 }

@@ -29,14 +29,30 @@ pub struct Loaded {
     pub snapshot: Option<Snapshot>,
     /// Errors and warnings, sorted by place.
     pub diagnostics: Diagnostics,
+    /// Every file that was read, and every one that should have been: whoever watches them knows when to load again.
+    pub files: Vec<PathBuf>,
+}
+
+/// A part of a load that is over: for callers with a clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// The documents are read and understood.
+    Read,
+    /// The snapshot is made, or it is known why it cannot be.
+    Compile,
 }
 
 /// Loads a document from a file. Relative paths in it are taken from the file's folder.
 pub fn load(path: &Path) -> Loaded {
+    load_by_parts(path, |_| {})
+}
+
+/// As [`load`]; says when a part of it is over. A part that could not begin is not spoken of.
+pub fn load_by_parts(path: &Path, mut is_over: impl FnMut(Part)) -> Loaded {
     let mut faults = Diagnostics::default();
     let source = source::file::read(path, &mut faults);
     let base = path.parent().unwrap_or(Path::new(""));
-    finish(source, base, faults)
+    finish(source, base, faults, &mut is_over)
 }
 
 /// Loads a document from memory; `name` stands for its file in faults, `base` is the folder of its relative paths.
@@ -58,21 +74,25 @@ pub fn control_path(path: &Path) -> Option<PathBuf> {
 pub(crate) fn load_bytes(name: &str, bytes: &[u8], base: &Path) -> Loaded {
     let mut faults = Diagnostics::default();
     let source = source::file::add(name, bytes, &mut faults);
-    finish(source, base, faults)
+    finish(source, base, faults, &mut |_| {})
 }
 
-fn finish(source: Option<u16>, base: &Path, mut faults: Diagnostics) -> Loaded {
-    let snapshot = source.and_then(|source| snapshot_of(source, base, &mut faults));
+fn finish(source: Option<u16>, base: &Path, mut faults: Diagnostics, is_over: &mut dyn FnMut(Part)) -> Loaded {
+    let snapshot = source.and_then(|source| snapshot_of(source, base, &mut faults, is_over));
     faults.finish();
     let snapshot = snapshot.filter(|_| !faults.has_errors());
-    Loaded { snapshot, diagnostics: faults }
+    let files = std::mem::take(&mut faults.files);
+    Loaded { snapshot, diagnostics: faults, files }
 }
 
-fn snapshot_of(source: u16, base: &Path, faults: &mut Diagnostics) -> Option<Snapshot> {
+fn snapshot_of(source: u16, base: &Path, faults: &mut Diagnostics, is_over: &mut dyn FnMut(Part)) -> Option<Snapshot> {
     let text = std::mem::take(&mut faults.sources[usize::from(source)].text);
     let node = source::node::parse(&text, source, faults);
     faults.sources[usize::from(source)].text = text;
     let document = Document::read(&node?, &mut Reader { faults })?;
+    is_over(Part::Read);
     check::check(&document, faults);
-    compile::compile(document, base, faults)
+    let snapshot = compile::compile(document, base, faults);
+    is_over(Part::Compile);
+    snapshot
 }

@@ -251,7 +251,7 @@ fn control_path(running: &Running) -> PathBuf {
 
 /// Loads a document for a command that needs it whole; its faults go to standard error.
 fn with_snapshot(path: &Path, use_it: impl FnOnce(&Snapshot) -> ExitCode) -> ExitCode {
-    let Loaded { snapshot, diagnostics } = config::load(path);
+    let Loaded { snapshot, diagnostics, files: _ } = config::load(path);
     let Some(snapshot) = snapshot else {
         complain(&diagnostics.render(colours(&io::stderr())));
         return ExitCode::from(bad_document(path));

@@ -7,8 +7,10 @@ use std::path::Path;
 use crate::diagnostic::{Diagnostics, Place, Source};
 use crate::limits;
 
-/// The text of a file without its byte order mark. Its name becomes a source of `faults` in any case.
+/// The text of a file without its byte order mark. Its name becomes a source of `faults` in any case, and its path one of the
+/// files that a watcher looks after.
 pub fn read(path: &Path, faults: &mut Diagnostics) -> Option<u16> {
+    faults.files.push(path.to_owned());
     let name = path.display().to_string();
     match bytes_of(path) {
         Ok(bytes) => add(&name, &bytes, faults),
@@ -108,6 +110,7 @@ mod tests {
     fn a_file_that_is_not_there_is_a_fault_with_its_name() {
         let mut faults = Diagnostics::default();
         assert_eq!(read(Path::new("/nowhere/gateway.yaml"), &mut faults), None);
+        assert_eq!(faults.files, [Path::new("/nowhere/gateway.yaml")], "it may come yet");
         assert!(faults.render(false).starts_with("/nowhere/gateway.yaml: error: cannot be read"));
     }
 

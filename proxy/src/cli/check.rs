@@ -11,7 +11,7 @@ use super::{bad_document, colours, complain, count, say};
 
 /// Prints the faults, and a line of counts if there is no error.
 pub fn check(path: &Path, as_json: bool) -> ExitCode {
-    let Loaded { snapshot, diagnostics } = config::load(path);
+    let Loaded { snapshot, diagnostics, files: _ } = config::load(path);
     let code = if snapshot.is_some() { ExitCode::SUCCESS } else { ExitCode::from(bad_document(path)) };
     if as_json {
         let mut answer = diagnostics.to_json();
