@@ -8,6 +8,7 @@ pub mod definition;
 pub mod diagnostic;
 pub mod limits;
 pub mod model;
+pub mod openapi;
 pub mod properties;
 pub mod snapshot;
 pub mod source;

@@ -1,0 +1,236 @@
+//! Documents of the public become definitions: OpenAPI 3.0 and 3.1 and Swagger 2.0 with API Gateway's extensions (OA rows).
+//!
+//! A document that AWS accepts is imported without an error: what AWS passes over is passed over, what it warns of is a warning, and an
+//! error says what cannot be meant. What is understood but not yet executed is for `compile` to say.
+
+mod authorizer;
+mod cors;
+mod documentation;
+mod endpoint;
+mod extensions;
+mod gateway_responses;
+mod integration;
+mod intrinsics;
+mod json;
+mod refs;
+
+use std::path::PathBuf;
+
+use router::Kind;
+use serde_json::Value as Json;
+
+use self::refs::Files;
+use crate::definition::{Definition, Word};
+use crate::diagnostic::{Diagnostics, Place};
+use crate::source::node::{Entry, Node, Value};
+
+/// What is done with an API that is there already, or with the file before (OA-02).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Mode {
+    /// What the document does not mention stays; where both have something, the document wins.
+    #[default]
+    Merge,
+    /// Nothing of it stays.
+    Overwrite,
+}
+
+/// What the base path of a document does to its paths (OA-03). With `/a/b/c` and the path `/e`:
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum BasePath {
+    /// `/e`
+    #[default]
+    Ignore,
+    /// `/a/b/c/e`
+    Prepend,
+    /// `/b/c/e`: the first segment is left to the domain's mapping.
+    Split,
+}
+
+/// What `${AWS::…}` stands for (OA-06); `None`: it stays as it is written.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Variables {
+    /// `${AWS::AccountId}`
+    pub account_id: Option<String>,
+    /// `${AWS::Region}`
+    pub region: Option<String>,
+    /// `${AWS::Partition}`
+    pub partition: Option<String>,
+}
+
+/// How documents are imported.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ImportOptions {
+    /// Which rules hold.
+    pub kind: Kind,
+    /// Of several files, from the second on.
+    pub mode: Mode,
+    /// What the base path does.
+    pub base_path: BasePath,
+    /// A warning of the import is an error.
+    pub fail_on_warnings: bool,
+    /// Values of `${AWS::…}`.
+    pub variables: Variables,
+    /// `x-amazon-apigateway-documentation` is passed over.
+    pub ignore_documentation: bool,
+    /// The folder that a `$ref` may not leave: that of `gateway.yaml`; `None`: the folder of the document itself.
+    pub root: Option<PathBuf>,
+}
+
+impl ImportOptions {
+    /// The defaults of API Gateway.
+    pub fn new(kind: Kind) -> Self {
+        Self {
+            kind,
+            mode: Mode::default(),
+            base_path: BasePath::default(),
+            fail_on_warnings: false,
+            variables: Variables::default(),
+            ignore_documentation: false,
+            root: None,
+        }
+    }
+}
+
+/// Imports files, each with the place that names it; of several, each changes what those before it made (OA-02).
+///
+/// `None` if there is nothing to go on with. A definition beside errors holds what could be read, so that the rest can be checked as well;
+/// it must not serve.
+pub fn import(files: &[(PathBuf, Place)], options: &ImportOptions, faults: &mut Diagnostics) -> Option<Definition> {
+    let (_, _, _) = (files, options, faults);
+    None
+}
+
+/// Imports one document from memory; `name` stands for its file in faults, and its ending says whether it is JSON. A `$ref` to a file
+/// is an error.
+pub fn import_text(name: &str, text: &[u8], options: &ImportOptions, faults: &mut Diagnostics) -> Option<Definition> {
+    let (_, _, _, _) = (name, text, options, faults);
+    None
+}
+
+/// What every reader of a part of a document has at hand: the faults, the options, and what a `$ref` names.
+///
+/// The readers are lenient: a value of the wrong shape is a warning and is passed over, unless the caller makes more of it.
+pub(crate) struct Source<'a> {
+    /// The faults so far.
+    pub(crate) faults: &'a mut Diagnostics,
+    /// How it is imported.
+    pub(crate) options: &'a ImportOptions,
+    /// Every document that a `$ref` may reach.
+    files: &'a Files,
+}
+
+impl<'a> Source<'a> {
+    /// An error with a way out.
+    pub(crate) fn error(&mut self, place: Place, what: impl Into<String>, hint: impl Into<String>) {
+        self.faults.error_hint(place, what, hint);
+    }
+
+    /// A warning with a way out.
+    pub(crate) fn warn(&mut self, place: Place, what: impl Into<String>, hint: impl Into<String>) {
+        self.faults.warning(place, what, hint);
+    }
+
+    /// The node itself, or if it is `{$ref: …}` what that names, to the end of a chain. `None` after an error.
+    pub(crate) fn resolve(&mut self, node: &'a Node) -> Option<&'a Node> {
+        self.files.resolve(node, self.faults)
+    }
+
+    /// The entries of a mapping; nothing written is an empty one; anything else a warning that calls it `what`.
+    pub(crate) fn entries<'n>(&mut self, node: &'n Node, what: &str) -> &'n [Entry] {
+        match &node.value {
+            Value::Map(entries) => entries,
+            _ if node.is_null() => &[],
+            _ => {
+                self.misshapen(node, what, "a mapping");
+                &[]
+            }
+        }
+    }
+
+    /// The values of a list; nothing written is an empty one; a text stands for a list of one; a mapping is a warning.
+    pub(crate) fn list<'n>(&mut self, node: &'n Node, what: &str) -> &'n [Node] {
+        match &node.value {
+            Value::List(list) => list,
+            _ if node.is_null() => &[],
+            Value::Scalar(_) => std::slice::from_ref(node),
+            Value::Map(_) => {
+                self.misshapen(node, what, "a list");
+                &[]
+            }
+        }
+    }
+
+    /// A text with `${AWS::…}` and CloudFormation's functions carried out; nothing written is `None`, anything else a warning.
+    pub(crate) fn text(&mut self, node: &Node, what: &str) -> Option<Word> {
+        match &node.value {
+            Value::Scalar(_) if node.is_null() => None,
+            Value::Scalar(text) => Some(intrinsics::substitute(text, self)),
+            Value::Map(entries) => {
+                let word = intrinsics::call(entries, node.place, self);
+                if word.is_none() {
+                    self.misshapen(node, what, "a text");
+                }
+                word
+            }
+            Value::List(_) => {
+                self.misshapen(node, what, "a text");
+                None
+            }
+        }
+    }
+
+    /// The same without its place.
+    pub(crate) fn string(&mut self, node: &Node, what: &str) -> Option<String> {
+        self.text(node, what).map(|word| word.to_string())
+    }
+
+    /// `true` or `false`, also in quotes; anything else is a warning.
+    pub(crate) fn flag(&mut self, node: &Node, what: &str) -> Option<bool> {
+        let word = self.text(node, what)?;
+        match word.as_str() {
+            "true" | "True" | "TRUE" => Some(true),
+            "false" | "False" | "FALSE" => Some(false),
+            other => {
+                self.warn(
+                    word.place(),
+                    format!("{what} must be true or false, not `{other}`"),
+                    "it is passed over: write `true` or `false`",
+                );
+                None
+            }
+        }
+    }
+
+    /// A whole number, also in quotes; anything else is a warning.
+    pub(crate) fn integer(&mut self, node: &Node, what: &str) -> Option<i64> {
+        let word = self.text(node, what)?;
+        let number = word.as_str().parse().ok();
+        if number.is_none() {
+            self.warn(
+                word.place(),
+                format!("{what} must be a whole number, not `{word}`"),
+                "it is passed over: write the digits alone",
+            );
+        }
+        number
+    }
+
+    /// The value as JSON, by YAML's core schema, with `${AWS::…}` and CloudFormation's functions carried out. A `$ref` stays as it is.
+    pub(crate) fn json(&mut self, node: &Node) -> Json {
+        json::of(node, self)
+    }
+
+    fn misshapen(&mut self, node: &Node, what: &str, meant: &str) {
+        let is = match &node.value {
+            Value::Scalar(_) => "a text",
+            Value::List(_) => "a list",
+            Value::Map(_) => "a mapping",
+        };
+        self.warn(node.place, format!("{what} must be {meant}, not {is}"), "it is passed over");
+    }
+}
+
+/// The value of a field; `None` also for `field:` with nothing behind it.
+pub(crate) fn field<'n>(entries: &'n [Entry], name: &str) -> Option<&'n Node> {
+    entries.iter().find(|entry| &*entry.key.text == name).map(|entry| &entry.value).filter(|node| !node.is_null())
+}
