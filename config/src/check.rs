@@ -128,7 +128,7 @@ fn check_api_ids(apis: &[ApiSpec], faults: &mut Diagnostics) {
 }
 
 fn check_api(api: &ApiSpec, faults: &mut Diagnostics) {
-    let ApiSpec { id, kind, routes: _, stages } = api;
+    let ApiSpec { id, kind, openapi: _, disable_execute_api_endpoint: _, routes: _, stages } = api;
     let Some(kind) = *kind else { return };
     if stages.is_empty() {
         let hint = if kind == Kind::Http { "write `stages: {$default: {}}`" } else { "write `stages: {prod: {}}`" };
@@ -149,7 +149,7 @@ fn warn_of_empty_apis(apis: &[ApiSpec], faults: &mut Diagnostics) {
 }
 
 fn check_stage(stage: &StageSpec, kind: Kind, faults: &mut Diagnostics) {
-    let StageSpec { name, variables } = stage;
+    let StageSpec { name, variables, auto_deploy: _, canary: _, methods: _ } = stage;
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"_-".contains(&byte);
     if &*name.text == "$default" {
         if kind != Kind::Http {
@@ -199,7 +199,7 @@ fn check_stage_variable(name: &Text, value: &Text, faults: &mut Diagnostics) {
 
 fn check_domains(domains: &[DomainSpec], apis: &[ApiSpec], faults: &mut Diagnostics) {
     let mut seen: BTreeMap<String, &Text> = BTreeMap::new();
-    for DomainSpec { name, mappings } in domains {
+    for DomainSpec { name, mappings, .. } in domains {
         clash(&mut seen, name, "domain", faults);
         for MappingSpec { target, .. } in mappings {
             check_mapping(target, apis, faults);

@@ -50,7 +50,7 @@ pub fn compile(
 ) -> Compiled {
     let mut compiled = Compiled::default();
     for (position, spec) in specs.iter().enumerate() {
-        let ApiSpec { id, kind, routes, stages } = spec;
+        let ApiSpec { id, kind, openapi: _, disable_execute_api_endpoint: _, routes, stages } = spec;
         let Some(kind) = *kind else { continue };
         let api = builder.api(&id.text, kind);
         let tree = builder.tree(kind);
@@ -59,7 +59,7 @@ pub fn compile(
         compiled.apis.push(Api { id: id.clone(), kind });
         let keys = add_routes(kind, routes, tree, builder, faults);
         let mut methods = Methods { kind, routes, keys: &keys, shared: None, upstreams, faults };
-        for StageSpec { name, variables } in stages {
+        for StageSpec { name, variables, auto_deploy: _, canary: _, methods: _ } in stages {
             let variables: BTreeMap<String, String> =
                 variables.iter().map(|(name, value)| (name.text.to_string(), value.text.to_string())).collect();
             let number = compiled.stages.len() as u32;
@@ -285,7 +285,7 @@ fn method(
     upstreams: &mut Upstreams,
     faults: &mut Diagnostics,
 ) -> Option<Method> {
-    let RouteSpec { key: written, integration, timeout } = route;
+    let RouteSpec { key: written, integration, timeout, request_parameters: _, response_parameters: _ } = route;
     let integration = match integration.as_ref()? {
         IntegrationSpec::Mock(spec) => {
             if let Some(timeout) = timeout {

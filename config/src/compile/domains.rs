@@ -18,7 +18,7 @@ pub fn compile(
     if specs.is_empty() && compiled.apis.len() == 1 {
         builder.sole_api(router::ApiId(0));
     }
-    for DomainSpec { name, mappings } in specs {
+    for DomainSpec { name, mappings, routing_rules: _, routing_mode: _ } in specs {
         let pattern = match HostPattern::parse(&name.text) {
             Ok(pattern) => pattern,
             Err(fault) => {

@@ -13,7 +13,7 @@ use crate::source::node::Text;
 
 /// Compiles the part `gateway`.
 pub fn compile(spec: GatewaySpec, base: &Path, faults: &mut Diagnostics) -> Gateway {
-    let GatewaySpec { listen, admin, control, state, workers, access_log, limits } = spec;
+    let GatewaySpec { listen, admin, control, state, workers, access_log, limits, watch: _ } = spec;
     let listen = listen.into_iter().map(|spec| listener(spec, base, faults)).collect();
     let control = control.map(|text| socket_path(base.join(&*text.text), text.place, faults));
     Gateway {

@@ -4,9 +4,11 @@ use router::Kind;
 
 use crate::diagnostic::Place;
 use crate::model::field::{Field, Table, Type};
+use crate::model::openapi::{self, OpenApiSpec};
 use crate::model::reader::Reader;
 use crate::model::route::{self, RouteSpec};
 use crate::model::stage::{self, StageSpec};
+use crate::model::values::At;
 use crate::source::node::{Node, Text, Value};
 
 /// One API, as written.
@@ -16,6 +18,10 @@ pub struct ApiSpec {
     pub id: Text,
     /// REST or HTTP; `None`: unreadable, which is a fault already.
     pub kind: Option<Kind>,
+    /// The OpenAPI documents that it is made of, in place of `routes`.
+    pub openapi: Option<OpenApiSpec>,
+    /// Whether `{api}.execute-api.*` does not answer (RT-17); `None`: what the OpenAPI document says, else it does.
+    pub disable_execute_api_endpoint: Option<At<bool>>,
     /// In the order of the document.
     pub routes: Vec<RouteSpec>,
     /// In the order of the document.
@@ -27,9 +33,10 @@ pub const API: Table = Table {
     name: "an API",
     fields: &[
         Field::new("kind", Type::Word(&["rest", "http"]), "which rules of API Gateway hold: rest or http"),
+        Field::new("openapi", Type::Object(&openapi::OPENAPI), "OpenAPI documents, x-amazon-apigateway-* understood"),
         Field::new("routes", Type::Objects(&route::ROUTE), "what is answered, by verb and path"),
         Field::new("stages", Type::Objects(&stage::STAGE), "the stages, by name"),
-        Field::later("openapi", "an OpenAPI document with x-amazon-apigateway-* extensions"),
+        Field::new("disable_execute_api_endpoint", Type::Flag, "true: only domains lead to it"),
         Field::later("authorizers", "who decides on callers"),
         Field::later("cors", "answers to browsers of other origins"),
         Field::later("gateway_responses", "bodies of refusals"),
@@ -49,7 +56,14 @@ impl ApiSpec {
     pub fn read(id: &Text, node: &Node, reader: &mut Reader<'_>) -> Option<Self> {
         let Some(object) = reader.object(node, &API) else {
             // The name stands, so that what leads to it does not fail a second time.
-            return Some(Self { id: id.clone(), kind: None, routes: Vec::new(), stages: Vec::new() });
+            return Some(Self {
+                id: id.clone(),
+                kind: None,
+                openapi: None,
+                disable_execute_api_endpoint: None,
+                routes: Vec::new(),
+                stages: Vec::new(),
+            });
         };
         let kind = match object.get("kind") {
             Some(node) => {
@@ -66,13 +80,18 @@ impl ApiSpec {
             }
             None => None,
         };
+        let openapi = object.get("openapi").and_then(|node| OpenApiSpec::read(node, reader));
+        let disable_execute_api_endpoint = object.get("disable_execute_api_endpoint").and_then(|node| {
+            let value = reader.flag(node, "`disable_execute_api_endpoint`")?;
+            Some(At { value, place: node.place })
+        });
         let routes = match object.get("routes") {
             Some(node) => read_routes(node, reader),
             None => Vec::new(),
         };
         let stages = reader.each(object.get("stages"), "`stages`", StageSpec::read);
         object.close();
-        Some(Self { id: id.clone(), kind, routes, stages })
+        Some(Self { id: id.clone(), kind, openapi, disable_execute_api_endpoint, routes, stages })
     }
 
     /// Where the API begins.

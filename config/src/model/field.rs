@@ -27,6 +27,8 @@ pub enum Type {
     Text,
     /// A whole number.
     Number,
+    /// A number, which may have a fraction.
+    Decimal,
     /// `500ms`, `2s`, `1m`, `1h`.
     Time,
     /// `10MB`, `10MiB`, or a number of bytes.
@@ -47,6 +49,10 @@ pub enum Type {
     Objects(&'static Table),
     /// Texts by name.
     Texts,
+    /// Texts by name, or such texts by status.
+    TextsByStatus,
+    /// A list of texts; one text stands for a list of one.
+    TextList,
     /// Known, but not available in this version: an error wherever it is used.
     Later,
 }

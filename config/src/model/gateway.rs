@@ -28,6 +28,8 @@ pub struct GatewaySpec {
     pub access_log: Option<Text>,
     /// What a client may ask of us.
     pub limits: LimitsSpec,
+    /// Whether a document that changes is loaded again by itself.
+    pub watch: bool,
 }
 
 /// One listener, as written.
@@ -99,6 +101,7 @@ pub const GATEWAY: Table = Table {
         Field::new("workers", Type::Number, "worker threads, or auto: one per core that the process may use"),
         Field::new("access_log", Type::Object(&ACCESS_LOG), "where a line per request goes"),
         Field::new("limits", Type::Object(&LIMITS), "what a client may ask of us"),
+        Field::new("watch", Type::Flag, "true: documents that change are loaded again, without `tollgate reload`"),
         Field::later("principals", "who may sign with SigV4"),
         Field::later("trusted_proxies", "whose X-Forwarded-For is believed"),
         Field::later("include", "further documents"),
@@ -177,8 +180,9 @@ impl GatewaySpec {
         let workers = object.get("workers").and_then(|node| workers(node, reader));
         let access_log = object.get("access_log").and_then(|node| access_log(node, reader));
         let limits = object.get("limits").and_then(|node| LimitsSpec::read(node, reader)).unwrap_or_default();
+        let watch = object.get("watch").and_then(|node| reader.flag(node, "`watch`")).unwrap_or_default();
         object.close();
-        Some(Self { listen, admin, control, state, workers, access_log, limits })
+        Some(Self { listen, admin, control, state, workers, access_log, limits, watch })
     }
 
     /// A document without the part.

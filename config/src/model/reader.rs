@@ -211,6 +211,28 @@ impl Reader<'_> {
         }
     }
 
+    /// A number of a range, which may have a fraction.
+    pub fn decimal(&mut self, node: &Node, what: &str, least: f64, most: f64) -> Option<At<f64>> {
+        let text = self.text(node, what)?;
+        match values::decimal(&text.text) {
+            Some(value) if (least..=most).contains(&value) => Some(At { value, place: text.place }),
+            _ => {
+                self.faults
+                    .error(text.place, format!("{what} must be a number from {least} to {most}, not `{}`", text.text));
+                None
+            }
+        }
+    }
+
+    /// Texts by name.
+    pub fn texts(&mut self, node: &Node, what: &str, one: &str) -> Vec<(Text, Text)> {
+        let entries = self.entries(node, what).unwrap_or_default();
+        entries
+            .iter()
+            .filter_map(|Entry { key, value }| Some((key.clone(), self.text(value, &format!("{one} `{}`", key.text))?)))
+            .collect()
+    }
+
     /// A time of a range.
     pub fn time(&mut self, node: &Node, what: &str, least: Duration, most: Duration) -> Option<Duration> {
         let text = self.text(node, what)?;

@@ -7,7 +7,7 @@ use crate::model::field::{Field, Table, Type};
 use crate::model::integration::{self, IntegrationSpec};
 use crate::model::reader::Reader;
 use crate::model::values::At;
-use crate::source::node::{Node, Text};
+use crate::source::node::{Entry, Node, Text, Value};
 
 /// One route, as written.
 #[derive(Debug, Clone)]
@@ -18,6 +18,19 @@ pub struct RouteSpec {
     pub integration: Option<IntegrationSpec>,
     /// To the end of the head of the backend's answer.
     pub timeout: Option<At<Duration>>,
+    /// MP-01, MP-03: target and expression.
+    pub request_parameters: Vec<(Text, Text)>,
+    /// MP-02, MP-04.
+    pub response_parameters: ResponseParametersSpec,
+}
+
+/// Changes of the answer's parameters, as written: REST writes targets, HTTP writes them by status.
+#[derive(Debug, Clone, Default)]
+pub struct ResponseParametersSpec {
+    /// Target and expression (MP-02).
+    pub flat: Vec<(Text, Text)>,
+    /// Status of the backend's answer, then target and expression (MP-04).
+    pub by_status: Vec<(Text, Vec<(Text, Text)>)>,
 }
 
 /// The fields of a route.
@@ -26,12 +39,16 @@ pub const ROUTE: Table = Table {
     fields: &[
         Field::new("integration", Type::Object(&integration::INTEGRATION), "who answers"),
         Field::new("timeout", Type::Time, "to the end of the head of the backend's answer"),
+        Field::new("request_parameters", Type::Texts, "changes of the request's parameters, by target"),
+        Field::new(
+            "response_parameters",
+            Type::TextsByStatus,
+            "changes of the answer's parameters, by target; in HTTP APIs by status and target",
+        ),
         Field::later("authorizer", "which authorizer decides on the caller"),
         Field::later("authorization", "AWS_IAM: the caller signs with SigV4"),
         Field::later("scopes", "scopes that the caller's token must hold"),
         Field::later("api_key_required", "only callers with an API key"),
-        Field::later("request_parameters", "changes of the request's parameters"),
-        Field::later("response_parameters", "changes of the answer's parameters"),
         Field::later("retry", "asking again after a failure"),
         Field::later("limits", "limits of this route alone"),
         Field::later("websocket", "passing WebSocket connections through"),
@@ -57,8 +74,31 @@ impl RouteSpec {
             None => None,
         };
         let timeout = object.get("timeout").and_then(|node| timeout(node, reader));
+        let request_parameters = object
+            .get("request_parameters")
+            .map(|node| reader.texts(node, "`request_parameters`", "the parameter"))
+            .unwrap_or_default();
+        let response_parameters = object
+            .get("response_parameters")
+            .map(|node| ResponseParametersSpec::read(node, reader))
+            .unwrap_or_default();
         object.close();
-        Some(Self { key: key.clone(), integration, timeout })
+        Some(Self { key: key.clone(), integration, timeout, request_parameters, response_parameters })
+    }
+}
+
+impl ResponseParametersSpec {
+    fn read(node: &Node, reader: &mut Reader<'_>) -> Self {
+        let mut spec = Self::default();
+        for Entry { key, value } in reader.entries(node, "`response_parameters`").unwrap_or_default() {
+            if matches!(value.value, Value::Map(_)) {
+                let what = format!("`response_parameters` of {}", key.text);
+                spec.by_status.push((key.clone(), reader.texts(value, &what, "the parameter")));
+            } else if let Some(text) = reader.text(value, &format!("the parameter `{}`", key.text)) {
+                spec.flat.push((key.clone(), text));
+            }
+        }
+        spec
     }
 }
 

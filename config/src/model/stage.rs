@@ -1,8 +1,12 @@
 //! A deployment stage of an API.
 
+use crate::diagnostic::Place;
+use crate::limits;
 use crate::model::field::{Field, Table, Type};
 use crate::model::reader::Reader;
-use crate::source::node::{Entry, Node, Text};
+use crate::model::settings::{self, MethodSettingsSpec};
+use crate::model::values::At;
+use crate::source::node::{Node, Text};
 
 /// One stage, as written.
 #[derive(Debug, Clone)]
@@ -11,6 +15,23 @@ pub struct StageSpec {
     pub name: Text,
     /// Name and value (ST-02).
     pub variables: Vec<(Text, Text)>,
+    /// Whether the document is what serves (ST-05); `None`: yes. Otherwise the deployment serves that the state directory names.
+    pub auto_deploy: Option<At<bool>>,
+    /// A share of the requests for another deployment (ST-09).
+    pub canary: Option<CanarySpec>,
+    /// Settings of single methods (ST-07, ST-08).
+    pub methods: Vec<MethodSettingsSpec>,
+}
+
+/// A canary, as written.
+#[derive(Debug, Clone)]
+pub struct CanarySpec {
+    /// Where it begins.
+    pub place: Place,
+    /// Of the requests, 0 to 100; `None`: unreadable, which is a fault already.
+    pub percent: Option<At<f64>>,
+    /// These win over the stage's own.
+    pub variables: Vec<(Text, Text)>,
 }
 
 /// The fields of a stage.
@@ -18,32 +39,69 @@ pub const STAGE: Table = Table {
     name: "a stage",
     fields: &[
         Field::new("variables", Type::Texts, "stage variables, ${stageVariables.name} in a uri"),
+        Field::new("auto_deploy", Type::Flag, "false: serve the deployment that `tollgate deploy` froze"),
+        Field::new("canary", Type::Object(&CANARY), "a share of the requests for another deployment"),
+        Field::new(
+            "methods",
+            Type::Objects(&settings::SETTINGS),
+            "settings by method: \"GET /pets\", or \"*/*\" for all",
+        ),
         Field::later("throttle", "requests per second"),
-        Field::later("auto_deploy", "false: serve a frozen deployment"),
-        Field::later("methods", "settings of single methods"),
-        Field::later("canary", "a share of the requests for another deployment"),
         Field::later("client_certificate", "the certificate shown to backends"),
         Field::later("access_log", "an access log of this stage"),
         Field::later("cache", "kept answers"),
     ],
 };
 
+/// The fields of `canary`.
+pub const CANARY: Table = Table {
+    name: "`canary`",
+    fields: &[
+        Field::new("percent", Type::Decimal, "its share of the requests, 0 to 100"),
+        Field::new("variables", Type::Texts, "stage variables of the canary alone; they win over the stage's"),
+    ],
+};
+
 impl StageSpec {
     /// Reads one stage.
     pub fn read(name: &Text, node: &Node, reader: &mut Reader<'_>) -> Option<Self> {
+        let mut spec =
+            Self { name: name.clone(), variables: Vec::new(), auto_deploy: None, canary: None, methods: Vec::new() };
         let Some(object) = reader.object(node, &STAGE) else {
             // The name stands, so that what leads to it does not fail a second time.
-            return Some(Self { name: name.clone(), variables: Vec::new() });
+            return Some(spec);
         };
-        let variables =
-            object.get("variables").and_then(|node| reader.entries(node, "`variables`")).unwrap_or_default();
-        let variables = variables
-            .iter()
-            .filter_map(|Entry { key, value }| {
-                Some((key.clone(), reader.text(value, &format!("stage variable `{}`", key.text))?))
-            })
-            .collect();
+        if let Some(node) = object.get("variables") {
+            spec.variables = reader.texts(node, "`variables`", "stage variable");
+        }
+        spec.auto_deploy = object.get("auto_deploy").and_then(|node| {
+            let value = reader.flag(node, "`auto_deploy`")?;
+            Some(At { value, place: node.place })
+        });
+        spec.canary = object.get("canary").and_then(|node| CanarySpec::read(node, reader));
+        spec.methods = reader.each(object.get("methods"), "`methods`", MethodSettingsSpec::read);
+        if spec.methods.len() > limits::METHOD_SETTINGS_MAX {
+            reader.faults.error(name.place, format!("more than {} `methods`", limits::METHOD_SETTINGS_MAX));
+        }
         object.close();
-        Some(Self { name: name.clone(), variables })
+        Some(spec)
+    }
+}
+
+impl CanarySpec {
+    fn read(node: &Node, reader: &mut Reader<'_>) -> Option<Self> {
+        let object = reader.object(node, &CANARY)?;
+        let percent = object.get("percent").and_then(|node| reader.decimal(node, "`percent`", 0.0, 100.0));
+        if object.lacks("percent") {
+            reader.faults.error_hint(
+                object.place,
+                "a canary needs its share of the requests",
+                "write `percent: 10`; 0 is a canary that nobody meets",
+            );
+        }
+        let variables =
+            object.get("variables").map(|node| reader.texts(node, "`variables`", "stage variable")).unwrap_or_default();
+        object.close();
+        Some(Self { place: node.place, percent, variables })
     }
 }

@@ -22,6 +22,17 @@ pub fn number(text: &str) -> Option<u64> {
     text.parse().ok()
 }
 
+/// A number in decimal digits, with or without a fraction and a sign: `10`, `0.5`, `-1`.
+pub fn decimal(text: &str) -> Option<f64> {
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, "0"));
+    let are_digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    if !are_digits(whole) || !are_digits(fraction) {
+        return None;
+    }
+    text.parse().ok()
+}
+
 /// `500ms`, `2s`, `1.5s`, `1m`, `1h`; otherwise what to write.
 pub fn time(text: &str) -> Result<Duration, String> {
     const HINT: &str = "write a number and a unit: 500ms, 2s, 1m or 1h";
@@ -117,6 +128,16 @@ pub fn is_host(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn decimals() {
+        for (text, value) in [("0", 0.0), ("10", 10.0), ("0.5", 0.5), ("100.0", 100.0), ("-1", -1.0)] {
+            assert_eq!(decimal(text), Some(value), "{text}");
+        }
+        for text in ["", "-", ".5", "1.", "1e3", "+1", "inf", "NaN", "1,5", "10%", " 1"] {
+            assert_eq!(decimal(text), None, "{text}");
+        }
+    }
 
     #[test]
     fn times() {
