@@ -30,6 +30,7 @@ fn find(snapshot: &Snapshot, verb: &str, host: &str, path: &str) -> String {
             format!("{}/{} {}", snapshot.apis[stage.api as usize].id, stage.name, method.key)
         }
         Err(Miss::Host) => "no host".into(),
+        Err(Miss::Closed { .. }) => "closed".into(),
         Err(Miss::Stage { .. }) => "no stage".into(),
         Err(Miss::Mapping { .. }) => "no mapping".into(),
         Err(Miss::Route { .. }) => "no route".into(),

@@ -104,6 +104,7 @@ fn find(exchange: &mut Exchange, trip: &mut Trip, live: &Live, worker: &Worker) 
             (Some(Place { api: api.0, stage, method: None, rest }), Some(kind_of(api.0)), None)
         }
         Err(Miss::Stage { api }) => (None, Some(kind_of(api.0)), Some(Refusal::NoSuchStage)),
+        Err(Miss::Closed { api }) => (None, Some(kind_of(api.0)), Some(Refusal::NoSuchApi)),
         Err(Miss::Mapping { kind }) => (None, kind, Some(Refusal::NoSuchApi)),
         Err(Miss::Host) => (None, None, Some(Refusal::NoSuchApi)),
     };

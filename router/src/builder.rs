@@ -5,11 +5,13 @@ use crate::{
     kind::Kind,
     mapping::{ApiId, MapFault, Site, StageRef, Stages, base_path},
     pack::pack,
+    routing_rules::{RoutingMode, RoutingRule, Rule, RuleFault},
     table::{Api, Table},
     template::Template,
-    trie::{RouteFault, Trie},
+    trie::{NONE, RouteFault, Trie},
     verb::Verb,
 };
+use std::collections::{HashMap, HashSet, hash_map};
 
 /// One set of routes: one deployment of one API. Stages may share it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,8 +34,10 @@ pub struct Builder {
     tries: Vec<Trie>,
     apis: Vec<ApiPlan>,
     hosts: Vec<HostPattern>,
-    /// By host, in the order of `hosts`.
-    mappings: Vec<Vec<(Box<[u8]>, StageRef)>>,
+    /// In the order of `hosts`.
+    sites: Vec<SitePlan>,
+    /// Positions in `hosts`.
+    known: HashMap<HostPattern, usize>,
     sole: Option<ApiId>,
 }
 
@@ -43,6 +47,19 @@ struct ApiPlan {
     kind: Kind,
     stages: Vec<(String, StageRef)>,
     execute_api: bool,
+}
+
+/// What one host leads to.
+#[derive(Debug, Default)]
+struct SitePlan {
+    mappings: Vec<(Box<[u8]>, StageRef)>,
+    /// The base paths of `mappings`.
+    keys: HashSet<Box<[u8]>>,
+    /// Sorted by priority.
+    rules: Vec<Rule>,
+    mode: RoutingMode,
+    /// Whether the APIs here are WebSocket APIs; unknown before the first.
+    websocket: Option<bool>,
 }
 
 impl Builder {
@@ -90,26 +107,63 @@ impl Builder {
         stage
     }
 
+    /// A stage of `api` whose routes are kept elsewhere, for [`Table::locate`]; `stage` is what it returns. Of two stages with one name the
+    /// first answers. `$default` never stands in a path, so it means something for HTTP APIs and in mappings only.
+    pub fn stage_without_routes(&mut self, api: ApiId, name: &str, stage: u32) -> StageRef {
+        let stage = StageRef { api, stage, tree: NONE };
+        self.apis[api.0 as usize].stages.push((name.to_owned(), stage));
+        stage
+    }
+
     /// Lets a host's base path lead to a stage (DM-02, DM-03). Base paths: empty, `/`, `(none)`, `orders` or `/orders/v1`.
     pub fn map(&mut self, host: &HostPattern, base: &str, stage: StageRef) -> Result<(), MapFault> {
-        let key = base_path(base)?.as_bytes();
-        let known = self.hosts.iter().position(|known| known == host);
-        if let Some(at) = known {
-            if self.mappings[at].iter().any(|(known, _)| **known == *key) {
-                return Err(MapFault::Duplicate);
-            }
-            let websocket = |stage: &StageRef| self.apis[stage.api.0 as usize].kind == Kind::WebSocket;
-            if self.mappings[at].iter().any(|(_, known)| websocket(known) != websocket(&stage)) {
-                return Err(MapFault::Mixed);
-            }
+        let key: Box<[u8]> = base_path(base)?.as_bytes().into();
+        let websocket = self.is_websocket(stage);
+        let site = self.site(host);
+        if site.keys.contains(&key) {
+            return Err(MapFault::Duplicate);
         }
-        let at = known.unwrap_or_else(|| {
-            self.hosts.push(host.clone());
-            self.mappings.push(Vec::new());
-            self.hosts.len() - 1
-        });
-        self.mappings[at].push((key.into(), stage));
+        if *site.websocket.get_or_insert(websocket) != websocket {
+            return Err(MapFault::Mixed);
+        }
+        site.keys.insert(key.clone());
+        site.mappings.push((key, stage));
         Ok(())
+    }
+
+    /// Adds a routing rule to a host (DM-05). It is asked only if the host's mode says so. A refused rule changes nothing.
+    pub fn rule(&mut self, host: &HostPattern, rule: RoutingRule) -> Result<(), RuleFault> {
+        let websocket = self.is_websocket(rule.stage);
+        let known = self.known.get(host).map_or(&[][..], |&at| &self.sites[at].rules);
+        let (place, rule) = Rule::new(rule, known)?;
+        let site = self.site(host);
+        if *site.websocket.get_or_insert(websocket) != websocket {
+            return Err(RuleFault::Mixed);
+        }
+        site.rules.insert(place, rule);
+        Ok(())
+    }
+
+    /// Says which of a host's rules and mappings are asked; mappings alone unless it is said.
+    pub fn mode(&mut self, host: &HostPattern, mode: RoutingMode) {
+        self.site(host).mode = mode;
+    }
+
+    fn is_websocket(&self, stage: StageRef) -> bool {
+        self.apis[stage.api.0 as usize].kind == Kind::WebSocket
+    }
+
+    /// What is known of a host, made if it is new.
+    fn site(&mut self, host: &HostPattern) -> &mut SitePlan {
+        let at = match self.known.entry(host.clone()) {
+            hash_map::Entry::Occupied(known) => *known.get(),
+            hash_map::Entry::Vacant(new) => {
+                self.hosts.push(host.clone());
+                self.sites.push(SitePlan::default());
+                *new.insert(self.hosts.len() - 1)
+            }
+        };
+        &mut self.sites[at]
     }
 
     /// Takes the execute-api name from an API (`disableExecuteApiEndpoint`, or a mutual-TLS domain before it).
@@ -134,23 +188,37 @@ impl Builder {
 
     /// Freezes everything.
     pub fn build(self) -> Table {
-        let open = self.apis.iter().zip(0..).filter(|(api, _)| api.execute_api);
-        let open: Vec<(String, u32)> =
-            open.filter(|(api, _)| !api.id.is_empty()).map(|(api, i)| (api.id.clone(), i)).collect();
-        let hosts = Hosts::new(&self.hosts, &open);
+        let named = self.apis.iter().zip(0..).filter(|(api, _)| !api.id.is_empty());
+        let named: Vec<(String, u32)> = named.map(|(api, number)| (api.id.clone(), number)).collect();
+        let hosts = Hosts::new(&self.hosts, &named);
         let apis = &self.apis;
-        let site = |mappings: Vec<(Box<[u8]>, StageRef)>| {
-            let mut kinds = mappings.iter().map(|(_, stage)| apis[stage.api.0 as usize].kind);
-            let first = kinds.next();
-            let kind = first.filter(|first| kinds.all(|kind| kind == *first));
-            Site::new(mappings, kind)
+        let api = |plan: &ApiPlan| Api {
+            id: plan.id.as_str().into(),
+            open: plan.execute_api,
+            stages: Stages::new(plan.kind, &plan.stages),
         };
         Table {
             hosts,
-            sites: self.mappings.into_iter().map(site).collect(),
-            apis: apis.iter().map(|api| Api { stages: Stages::new(api.kind, &api.stages) }).collect(),
+            sites: self.sites.into_iter().map(|plan| plan.freeze(apis)).collect(),
+            apis: apis.iter().map(api).collect(),
             trees: self.tries.iter().map(pack).collect(),
             sole: self.sole,
         }
+    }
+}
+
+impl SitePlan {
+    /// Leaves out what the mode does not ask.
+    fn freeze(mut self, apis: &[ApiPlan]) -> Site {
+        match self.mode {
+            RoutingMode::MappingsOnly => self.rules.clear(),
+            RoutingMode::RulesOnly => self.mappings.clear(),
+            RoutingMode::RulesThenMappings => {}
+        }
+        let targets = self.mappings.iter().map(|(_, stage)| stage).chain(self.rules.iter().map(|rule| &rule.stage));
+        let mut kinds = targets.map(|stage| apis[stage.api.0 as usize].kind);
+        let first = kinds.next();
+        let kind = first.filter(|first| kinds.all(|kind| kind == *first));
+        Site::new(self.rules, self.mappings, kind)
     }
 }

@@ -121,7 +121,7 @@ pub(crate) struct Hosts {
 }
 
 impl Hosts {
-    /// `sites` by number; `apis` are those that answer under their execute-api name.
+    /// `sites` by number; `apis` by id, whether or not they answer under their execute-api name.
     pub(crate) fn new(sites: &[HostPattern], apis: &[(String, u32)]) -> Self {
         let (mut exact, mut wildcard, mut any) = (Vec::new(), Vec::new(), None);
         for (site, number) in sites.iter().zip(0..) {
@@ -160,6 +160,13 @@ impl Hosts {
         }
         self.any.map(Answerer::Site)
     }
+}
+
+/// The first label of an execute-api name.
+pub(crate) fn execute_api_label(host: &[u8]) -> Option<&[u8]> {
+    let dot = host.iter().position(|&byte| byte == b'.')?;
+    let suffix = host[dot + 1..].strip_suffix(b".").unwrap_or(&host[dot + 1..]);
+    is_execute_api(suffix).then_some(&host[..dot])
 }
 
 /// Whether what follows the first label is `execute-api.` and something more.

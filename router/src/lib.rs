@@ -33,12 +33,15 @@
 
 mod builder;
 mod captures;
+mod glob;
 mod host;
 mod kind;
 pub mod limits;
 mod mapping;
 mod names;
 mod pack;
+mod routes;
+mod routing_rules;
 mod table;
 mod template;
 mod tree;
@@ -47,10 +50,13 @@ mod verb;
 
 pub use builder::{Builder, Shadow, TreeId};
 pub use captures::Captures;
+pub use glob::{Glob, GlobFault};
 pub use host::{HostFault, HostPattern, HostProblem};
 pub use kind::Kind;
 pub use mapping::{ApiId, MapFault, StageRef};
-pub use table::{Ask, Found, Miss, Table};
+pub use routes::{Routes, RoutesBuilder};
+pub use routing_rules::{RoutingMode, RoutingRule, RuleFault};
+pub use table::{Ask, Found, Located, Miss, Table};
 pub use template::{Template, TemplateFault, TemplateProblem};
 pub use trie::RouteFault;
 pub use verb::Verb;

@@ -32,3 +32,21 @@ pub const METHOD_MAX: u32 = u32::MAX - 1;
 
 /// Free slots tried for one set of siblings when a tree is packed; after that they go to the end. Keeps a compile near linear.
 pub(crate) const PACK_PROBES_MAX: usize = 1_024;
+
+/// The smallest and the largest priority of a routing rule (DM-05).
+pub const RULE_PRIORITIES: std::ops::RangeInclusive<u32> = 1..=1_000_000;
+
+/// Routing rules of one host (DM-05). A request may have to try all of them.
+pub const RULES_MAX: usize = 50;
+
+/// Groups of header conditions in one routing rule (DM-05).
+pub const RULE_HEADER_GROUPS_MAX: usize = 2;
+
+/// Alternatives in one condition of a routing rule, each one more comparison for a request. AWS names no number; this is ours.
+pub const RULE_ALTERNATIVES_MAX: usize = 32;
+
+/// Bytes of a header's name in a routing rule: less than 40 (DM-05).
+pub const RULE_HEADER_NAME_BYTES_MAX: usize = 39;
+
+/// Bytes of a glob: less than 128 (DM-05).
+pub const GLOB_BYTES_MAX: usize = 127;

@@ -1,8 +1,10 @@
 //! From a base path or a stage name to an API and its stage (DM-02, DM-03, RT-14, RT-17, 18.2).
 
 use crate::{
+    glob::Glob,
     kind::Kind,
     limits::{BASE_PATH_BYTES_MAX, BASE_PATH_SEGMENTS_MAX},
+    routing_rules::Rule,
 };
 use std::fmt;
 
@@ -78,9 +80,11 @@ pub(crate) fn base_path(text: &str) -> Result<&str, MapFault> {
     Ok(key)
 }
 
-/// The base paths of one host.
+/// The routing rules and base paths of one host.
 #[derive(Debug)]
 pub(crate) struct Site {
+    /// Sorted by priority, which is the order in which they are tried.
+    rules: Box<[Rule]>,
     /// Sorted by base path.
     mappings: Box<[(Box<[u8]>, StageRef)]>,
     /// The most segments of any base path.
@@ -90,19 +94,30 @@ pub(crate) struct Site {
 }
 
 impl Site {
-    pub(crate) fn new(mut mappings: Vec<(Box<[u8]>, StageRef)>, kind: Option<Kind>) -> Self {
+    /// `rules` sorted by priority.
+    pub(crate) fn new(rules: Vec<Rule>, mut mappings: Vec<(Box<[u8]>, StageRef)>, kind: Option<Kind>) -> Self {
         mappings.sort_by(|a, b| a.0.cmp(&b.0));
         let segments = |key: &[u8]| match key {
             [] => 0,
             _ => key.split(|&byte| byte == b'/').count(),
         };
         let depth = mappings.iter().map(|(key, _)| segments(key)).max().unwrap_or(0);
-        Self { mappings: mappings.into(), depth, kind }
+        Self { rules: rules.into(), mappings: mappings.into(), depth, kind }
     }
 
-    /// The longest mapping by whole segments, and where the API's own path begins.
+    /// The first rule that fits, else the longest mapping by whole segments; and where the API's own path begins.
     #[inline]
-    pub(crate) fn get(&self, path: &[u8]) -> Option<(StageRef, usize)> {
+    pub(crate) fn get(&self, path: &[u8], mut header: impl FnMut(&str, &Glob) -> bool) -> Option<(StageRef, usize)> {
+        for rule in &self.rules {
+            if let Some(rest) = rule.fits(path, &mut header) {
+                return Some((rule.stage, rest));
+            }
+        }
+        self.mapping(path)
+    }
+
+    #[inline]
+    fn mapping(&self, path: &[u8]) -> Option<(StageRef, usize)> {
         if self.depth == 0 {
             return self.mappings.first().map(|(_, stage)| (*stage, 0));
         }
@@ -198,7 +213,7 @@ mod tests {
 
     fn site(keys: &[&str]) -> Site {
         let mappings = keys.iter().zip(0..).map(|(key, i)| (key.as_bytes().into(), stage(i))).collect();
-        Site::new(mappings, None)
+        Site::new(Vec::new(), mappings, None)
     }
 
     fn stages(kind: Kind, names: &[&str]) -> Stages {
@@ -256,17 +271,17 @@ mod tests {
             ("//orders", 0, 0),
             ("/orders//v1", 1, 7),
         ] {
-            assert_eq!(site.get(path.as_bytes()), Some((stage(number), rest)), "{path}");
+            assert_eq!(site.mapping(path.as_bytes()), Some((stage(number), rest)), "{path}");
         }
     }
 
     #[test]
     fn without_an_empty_mapping_a_path_may_have_none() {
         let site = site(&["orders"]);
-        assert_eq!(site.get(b"/orders/1"), Some((stage(0), 7)));
-        assert_eq!(site.get(b"/"), None);
-        assert_eq!(site.get(b"//"), None);
-        assert_eq!(site.get(b"/order"), None);
+        assert_eq!(site.mapping(b"/orders/1"), Some((stage(0), 7)));
+        assert_eq!(site.mapping(b"/"), None);
+        assert_eq!(site.mapping(b"//"), None);
+        assert_eq!(site.mapping(b"/order"), None);
     }
 
     #[test]

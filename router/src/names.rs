@@ -3,6 +3,8 @@
 //! Open addressing over one flat array. Names come from the operator alone, clients only look up, so nobody can crowd a bucket; the build
 //! tries a few seeds and keeps the one with the shortest longest probe, and a lookup never probes further than that.
 
+use std::collections::HashSet;
+
 /// Seeds tried at build.
 const SEEDS: u64 = 16;
 
@@ -29,14 +31,17 @@ impl Names {
     pub(crate) fn new(pairs: &[(String, u32)]) -> Self {
         let mut bytes = Vec::new();
         let mut known: Vec<(u32, u32, u32)> = Vec::new();
+        let mut seen = HashSet::new();
         for (name, value) in pairs {
             debug_assert!(!name.is_empty());
             let lower = name.to_ascii_lowercase();
-            if known.iter().any(|&(start, len, _)| span(&bytes, start, len) == lower.as_bytes()) {
-                continue;
-            }
-            known.push((bytes.len() as u32, lower.len() as u32, *value));
+            let (start, len) = (bytes.len() as u32, lower.len() as u32);
             bytes.extend_from_slice(lower.as_bytes());
+            if seen.insert(lower) {
+                known.push((start, len, *value));
+            } else {
+                bytes.truncate(start as usize);
+            }
         }
         if known.is_empty() {
             return Self::default();

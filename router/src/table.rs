@@ -2,7 +2,8 @@
 
 use crate::{
     captures::Captures,
-    host::{Answerer, Hosts},
+    glob::Glob,
+    host::{Answerer, Hosts, execute_api_label},
     kind::Kind,
     mapping::{ApiId, Site, StageRef, Stages},
     tree::Tree,
@@ -35,6 +36,17 @@ pub struct Found {
     pub rest: u16,
 }
 
+/// Whose stage answers; which of its methods is for the stage's own routes to say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Located {
+    /// The API.
+    pub api: ApiId,
+    /// The stage, as numbered by the caller of `Builder::stage`.
+    pub stage: u32,
+    /// Where in the path the API's own path begins, after base path or stage. It may be the path's length: the own path is `/` then.
+    pub rest: u16,
+}
+
 /// Why nobody answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Miss {
@@ -45,7 +57,12 @@ pub enum Miss {
         /// The API.
         api: ApiId,
     },
-    /// The host is known, but no base path fits (DM-03).
+    /// The host is the execute-api name of an API that does not answer there (`disableExecuteApiEndpoint`, RT-17).
+    Closed {
+        /// The API.
+        api: ApiId,
+    },
+    /// The host is known, but no base path and no routing rule fits (DM-03, DM-05).
     Mapping {
         /// The kind of the host's APIs, if they are all of one.
         kind: Option<Kind>,
@@ -74,6 +91,9 @@ pub struct Table {
 /// What the table knows of one API.
 #[derive(Debug)]
 pub(crate) struct Api {
+    pub(crate) id: Box<str>,
+    /// Whether the execute-api name answers.
+    pub(crate) open: bool,
     pub(crate) stages: Stages,
 }
 
@@ -84,9 +104,10 @@ impl Table {
     #[inline]
     pub fn find(&self, ask: &Ask<'_>, captures: &mut Captures) -> Result<Found, Miss> {
         captures.clear();
-        let (place, rest) = self.stage(ask)?;
+        let (place, rest) = self.stage(ask.host, ask.path, ask.execute_api, |_, _| false)?;
         let StageRef { api, stage, tree } = place;
-        let found = ask.verb.and_then(|verb| self.trees[tree as usize].find(ask.path, rest, verb, captures));
+        let tree = self.trees.get(tree as usize);
+        let found = ask.verb.and_then(|verb| tree?.find(ask.path, rest, verb, captures));
         // Longer paths than `PATH_BYTES_MAX` match no route; codec refuses them long before.
         let rest = u16::try_from(rest).unwrap_or(u16::MAX);
         match found {
@@ -95,17 +116,54 @@ impl Table {
         }
     }
 
+    /// The API and stage for a request. Allocates nothing; the work is bounded by the path's length and the host's rules.
+    ///
+    /// - `host` as received, without a port; any case, maybe with a trailing dot; empty if there was none.
+    /// - `path` in canonical form; it starts with `/`.
+    /// - `execute_api`: whether the listener lets `{api}.execute-api.*` answer.
+    /// - `header`: whether the request has a field of this name, given in lower case, whose value fits (DM-05).
+    #[inline]
+    pub fn locate(
+        &self,
+        host: &[u8],
+        path: &[u8],
+        execute_api: bool,
+        header: impl FnMut(&str, &Glob) -> bool,
+    ) -> Result<Located, Miss> {
+        let (StageRef { api, stage, .. }, rest) = self.stage(host, path, execute_api, header)?;
+        // Longer paths than `PATH_BYTES_MAX` match no route; codec refuses them long before.
+        Ok(Located { api, stage, rest: u16::try_from(rest).unwrap_or(u16::MAX) })
+    }
+
     /// The stage, and where the API's own path begins.
     #[inline]
-    fn stage(&self, ask: &Ask<'_>) -> Result<(StageRef, usize), Miss> {
-        let api = match self.hosts.get(ask.host, ask.execute_api) {
+    fn stage(
+        &self,
+        host: &[u8],
+        path: &[u8],
+        execute_api: bool,
+        header: impl FnMut(&str, &Glob) -> bool,
+    ) -> Result<(StageRef, usize), Miss> {
+        let id = match self.hosts.get(host, execute_api) {
             Some(Answerer::Site(site)) => {
                 let site = &self.sites[site as usize];
-                return site.get(ask.path).ok_or(Miss::Mapping { kind: site.kind });
+                return site.get(path, header).ok_or(Miss::Mapping { kind: site.kind });
             }
+            Some(Answerer::Api(api)) if !self.apis[api as usize].open => return Err(Miss::Closed { api: ApiId(api) }),
             Some(Answerer::Api(api)) => ApiId(api),
-            None => self.sole.ok_or(Miss::Host)?,
+            None => self.sole(host)?,
         };
-        self.apis[api.0 as usize].stages.get(ask.path).ok_or(Miss::Stage { api })
+        self.apis[id.0 as usize].stages.get(path).ok_or(Miss::Stage { api: id })
+    }
+
+    /// The API for hosts that nothing else answers. A closed name is closed also where the listener knows no execute-api names.
+    fn sole(&self, host: &[u8]) -> Result<ApiId, Miss> {
+        let sole = self.sole.ok_or(Miss::Host)?;
+        let api = &self.apis[sole.0 as usize];
+        let is_own = |label: &[u8]| label.eq_ignore_ascii_case(api.id.as_bytes());
+        if !api.open && execute_api_label(host).is_some_and(is_own) {
+            return Err(Miss::Closed { api: sole });
+        }
+        Ok(sole)
     }
 }

@@ -84,7 +84,7 @@ const MASKS: [u64; 32] = {
 };
 
 /// The compiled routes of one API.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Tree {
     pub(crate) nodes: Box<[Node]>,
     /// For each endpoint and verb the method, `ANY` already filled in.

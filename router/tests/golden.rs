@@ -378,7 +378,9 @@ fn rt_17_the_execute_api_name_answers_where_it_may() {
     // Where the name does not answer, the host is like any other.
     assert_eq!(api("shop.execute-api.localhost", "/x", false), Ok((1, 0)));
     assert_eq!(api("nobody.execute-api.localhost", "/x", true), Ok((1, 0)));
-    assert_eq!(api("closed.execute-api.localhost", "/x", true), Ok((1, 0)));
+    assert_eq!(api("closed.execute-api.localhost", "/x", true), Err(Miss::Closed { api: closed }));
+    assert_eq!(api("Closed.Execute-API.localhost.", "/x", true), Err(Miss::Closed { api: closed }));
+    assert_eq!(api("closed.execute-api.localhost", "/x", false), Ok((1, 0)));
 }
 
 #[test]

@@ -254,6 +254,11 @@ fn refused(snapshot: &Snapshot, request: &Request<'_>, miss: Miss, out: &mut Str
             let paths: Vec<&str> = asked.map(|mapping| &*mapping.base_path).collect();
             line(out, "known", &paths.join(", "));
         }
+        Miss::Closed { api } => {
+            let id = &snapshot.apis[api.0 as usize].id;
+            line(out, "host", &format!("{}: API `{id}` does not answer under its execute-api name", request.host));
+            refusal(Refusal::NoSuchApi, Some(kind_of(api)), out);
+        }
         Miss::Stage { api } => {
             let id = &snapshot.apis[api.0 as usize].id;
             line(out, "host", &format!("{}: API `{id}`", request.host));
