@@ -12,7 +12,7 @@ use crate::downstream::http1::{self, NoHead};
 use crate::entry::{Entry, Peer};
 use crate::exchange::Exchange;
 use crate::head_bytes::HeadBytes;
-use crate::io::{Group, RBuf, Sock, timeout};
+use crate::io::{Group, RBuf, Sock, spawn, timeout};
 use crate::limits::{LINGER_BYTES_MAX, LINGER_TIME};
 use crate::observe::metrics::{add, sub};
 use crate::request;
@@ -62,7 +62,7 @@ pub async fn serve(sock: Sock, entry: Rc<Entry>, worker: Rc<Worker>) {
     if reset {
         sock.reset_when_closed();
     } else {
-        linger(&sock, inflow).await;
+        linger(&sock, inflow, &worker).await;
     }
 }
 
@@ -112,12 +112,15 @@ async fn next_head(exchange: &mut Exchange, worker: &Worker, served: bool) -> Re
     Ok(())
 }
 
-/// Lets the client read the last answer: a connection closed with bytes unread would be reset, and the answer lost.
-async fn linger(sock: &Sock, mut inflow: RBuf) {
-    sock.set_deadline(Some(LINGER_TIME));
+/// Lets the client read the last answer: a connection closed with bytes unread would be reset, and the answer lost. What is
+/// left of it has the time of bodies; a client that does not take it is told by a reset that its answer was cut.
+async fn linger(sock: &Sock, mut inflow: RBuf, worker: &Worker) {
+    sock.set_deadline(Some(worker.live().snapshot().gateway.limits.body_idle_time));
     if sock.flush().await.is_err() {
+        sock.reset_when_closed();
         return;
     }
+    sock.set_deadline(Some(LINGER_TIME));
     sock.shutdown(Shutdown::Write);
     let read_away = async {
         let mut bytes = inflow.len();
@@ -132,11 +135,14 @@ async fn linger(sock: &Sock, mut inflow: RBuf) {
     let _ = timeout(LINGER_TIME, read_away).await;
 }
 
-/// A parked connection closed or expired: nothing is left to do but count.
-pub fn forget(sock: Sock, worker: &Worker) {
+/// A parked connection closed or expired. The end of its last answer may still be here: a client that has closed its side, or
+/// was silent for long, may read slowly.
+pub fn forget(sock: Sock, worker: &Rc<Worker>) {
     sub(&worker.metrics.connections_idle, 1);
-    drop(sock);
-    worker.connection_closed();
+    let open = Open { worker: worker.clone(), parked: false };
+    if matches!(sock.is_sendable(), Ok(false)) {
+        spawn(async move { linger(&sock, RBuf::empty(), &open.worker).await });
+    }
 }
 
 /// The future of a connection with something to say. It moves into its cell when the first byte arrives, so its size is paid
