@@ -10,6 +10,7 @@ pub mod limits;
 pub mod model;
 pub mod openapi;
 pub mod properties;
+pub mod schema;
 pub mod snapshot;
 pub mod source;
 

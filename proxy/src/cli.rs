@@ -88,6 +88,8 @@ enum Command {
         /// http://host/path?query, or only /path
         url: String,
     },
+    /// Print a JSON Schema of gateway.yaml, for editors
+    Schema,
     /// Look at this machine: kernel, io_uring, limits, cores, ports, files
     Doctor {
         /// The document whose ports and files are looked at as well
@@ -191,6 +193,7 @@ pub fn main() -> ExitCode {
         Command::Explain { config, verb, url } => {
             with_snapshot(&config, |snapshot| explain::print(snapshot, &verb, &url))
         }
+        Command::Schema => say(&format!("{:#}\n", config::schema::gateway())),
         Command::Doctor { config } => doctor::print(config.as_deref()),
         Command::Reload { gateway } => control::reload(&control_path(&gateway)),
         Command::Status { gateway, json } => control::status(&control_path(&gateway), json),

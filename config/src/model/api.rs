@@ -32,8 +32,9 @@ pub struct ApiSpec {
 pub const API: Table = Table {
     name: "an API",
     fields: &[
-        Field::new("kind", Type::Word(&["rest", "http"]), "which rules of API Gateway hold: rest or http"),
-        Field::new("openapi", Type::Object(&openapi::OPENAPI), "OpenAPI documents, x-amazon-apigateway-* understood"),
+        Field::new("kind", Type::Word(&["rest", "http"]), "which rules of API Gateway hold: rest or http").needed(),
+        Field::new("openapi", Type::Object(&openapi::OPENAPI), "OpenAPI documents, x-amazon-apigateway-* understood")
+            .short(Type::TextList),
         Field::new("routes", Type::Objects(&route::ROUTE), "what is answered, by verb and path"),
         Field::new("stages", Type::Objects(&stage::STAGE), "the stages, by name"),
         Field::new("disable_execute_api_endpoint", Type::Flag, "true: only domains lead to it"),

@@ -80,7 +80,8 @@ pub const DOMAIN: Table = Table {
             "routing_mode",
             Type::Word(&MODE_WORDS),
             "what is asked; by default all that is written, rules first",
-        ),
+        )
+        .or(&AWS_MODE_WORDS),
         Field::later("tls", "TLS with this certificate and key"),
         Field::later("mutual_tls", "only clients with a certificate"),
     ],
@@ -90,14 +91,14 @@ pub const DOMAIN: Table = Table {
 pub const ROUTING_RULE: Table = Table {
     name: "a routing rule",
     fields: &[
-        Field::new("priority", Type::Number, "the lowest is asked first; each number once in a domain"),
+        Field::new("priority", Type::Number, "the lowest is asked first; each number once in a domain").needed(),
         Field::new(
             "headers",
             Type::List(&HEADER_CONDITION),
             "at most two conditions on header fields, all of which must hold",
         ),
         Field::new("base_paths", Type::TextList, "the path must begin with one of them, by whole segments"),
-        Field::new("target", Type::Text, "api/stage"),
+        Field::new("target", Type::Text, "api/stage").needed(),
         Field::new("strip_base_path", Type::Flag, "whether the base path is taken off before the API sees the path"),
     ],
 };
@@ -105,15 +106,15 @@ pub const ROUTING_RULE: Table = Table {
 /// The fields of a rule's condition on header fields.
 pub const HEADER_CONDITION: Table = Table {
     name: "a condition on header fields",
-    fields: &[Field::new("any", Type::List(&HEADER_MATCH), "one of these must be there")],
+    fields: &[Field::new("any", Type::List(&HEADER_MATCH), "one of these must be there").needed()],
 };
 
 /// The fields of a header field that a rule looks for.
 pub const HEADER_MATCH: Table = Table {
     name: "a header match",
     fields: &[
-        Field::new("name", Type::Text, "the field's name"),
-        Field::new("value", Type::Text, "its value; a*, *a and *a* are patterns"),
+        Field::new("name", Type::Text, "the field's name").needed(),
+        Field::new("value", Type::Text, "its value; a*, *a and *a* are patterns").needed(),
     ],
 };
 
@@ -123,6 +124,7 @@ const MODES: [(&str, RoutingModeSpec); 3] = [
     ("rules_only", RoutingModeSpec::RulesOnly),
     ("rules_then_mappings", RoutingModeSpec::RulesThenMappings),
 ];
+const AWS_MODE_WORDS: [&str; 5] = [AWS_MODES[0].0, AWS_MODES[1].0, AWS_MODES[2].0, AWS_MODES[3].0, AWS_MODES[4].0];
 /// AWS's names of the same, old and new.
 const AWS_MODES: [(&str, RoutingModeSpec); 5] = [
     ("API_MAPPING_ONLY", RoutingModeSpec::MappingsOnly),

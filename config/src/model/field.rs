@@ -18,6 +18,12 @@ pub struct Field {
     pub is: Type,
     /// One line for a reader.
     pub doc: &'static str,
+    /// Words that may stand in place of such a value: `workers: auto`.
+    pub words: &'static [&'static str],
+    /// What may stand in place of the object, or of each object of the list: `access_log: stdout`.
+    pub short: Option<Type>,
+    /// Whether the object is at fault without it.
+    pub needed: bool,
 }
 
 /// What a value is.
@@ -60,12 +66,27 @@ pub enum Type {
 impl Field {
     /// A field that is read.
     pub const fn new(name: &'static str, is: Type, doc: &'static str) -> Self {
-        Self { name, is, doc }
+        Self { name, is, doc, words: &[], short: None, needed: false }
+    }
+
+    /// The same field, in which one of these words may stand in place of such a value.
+    pub const fn or(self, words: &'static [&'static str]) -> Self {
+        Self { words, ..self }
+    }
+
+    /// The same field, in which such a value may stand in place of the object, or of each object of the list.
+    pub const fn short(self, is: Type) -> Self {
+        Self { short: Some(is), ..self }
+    }
+
+    /// The same field; the object is at fault without it.
+    pub const fn needed(self) -> Self {
+        Self { needed: true, ..self }
     }
 
     /// A field that is known, but whose feature is not built: refused, so that nothing that restricts access is ever ignored.
     pub const fn later(name: &'static str, doc: &'static str) -> Self {
-        Self { name, is: Type::Later, doc }
+        Self::new(name, Type::Later, doc)
     }
 
     /// Whether the field is read in this version.

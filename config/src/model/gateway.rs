@@ -94,12 +94,13 @@ pub struct LimitsSpec {
 pub const GATEWAY: Table = Table {
     name: "`gateway`",
     fields: &[
-        Field::new("listen", Type::List(&LISTEN), "where clients are accepted"),
+        Field::new("listen", Type::List(&LISTEN), "where clients are accepted").short(Type::Address).needed(),
         Field::new("admin", Type::Address, "where /healthz, /readyz, /metrics and /status are answered"),
         Field::new("control", Type::Path, "the socket for commands"),
         Field::new("state", Type::Path, "the folder for what must outlive the process"),
-        Field::new("workers", Type::Number, "worker threads, or auto: one per core that the process may use"),
-        Field::new("access_log", Type::Object(&ACCESS_LOG), "where a line per request goes"),
+        Field::new("workers", Type::Number, "worker threads, or auto: one per core that the process may use")
+            .or(&["auto"]),
+        Field::new("access_log", Type::Object(&ACCESS_LOG), "where a line per request goes").short(Type::Text),
         Field::new("limits", Type::Object(&LIMITS), "what a client may ask of us"),
         Field::new("watch", Type::Flag, "true: documents that change are loaded again, without `tollgate reload`"),
         Field::later("principals", "who may sign with SigV4"),
@@ -112,7 +113,7 @@ pub const GATEWAY: Table = Table {
 pub const LISTEN: Table = Table {
     name: "a listener",
     fields: &[
-        Field::new("address", Type::Address, "an IP address and a port, or unix:path"),
+        Field::new("address", Type::Address, "an IP address and a port, or unix:path").needed(),
         Field::new("backlog", Type::Number, "connections that may queue before they are accepted"),
         Field::new(
             "execute_api",
@@ -130,7 +131,7 @@ pub const LISTEN: Table = Table {
 pub const ACCESS_LOG: Table = Table {
     name: "`access_log`",
     fields: &[
-        Field::new("to", Type::Text, "stdout, none, or a file"),
+        Field::new("to", Type::Text, "stdout, none, or a file").needed(),
         Field::new("format", Type::Word(&["json"]), "json; a $context format string later"),
     ],
 };
@@ -140,7 +141,7 @@ pub const LIMITS: Table = Table {
     name: "`limits`",
     fields: &[
         Field::new("head", Type::Object(&HEAD), "of a request's head"),
-        Field::new("body", Type::Size, "bytes of a request's body, or unlimited"),
+        Field::new("body", Type::Size, "bytes of a request's body, or unlimited").or(&["unlimited"]),
         Field::new("header_time", Type::Time, "from a request's first byte to the end of its head"),
         Field::new("idle_time", Type::Time, "how long a kept connection may be silent between requests"),
         Field::new("body_idle_time", Type::Time, "the longest pause between two bytes of a body, in either direction"),

@@ -48,7 +48,8 @@ pub struct HttpSpec {
 pub const INTEGRATION: Table = Table {
     name: "an integration",
     fields: &[
-        Field::new("type", Type::Word(&["mock", "http_proxy", "http"]), "who answers: mock, http_proxy or http"),
+        Field::new("type", Type::Word(&["mock", "http_proxy", "http"]), "who answers: mock, http_proxy or http")
+            .needed(),
         Field::new("status", Type::Number, "mock: the status, 200 by default"),
         Field::new("headers", Type::Texts, "mock: header fields by name"),
         Field::new("body", Type::Text, "mock: the body"),

@@ -38,7 +38,8 @@ pub struct Document {
 pub const DOCUMENT: Table = Table {
     name: "the document",
     fields: &[
-        Field::new("gateway", Type::Object(&gateway::GATEWAY), "listeners, limits, and the places of the process"),
+        Field::new("gateway", Type::Object(&gateway::GATEWAY), "listeners, limits, and the places of the process")
+            .needed(),
         Field::new("upstreams", Type::Objects(&upstream::UPSTREAM), "the machines that answer, by name"),
         Field::new("apis", Type::Objects(&api::API), "the APIs, by id"),
         Field::new("domains", Type::Objects(&domain::DOMAIN), "host names, and the API and stage behind each path"),

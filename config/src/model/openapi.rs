@@ -61,7 +61,7 @@ pub struct AwsVariablesSpec {
 pub const OPENAPI: Table = Table {
     name: "`openapi`",
     fields: &[
-        Field::new("files", Type::TextList, "the documents, relative to this one's folder"),
+        Field::new("files", Type::TextList, "the documents, relative to this one's folder").needed(),
         Field::new("mode", Type::Word(&["merge", "overwrite"]), "what a further document does to those before it"),
         Field::new("base_path", Type::Word(&["ignore", "prepend", "split"]), "what becomes of the base path"),
         Field::new("fail_on_warnings", Type::Flag, "true: a warning about the documents is an error"),

@@ -37,7 +37,7 @@ pub struct ResponseParametersSpec {
 pub const ROUTE: Table = Table {
     name: "a route",
     fields: &[
-        Field::new("integration", Type::Object(&integration::INTEGRATION), "who answers"),
+        Field::new("integration", Type::Object(&integration::INTEGRATION), "who answers").needed(),
         Field::new("timeout", Type::Time, "to the end of the head of the backend's answer"),
         Field::new("request_parameters", Type::Texts, "changes of the request's parameters, by target"),
         Field::new(

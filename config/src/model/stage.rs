@@ -57,7 +57,7 @@ pub const STAGE: Table = Table {
 pub const CANARY: Table = Table {
     name: "`canary`",
     fields: &[
-        Field::new("percent", Type::Decimal, "its share of the requests, 0 to 100"),
+        Field::new("percent", Type::Decimal, "its share of the requests, 0 to 100").needed(),
         Field::new("variables", Type::Texts, "stage variables of the canary alone; they win over the stage's"),
     ],
 };

@@ -76,7 +76,9 @@ pub struct PoolSpec {
 pub const UPSTREAM: Table = Table {
     name: "an upstream",
     fields: &[
-        Field::new("servers", Type::List(&SERVER), "the machines: host:port, or unix:path"),
+        Field::new("servers", Type::List(&SERVER), "the machines: host:port, or unix:path")
+            .short(Type::Address)
+            .needed(),
         Field::new("balance", Type::Word(&["round_robin", "least_requests"]), "how one of them is chosen"),
         Field::new("pool", Type::Object(&POOL), "kept connections"),
         Field::new("connect_time", Type::Time, "how long a connection may take to open"),
@@ -92,7 +94,7 @@ pub const UPSTREAM: Table = Table {
 pub const SERVER: Table = Table {
     name: "a server",
     fields: &[
-        Field::new("address", Type::Address, "host:port, or unix:path"),
+        Field::new("address", Type::Address, "host:port, or unix:path").needed(),
         Field::new("weight", Type::Number, "its share, 1 by default"),
     ],
 };
