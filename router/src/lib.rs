@@ -42,6 +42,7 @@ mod names;
 mod pack;
 mod routes;
 mod routing_rules;
+mod stored;
 mod table;
 mod template;
 mod tree;

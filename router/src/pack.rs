@@ -1,7 +1,6 @@
 //! From a tree of segments to the flat double array: split into bytes, compressed, packed.
 
 use crate::{
-    kind::Kind,
     limits::PACK_PROBES_MAX,
     tree::{BYTE_CODE, BYTES, GREEDY, GREEDY_CODE, LABEL, Node, Tree, VARIABLE, VARIABLE_CODE},
     trie::{ANY, Endpoint, NONE, Trie, Twig},
@@ -12,11 +11,10 @@ use std::collections::{BTreeMap, VecDeque};
 pub(crate) fn pack(trie: &Trie) -> Tree {
     let shapes = Shapes::of(trie);
     Tree {
+        kind: trie.kind,
         nodes: place(&shapes.list),
         endpoints: trie.endpoints.iter().map(fill).collect(),
         default: trie.default,
-        greedy_last: trie.kind != Kind::Rest,
-        slash_ignored: trie.kind == Kind::Rest,
     }
 }
 
@@ -229,19 +227,11 @@ fn place(shapes: &[Shape]) -> Box<[Node]> {
 fn node(shape: &Shape, parent: u32, base: u32) -> Node {
     let mut label = [0; LABEL];
     label[..shape.label.len()].copy_from_slice(&shape.label);
-    let (low, high) = label.split_at(8);
-    let word = |half: &[u8]| u64::from_le_bytes(half.try_into().expect("half of sixteen"));
     let flag = |there: bool, flag: u8| if there { flag } else { 0 };
-    Node {
-        label: [word(low), word(high)],
-        parent,
-        base,
-        endpoint: shape.endpoint.unwrap_or(NONE),
-        len: shape.label.len() as u8,
-        flags: flag(!shape.bytes.is_empty(), BYTES)
-            | flag(shape.variable.is_some(), VARIABLE)
-            | flag(shape.greedy.is_some(), GREEDY),
-    }
+    let flags = flag(!shape.bytes.is_empty(), BYTES)
+        | flag(shape.variable.is_some(), VARIABLE)
+        | flag(shape.greedy.is_some(), GREEDY);
+    Node::new(label, shape.label.len() as u8, flags, [parent, base, shape.endpoint.unwrap_or(NONE)])
 }
 
 /// The array while it fills.
@@ -288,7 +278,7 @@ impl Slots {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{template::Template, verb::Verb};
+    use crate::{kind::Kind, template::Template, verb::Verb};
 
     fn packed(paths: impl IntoIterator<Item = String>) -> Tree {
         let mut trie = Trie::new(Kind::Http);

@@ -85,11 +85,14 @@ impl fmt::Display for RuleFault {
 
 impl std::error::Error for RuleFault {}
 
+/// Headers by name in lower case; one must fit.
+type Group = Box<[(Box<str>, Glob)]>;
+
 /// A frozen rule.
 #[derive(Debug)]
 pub(crate) struct Rule {
     pub(crate) priority: u32,
-    headers: Box<[Box<[(Box<str>, Glob)]>]>,
+    headers: Box<[Group]>,
     /// Longest first, so that the longest one that fits is cut off.
     base_paths: Option<Box<[Box<[u8]>]>>,
     pub(crate) stage: StageRef,

@@ -12,6 +12,7 @@
 
 use crate::{
     captures::Captures,
+    kind::Kind,
     limits::PATH_BYTES_MAX,
     trie::{ANY, Endpoint, NONE},
     verb::Verb,
@@ -61,6 +62,13 @@ const _: () = assert!(size_of::<Node>() == 32);
 impl Node {
     pub(crate) const FREE: Self = Self { label: [0; 2], parent: NONE, base: 0, endpoint: NONE, len: 0, flags: 0 };
 
+    /// `label` is padded with zeros and has `len` bytes; the numbers are parent, base and endpoint.
+    pub(crate) fn new(label: [u8; LABEL], len: u8, flags: u8, [parent, base, endpoint]: [u32; 3]) -> Self {
+        let (low, high) = label.split_at(8);
+        let word = |half: &[u8]| u64::from_le_bytes(half.try_into().expect("half of sixteen"));
+        Self { label: [word(low), word(high)], parent, base, endpoint, len, flags }
+    }
+
     /// Whether the label stands at `at`. Labels have no zero bytes, so the zeros that [`word`] reads behind the path match none.
     #[inline]
     fn stands_at(&self, path: &[u8], at: usize) -> bool {
@@ -86,15 +94,13 @@ const MASKS: [u64; 32] = {
 /// The compiled routes of one API.
 #[derive(Clone, Debug)]
 pub(crate) struct Tree {
+    /// REST ignores one trailing slash (RT-08); the others keep a greedy match only until a full match is found (RT-12).
+    pub(crate) kind: Kind,
     pub(crate) nodes: Box<[Node]>,
     /// For each endpoint and verb the method, `ANY` already filled in.
     pub(crate) endpoints: Box<[Endpoint]>,
     /// The method of `$default`, or `NONE`.
     pub(crate) default: u32,
-    /// HTTP: a greedy match is kept only until a full match is found (RT-12).
-    pub(crate) greedy_last: bool,
-    /// REST: one trailing slash is ignored (RT-08).
-    pub(crate) slash_ignored: bool,
 }
 
 /// What a lookup carries along.
@@ -120,7 +126,7 @@ impl Tree {
         }
         let mut end = path.len();
         let start = (rest + 1).min(end);
-        if self.slash_ignored && end > start && path[end - 1] == b'/' {
+        if self.kind == Kind::Rest && end > start && path[end - 1] == b'/' {
             end -= 1;
         }
         let mut scan =
@@ -198,7 +204,7 @@ impl Tree {
     fn greedy(&self, scan: &mut Scan<'_>, node: &Node, offset: usize) -> Option<u32> {
         let child = self.nodes.get(node.base.wrapping_add(GREEDY_CODE) as usize)?;
         let method = self.method(child.endpoint, scan.verb)?;
-        if !self.greedy_last {
+        if self.kind == Kind::Rest {
             scan.captures.push_greedy(offset, scan.whole);
             return Some(method);
         }
@@ -264,7 +270,7 @@ fn segment_end(path: &[u8], mut at: usize) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{kind::Kind, pack::pack, template::Template, trie::Trie};
+    use crate::{pack::pack, template::Template, trie::Trie};
 
     fn tree(kind: Kind, paths: &[String]) -> Tree {
         let mut trie = Trie::new(kind);
