@@ -11,7 +11,7 @@ use codec::head::HeadLimits;
 use policy::rules::Rules;
 use policy::transform::template::Template;
 use policy::transform::uri::UriTemplate;
-use router::{Kind, Table, Verb};
+use router::{Kind, Routes, Table, Verb};
 
 /// Everything that a worker needs to serve. Indices into its tables are checked when it is built.
 #[derive(Debug)]
@@ -24,7 +24,7 @@ pub struct Snapshot {
     pub apis: Box<[Api]>,
     /// By the stage number that the table answers with.
     pub stages: Box<[Stage]>,
-    /// By [`HttpRule::upstream`]: the named ones first, then one for each literal authority.
+    /// By [`Release::upstreams`]: the named ones first, then one for each literal authority.
     pub upstreams: Box<[Upstream]>,
     /// What the table knows of hosts, for people who ask why.
     pub mappings: Box<[Mapping]>,
@@ -110,17 +110,102 @@ pub struct Api {
     pub kind: Kind,
 }
 
-/// A stage of an API, with the methods as they are in this stage.
+/// A stage of an API: what it serves, and the live settings over it (F2).
 #[derive(Debug)]
 pub struct Stage {
     /// Index in [`Snapshot::apis`].
     pub api: u32,
     /// `prod`, or `$default`.
     pub name: Arc<str>,
+    /// What it serves; `None`: nothing was deployed yet.
+    pub release: Option<Release>,
+    /// What a share of its requests gets instead (ST-09).
+    pub canary: Option<Canary>,
+}
+
+impl Stage {
+    /// What answers this request. `draw` is random, below 2^32.
+    #[inline]
+    pub fn choose(&self, draw: u32) -> Option<(&Release, bool)> {
+        match &self.canary {
+            Some(canary) if u64::from(draw) < canary.share => Some((&canary.release, true)),
+            _ => self.release.as_ref().map(|release| (release, false)),
+        }
+    }
+
+    /// The canary's release, or the stage's own.
+    #[inline]
+    pub fn release(&self, is_canary: bool) -> Option<&Release> {
+        match &self.canary {
+            Some(canary) if is_canary => Some(&canary.release),
+            _ => self.release.as_ref(),
+        }
+    }
+}
+
+/// A share of a stage's requests, and what they get (ST-09).
+#[derive(Debug)]
+pub struct Canary {
+    /// 0 to 100.
+    pub percent: f64,
+    /// The same in parts of 2^32, so that one comparison decides.
+    pub share: u64,
+    /// What they get.
+    pub release: Release,
+}
+
+impl Canary {
+    /// A canary for `percent` of the requests; values beyond 0 and 100 are taken for these.
+    pub fn new(percent: f64, release: Release) -> Self {
+        let percent = percent.clamp(0.0, 100.0);
+        #[expect(clippy::cast_sign_loss, reason = "between 0 and 100")]
+        let share = (percent / 100.0 * 4_294_967_296.0).round() as u64;
+        Self { percent, share, release }
+    }
+}
+
+/// A program with the upstreams that it calls: one deployment, as it is in one stage.
+#[derive(Debug, Clone)]
+pub struct Release {
+    /// The deployment's id; `None`: the document itself (`auto_deploy`).
+    pub deployment: Option<Arc<str>>,
+    /// Routes and methods. Shared by stages that do not differ, and by snapshots that follow each other.
+    pub program: Arc<Program>,
+    /// Index in [`Snapshot::upstreams`], by [`HttpRule::authority`].
+    pub upstreams: Box<[u32]>,
     /// The stage variables (ST-02).
     pub variables: Arc<BTreeMap<String, String>>,
-    /// By the method number that the table answers with. Shared by stages that do not differ.
-    pub methods: Arc<[Method]>,
+}
+
+/// An API's definition, compiled for one set of stage variables.
+#[derive(Debug)]
+pub struct Program {
+    /// Which rules of matching hold.
+    pub kind: Kind,
+    /// Which method a path and a verb mean.
+    pub routes: Routes,
+    /// By the method number that the routes answer with.
+    pub methods: Box<[Method]>,
+    /// Whom its integrations call, by [`HttpRule::authority`].
+    pub authorities: Box<[Authority]>,
+}
+
+/// Whom a URI names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Authority {
+    /// The Host field towards the backend.
+    pub host: Box<[u8]>,
+    /// The machines.
+    pub target: AuthorityTarget,
+}
+
+/// The machines behind an authority.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AuthorityTarget {
+    /// An upstream of the document, by its name.
+    Upstream(Box<str>),
+    /// A machine named in the URI itself.
+    Server(ServerAddress),
 }
 
 /// A base path of a domain, and the stage that it leads to (DM-03).
@@ -154,6 +239,8 @@ pub enum Integration {
     Mock(MockRule),
     /// A backend, over HTTP (IN-03, IN-04).
     Http(HttpRule),
+    /// Nobody: the method needs what this version does not do, or what was left out. It is answered with 500.
+    Unavailable(Box<str>),
 }
 
 /// An answer made here.
@@ -172,10 +259,8 @@ pub struct MockRule {
 pub struct HttpRule {
     /// `http_proxy`: everything passes; `http`: only what is mapped.
     pub proxy: bool,
-    /// Index in [`Snapshot::upstreams`].
-    pub upstream: u32,
-    /// The Host field towards the backend.
-    pub host: Box<[u8]>,
+    /// Index in [`Program::authorities`] and [`Release::upstreams`].
+    pub authority: u32,
     /// The verb towards the backend; `None`: the client's.
     pub verb: Option<Verb>,
     /// Path and query towards the backend.

@@ -3,45 +3,44 @@
 use codec::head::Name;
 use policy::transform::template::{Template, TemplateFault, TemplateNames, TemplateProblem, Variable};
 
+use crate::definition::{MockAnswer, Word};
 use crate::diagnostic::{Diagnostics, Place};
 use crate::limits;
-use crate::model::integration::MockSpec;
-use crate::model::values::At;
 use crate::snapshot::MockRule;
 use crate::source::node::{Style, Text};
 
 /// Compiles a mock. A body without a `Content-Type` gets `application/json`, as in API Gateway.
-pub fn compile(spec: &MockSpec, names: TemplateNames<'_>, faults: &mut Diagnostics) -> Option<MockRule> {
-    let MockSpec { status, headers, body } = spec;
+pub fn compile(spec: &MockAnswer, names: TemplateNames<'_>, faults: &mut Diagnostics) -> Option<MockRule> {
+    let MockAnswer { status, headers, body } = spec;
     if headers.len() > limits::MOCK_HEADERS_MAX {
         faults.error(
-            headers[limits::MOCK_HEADERS_MAX].0.place,
+            headers[limits::MOCK_HEADERS_MAX].0.place(),
             format!("more than {} header fields", limits::MOCK_HEADERS_MAX),
         );
         return None;
     }
-    let content_type = headers.iter().find(|(name, _)| name.text.eq_ignore_ascii_case("content-type"));
-    let is_json = content_type.is_none_or(|(_, value)| is_json(&value.text));
+    let content_type = headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("content-type"));
+    let is_json = content_type.is_none_or(|(_, value)| is_json(value));
     let mut compiled: Vec<(Box<str>, Template)> = Vec::with_capacity(headers.len() + 1);
     for (name, value) in headers {
-        check_name(name, faults);
-        let value = Template::compile_header(&value.text, &names).map_err(|fault| report(value, fault, names, faults));
-        compiled.push((name.text.clone(), value.ok()?));
+        check_name(&name.0, faults);
+        let value = Template::compile_header(value, &names).map_err(|fault| report(&value.0, fault, names, faults));
+        compiled.push((name.0.text.clone(), value.ok()?));
     }
     let body = match body {
         Some(body) => {
             check_status(*status, body, faults);
-            if content_type.is_none() && !body.text.is_empty() {
-                let written = Text { text: "application/json".into(), place: body.place, style: Style::Block };
+            if content_type.is_none() && !body.is_empty() {
+                let written = Text { text: "application/json".into(), place: body.place(), style: Style::Block };
                 compiled.push(("Content-Type".into(), template(&written, names, false, faults)?));
             }
-            template(body, names, is_json, faults)?
+            template(&body.0, names, is_json, faults)?
         }
         None => {
             template(&Text { text: "".into(), place: Place::default(), style: Style::Block }, names, false, faults)?
         }
     };
-    Some(MockRule { status: status.map_or(200, |at| at.value), headers: compiled.into(), body })
+    Some(MockRule { status: *status, headers: compiled.into(), body })
 }
 
 /// `application/json`, `application/problem+json; charset=utf-8`.
@@ -79,12 +78,10 @@ fn check_name(name: &Text, faults: &mut Diagnostics) {
 }
 
 /// 204 and 304 have no body.
-fn check_status(status: Option<At<u16>>, body: &Text, faults: &mut Diagnostics) {
-    if let Some(At { value: status @ (204 | 205 | 304), .. }) = status
-        && !body.text.is_empty()
-    {
+fn check_status(status: u16, body: &Word, faults: &mut Diagnostics) {
+    if matches!(status, 204 | 205 | 304) && !body.is_empty() {
         faults.error_hint(
-            body.place,
+            body.place(),
             format!("an answer with status {status} has no body"),
             "remove the body, or change the status",
         );

@@ -1,21 +1,40 @@
 //! Named upstreams, and one for each literal authority that a URI names.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
 use crate::compile::gateway::socket_path;
-use crate::diagnostic::{Diagnostics, Place};
+use crate::diagnostic::Diagnostics;
 use crate::limits;
 use crate::model::upstream::{BalanceSpec, PoolSpec, ServerAddressSpec, ServerSpec, UpstreamSpec};
-use crate::snapshot::{Balance, Pool, Server, ServerAddress, Upstream};
+use crate::snapshot::{AuthorityTarget, Balance, Pool, Server, ServerAddress, Upstream};
+
+/// The names that a URI's host may have to mean an upstream.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Names {
+    /// By the name in lower case, as written.
+    names: BTreeMap<String, Box<str>>,
+}
+
+impl Names {
+    /// The upstream of that name as it was written, whatever the case.
+    pub fn find(&self, name: &str) -> Option<&str> {
+        self.names.get(&name.to_ascii_lowercase()).map(|name| &**name)
+    }
+
+    /// The names as written.
+    pub fn written(&self) -> impl Iterator<Item = &str> {
+        self.names.values().map(|name| &**name)
+    }
+}
 
 /// The upstreams so far.
 pub struct Upstreams {
     list: Vec<Upstream>,
     /// Names in lower case, and authorities with their port.
     by_name: HashMap<String, u32>,
-    /// How many of them have names: the first ones.
-    named: usize,
+    /// Those with names of their own.
+    names: Names,
 }
 
 impl Upstreams {
@@ -24,36 +43,29 @@ impl Upstreams {
         let list: Vec<Upstream> = specs.into_iter().map(|spec| upstream(spec, base, faults)).collect();
         let by_name =
             list.iter().zip(0..).map(|(upstream, index)| (upstream.name.to_ascii_lowercase(), index)).collect();
-        let named = list.len();
-        Self { list, by_name, named }
+        let names = list.iter().map(|upstream| (upstream.name.to_ascii_lowercase(), (*upstream.name).into())).collect();
+        Self { list, by_name, names: Names { names } }
     }
 
-    /// The upstream of that name, whatever its case.
-    pub fn named(&self, name: &str) -> Option<u32> {
-        let index = *self.by_name.get(&name.to_ascii_lowercase())?;
-        ((index as usize) < self.named).then_some(index)
+    /// What a URI may name.
+    pub fn names(&self) -> Names {
+        self.names.clone()
     }
 
-    /// The names as written.
-    pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.list[..self.named].iter().map(|upstream| &*upstream.name)
-    }
-
-    /// The upstream of one server that stands for an authority.
-    pub fn literal(&mut self, address: ServerAddressSpec, place: Place, faults: &mut Diagnostics) -> u32 {
-        let name = match &address {
-            ServerAddressSpec::Socket(address) => address.to_string(),
-            ServerAddressSpec::Name { host, port } => format!("{host}:{port}"),
-            ServerAddressSpec::Unix(path) => format!("unix:{path}"),
+    /// The index of whom a URI names; a machine that no upstream stands for becomes an upstream of its own.
+    pub fn link(&mut self, target: &AuthorityTarget) -> u32 {
+        let (name, address) = match target {
+            AuthorityTarget::Upstream(name) => (name.to_ascii_lowercase(), None),
+            AuthorityTarget::Server(address) => (shown(address), Some(address)),
         };
         if let Some(index) = self.by_name.get(&name) {
             return *index;
         }
         let index = self.list.len() as u32;
-        let spec = ServerSpec { address, place, weight: None };
+        let servers = address.map(|address| Server { address: address.clone(), weight: 1 });
         self.list.push(Upstream {
             name: name.as_str().into(),
-            servers: Box::new([server(spec, Path::new(""), faults)]),
+            servers: servers.into_iter().collect(),
             balance: Balance::RoundRobin,
             pool: pool(&PoolSpec::default()),
             connect_time: limits::CONNECT_TIME,
@@ -65,6 +77,14 @@ impl Upstreams {
     /// All of them, in the order of their indices.
     pub fn finish(self) -> Box<[Upstream]> {
         self.list.into()
+    }
+}
+
+fn shown(address: &ServerAddress) -> String {
+    match address {
+        ServerAddress::Socket(address) => address.to_string(),
+        ServerAddress::Name { host, port } => format!("{host}:{port}"),
+        ServerAddress::Unix(path) => format!("unix:{}", path.display()),
     }
 }
 

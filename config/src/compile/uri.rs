@@ -7,20 +7,18 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use policy::transform::uri::{UriProblem, UriTemplate};
 
-use crate::compile::upstreams::Upstreams;
-use crate::diagnostic::Diagnostics;
+use crate::compile::upstreams::Names;
+use crate::diagnostic::{Diagnostics, Place};
 use crate::limits;
 use crate::model::field::nearest;
-use crate::model::upstream::ServerAddressSpec;
 use crate::model::values;
+use crate::snapshot::{Authority, AuthorityTarget, ServerAddress};
 use crate::source::node::Text;
 
 /// Where a URI leads.
 pub struct Target {
-    /// Index of the upstream.
-    pub upstream: u32,
-    /// The authority as written.
-    pub host: Box<[u8]>,
+    /// Whom it names.
+    pub authority: Authority,
     /// Path and query.
     pub uri: UriTemplate,
 }
@@ -33,6 +31,8 @@ pub struct Context<'a> {
     pub stage_variables: &'a BTreeMap<String, String>,
     /// The variables of the route's path.
     pub path_variables: &'a [Box<str>],
+    /// The upstreams that a host may name.
+    pub upstreams: &'a Names,
 }
 
 /// Whether a text names any stage variable, in a URI or in a mock template.
@@ -47,6 +47,16 @@ struct Wrong {
     hint: String,
 }
 
+/// What is wrong with a URI, and where.
+pub struct UriWrong {
+    /// Where.
+    pub place: Place,
+    /// What.
+    pub what: String,
+    /// What to do about it.
+    pub hint: String,
+}
+
 /// A byte of the URI.
 enum Spot {
     /// With its stage variables filled in.
@@ -59,13 +69,8 @@ fn wrong<T>(offset: usize, what: impl Into<String>, hint: impl Into<String>) -> 
     Err(Wrong { spot: Spot::Filled(offset), what: what.into(), hint: hint.into() })
 }
 
-/// Compiles a URI; faults point into its text.
-pub fn compile(
-    written: &Text,
-    context: &Context<'_>,
-    upstreams: &mut Upstreams,
-    faults: &mut Diagnostics,
-) -> Option<Target> {
+/// Compiles a URI. Warnings go to `faults`; what keeps it from being called is for the caller to report.
+pub fn compile(written: &Text, context: &Context<'_>, faults: &mut Diagnostics) -> Result<Target, UriWrong> {
     let filled = Filled::new(&written.text, context.stage_variables);
     for (offset, name) in &filled.undefined {
         if *offset >= authority_end(&written.text) {
@@ -76,21 +81,13 @@ pub fn compile(
             );
         }
     }
-    match resolve(&filled, context, upstreams) {
-        Ok(Resolved::Ready(target)) => Some(target),
-        Ok(Resolved::Literal { address, host, uri }) => {
-            let upstream = upstreams.literal(address, written.place, faults);
-            Some(Target { upstream, host, uri })
-        }
-        Err(Wrong { spot, what, hint }) => {
-            let offset = match spot {
-                Spot::Filled(offset) => filled.origin(offset),
-                Spot::Written(offset) => offset,
-            };
-            faults.error_hint(written.place_at(offset), what, hint);
-            None
-        }
-    }
+    resolve(&filled, context).map_err(|Wrong { spot, what, hint }| {
+        let offset = match spot {
+            Spot::Filled(offset) => filled.origin(offset),
+            Spot::Written(offset) => offset,
+        };
+        UriWrong { place: written.place_at(offset), what, hint }
+    })
 }
 
 /// Where the authority of the URI as written ends; stage variables may stand in it.
@@ -140,12 +137,7 @@ impl<'a> Filled<'a> {
     }
 }
 
-enum Resolved {
-    Ready(Target),
-    Literal { address: ServerAddressSpec, host: Box<[u8]>, uri: UriTemplate },
-}
-
-fn resolve(filled: &Filled<'_>, context: &Context<'_>, upstreams: &Upstreams) -> Result<Resolved, Wrong> {
+fn resolve(filled: &Filled<'_>, context: &Context<'_>) -> Result<Target, Wrong> {
     let text = &*filled.text;
     if text.len() > limits::URI_CHARS_MAX {
         return wrong(0, format!("the URI is longer than {} bytes", limits::URI_CHARS_MAX), "shorten it");
@@ -155,12 +147,11 @@ fn resolve(filled: &Filled<'_>, context: &Context<'_>, upstreams: &Upstreams) ->
     let authority = &text[start..end];
     check_authority(authority, start, filled, context.stage)?;
     let uri = path_and_query(&text[end..], end, context)?;
-    let host: Box<[u8]> = authority.as_bytes().into();
-    if let Some(upstream) = upstreams.named(authority) {
-        return Ok(Resolved::Ready(Target { upstream, host, uri }));
-    }
-    let address = literal(authority, start, upstreams)?;
-    Ok(Resolved::Literal { address, host, uri })
+    let target = match context.upstreams.find(authority) {
+        Some(name) => AuthorityTarget::Upstream(name.into()),
+        None => AuthorityTarget::Server(literal(authority, start, context.upstreams)?),
+    };
+    Ok(Target { authority: Authority { host: authority.as_bytes().into(), target }, uri })
 }
 
 /// Where the authority begins.
@@ -253,7 +244,7 @@ fn unknown_variable(rest: &str, known: &[Box<str>]) -> (String, String) {
 }
 
 /// The server that an authority means when it is not an upstream's name.
-fn literal(authority: &str, start: usize, upstreams: &Upstreams) -> Result<ServerAddressSpec, Wrong> {
+fn literal(authority: &str, start: usize, upstreams: &Names) -> Result<ServerAddress, Wrong> {
     if authority.parse::<Ipv6Addr>().is_ok() {
         let hint = format!("write http://[{authority}]");
         return wrong(start, "an IPv6 address in a URI stands in brackets", hint);
@@ -270,7 +261,7 @@ fn literal(authority: &str, start: usize, upstreams: &Upstreams) -> Result<Serve
             );
         }
     };
-    if upstreams.named(host).is_some() {
+    if upstreams.find(host).is_some() {
         return wrong(
             start + host.len(),
             format!("`{host}` is an upstream, whose servers have ports of their own"),
@@ -280,7 +271,7 @@ fn literal(authority: &str, start: usize, upstreams: &Upstreams) -> Result<Serve
     if let Ok(ip) = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>()
         && ip.is_ipv4() != host.starts_with('[')
     {
-        return Ok(ServerAddressSpec::Socket(SocketAddr::new(ip, port)));
+        return Ok(ServerAddress::Socket(SocketAddr::new(ip, port)));
     }
     if !values::is_host(host) || host.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.') {
         return wrong(
@@ -290,7 +281,7 @@ fn literal(authority: &str, start: usize, upstreams: &Upstreams) -> Result<Serve
         );
     }
     if port_text.is_none() && !host.contains('.') && host != "localhost" {
-        let near = nearest(host, upstreams.names()).map_or(String::new(), |near| format!(", did you mean `{near}`?"));
+        let near = nearest(host, upstreams.written()).map_or(String::new(), |near| format!(", did you mean `{near}`?"));
         return wrong(
             start,
             format!("unknown upstream `{host}`{near}"),
@@ -299,7 +290,7 @@ fn literal(authority: &str, start: usize, upstreams: &Upstreams) -> Result<Serve
             ),
         );
     }
-    Ok(ServerAddressSpec::Name { host: host.to_ascii_lowercase().into(), port })
+    Ok(ServerAddress::Name { host: host.to_ascii_lowercase().into(), port })
 }
 
 /// Host and port; the colons of a bracketed IPv6 address are its own.

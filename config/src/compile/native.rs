@@ -1,0 +1,121 @@
+//! Routes written in gateway.yaml become methods of a definition.
+
+use router::Verb;
+
+use crate::definition::{Definition, Integration, IntegrationType, Method, MockAnswer, Word};
+use crate::diagnostic::Diagnostics;
+use crate::model::api::ApiSpec;
+use crate::model::field::nearest;
+use crate::model::integration::{HttpSpec, IntegrationSpec, MockSpec};
+use crate::model::route::RouteSpec;
+use crate::source::node::{Style, Text};
+
+/// Adds the routes of an API to its definition. A route takes the place of an imported method with the same key.
+pub fn add_routes(spec: &ApiSpec, definition: &mut Definition, faults: &mut Diagnostics) {
+    let imported = definition.methods.len();
+    for route in &spec.routes {
+        let Some((verb, path)) = route_key(&route.key, faults) else { continue };
+        let replaced = definition.methods[..imported].iter().position(|method| method.verb == verb && method.path == path);
+        let mut method = match replaced {
+            Some(at) => definition.methods[at].clone(),
+            None => Method::new(verb, path, route.key.place),
+        };
+        method.place = route.key.place;
+        method.integration = integration(route, faults);
+        if route.integration.is_none() {
+            continue; // A fault already.
+        }
+        match replaced {
+            Some(at) => definition.methods[at] = method,
+            None => definition.methods.push(method),
+        }
+    }
+}
+
+/// Verb (`None`: ANY) and path of `GET /pets/{id}` or `$default`.
+fn route_key(key: &Text, faults: &mut Diagnostics) -> Option<(Option<Verb>, Word)> {
+    if &*key.text == "$default" {
+        return Some((None, Word::from(key)));
+    }
+    let (verb, path) = match key.text.split_once(' ') {
+        Some((verb, path)) => (verb, path),
+        None if key.text.starts_with('/') => {
+            faults.error_hint(
+                key.place,
+                format!("route `{0}` has no verb", key.text),
+                format!("write \"GET {0}\", or \"ANY {0}\"", key.text),
+            );
+            return None;
+        }
+        None => {
+            faults.error_hint(
+                key.place,
+                format!("`{}` is not a route", key.text),
+                "write a verb and a path, such as \"GET /pets/{id}\", or, in an HTTP API, $default",
+            );
+            return None;
+        }
+    };
+    let path = part(key, verb.len() + 1, path);
+    Some((verb_of(verb, key, faults).ok()?, path))
+}
+
+/// The end of a text, with a place of its own where the source shows it.
+fn part(text: &Text, offset: usize, part: &str) -> Word {
+    let place = text.place_at(offset);
+    if place == text.place {
+        return Word::new(part, place);
+    }
+    let length = part.chars().count() as u32;
+    Word(Text { text: part.into(), place: crate::Place { length, ..place }, style: Style::Plain })
+}
+
+/// `None`: ANY. A fault is added beside every `Err`.
+pub fn verb_of(verb: &str, text: &Text, faults: &mut Diagnostics) -> Result<Option<Verb>, ()> {
+    if verb == "ANY" {
+        return Ok(None);
+    }
+    if let Some(verb) = Verb::parse(verb.as_bytes()) {
+        return Ok(Some(verb));
+    }
+    let known = Verb::ALL.into_iter().map(Verb::as_str).chain(["ANY"]);
+    let near = nearest(verb, known).map_or(String::new(), |near| format!(", did you mean `{near}`?"));
+    let hint = "the verbs are DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT, and ANY for all of them";
+    faults.error_hint(text.place_at(0), format!("`{verb}` is not a verb{near}"), hint);
+    Err(())
+}
+
+fn integration(route: &RouteSpec, faults: &mut Diagnostics) -> Option<Integration> {
+    let RouteSpec { key, integration, timeout } = route;
+    match integration.as_ref()? {
+        IntegrationSpec::Mock(spec) => {
+            if let Some(timeout) = timeout {
+                faults.error_hint(
+                    timeout.place,
+                    "`timeout` means nothing in a route with a mock integration",
+                    "remove it",
+                );
+            }
+            let MockSpec { status, headers, body } = spec;
+            let mut made = Integration::new(IntegrationType::Mock, key.place);
+            made.mock = Some(MockAnswer {
+                status: status.map_or(200, |at| at.value),
+                headers: headers.iter().map(|(name, value)| (name.into(), value.into())).collect(),
+                body: body.as_ref().map(Word::from),
+            });
+            Some(made)
+        }
+        IntegrationSpec::Http(spec) => {
+            let HttpSpec { proxy, uri, method, timeout: own, place } = spec;
+            if let (Some(_), Some(second)) = (timeout, own) {
+                faults.error_hint(second.place, "`timeout` stands in the route already", "keep one of them");
+            }
+            let kind = if *proxy { IntegrationType::HttpProxy } else { IntegrationType::Http };
+            let mut made = Integration::new(kind, *place);
+            made.uri = Some(uri.into());
+            made.http_method = method.as_ref().map(Word::from);
+            made.timeout_ms = own.or(*timeout).map(|at| at.value.as_millis() as u32);
+            Some(made)
+        }
+    }
+}

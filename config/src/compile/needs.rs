@@ -1,0 +1,109 @@
+//! What a method needs that this version does not do. Such a method is kept and reported, and answers 500: nothing that restricts
+//! access, and nothing that changes a message, is ever passed over in silence.
+
+use crate::definition::{Authorization, ConnectionType, Definition, Integration, IntegrationType, Location, Method, Passthrough};
+use crate::diagnostic::Place;
+
+/// Whether something stands in gateway.yaml itself: there a fault is an error, for nobody else's tool wrote it.
+pub fn is_native(place: Place) -> bool {
+    place.source == 0 && place.line > 0
+}
+
+/// Something that is missing.
+pub struct Lack {
+    /// Where the method asks for it.
+    pub place: Place,
+    /// `Lambda integrations are not available in this version`
+    pub what: String,
+    /// What to do meanwhile.
+    pub hint: &'static str,
+}
+
+/// What all methods of a definition need.
+pub struct Needs {
+    all: Option<&'static str>,
+}
+
+const LATER: &str = "the method is kept; it will be served by a version that has this";
+
+impl Needs {
+    /// Looks at the definition as a whole.
+    pub fn of(definition: &Definition) -> Self {
+        let all = if definition.policy.is_some() {
+            Some("resource policies are")
+        } else if definition.cors.is_some() {
+            Some("CORS configurations are")
+        } else {
+            None
+        };
+        Self { all }
+    }
+
+    /// The first thing that a method lacks.
+    pub fn lack(&self, definition: &Definition, method: &Method) -> Option<Lack> {
+        let lack = |place: Place, what: &str| {
+            Some(Lack { place, what: format!("{what} not available in this version"), hint: LATER })
+        };
+        let place = method.integration.as_ref().map_or(method.place, |integration| integration.place);
+        if let Some(all) = self.all {
+            return lack(method.place, all);
+        }
+        match &method.authorization {
+            Authorization::None => {}
+            Authorization::Iam => return lack(method.place, "AWS_IAM authorization is"),
+            Authorization::Authorizer { .. } => return lack(method.place, "authorizers are"),
+        }
+        if method.api_key_required {
+            return lack(method.place, "API keys are");
+        }
+        if validates(definition, method) {
+            return lack(method.place, "request validators are");
+        }
+        let Some(integration) = &method.integration else {
+            let hint = "add x-amazon-apigateway-integration: API Gateway would not deploy it either (ST-03)";
+            return Some(Lack { place: method.place, what: "it has no integration".to_owned(), hint });
+        };
+        of_integration(integration).and_then(|what| lack(place, what))
+    }
+}
+
+/// Whether the method's validator has anything to look at.
+fn validates(definition: &Definition, method: &Method) -> bool {
+    let named = method.validator.as_ref().or(definition.validator.as_ref());
+    let validator = named.and_then(|name| definition.validators.iter().find(|(known, _)| known == name));
+    let Some((_, validator)) = validator else { return false };
+    let required = |location: Location| matches!(location, Location::Header | Location::Query);
+    let parameters = method.parameters.iter().any(|parameter| parameter.required && required(parameter.location));
+    (validator.parameters && parameters) || (validator.body && !method.request_models.is_empty())
+}
+
+fn of_integration(integration: &Integration) -> Option<&'static str> {
+    if integration.mock.is_some() {
+        return None;
+    }
+    let uri = integration.uri.as_deref().unwrap_or_default();
+    match integration.kind {
+        IntegrationType::AwsProxy if integration.subtype.is_some() => return Some("AWS service integrations are"),
+        IntegrationType::AwsProxy => return Some("Lambda integrations are"),
+        IntegrationType::Aws if uri.contains(":lambda:") => return Some("Lambda integrations are"),
+        IntegrationType::Aws => return Some("AWS service integrations are"),
+        IntegrationType::Mock => return Some("mapping templates are"),
+        IntegrationType::Http | IntegrationType::HttpProxy => {}
+    }
+    if integration.connection_type == Some(ConnectionType::VpcLink) {
+        return Some("VPC links are");
+    }
+    if integration.kind == IntegrationType::HttpProxy {
+        return None;
+    }
+    if integration.content_handling.is_some()
+        || integration.responses.iter().any(|response| response.content_handling.is_some())
+    {
+        return Some("content handling is");
+    }
+    if integration.passthrough == Some(Passthrough::Never) {
+        return Some("passthroughBehavior NEVER is");
+    }
+    let has_templates = integration.responses.iter().any(|response| !response.templates.is_empty());
+    (has_templates || !integration.request_templates.is_empty()).then_some("mapping templates are")
+}

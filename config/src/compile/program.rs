@@ -1,0 +1,248 @@
+//! A definition with one set of stage variables becomes a program: routes frozen, methods compiled.
+
+use std::collections::{BTreeMap, HashMap};
+
+use policy::rules::Rules;
+use policy::transform::template::TemplateNames;
+use router::{Kind, RouteFault, RoutesBuilder, Template, TemplateFault, TemplateProblem};
+
+use crate::compile::needs::{self, Needs};
+use crate::compile::native;
+use crate::compile::upstreams::Names;
+use crate::compile::uri::{self, UriWrong};
+use crate::compile::mock;
+use crate::definition::{self, Definition, IntegrationType, Word};
+use crate::diagnostic::Diagnostics;
+use crate::limits;
+use crate::snapshot::{Authority, HttpRule, Integration, Method, Program};
+
+/// What a definition is compiled against.
+pub struct Setting<'a> {
+    /// The stage's name, for messages.
+    pub stage: &'a str,
+    /// Its variables.
+    pub variables: &'a BTreeMap<String, String>,
+    /// What a URI's host may name.
+    pub upstreams: &'a Names,
+}
+
+/// Compiles a definition. What a native route says wrong is an error; what an imported method needs and this version does not do
+/// is a warning, and the method answers 500.
+pub fn compile(definition: &Definition, setting: &Setting<'_>, faults: &mut Diagnostics) -> Program {
+    let mut routes = RoutesBuilder::new(definition.kind);
+    let mut compiler = Compiler { definition, setting, faults, authorities: Authorities::default(), needs: Needs::of(definition) };
+    let mut methods = Vec::with_capacity(definition.methods.len());
+    for method in &definition.methods {
+        let number = methods.len() as u32;
+        let Some(path) = compiler.add_route(method, number, &mut routes) else { continue };
+        methods.push(compiler.method(method, path.as_ref()));
+    }
+    compiler.warn_of_shadows(&routes);
+    let authorities = compiler.authorities.list.into();
+    Program { kind: definition.kind, routes: routes.build(), methods: methods.into(), authorities }
+}
+
+/// Whom the integrations call, each once.
+#[derive(Default)]
+struct Authorities {
+    list: Vec<Authority>,
+    by_host: HashMap<Box<[u8]>, u32>,
+}
+
+impl Authorities {
+    fn number(&mut self, authority: Authority) -> u32 {
+        if let Some(number) = self.by_host.get(&authority.host) {
+            return *number;
+        }
+        let number = self.list.len() as u32;
+        self.by_host.insert(authority.host.clone(), number);
+        self.list.push(authority);
+        number
+    }
+}
+
+struct Compiler<'a> {
+    definition: &'a Definition,
+    setting: &'a Setting<'a>,
+    faults: &'a mut Diagnostics,
+    authorities: Authorities,
+    needs: Needs,
+}
+
+impl Compiler<'_> {
+    /// Adds the method's route. `None`: it has no path that can be matched; `Some(None)`: it is `$default`.
+    fn add_route(
+        &mut self,
+        method: &definition::Method,
+        number: u32,
+        routes: &mut RoutesBuilder,
+    ) -> Option<Option<Template>> {
+        if &*method.path == "$default" {
+            if let Err(fault) = routes.default_route(number) {
+                self.route_fault(method, &fault);
+                return None;
+            }
+            return Some(None);
+        }
+        let template = match Template::parse(&method.path) {
+            Ok(template) => template,
+            Err(fault) => {
+                self.template_fault(method, fault);
+                return None;
+            }
+        };
+        if needs::is_native(method.place) {
+            warn_of_foreign_variables(&method.path, self.faults);
+        }
+        if let Err(fault) = routes.route(method.verb, &template, number) {
+            self.route_fault(method, &fault);
+            return None;
+        }
+        Some(Some(template))
+    }
+
+    fn template_fault(&mut self, method: &definition::Method, fault: TemplateFault) {
+        let TemplateFault { offset, what } = fault;
+        let hint = match what {
+            TemplateProblem::NoLeadingSlash if method.path.starts_with(' ') => "write one space between verb and path",
+            TemplateProblem::UnderGreedy => "`{proxy+}` takes the whole rest of the path: it comes last",
+            TemplateProblem::Character => "a query is no part of a route; other characters are percent-encoded",
+            _ => "a path is written like /pets/{id} or /files/{proxy+}",
+        };
+        let fault = TemplateFault { offset, what };
+        self.faults.error_hint(method.path.0.place_at(offset), format!("route `{}`: {fault}", method.key()), hint);
+    }
+
+    fn route_fault(&mut self, method: &definition::Method, fault: &RouteFault) {
+        let hint = match fault {
+            RouteFault::Duplicate { of } => {
+                let first = self.definition.methods.iter().filter(|method| Template::parse(&method.path).is_ok() || &*method.path == "$default");
+                let first = first.clone().nth(*of as usize).unwrap_or(method);
+                let (key, line) = (first.key(), first.place.line);
+                format!("the first is `{key}` in line {line}; names of variables make no difference")
+            }
+            RouteFault::SecondVariable { sibling } => {
+                format!("write {sibling} here as well: REST APIs allow one name at each place (RT-04)")
+            }
+            RouteFault::NoDefault => "write \"ANY /{proxy+}\" to catch everything".to_owned(),
+        };
+        self.faults.error_hint(method.place, format!("route `{}`: {fault}", method.key()), hint);
+    }
+
+    fn warn_of_shadows(&mut self, routes: &RoutesBuilder) {
+        for (method, by) in routes.shadowed() {
+            let methods = &self.definition.methods;
+            if let (Some(method), Some(by)) = (methods.get(method as usize), methods.get(by as usize)) {
+                self.faults.warning(
+                    method.place,
+                    format!("no request reaches `{}`", method.key()),
+                    format!("`{}` in line {} and others answer before it", by.key(), by.place.line),
+                );
+            }
+        }
+    }
+
+    fn method(&mut self, method: &definition::Method, path: Option<&Template>) -> Method {
+        let variables = path.map(Template::variables).unwrap_or_default();
+        let integration = self.integration(method, variables);
+        Method {
+            key: method.key().into(),
+            resource_path: method.path.0.text.clone(),
+            rules: Rules::default(),
+            integration,
+        }
+    }
+
+    fn integration(&mut self, method: &definition::Method, variables: &[Box<str>]) -> Integration {
+        if let Some(lack) = self.needs.lack(self.definition, method) {
+            return self.unavailable(method, lack.place, lack.what, lack.hint);
+        }
+        let Some(integration) = &method.integration else {
+            return Integration::Unavailable("no integration".into()); // `lack` has said so.
+        };
+        match (integration.kind, &integration.mock) {
+            (_, Some(answer)) => {
+                let names = TemplateNames { path_variables: variables, stage_variables: self.setting.variables };
+                match mock::compile(answer, names, self.faults) {
+                    Some(rule) => Integration::Mock(rule),
+                    None => Integration::Unavailable("a faulty mock".into()),
+                }
+            }
+            (IntegrationType::Http | IntegrationType::HttpProxy, None) => self.http(method, integration, variables),
+            (IntegrationType::Mock | IntegrationType::Aws | IntegrationType::AwsProxy, None) => {
+                Integration::Unavailable("an integration of this type".into())
+            }
+        }
+    }
+
+    fn http(&mut self, method: &definition::Method, spec: &definition::Integration, variables: &[Box<str>]) -> Integration {
+        let Some(written) = &spec.uri else {
+            return self.unavailable(method, spec.place, "its integration has no uri".into(), "write the backend's URI");
+        };
+        let verb = match &spec.http_method {
+            None => None,
+            Some(text) => match native::verb_of(&text.to_ascii_uppercase(), &text.0, self.faults) {
+                Ok(verb) => verb,
+                Err(()) => return Integration::Unavailable("a verb that is none".into()),
+            },
+        };
+        let context = uri::Context {
+            stage: self.setting.stage,
+            stage_variables: self.setting.variables,
+            path_variables: variables,
+            upstreams: self.setting.upstreams,
+        };
+        let target = match uri::compile(&written.0, &context, self.faults) {
+            Ok(target) => target,
+            Err(UriWrong { place, what, hint }) if needs::is_native(place) => {
+                self.faults.error_hint(place, what, hint);
+                return Integration::Unavailable("a faulty URI".into());
+            }
+            Err(UriWrong { place, what, hint }) => return self.unavailable(method, place, what, hint),
+        };
+        let proxy = spec.kind == IntegrationType::HttpProxy;
+        // RT-13: behind an HTTP API's `$default`, the client's whole path follows the URI.
+        let uri = if &*method.path == "$default" && proxy { target.uri.with_client_path() } else { target.uri };
+        let default = if self.definition.kind == Kind::Http { limits::TIMEOUT_HTTP } else { limits::TIMEOUT_REST };
+        Integration::Http(HttpRule {
+            proxy,
+            authority: self.authorities.number(target.authority),
+            verb,
+            uri,
+            written: written.0.text.clone(),
+            timeout: spec.timeout_ms.map_or(default, |ms| std::time::Duration::from_millis(u64::from(ms))),
+        })
+    }
+
+    /// A method that is known, but not executed: it is reported, and answers 500.
+    fn unavailable(
+        &mut self,
+        method: &definition::Method,
+        place: crate::Place,
+        what: String,
+        hint: impl Into<String>,
+    ) -> Integration {
+        self.faults.warning(place, format!("`{}` answers 500: {what}", method.key()), hint);
+        Integration::Unavailable(what.into())
+    }
+}
+
+/// `:id` and `*` are variables elsewhere; here they are letters like any other.
+fn warn_of_foreign_variables(path: &Word, faults: &mut Diagnostics) {
+    let mut at = 0;
+    for segment in path.split('/') {
+        let meant = match segment.strip_prefix(':') {
+            Some(name) if !name.is_empty() => format!("{{{name}}}"),
+            None if matches!(segment, "*" | "**") => "{proxy+}".to_owned(),
+            _ => String::new(),
+        };
+        if !meant.is_empty() {
+            faults.warning(
+                path.0.place_at(at),
+                format!("`{segment}` in a path is taken literally"),
+                format!("a variable is written {meant}"),
+            );
+        }
+        at += segment.len() + 1;
+    }
+}
