@@ -104,6 +104,13 @@ impl Diagnostics {
         self.list.push(Fault { severity, place, what, hint });
     }
 
+    /// Takes over faults that were found beside, or at an earlier load of the same text.
+    pub fn repeat(&mut self, faults: &[Fault]) {
+        for fault in faults {
+            self.push(fault.severity, fault.place, fault.what.clone(), fault.hint.clone());
+        }
+    }
+
     /// Sorts by place.
     pub fn finish(&mut self) {
         self.list.sort_by(|a, b| (a.place, a.severity, &a.what).cmp(&(b.place, b.severity, &b.what)));

@@ -5,7 +5,7 @@ use std::path::Path;
 /// Loads the bytes as a document. Panics only if a promise of the crate is broken: a snapshot beside an error, neither a snapshot nor a
 /// fault, a place outside of its text, or a listener missing.
 pub fn document(bytes: &[u8]) {
-    let loaded = crate::load_bytes("gateway.yaml", bytes, Path::new("/srv/tollgate"));
+    let loaded = crate::Loader::default().load_bytes("gateway.yaml", bytes, Path::new("/srv/tollgate"));
     let diagnostics = &loaded.diagnostics;
     assert_eq!(
         loaded.snapshot.is_none(),

@@ -124,11 +124,11 @@ pub struct Stage {
 }
 
 impl Stage {
-    /// What answers this request. `draw` is random, below 2^32.
+    /// What answers a request, and whether that is the canary. `draw` gives a random number; it is asked only if there is a canary.
     #[inline]
-    pub fn choose(&self, draw: u32) -> Option<(&Release, bool)> {
+    pub fn choose(&self, draw: impl FnOnce() -> u32) -> Option<(&Release, bool)> {
         match &self.canary {
-            Some(canary) if u64::from(draw) < canary.share => Some((&canary.release, true)),
+            Some(canary) if u64::from(draw()) < canary.share => Some((&canary.release, true)),
             _ => self.release.as_ref().map(|release| (release, false)),
         }
     }

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use config::{AccessLog, Balance, Integration, ListenAddress, Method, ServerAddress, Snapshot};
-use router::{Ask, Captures, Kind, Miss, Verb};
+use config::{AccessLog, Balance, Integration, ListenAddress, Method, Release, ServerAddress, Snapshot};
+use router::{Captures, Kind, Miss, Verb};
 
 fn load(text: &str) -> Snapshot {
     let loaded = config::load_text("gateway.yaml", text, Path::new("/srv/tollgate"));
@@ -19,27 +19,33 @@ fn full() -> Snapshot {
 
 /// Which method answers, as `api/stage key`.
 fn find(snapshot: &Snapshot, verb: &str, host: &str, path: &str) -> String {
-    let ask =
-        Ask { host: host.as_bytes(), path: path.as_bytes(), verb: Verb::parse(verb.as_bytes()), execute_api: true };
-    let mut captures = Captures::default();
-    match snapshot.table.find(&ask, &mut captures) {
-        Ok(found) => {
-            let stage = &snapshot.stages[found.stage as usize];
-            assert_eq!(found.api.0, stage.api);
-            let method = &stage.methods[found.method as usize];
+    match snapshot.table.locate(host.as_bytes(), path.as_bytes(), true, |_, _| false) {
+        Ok(located) => {
+            let stage = &snapshot.stages[located.stage as usize];
+            assert_eq!(located.api.0, stage.api);
+            let program = &stage.release.as_ref().expect("it deploys itself").program;
+            let verb = Verb::parse(verb.as_bytes()).expect("a verb");
+            let Some(method) = program.routes.find(path.as_bytes(), located.rest, verb, &mut Captures::default()) else {
+                return "no route".into();
+            };
+            let method = &program.methods[method as usize];
             format!("{}/{} {}", snapshot.apis[stage.api as usize].id, stage.name, method.key)
         }
         Err(Miss::Host) => "no host".into(),
         Err(Miss::Closed { .. }) => "closed".into(),
         Err(Miss::Stage { .. }) => "no stage".into(),
         Err(Miss::Mapping { .. }) => "no mapping".into(),
-        Err(Miss::Route { .. }) => "no route".into(),
+        Err(Miss::Closed { .. }) => "closed".into(),
     }
 }
 
 fn method<'a>(snapshot: &'a Snapshot, stage: &str, key: &str) -> &'a Method {
+    release(snapshot, stage).program.methods.iter().find(|method| &*method.key == key).expect("the method exists")
+}
+
+fn release<'a>(snapshot: &'a Snapshot, stage: &str) -> &'a Release {
     let stage = snapshot.stages.iter().find(|known| &*known.name == stage).expect("the stage exists");
-    stage.methods.iter().find(|method| &*method.key == key).expect("the method exists")
+    stage.release.as_ref().expect("it deploys itself")
 }
 
 #[test]
@@ -122,7 +128,9 @@ fn a_stage_variable_chooses_the_upstream_of_each_stage() {
     let snapshot = full();
     for (stage, upstream, host) in [("dev", 1, "127.0.0.1:9000"), ("prod", 0, "pets")] {
         let Integration::Http(rule) = &method(&snapshot, stage, "GET /pets/{id}").integration else { panic!() };
-        assert_eq!((rule.upstream, &*rule.host), (upstream, host.as_bytes()));
+        let release = release(&snapshot, stage);
+        let authority = &release.program.authorities[rule.authority as usize];
+        assert_eq!((release.upstreams[rule.authority as usize], &*authority.host), (upstream, host.as_bytes()));
         assert_eq!((rule.verb, rule.timeout, rule.proxy), (Some(Verb::Post), Duration::from_secs(2), true));
     }
 }
@@ -134,11 +142,12 @@ fn targets_are_filled_by_name() {
         let Integration::Http(rule) = &method(&snapshot, stage, "GET /pets/{id}").integration else { panic!() };
         let host = if stage == "dev" { "petstore.execute-api.x" } else { "api.example.com" };
         let full = if stage == "dev" { format!("/dev{path}") } else { path.to_owned() };
-        let ask = Ask { host: host.as_bytes(), path: full.as_bytes(), verb: Some(Verb::Get), execute_api: true };
         let mut captures = Captures::default();
-        let found = snapshot.table.find(&ask, &mut captures).ok().unwrap();
+        let located = snapshot.table.locate(host.as_bytes(), full.as_bytes(), true, |_, _| false).ok().unwrap();
+        let routes = &release(&snapshot, stage).program.routes;
+        routes.find(full.as_bytes(), located.rest, Verb::Get, &mut captures).unwrap();
         let mut out = Vec::new();
-        rule.uri.render_target(full.as_bytes(), found.rest, &captures, Some(b"c=d"), &mut out);
+        rule.uri.render_target(full.as_bytes(), located.rest, &captures, Some(b"c=d"), &mut out);
         assert_eq!(String::from_utf8(out).unwrap(), expect);
     }
 }
@@ -178,7 +187,7 @@ fn timeouts_follow_the_kind_unless_written() {
     let snapshot = full();
     let timeout = |stage: &str, key: &str| match &method(&snapshot, stage, key).integration {
         Integration::Http(rule) => rule.timeout.as_millis(),
-        Integration::Mock(_) => panic!("{key}"),
+        Integration::Mock(_) | Integration::Unavailable(_) => panic!("{key}"),
     };
     assert_eq!(timeout("prod", "ANY /pets/{id}"), 29_000);
     assert_eq!(timeout("$default", "$default"), 30_000);
@@ -196,13 +205,14 @@ fn mocks_say_their_media_type() {
 }
 
 #[test]
-fn stages_without_variables_share_their_methods() {
+fn stages_without_variables_share_their_programs() {
     let snapshot = full();
-    let methods = |name: &str, api: u32| {
-        &snapshot.stages.iter().find(|stage| &*stage.name == name && stage.api == api).unwrap().methods
+    let program = |name: &str, api: u32| {
+        let stage = snapshot.stages.iter().find(|stage| &*stage.name == name && stage.api == api).unwrap();
+        &stage.release.as_ref().unwrap().program
     };
-    assert!(Arc::ptr_eq(methods("$default", 1), methods("dev", 1)));
-    assert!(!Arc::ptr_eq(methods("dev", 0), methods("prod", 0)));
+    assert!(Arc::ptr_eq(program("$default", 1), program("dev", 1)));
+    assert!(!Arc::ptr_eq(program("dev", 0), program("prod", 0)));
 }
 
 #[test]
@@ -236,7 +246,7 @@ fn ten_thousand_routes_compile() {
     };
     text.extend((0..10_000).map(route));
     let snapshot = load(&text);
-    assert_eq!(snapshot.stages[0].methods.len(), 10_000);
+    assert_eq!(snapshot.stages[0].release.as_ref().unwrap().program.methods.len(), 10_000);
     assert_eq!(find(&snapshot, "GET", "x", "/r95/7/s9990"), "no route");
     assert_eq!(
         find(&snapshot, "GET", "x", &format!("/r{}/7/s9990", 9_990 % 97)),

@@ -27,6 +27,8 @@ pub enum Refusal {
     RequestTimeout,
     /// The gateway holds all the work that it may.
     Overloaded,
+    /// The method needs what this version does not do, or has no integration (`API_CONFIGURATION_ERROR`).
+    NotAvailable,
     /// The client left first: nothing is sent, the record of the request bears this name.
     ClientGone,
     /// The client broke the protocol, in this way.
@@ -50,7 +52,7 @@ pub struct Reply {
 pub const RETRY_AFTER_SECONDS: &str = "1";
 
 /// Variants that are not [`Refusal::Misbehaved`], in the order of their index.
-const PLAIN: [Refusal; 11] = [
+const PLAIN: [Refusal; 12] = [
     Refusal::NoSuchApi,
     Refusal::NoSuchStage,
     Refusal::NoSuchMethod,
@@ -61,6 +63,7 @@ const PLAIN: [Refusal; 11] = [
     Refusal::RequestTooLarge,
     Refusal::RequestTimeout,
     Refusal::Overloaded,
+    Refusal::NotAvailable,
     Refusal::ClientGone,
 ];
 
@@ -107,7 +110,8 @@ impl Refusal {
             Self::RequestTooLarge => 7,
             Self::RequestTimeout => 8,
             Self::Overloaded => 9,
-            Self::ClientGone => 10,
+            Self::NotAvailable => 10,
+            Self::ClientGone => 11,
             Self::Misbehaved(how) => PLAIN.len() + how as usize,
         }
     }
@@ -125,6 +129,7 @@ impl Refusal {
             Self::RequestTooLarge => "request_too_large",
             Self::RequestTimeout => "request_timeout",
             Self::Overloaded => "overloaded",
+            Self::NotAvailable => "not_available",
             Self::ClientGone => "client_gone",
             Self::Misbehaved(how) => how.name(),
         }
@@ -167,7 +172,7 @@ impl Refusal {
                     .but_http(503, message!("Service Unavailable"))
             }
             Self::BadAnswer => Texts::internal(502),
-            Self::InvalidEndpoint => Texts::internal(500),
+            Self::InvalidEndpoint | Self::NotAvailable => Texts::internal(500),
             Self::RequestTooLarge => Texts::of_status(413),
             Self::RequestTimeout => Texts::of_status(408),
             Self::Overloaded => Texts { retry_after: true, ..Texts::of_status(503) },
@@ -271,6 +276,7 @@ mod tests {
         (Refusal::RequestTooLarge, 413, "RequestTooLargeException", "Request Too Long", 413, "Request Entity Too Large", "REQUEST_TOO_LARGE, assumed"),
         (Refusal::RequestTimeout, 408, "RequestTimeoutException", "Request Timeout", 408, "Request Timeout", "assumed"),
         (Refusal::Overloaded, 503, "ServiceUnavailableException", "Service Unavailable", 503, "Service Unavailable", "HTTP API fixed bodies; REST assumed"),
+        (Refusal::NotAvailable, 500, "InternalServerErrorException", "Internal server error", 500, "Internal Server Error", "API_CONFIGURATION_ERROR; the type assumed"),
         (Refusal::ClientGone, 499, "BadRequestException", "Client Closed Request", 499, "Client Closed Request", "never sent"),
     ];
 

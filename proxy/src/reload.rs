@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use admin::ReloadReport;
-use config::Loaded;
+use config::{Loaded, Loader};
 
 use crate::background::Resolver;
 use crate::io::Sender;
@@ -30,10 +30,10 @@ pub enum Source {
 
 impl Source {
     /// Reads, checks and compiles.
-    pub fn load(&self) -> Loaded {
+    pub fn load(&self, loader: &mut Loader) -> Loaded {
         match self {
-            Source::File(path) => config::load(path),
-            Source::Text(text) => config::load_text("demo", text, std::path::Path::new(".")),
+            Source::File(path) => loader.load(path, |_| {}),
+            Source::Text(text) => loader.load_bytes("demo", text.as_bytes(), std::path::Path::new(".")),
         }
     }
 }
@@ -55,6 +55,8 @@ pub struct Reloader {
 }
 
 struct Serving {
+    /// Keeps what was compiled: what does not change is not compiled again.
+    loader: Loader,
     current: Arc<Published>,
     /// Kept until no worker needs them, so that none of them has to free one.
     retired: Vec<Arc<Published>>,
@@ -63,7 +65,7 @@ struct Serving {
 impl Reloader {
     /// Takes over after the first load.
     pub fn new(
-        source: Source,
+        (source, loader): (Source, Loader),
         first: Arc<Published>,
         metrics: Arc<Metrics>,
         workers: Vec<Sender<Message>>,
@@ -72,7 +74,7 @@ impl Reloader {
         resolver.want(resolve::names_of(&first.snapshot));
         metrics.loaded(first.generation);
         let generation = AtomicU64::new(first.generation);
-        let serving = Mutex::new(Serving { current: first, retired: Vec::new() });
+        let serving = Mutex::new(Serving { loader, current: first, retired: Vec::new() });
         Reloader { source, metrics, workers, resolver, generation, leaving: AtomicBool::new(false), serving }
     }
 
@@ -101,7 +103,7 @@ impl Reloader {
         }
         let mut serving = self.serving.lock().unwrap_or_else(PoisonError::into_inner);
         serving.retired.retain(|old| Arc::strong_count(old) > 1);
-        let loaded = self.source.load();
+        let loaded = self.source.load(&mut serving.loader);
         let faults = loaded.diagnostics.render(false);
         let Some(snapshot) = loaded.snapshot else {
             self.metrics.reload_failed();
@@ -150,7 +152,7 @@ fn changes(old: &Published, new: &Published) -> Vec<String> {
     changes.extend(has.iter().filter(|stage| !had.contains(stage)).map(|stage| format!("stage {stage} is new")));
     changes.extend(had.iter().filter(|stage| !has.contains(stage)).map(|stage| format!("stage {stage} is gone")));
     let routes =
-        |published: &Published| published.snapshot.stages.iter().map(|stage| stage.methods.len()).sum::<usize>();
+        |published: &Published| published.snapshot.stages.iter().filter_map(|stage| stage.release.as_ref()).map(|release| release.program.methods.len()).sum::<usize>();
     if routes(old) != routes(new) {
         changes.push(format!("routes: {} before, {} now", routes(old), routes(new)));
     }

@@ -3,14 +3,14 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use codec::head::Name;
+use codec::head::{Fate, Name};
 use codec::http1::write;
 use codec::target::canonical_path;
 use config::snapshot::{Gateway, Integration};
 use policy::fault::Fault;
 use policy::phase::Phase;
 use policy::refusal::Refusal;
-use router::{Ask, Miss, Verb};
+use router::{ApiId, Glob, Located, Miss, Verb};
 
 use crate::exchange::{Exchange, Reply};
 use crate::integration::{http, mock};
@@ -87,24 +87,36 @@ fn find(exchange: &mut Exchange, trip: &mut Trip, live: &Live, worker: &Worker) 
         }
     };
     exchange.path_rewritten = !std::ptr::eq(canonical.as_ptr(), received.as_ptr());
-    let ask = Ask {
-        host: head.host.of(&exchange.head_bytes),
-        path: canonical,
-        verb: Verb::parse(head.method.of(&exchange.head_bytes)),
-        execute_api: exchange.entry.execute_api,
+    let (bytes, fields) = (&*exchange.head_bytes, &head.fields);
+    let has_field = |name: &str, value: &Glob| {
+        let mut named = fields.iter().filter(|field| field.fate == Fate::Pass);
+        named.any(|field| field.name.of(bytes).eq_ignore_ascii_case(name.as_bytes()) && value.matches(field.value.of(bytes)))
     };
-    let found = live.snapshot().table.find(&ask, &mut exchange.scratch.captures);
-    let kind_of = |api: u32| live.snapshot().apis[api as usize].kind;
-    let (place, kind, refusal) = match found {
-        Ok(found) => {
-            let place = Place { api: found.api.0, stage: found.stage, method: Some(found.method), rest: found.rest };
-            (Some(place), Some(kind_of(found.api.0)), None)
+    let table = &live.snapshot().table;
+    let located = table.locate(head.host.of(bytes), canonical, exchange.entry.execute_api, has_field);
+    let kind_of = |api: ApiId| live.snapshot().apis[api.0 as usize].kind;
+    let (place, kind, refusal) = match located {
+        Ok(Located { api, stage, rest }) => {
+            let chosen = live.snapshot().stages[stage as usize].choose(|| worker.random() as u32);
+            let verb = Verb::parse(head.method.of(bytes));
+            let captures = &mut exchange.scratch.captures;
+            captures.clear();
+            let method = chosen.zip(verb).and_then(|((release, _), verb)| {
+                release.program.routes.find(canonical, rest, verb, captures)
+            });
+            let canary = chosen.is_some_and(|(_, canary)| canary);
+            let refusal = chosen.is_none().then_some(Refusal::NoSuchStage);
+            (Some(Place { api: api.0, stage, method, canary, rest }), Some(kind_of(api)), refusal)
         }
+<<<<<<< HEAD
         Err(Miss::Route { api, stage, rest }) => {
             (Some(Place { api: api.0, stage, method: None, rest }), Some(kind_of(api.0)), None)
         }
         Err(Miss::Stage { api }) => (None, Some(kind_of(api.0)), Some(Refusal::NoSuchStage)),
         Err(Miss::Closed { api }) => (None, Some(kind_of(api.0)), Some(Refusal::NoSuchApi)),
+=======
+        Err(Miss::Stage { api } | Miss::Closed { api }) => (None, Some(kind_of(api)), Some(Refusal::NoSuchStage)),
+>>>>>>> 03c362e (wip2)
         Err(Miss::Mapping { kind }) => (None, kind, Some(Refusal::NoSuchApi)),
         Err(Miss::Host) => (None, None, Some(Refusal::NoSuchApi)),
     };
@@ -134,12 +146,14 @@ async fn fulfil(
     let method = live.method(place).ok_or(Refusal::NoSuchMethod)?;
     match &method.integration {
         Integration::Mock(rule) => Ok(mock::answer(rule, exchange, place, trip, live)),
+        Integration::Unavailable(_) => Err(Refusal::NotAvailable.into()),
         Integration::Http(rule) => {
             let target = phase(Phase::ShapeCall, http::target(rule, exchange, place))?;
-            let upstream = &live.upstreams[rule.upstream as usize];
-            trip.upstream = Some(rule.upstream);
+            let number = live.release(place).map_or(0, |release| release.upstreams[rule.authority as usize]);
+            let upstream = &live.upstreams[number as usize];
+            trip.upstream = Some(number);
             let trace = http::trace_id(trip, worker);
-            let (shape, source) = http::prepare((rule, &target), exchange, live.api(place), &trace);
+            let (shape, source) = http::prepare((rule, &target), exchange, live, place, &trace);
             let bounds = bounds(rule.timeout, &live.snapshot().gateway);
             let began = now();
             let called = upstream::call::call((upstream, &worker.names), source, bounds, |out| shape.write(out)).await;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::task::{Context, Waker};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use config::snapshot::{Api, Method, Snapshot, Stage};
+use config::snapshot::{Api, Method, Release, Snapshot, Stage};
 
 use crate::entry::Entry;
 use crate::io::{self as runtime, now};
@@ -27,6 +27,8 @@ pub struct Place {
     pub stage: u32,
     /// The method in the stage, if one fits.
     pub method: Option<u32>,
+    /// Whether the stage's canary answers (ST-09).
+    pub canary: bool,
     /// Where in the canonical path the API's own path begins.
     pub rest: u16,
 }
@@ -74,9 +76,14 @@ impl Live {
         &self.snapshot().stages[place.stage as usize]
     }
 
+    /// What the stage of a place serves to this request.
+    pub fn release(&self, place: Place) -> Option<&Release> {
+        self.stage(place).release(place.canary)
+    }
+
     /// The method of a place, if one was found.
     pub fn method(&self, place: Place) -> Option<&Method> {
-        Some(&self.stage(place).methods[place.method? as usize])
+        self.release(place)?.program.methods.get(place.method? as usize)
     }
 }
 

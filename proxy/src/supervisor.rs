@@ -13,6 +13,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use admin::Desk;
+use config::Loader;
 use config::snapshot::{AccessLog, Gateway, ListenAddress, Snapshot};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use rustix::thread::CpuSet;
@@ -85,7 +86,8 @@ fn run_inner(options: Options) -> Result<ExitCode, Failure> {
     if let Err(error) = rustix::thread::disable_transparent_huge_pages(true) {
         tracing::warn!(%error, "cannot do without huge pages; memory will be counted in steps of 2 MiB");
     }
-    let snapshot = load(&options.source)?;
+    let mut loader = Loader::default();
+    let snapshot = load(&options.source, &mut loader)?;
     let (driver, note) =
         pick(options.io_driver).map_err(|why| Failure(format!("no io_uring: {why}"), exit::UNAVAILABLE))?;
     let cores = usable_cores();
@@ -112,7 +114,7 @@ fn run_inner(options: Options) -> Result<ExitCode, Failure> {
     let published = Published::new(1, snapshot, &metrics);
     let crew = Crew::start(driver, &cores, (&published, &metrics, sinks), &mut doors, &signals.handle())?;
     let resolver = start_resolver(&crew)?;
-    let reloader = Arc::new(Reloader::new(options.source, published, metrics.clone(), crew.inboxes.clone(), resolver));
+    let reloader = Arc::new(Reloader::new((options.source, loader), published, metrics.clone(), crew.inboxes.clone(), resolver));
     let facts = Facts { driver, note, workers };
     let desk = open_desk(&gateway, &mut addresses, (&reloader, &metrics, facts))?;
     let announced = announce(&addresses);
@@ -130,8 +132,8 @@ fn run_inner(options: Options) -> Result<ExitCode, Failure> {
     Ok(if told && clean { ExitCode::SUCCESS } else { ExitCode::from(exit::OS) })
 }
 
-fn load(source: &Source) -> Result<Snapshot, Failure> {
-    let loaded = source.load();
+fn load(source: &Source, loader: &mut Loader) -> Result<Snapshot, Failure> {
+    let loaded = source.load(loader);
     let rendered = loaded.diagnostics.render(io::stderr().is_terminal());
     if !rendered.is_empty() {
         eprintln!("{}", rendered.trim_end());
@@ -371,7 +373,7 @@ fn open_desk(
 fn status(reloader: &Reloader, metrics: &Metrics, addresses: &Addresses, facts: &Facts) -> serde_json::Value {
     let published = reloader.current();
     let snapshot = &published.snapshot;
-    let routes: usize = snapshot.stages.iter().map(|stage| stage.methods.len()).sum();
+    let routes: usize = snapshot.stages.iter().filter_map(|stage| stage.release.as_ref()).map(|release| release.program.methods.len()).sum();
     let uptime = metrics.started().elapsed().unwrap_or_default();
     json!({
         "version": env!("CARGO_PKG_VERSION"),

@@ -4,26 +4,83 @@ mod apis;
 mod domains;
 mod gateway;
 mod mock;
+mod native;
+mod needs;
+mod program;
+mod programs;
 mod upstreams;
 mod uri;
 
 use std::path::Path;
 
-use router::Builder;
+use router::{Builder, Kind};
 
+pub use self::programs::Programs;
+use crate::definition::Definition;
 use crate::diagnostic::Diagnostics;
 use crate::model::Document;
+use crate::model::api::ApiSpec;
+use crate::model::openapi::{AwsVariablesSpec, BasePathSpec, ModeSpec, OpenApiSpec};
+use crate::model::values::At;
+use crate::openapi::{self, BasePath, ImportOptions, Mode, Variables};
 use crate::snapshot::Snapshot;
+use crate::source::node::Text;
+
+/// What each API is, its routes and its OpenAPI documents put together; `None` where its kind could not be read.
+pub fn definitions(document: &Document, base: &Path, faults: &mut Diagnostics) -> Vec<Option<Definition>> {
+    document.apis.iter().map(|api| definition(api, base, faults)).collect()
+}
+
+fn definition(api: &ApiSpec, base: &Path, faults: &mut Diagnostics) -> Option<Definition> {
+    let kind = api.kind?;
+    let imported = api.openapi.as_ref().and_then(|spec| imported(spec, kind, base, faults));
+    let mut definition = imported.unwrap_or_else(|| Definition::new(kind));
+    native::add_routes(api, &mut definition, faults);
+    if let Some(At { value, .. }) = api.disable_execute_api_endpoint {
+        definition.endpoint.disable_execute_api = Some(value);
+    }
+    Some(definition)
+}
+
+fn imported(spec: &OpenApiSpec, kind: Kind, base: &Path, faults: &mut Diagnostics) -> Option<Definition> {
+    let OpenApiSpec { place: _, files, mode, base_path, fail_on_warnings, variables, ignore_documentation } = spec;
+    let AwsVariablesSpec { account_id, region, partition } = variables;
+    let text = |text: &Option<Text>| text.as_ref().map(|text| text.text.to_string());
+    let options = ImportOptions {
+        kind,
+        mode: match mode.map_or(ModeSpec::Merge, |at| at.value) {
+            ModeSpec::Merge => Mode::Merge,
+            ModeSpec::Overwrite => Mode::Overwrite,
+        },
+        base_path: match base_path.map_or(BasePathSpec::Ignore, |at| at.value) {
+            BasePathSpec::Ignore => BasePath::Ignore,
+            BasePathSpec::Prepend => BasePath::Prepend,
+            BasePathSpec::Split => BasePath::Split,
+        },
+        fail_on_warnings: fail_on_warnings.unwrap_or(false),
+        variables: Variables { account_id: text(account_id), region: text(region), partition: text(partition) },
+        ignore_documentation: ignore_documentation.unwrap_or(false),
+        root: Some(base.to_owned()),
+    };
+    let files: Vec<_> = files.iter().map(|file| (base.join(&*file.text), file.place)).collect();
+    openapi::import(&files, &options, faults)
+}
 
 /// Compiles a document. Faults go to `faults`; the snapshot means something only if none of them is an error.
-pub fn compile(document: Document, base: &Path, faults: &mut Diagnostics) -> Option<Snapshot> {
+pub fn compile(
+    document: Document,
+    definitions: &[Option<Definition>],
+    base: &Path,
+    programs: &mut Programs,
+    faults: &mut Diagnostics,
+) -> Option<Snapshot> {
     let Document { gateway, upstreams, apis, domains } = document;
     let gateway = gateway::compile(gateway, base, faults);
     let mut upstreams = upstreams::Upstreams::compile(upstreams, base, faults);
     let mut builder = Builder::new();
-    let compiled = apis::compile(&apis, &mut builder, &mut upstreams, faults);
+    let mut parts = apis::Parts { builder: &mut builder, upstreams: &mut upstreams, programs, faults };
+    let compiled = apis::compile(&apis, definitions, &mut parts);
     let mappings = domains::compile(domains.unwrap_or_default(), &compiled, &mut builder, faults);
-    apis::warn_of_shadows(&apis, &compiled, &builder, faults);
     if faults.has_errors() {
         return None;
     }

@@ -2,12 +2,12 @@
 
 use router::Verb;
 
-use crate::definition::{Definition, Integration, IntegrationType, Method, MockAnswer, Word};
+use crate::definition::{Definition, Integration, IntegrationResponse, IntegrationType, Method, MockAnswer, Word};
 use crate::diagnostic::Diagnostics;
 use crate::model::api::ApiSpec;
 use crate::model::field::nearest;
 use crate::model::integration::{HttpSpec, IntegrationSpec, MockSpec};
-use crate::model::route::RouteSpec;
+use crate::model::route::{ResponseParametersSpec, RouteSpec};
 use crate::source::node::{Style, Text};
 
 /// Adds the routes of an API to its definition. A route takes the place of an imported method with the same key.
@@ -86,8 +86,9 @@ pub fn verb_of(verb: &str, text: &Text, faults: &mut Diagnostics) -> Result<Opti
 }
 
 fn integration(route: &RouteSpec, faults: &mut Diagnostics) -> Option<Integration> {
-    let RouteSpec { key, integration, timeout } = route;
-    match integration.as_ref()? {
+    let RouteSpec { key, integration, timeout, request_parameters, response_parameters } = route;
+    let ResponseParametersSpec { flat, by_status } = response_parameters;
+    let mut made = match integration.as_ref()? {
         IntegrationSpec::Mock(spec) => {
             if let Some(timeout) = timeout {
                 faults.error_hint(
@@ -103,7 +104,7 @@ fn integration(route: &RouteSpec, faults: &mut Diagnostics) -> Option<Integratio
                 headers: headers.iter().map(|(name, value)| (name.into(), value.into())).collect(),
                 body: body.as_ref().map(Word::from),
             });
-            Some(made)
+            made
         }
         IntegrationSpec::Http(spec) => {
             let HttpSpec { proxy, uri, method, timeout: own, place } = spec;
@@ -115,7 +116,22 @@ fn integration(route: &RouteSpec, faults: &mut Diagnostics) -> Option<Integratio
             made.uri = Some(uri.into());
             made.http_method = method.as_ref().map(Word::from);
             made.timeout_ms = own.or(*timeout).map(|at| at.value.as_millis() as u32);
-            Some(made)
+            made
         }
+    };
+    made.request_parameters = pairs(request_parameters);
+    made.response_parameters = by_status.iter().map(|(status, list)| (status.into(), pairs(list))).collect();
+    if !flat.is_empty() {
+        // REST: what every answer gets, whatever its status (IN-16).
+        let pattern = Word::new("default", key.place);
+        let status = Word::new("", key.place);
+        let parameters = pairs(flat);
+        made.responses =
+            vec![IntegrationResponse { pattern, status, parameters, templates: Vec::new(), content_handling: None }];
     }
+    Some(made)
+}
+
+fn pairs(texts: &[(Text, Text)]) -> Vec<(Word, Word)> {
+    texts.iter().map(|(name, value)| (name.into(), value.into())).collect()
 }

@@ -7,10 +7,10 @@ use codec::head::RequestHead;
 use codec::http1::misbehave::Misbehaviour;
 use codec::http1::parse::{Progress, parse_request};
 use codec::target::canonical_path;
-use config::{HttpRule, Integration, Mapping, Method, Snapshot, Stage};
+use config::{HttpRule, Integration, Mapping, Method, Release, Snapshot, Stage};
 use policy::phase::Phase;
 use policy::refusal::Refusal;
-use router::{Ask, Captures, Found, Kind, Miss, Template, Verb};
+use router::{Captures, Kind, Miss, Template, Verb};
 
 use super::routes::servers;
 use super::{exit, fail, say};
@@ -88,19 +88,46 @@ fn explain(snapshot: &Snapshot, asked: &Asked, out: &mut String) -> bool {
     }
     let host = head.host.of(&bytes);
     let execute_api = execute_api(snapshot, asked.port);
-    let ask = Ask { host, path, verb: Verb::parse(asked.verb.as_bytes()), execute_api };
-    let mut captures = Captures::default();
-    let request = Request { host: text(host), path, query: head.query.map(|query| query.of(&bytes)), ask };
-    match snapshot.table.find(&ask, &mut captures) {
-        Ok(found) => {
-            answers(snapshot, &request, found, &captures, out);
-            true
-        }
+        let mut captures = Captures::default();
+    let verb = Verb::parse(asked.verb.as_bytes());
+    let request = Request { host: text(host), path, query: head.query.map(|query| query.of(&bytes)), verb };
+    // The command names no fields: rules on them do not hold.
+    let located = match snapshot.table.locate(host, path, execute_api, |_, _| false) {
+        Ok(located) => located,
         Err(miss) => {
             refused(snapshot, &request, miss, out);
+            return false;
+        }
+    };
+    let stage = &snapshot.stages[located.stage as usize];
+    let Some(release) = &stage.release else {
+        place(snapshot, &request, (located.stage, stage), located.rest, out);
+        refusal(Refusal::NoSuchStage, Some(snapshot.apis[stage.api as usize].kind), out);
+        line(out, "but", "nothing was deployed to this stage yet: `tollgate deploy API STAGE`");
+        return false;
+    };
+    let routes = &release.program.routes;
+    match verb.and_then(|verb| routes.find(path, located.rest, verb, &mut captures)) {
+        Some(method) => {
+            let found = Found { stage: located.stage, release, method, rest: located.rest };
+            answers(snapshot, &request, &found, &captures, out);
+            true
+        }
+        None => {
+            place(snapshot, &request, (located.stage, stage), located.rest, out);
+            refusal(Refusal::NoSuchMethod, Some(snapshot.apis[stage.api as usize].kind), out);
+            near(&request, release, located.rest, out);
             false
         }
     }
+}
+
+/// What answers.
+struct Found<'a> {
+    stage: u32,
+    release: &'a Release,
+    method: u32,
+    rest: u16,
 }
 
 /// A request that was understood.
@@ -108,7 +135,7 @@ struct Request<'a> {
     host: String,
     path: &'a [u8],
     query: Option<&'a [u8]>,
-    ask: Ask<'a>,
+    verb: Option<Verb>,
 }
 
 /// Whether execute-api names answer: at the listener of that port, if there is one, else at any.
@@ -134,9 +161,9 @@ fn kind_name(kind: Kind) -> &'static str {
     }
 }
 
-fn answers(snapshot: &Snapshot, request: &Request<'_>, found: Found, captures: &Captures, out: &mut String) {
+fn answers(snapshot: &Snapshot, request: &Request<'_>, found: &Found<'_>, captures: &Captures, out: &mut String) {
     let stage = &snapshot.stages[found.stage as usize];
-    let method = &stage.methods[found.method as usize];
+    let method = &found.release.program.methods[found.method as usize];
     place(snapshot, request, (found.stage, stage), found.rest, out);
     line(out, "route", &format!("{}: {}", method.key, why(method, request)));
     if let Ok(template) = Template::parse(&method.resource_path) {
@@ -150,7 +177,8 @@ fn answers(snapshot: &Snapshot, request: &Request<'_>, found: Found, captures: &
     line(out, "phases", &phases.join(" → "));
     match &method.integration {
         Integration::Mock(mock) => line(out, "answers", &format!("mock, status {}", mock.status)),
-        Integration::Http(rule) => http(snapshot, request, rule, (found.rest, captures), out),
+        Integration::Http(rule) => http(snapshot, request, (rule, found), captures, out),
+        Integration::Unavailable(why) => line(out, "answers", &format!("500: {why}")),
     }
 }
 
@@ -158,7 +186,7 @@ fn why(method: &Method, request: &Request<'_>) -> &'static str {
     if &*method.resource_path == "$default" {
         return "no other route fits";
     }
-    let exact = method.key.split(' ').next().and_then(|verb| Verb::parse(verb.as_bytes())) == request.ask.verb;
+    let exact = method.key.split(' ').next().and_then(|verb| Verb::parse(verb.as_bytes())) == request.verb;
     let template = Template::parse(&method.resource_path).ok();
     match (template.as_ref().is_some_and(Template::is_greedy), exact) {
         (true, true) => "no more specific path has this verb, and this one takes the rest of the path",
@@ -171,17 +199,18 @@ fn why(method: &Method, request: &Request<'_>) -> &'static str {
 fn http(
     snapshot: &Snapshot,
     request: &Request<'_>,
-    rule: &HttpRule,
-    (rest, captures): (u16, &Captures),
+    (rule, found): (&HttpRule, &Found<'_>),
+    captures: &Captures,
     out: &mut String,
 ) {
-    let upstream = &snapshot.upstreams[rule.upstream as usize];
+    let upstream = &snapshot.upstreams[found.release.upstreams[rule.authority as usize] as usize];
+    let host = &found.release.program.authorities[rule.authority as usize].host;
     let mut target = Vec::new();
     let query = request.query.filter(|_| rule.proxy);
-    rule.uri.render_target(request.path, rest, captures, query, &mut target);
+    rule.uri.render_target(request.path, found.rest, captures, query, &mut target);
     let kind = if rule.proxy { "http_proxy" } else { "http" };
-    let verb = rule.verb.or(request.ask.verb).map_or("", Verb::as_str);
-    line(out, "answers", &format!("{kind}: {verb} http://{}{}", text(&rule.host), text(&target)));
+    let verb = rule.verb.or(request.verb).map_or("", Verb::as_str);
+    line(out, "answers", &format!("{kind}: {verb} http://{}{}", text(host), text(&target)));
     line(out, "written", &rule.written);
     line(out, "upstream", &format!("{}: {}", upstream.name, servers(upstream)));
     line(out, "timeout", &format!("{:?} to the end of the answer's head", rule.timeout));
@@ -255,9 +284,14 @@ fn refused(snapshot: &Snapshot, request: &Request<'_>, miss: Miss, out: &mut Str
             line(out, "known", &paths.join(", "));
         }
         Miss::Closed { api } => {
+<<<<<<< HEAD
             let id = &snapshot.apis[api.0 as usize].id;
             line(out, "host", &format!("{}: API `{id}` does not answer under its execute-api name", request.host));
             refusal(Refusal::NoSuchApi, Some(kind_of(api)), out);
+=======
+            line(out, "host", &format!("{}: the execute-api name of this API is closed", request.host));
+            refusal(Refusal::NoSuchStage, Some(kind_of(api)), out);
+>>>>>>> 03c362e (wip2)
         }
         Miss::Stage { api } => {
             let id = &snapshot.apis[api.0 as usize].id;
@@ -266,12 +300,6 @@ fn refused(snapshot: &Snapshot, request: &Request<'_>, miss: Miss, out: &mut Str
             let stages = snapshot.stages.iter().filter(|stage| stage.api == api.0);
             let names: Vec<&str> = stages.map(|stage| &*stage.name).collect();
             line(out, "known", &format!("the first segment of the path names the stage: {}", names.join(", ")));
-        }
-        Miss::Route { api, stage, rest } => {
-            let found = &snapshot.stages[stage as usize];
-            place(snapshot, request, (stage, found), rest, out);
-            refusal(Refusal::NoSuchMethod, Some(kind_of(api)), out);
-            near(snapshot, request, found, rest, out);
         }
     }
 }
@@ -282,9 +310,9 @@ fn refusal(refusal: Refusal, kind: Option<Kind>, out: &mut String) {
 }
 
 /// Other verbs of the same path, or the routes whose paths begin alike.
-fn near(snapshot: &Snapshot, request: &Request<'_>, stage: &Stage, rest: u16, out: &mut String) {
+fn near(request: &Request<'_>, release: &Release, rest: u16, out: &mut String) {
     let has =
-        |verb: &Verb| snapshot.table.find(&Ask { verb: Some(*verb), ..request.ask }, &mut Captures::default()).is_ok();
+        |verb: &Verb| release.program.routes.find(request.path, rest, *verb, &mut Captures::default()).is_some();
     let others: Vec<&str> = Verb::ALL.iter().filter(|verb| has(verb)).map(|verb| verb.as_str()).collect();
     if !others.is_empty() {
         line(out, "but", &format!("this path has routes for {}", others.join(", ")));
@@ -292,7 +320,7 @@ fn near(snapshot: &Snapshot, request: &Request<'_>, stage: &Stage, rest: u16, ou
     }
     let own = text(request.path.get(usize::from(rest)..).unwrap_or_default());
     let mut routes: Vec<(usize, &str)> =
-        stage.methods.iter().map(|method| (alike(&method.resource_path, &own), &*method.key)).collect();
+        release.program.methods.iter().map(|method| (alike(&method.resource_path, &own), &*method.key)).collect();
     routes.sort_by_key(|(alike, _)| std::cmp::Reverse(*alike));
     let keys: Vec<&str> = routes.iter().take(NEAREST_SHOWN).map(|(_, key)| *key).collect();
     if !keys.is_empty() {

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use config::{Integration, Method, ServerAddress, Snapshot, Stage, Upstream};
+use config::{Integration, Method, Release, ServerAddress, Snapshot, Stage, Upstream};
 use serde_json::{Value, json};
 
 use super::{say, stdout_colours};
@@ -14,7 +14,8 @@ pub fn print(snapshot: &Snapshot, as_json: bool) -> ExitCode {
     let rows: Vec<[String; 6]> = snapshot
         .stages
         .iter()
-        .flat_map(|stage| stage.methods.iter().map(|method| row(snapshot, stage, method)))
+        .filter_map(|stage| Some((stage, stage.release.as_ref()?)))
+        .flat_map(|(stage, release)| release.program.methods.iter().map(|method| row(snapshot, stage, release, method)))
         .collect();
     if as_json {
         let list: Vec<Value> = rows.iter().map(as_object).collect();
@@ -23,15 +24,16 @@ pub fn print(snapshot: &Snapshot, as_json: bool) -> ExitCode {
     say(&table(&rows, stdout_colours()))
 }
 
-fn row(snapshot: &Snapshot, stage: &Stage, method: &Method) -> [String; 6] {
+fn row(snapshot: &Snapshot, stage: &Stage, release: &Release, method: &Method) -> [String; 6] {
     let verb = method.key.split_once(' ').map_or("ANY", |(verb, _)| verb);
     let (kind, target) = match &method.integration {
         Integration::Mock(mock) => ("mock", mock.status.to_string()),
         Integration::Http(http) => {
             let kind = if http.proxy { "http_proxy" } else { "http" };
-            let upstream = &snapshot.upstreams[http.upstream as usize];
+            let upstream = &snapshot.upstreams[release.upstreams[http.authority as usize] as usize];
             (kind, format!("{}{}", http.written, servers_of(&http.written, upstream)))
         }
+        Integration::Unavailable(why) => ("unavailable", why.to_string()),
     };
     [
         snapshot.apis[stage.api as usize].id.to_string(),
@@ -137,7 +139,8 @@ apis:
     fn rows() -> Vec<[String; 6]> {
         let snapshot = snapshot();
         let stage = &snapshot.stages[0];
-        stage.methods.iter().map(|method| row(&snapshot, stage, method)).collect()
+        let release = stage.release.as_ref().expect("it deploys itself");
+        release.program.methods.iter().map(|method| row(&snapshot, stage, release, method)).collect()
     }
 
     #[test]

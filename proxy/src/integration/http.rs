@@ -2,7 +2,7 @@
 
 use codec::head::{Framing, Name, RequestHead};
 use codec::http1::write;
-use config::snapshot::{Api, HttpRule};
+use config::snapshot::HttpRule;
 use policy::context;
 use policy::facts::Facts;
 use policy::refusal::Refusal;
@@ -52,6 +52,7 @@ pub struct Shape<'a> {
     target: &'a [u8],
     head: &'a RequestHead,
     head_bytes: &'a [u8],
+    host: &'a [u8],
     kind: Kind,
     origin: Origin<'a>,
 }
@@ -60,9 +61,12 @@ pub struct Shape<'a> {
 pub fn prepare<'a>(
     (rule, target): (&'a HttpRule, &'a [u8]),
     exchange: &'a mut Exchange,
-    api: &'a Api,
+    live: &'a Live,
+    place: Place,
     trace_id: &'a [u8],
 ) -> (Shape<'a>, Source<'a>) {
+    let api = live.api(place);
+    let host = live.release(place).map_or(&b""[..], |release| &release.program.authorities[rule.authority as usize].host);
     let Exchange { sock, inflow, head_bytes, scratch, body, continue_owed, entry, peer, .. } = exchange;
     let Scratch { head, answer, .. } = &mut **scratch;
     let (head, head_bytes): (&RequestHead, &[u8]) = (head, head_bytes);
@@ -75,7 +79,7 @@ pub fn prepare<'a>(
         api_id: api.id.as_bytes(),
         trace_id,
     };
-    let shape = Shape { rule, target, head, head_bytes, kind: api.kind, origin };
+    let shape = Shape { rule, target, head, head_bytes, host, kind: api.kind, origin };
     let source = Source {
         sock,
         inflow,
@@ -103,7 +107,7 @@ impl Shape<'_> {
         let (rule, bytes) = (self.rule, self.head_bytes);
         let method = rule.verb.map_or(self.head.method.of(bytes), |verb| verb.as_str().as_bytes());
         write::request_line(out, method, self.target);
-        write::field(out, b"Host", &rule.host);
+        write::field(out, b"Host", self.host);
         let typed = rule.proxy || Verb::parse(method).is_none_or(headers::copies_content_type);
         for field in &*self.head.fields {
             let is_type = field.known == Name::ContentType;

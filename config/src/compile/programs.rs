@@ -1,0 +1,202 @@
+//! Programs that were compiled already: a reload that changes one stage setting, or another API, compiles none of them again.
+
+use std::collections::{BTreeMap, HashMap};
+use std::io;
+use std::sync::Arc;
+
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+
+use crate::compile::program::{self, Setting};
+use crate::definition::Definition;
+use crate::diagnostic::{Diagnostics, Fault};
+use crate::snapshot::Program;
+
+type Hash = [u8; 32];
+
+/// Kept programs, by what they were made of.
+#[derive(Debug, Default)]
+pub struct Programs {
+    kept: HashMap<Hash, Kept>,
+    round: u64,
+    /// How many were compiled since this was made; for tests and for people who wonder.
+    pub compiled: u64,
+}
+
+#[derive(Debug)]
+struct Kept {
+    program: Arc<Program>,
+    /// What the compiler said; it says it again at each load.
+    faults: Vec<Fault>,
+    round: u64,
+}
+
+impl Programs {
+    /// A new load begins.
+    pub fn begin(&mut self) {
+        self.round += 1;
+    }
+
+    /// Forgets what the load that ends did not use.
+    pub fn end(&mut self) {
+        let round = self.round;
+        self.kept.retain(|_, kept| kept.round == round);
+    }
+
+    /// The program of a definition in a setting; the one that was made before, if nothing of it has changed.
+    pub fn get(&mut self, frozen: &Frozen<'_>, setting: &Setting<'_>, faults: &mut Diagnostics) -> Arc<Program> {
+        let key = frozen.key(setting);
+        if let Some(kept) = self.kept.get_mut(&key) {
+            kept.round = self.round;
+            faults.repeat(&kept.faults);
+            return kept.program.clone();
+        }
+        let mut own = Diagnostics::default();
+        let program = Arc::new(program::compile(frozen.definition, setting, &mut own));
+        self.compiled += 1;
+        faults.repeat(&own.list);
+        // A program with an error never serves; one whose faults did not all fit would not say the same again.
+        if !own.has_errors() && own.left_out == 0 {
+            let kept = Kept { program: program.clone(), faults: own.list, round: self.round };
+            self.kept.insert(key, kept);
+        }
+        program
+    }
+}
+
+/// A definition and what tells it from others.
+pub struct Frozen<'a> {
+    /// What is compiled.
+    pub definition: &'a Definition,
+    hash: Hash,
+    uses_variables: bool,
+}
+
+impl<'a> Frozen<'a> {
+    /// Looks at every byte of the definition once.
+    pub fn new(definition: &'a Definition) -> Self {
+        let mut writer = Watching { hash: Sha256::new(), last: [0; 14], seen: false };
+        // Writing to a hash cannot fail, and every part of a definition can be written.
+        let written = serde_json::to_writer(io::BufWriter::new(&mut writer), definition);
+        debug_assert!(written.is_ok());
+        for method in &definition.methods {
+            // Faults point to places: the same text elsewhere has others.
+            let places = [Some(method.place), method.integration.as_ref().map(|integration| integration.place)];
+            for place in places.into_iter().flatten() {
+                writer.hash.update(place.source.to_le_bytes());
+                writer.hash.update(place.line.to_le_bytes());
+                writer.hash.update(place.column.to_le_bytes());
+            }
+        }
+        Self { definition, hash: writer.hash.finalize().into(), uses_variables: writer.seen }
+    }
+
+    fn key(&self, setting: &Setting<'_>) -> Hash {
+        #[derive(Serialize)]
+        struct Rest<'a>(Option<&'a BTreeMap<String, String>>, Vec<&'a str>);
+        let mut hash = Sha256::new();
+        hash.update(self.hash);
+        let variables = self.uses_variables.then_some(setting.variables);
+        let rest = serde_json::to_vec(&Rest(variables, setting.upstreams.written().collect()));
+        hash.update(rest.unwrap_or_default());
+        hash.finalize().into()
+    }
+}
+
+/// Hashes what is written, and sees whether any of it names a stage variable.
+struct Watching {
+    hash: Sha256,
+    /// The end of the last piece: the word may lie across two.
+    last: [u8; 14],
+    seen: bool,
+}
+
+const NEEDLE: &[u8] = b"stageVariables";
+
+impl io::Write for &mut Watching {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.hash.update(bytes);
+        if !self.seen {
+            let finder = memchr::memmem::Finder::new(NEEDLE);
+            let head = &bytes[..bytes.len().min(NEEDLE.len())];
+            self.seen = finder.find(bytes).is_some() || finder.find(&[&self.last[..], head].concat()).is_some();
+            let tail = &bytes[bytes.len().saturating_sub(self.last.len())..];
+            self.last.rotate_left(tail.len());
+            let at = self.last.len() - tail.len();
+            self.last[at..].copy_from_slice(tail);
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use router::Kind;
+
+    use super::*;
+    use crate::compile::upstreams::Names;
+    use crate::definition::Method;
+
+    fn definition(path: &str) -> Definition {
+        let mut definition = Definition::new(Kind::Http);
+        definition.methods.push(Method::new(None, path.into(), crate::Place::default()));
+        definition
+    }
+
+    fn variables(value: &str) -> BTreeMap<String, String> {
+        BTreeMap::from([("a".to_owned(), value.to_owned())])
+    }
+
+    fn get(programs: &mut Programs, definition: &Definition, variables: &BTreeMap<String, String>) -> Arc<Program> {
+        let setting = Setting { stage: "s", variables, upstreams: &Names::default() };
+        programs.get(&Frozen::new(definition), &setting, &mut Diagnostics::default())
+    }
+
+    #[test]
+    fn what_did_not_change_is_not_compiled_again() {
+        let mut programs = Programs::default();
+        let first = get(&mut programs, &definition("/a"), &variables("1"));
+        let again = get(&mut programs, &definition("/a"), &variables("2"));
+        assert!(Arc::ptr_eq(&first, &again), "no method names a stage variable");
+        assert_eq!(programs.compiled, 1);
+        get(&mut programs, &definition("/b"), &variables("1"));
+        assert_eq!(programs.compiled, 2);
+    }
+
+    #[test]
+    fn variables_count_where_they_are_named() {
+        let mut named = definition("/a");
+        named.info.description = Some("${stageVariables.a}".to_owned());
+        let mut programs = Programs::default();
+        let first = get(&mut programs, &named, &variables("1"));
+        assert!(!Arc::ptr_eq(&first, &get(&mut programs, &named, &variables("2"))));
+    }
+
+    #[test]
+    fn a_name_across_two_pieces_is_seen() {
+        use std::io::Write as _;
+        for cut in 0..NEEDLE.len() {
+            let mut watching = Watching { hash: Sha256::new(), last: [0; 14], seen: false };
+            let mut writer = &mut watching;
+            for piece in [&b"xx"[..], &NEEDLE[..cut], &NEEDLE[cut..], b"yy"] {
+                writer.write_all(piece).unwrap();
+            }
+            assert!(watching.seen, "{cut}");
+        }
+    }
+
+    #[test]
+    fn what_no_load_uses_is_forgotten() {
+        let mut programs = Programs::default();
+        programs.begin();
+        get(&mut programs, &definition("/a"), &variables("1"));
+        programs.end();
+        programs.begin();
+        programs.end();
+        assert!(programs.kept.is_empty());
+    }
+}

@@ -1,0 +1,137 @@
+//! The way in: reads documents and makes snapshots of them. What was compiled before and did not change is kept.
+
+use std::path::{Path, PathBuf};
+
+use crate::compile::{self, Programs};
+use crate::definition::Definition;
+use crate::diagnostic::Diagnostics;
+use crate::model::Document;
+use crate::model::reader::Reader;
+use crate::snapshot::Snapshot;
+use crate::{check, source};
+
+/// What came of a document.
+#[derive(Debug)]
+pub struct Loaded {
+    /// `None` if there is any error.
+    pub snapshot: Option<Snapshot>,
+    /// Errors and warnings, sorted by place.
+    pub diagnostics: Diagnostics,
+    /// Every file that was read, and every one that should have been: whoever watches them knows when to load again.
+    pub files: Vec<PathBuf>,
+}
+
+/// A part of a load that is over: for callers with a clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// The documents are read and understood.
+    Read,
+    /// The snapshot is made, or it is known why it cannot be.
+    Compile,
+}
+
+/// Loads documents one after the other, and keeps what the next one can use again.
+#[derive(Debug, Default)]
+pub struct Loader {
+    programs: Programs,
+}
+
+impl Loader {
+    /// Loads a document from a file. Relative paths in it are taken from the file's folder. `is_over` is told when a part of the
+    /// load is over; a part that could not begin is not spoken of.
+    pub fn load(&mut self, path: &Path, mut is_over: impl FnMut(Part)) -> Loaded {
+        let mut faults = Diagnostics::default();
+        let source = source::file::read(path, &mut faults);
+        let base = path.parent().unwrap_or(Path::new(""));
+        self.finish(source, base, faults, &mut is_over)
+    }
+
+    /// Loads a document from memory; `name` stands for its file in faults, `base` is the folder of its relative paths.
+    pub fn load_bytes(&mut self, name: &str, bytes: &[u8], base: &Path) -> Loaded {
+        let mut faults = Diagnostics::default();
+        let source = source::file::add(name, bytes, &mut faults);
+        self.finish(source, base, faults, &mut |_| {})
+    }
+
+    /// How many programs were compiled so far: an API that did not change is not compiled again.
+    pub fn compiled(&self) -> u64 {
+        self.programs.compiled
+    }
+
+    fn finish(
+        &mut self,
+        source: Option<u16>,
+        base: &Path,
+        mut faults: Diagnostics,
+        is_over: &mut dyn FnMut(Part),
+    ) -> Loaded {
+        let snapshot = source.and_then(|source| self.snapshot(source, base, &mut faults, is_over));
+        faults.finish();
+        let snapshot = snapshot.filter(|_| !faults.has_errors());
+        let files = std::mem::take(&mut faults.files);
+        Loaded { snapshot, diagnostics: faults, files }
+    }
+
+    fn snapshot(
+        &mut self,
+        source: u16,
+        base: &Path,
+        faults: &mut Diagnostics,
+        is_over: &mut dyn FnMut(Part),
+    ) -> Option<Snapshot> {
+        let (document, definitions) = understand(source, base, faults)?;
+        is_over(Part::Read);
+        check::check(&document, faults);
+        self.programs.begin();
+        let snapshot = compile::compile(document, &definitions, base, &mut self.programs, faults);
+        if snapshot.is_some() {
+            self.programs.end();
+        }
+        is_over(Part::Compile);
+        snapshot
+    }
+}
+
+/// The document, and what each of its APIs is.
+fn understand(source: u16, base: &Path, faults: &mut Diagnostics) -> Option<(Document, Vec<Option<Definition>>)> {
+    let document = document(source, faults)?;
+    let definitions = compile::definitions(&document, base, faults);
+    Some((document, definitions))
+}
+
+fn document(source: u16, faults: &mut Diagnostics) -> Option<Document> {
+    let text = std::mem::take(&mut faults.sources[usize::from(source)].text);
+    let node = source::node::parse(&text, source, faults);
+    faults.sources[usize::from(source)].text = text;
+    Document::read(&node?, &mut Reader { faults })
+}
+
+/// What the APIs of a document are.
+#[derive(Debug)]
+pub struct Definitions {
+    /// Id and definition, in the order of the document.
+    pub list: Vec<(String, Definition)>,
+    /// Errors and warnings of reading them, sorted by place.
+    pub diagnostics: Diagnostics,
+}
+
+/// Reads a document and its OpenAPI documents, and compiles nothing.
+pub fn definitions(path: &Path) -> Definitions {
+    let mut faults = Diagnostics::default();
+    let source = source::file::read(path, &mut faults);
+    let read = source.and_then(|source| understand(source, path.parent().unwrap_or(Path::new("")), &mut faults));
+    let list = read.map(|(document, definitions)| {
+        let ids = document.apis.iter().map(|api| api.id.text.to_string());
+        ids.zip(definitions).filter_map(|(id, definition)| Some((id, definition?))).collect()
+    });
+    faults.finish();
+    Definitions { list: list.unwrap_or_default(), diagnostics: faults }
+}
+
+/// Where the document wants its control socket, also when it has errors: a running gateway is asked to reload just then.
+pub fn control_path(path: &Path) -> Option<PathBuf> {
+    let mut faults = Diagnostics::default();
+    let source = source::file::read(path, &mut faults)?;
+    let control = document(source, &mut faults)?.gateway.control?;
+    Some(path.parent().unwrap_or(Path::new("")).join(&*control.text))
+}
