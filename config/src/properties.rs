@@ -26,9 +26,13 @@ pub fn document(bytes: &[u8]) {
         assert!(!snapshot.gateway.listen.is_empty(), "a gateway listens");
         for stage in &snapshot.stages {
             assert!((stage.api as usize) < snapshot.apis.len(), "a stage has its API");
-            for method in stage.methods.iter() {
+            let releases = stage.release.iter().chain(stage.canary.as_ref().map(|canary| &canary.release));
+            for (release, method) in
+                releases.flat_map(|release| release.program.methods.iter().map(move |method| (release, method)))
+            {
                 if let crate::Integration::Http(rule) = &method.integration {
-                    assert!((rule.upstream as usize) < snapshot.upstreams.len(), "an integration has its upstream");
+                    let upstream = release.upstreams[rule.authority as usize];
+                    assert!((upstream as usize) < snapshot.upstreams.len(), "an integration has its upstream");
                 }
             }
         }

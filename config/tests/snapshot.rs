@@ -25,13 +25,14 @@ fn find(snapshot: &Snapshot, verb: &str, host: &str, path: &str) -> String {
             assert_eq!(located.api.0, stage.api);
             let program = &stage.release.as_ref().expect("it deploys itself").program;
             let verb = Verb::parse(verb.as_bytes()).expect("a verb");
-            let Some(method) = program.routes.find(path.as_bytes(), located.rest, verb, &mut Captures::default()) else {
+            let Some(method) = program.routes.find(path.as_bytes(), located.rest, verb, &mut Captures::default())
+            else {
                 return "no route".into();
             };
             let method = &program.methods[method as usize];
             format!("{}/{} {}", snapshot.apis[stage.api as usize].id, stage.name, method.key)
         }
-        Err(Miss::Host) => "no host".into(),
+        Err(Miss::Host | Miss::Route { .. }) => "no host".into(),
         Err(Miss::Closed { .. }) => "closed".into(),
         Err(Miss::Stage { .. }) => "no stage".into(),
         Err(Miss::Mapping { .. }) => "no mapping".into(),

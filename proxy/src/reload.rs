@@ -151,8 +151,15 @@ fn changes(old: &Published, new: &Published) -> Vec<String> {
     let (had, has) = (stages(old), stages(new));
     changes.extend(has.iter().filter(|stage| !had.contains(stage)).map(|stage| format!("stage {stage} is new")));
     changes.extend(had.iter().filter(|stage| !has.contains(stage)).map(|stage| format!("stage {stage} is gone")));
-    let routes =
-        |published: &Published| published.snapshot.stages.iter().filter_map(|stage| stage.release.as_ref()).map(|release| release.program.methods.len()).sum::<usize>();
+    let routes = |published: &Published| {
+        published
+            .snapshot
+            .stages
+            .iter()
+            .filter_map(|stage| stage.release.as_ref())
+            .map(|release| release.program.methods.len())
+            .sum::<usize>()
+    };
     if routes(old) != routes(new) {
         changes.push(format!("routes: {} before, {} now", routes(old), routes(new)));
     }

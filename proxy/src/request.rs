@@ -90,7 +90,9 @@ fn find(exchange: &mut Exchange, trip: &mut Trip, live: &Live, worker: &Worker) 
     let (bytes, fields) = (&*exchange.head_bytes, &head.fields);
     let has_field = |name: &str, value: &Glob| {
         let mut named = fields.iter().filter(|field| field.fate == Fate::Pass);
-        named.any(|field| field.name.of(bytes).eq_ignore_ascii_case(name.as_bytes()) && value.matches(field.value.of(bytes)))
+        named.any(|field| {
+            field.name.of(bytes).eq_ignore_ascii_case(name.as_bytes()) && value.matches(field.value.of(bytes))
+        })
     };
     let table = &live.snapshot().table;
     let located = table.locate(head.host.of(bytes), canonical, exchange.entry.execute_api, has_field);
@@ -101,24 +103,17 @@ fn find(exchange: &mut Exchange, trip: &mut Trip, live: &Live, worker: &Worker) 
             let verb = Verb::parse(head.method.of(bytes));
             let captures = &mut exchange.scratch.captures;
             captures.clear();
-            let method = chosen.zip(verb).and_then(|((release, _), verb)| {
-                release.program.routes.find(canonical, rest, verb, captures)
-            });
+            let method = chosen
+                .zip(verb)
+                .and_then(|((release, _), verb)| release.program.routes.find(canonical, rest, verb, captures));
             let canary = chosen.is_some_and(|(_, canary)| canary);
             let refusal = chosen.is_none().then_some(Refusal::NoSuchStage);
             (Some(Place { api: api.0, stage, method, canary, rest }), Some(kind_of(api)), refusal)
         }
-<<<<<<< HEAD
-        Err(Miss::Route { api, stage, rest }) => {
-            (Some(Place { api: api.0, stage, method: None, rest }), Some(kind_of(api.0)), None)
-        }
-        Err(Miss::Stage { api }) => (None, Some(kind_of(api.0)), Some(Refusal::NoSuchStage)),
-        Err(Miss::Closed { api }) => (None, Some(kind_of(api.0)), Some(Refusal::NoSuchApi)),
-=======
-        Err(Miss::Stage { api } | Miss::Closed { api }) => (None, Some(kind_of(api)), Some(Refusal::NoSuchStage)),
->>>>>>> 03c362e (wip2)
+        Err(Miss::Stage { api }) => (None, Some(kind_of(api)), Some(Refusal::NoSuchStage)),
+        Err(Miss::Closed { api }) => (None, Some(kind_of(api)), Some(Refusal::NoSuchApi)),
         Err(Miss::Mapping { kind }) => (None, kind, Some(Refusal::NoSuchApi)),
-        Err(Miss::Host) => (None, None, Some(Refusal::NoSuchApi)),
+        Err(Miss::Host | Miss::Route { .. }) => (None, None, Some(Refusal::NoSuchApi)),
     };
     let own = exchange.scratch.head.fields.get(Name::XAmznRequestid);
     trip.name(kind, own.map(|field| field.value.of(&exchange.head_bytes)), worker);

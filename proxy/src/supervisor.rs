@@ -114,7 +114,8 @@ fn run_inner(options: Options) -> Result<ExitCode, Failure> {
     let published = Published::new(1, snapshot, &metrics);
     let crew = Crew::start(driver, &cores, (&published, &metrics, sinks), &mut doors, &signals.handle())?;
     let resolver = start_resolver(&crew)?;
-    let reloader = Arc::new(Reloader::new((options.source, loader), published, metrics.clone(), crew.inboxes.clone(), resolver));
+    let reloader =
+        Arc::new(Reloader::new((options.source, loader), published, metrics.clone(), crew.inboxes.clone(), resolver));
     let facts = Facts { driver, note, workers };
     let desk = open_desk(&gateway, &mut addresses, (&reloader, &metrics, facts))?;
     let announced = announce(&addresses);
@@ -373,7 +374,12 @@ fn open_desk(
 fn status(reloader: &Reloader, metrics: &Metrics, addresses: &Addresses, facts: &Facts) -> serde_json::Value {
     let published = reloader.current();
     let snapshot = &published.snapshot;
-    let routes: usize = snapshot.stages.iter().filter_map(|stage| stage.release.as_ref()).map(|release| release.program.methods.len()).sum();
+    let routes: usize = snapshot
+        .stages
+        .iter()
+        .filter_map(|stage| stage.release.as_ref())
+        .map(|release| release.program.methods.len())
+        .sum();
     let uptime = metrics.started().elapsed().unwrap_or_default();
     json!({
         "version": env!("CARGO_PKG_VERSION"),

@@ -75,7 +75,8 @@ fn releases(
 ) -> (Option<Release>, Option<Canary>) {
     let StageSpec { name, variables, auto_deploy: _, canary, methods: _ } = spec;
     let variables = collected(variables);
-    let serve = |variables: Variables, parts: &mut Parts<'_>| release(current, &name.text, variables.into(), names, parts);
+    let serve =
+        |variables: Variables, parts: &mut Parts<'_>| release(current, &name.text, variables.into(), names, parts);
     let canary = canary.as_ref().and_then(|canary| {
         let mut overridden = variables.clone();
         overridden.extend(collected(&canary.variables));

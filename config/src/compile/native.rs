@@ -15,7 +15,8 @@ pub fn add_routes(spec: &ApiSpec, definition: &mut Definition, faults: &mut Diag
     let imported = definition.methods.len();
     for route in &spec.routes {
         let Some((verb, path)) = route_key(&route.key, faults) else { continue };
-        let replaced = definition.methods[..imported].iter().position(|method| method.verb == verb && method.path == path);
+        let replaced =
+            definition.methods[..imported].iter().position(|method| method.verb == verb && method.path == path);
         let mut method = match replaced {
             Some(at) => definition.methods[at].clone(),
             None => Method::new(verb, path, route.key.place),

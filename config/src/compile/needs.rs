@@ -1,7 +1,9 @@
 //! What a method needs that this version does not do. Such a method is kept and reported, and answers 500: nothing that restricts
 //! access, and nothing that changes a message, is ever passed over in silence.
 
-use crate::definition::{Authorization, ConnectionType, Definition, Integration, IntegrationType, Location, Method, Passthrough};
+use crate::definition::{
+    Authorization, ConnectionType, Definition, Integration, IntegrationType, Location, Method, Passthrough,
+};
 use crate::diagnostic::Place;
 
 /// Whether something stands in gateway.yaml itself: there a fault is an error, for nobody else's tool wrote it.

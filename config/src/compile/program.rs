@@ -6,11 +6,11 @@ use policy::rules::Rules;
 use policy::transform::template::TemplateNames;
 use router::{Kind, RouteFault, RoutesBuilder, Template, TemplateFault, TemplateProblem};
 
-use crate::compile::needs::{self, Needs};
+use crate::compile::mock;
 use crate::compile::native;
+use crate::compile::needs::{self, Needs};
 use crate::compile::upstreams::Names;
 use crate::compile::uri::{self, UriWrong};
-use crate::compile::mock;
 use crate::definition::{self, Definition, IntegrationType, Word};
 use crate::diagnostic::Diagnostics;
 use crate::limits;
@@ -30,7 +30,8 @@ pub struct Setting<'a> {
 /// is a warning, and the method answers 500.
 pub fn compile(definition: &Definition, setting: &Setting<'_>, faults: &mut Diagnostics) -> Program {
     let mut routes = RoutesBuilder::new(definition.kind);
-    let mut compiler = Compiler { definition, setting, faults, authorities: Authorities::default(), needs: Needs::of(definition) };
+    let mut compiler =
+        Compiler { definition, setting, faults, authorities: Authorities::default(), needs: Needs::of(definition) };
     let mut methods = Vec::with_capacity(definition.methods.len());
     for method in &definition.methods {
         let number = methods.len() as u32;
@@ -116,7 +117,11 @@ impl Compiler<'_> {
     fn route_fault(&mut self, method: &definition::Method, fault: &RouteFault) {
         let hint = match fault {
             RouteFault::Duplicate { of } => {
-                let first = self.definition.methods.iter().filter(|method| Template::parse(&method.path).is_ok() || &*method.path == "$default");
+                let first = self
+                    .definition
+                    .methods
+                    .iter()
+                    .filter(|method| Template::parse(&method.path).is_ok() || &*method.path == "$default");
                 let first = first.clone().nth(*of as usize).unwrap_or(method);
                 let (key, line) = (first.key(), first.place.line);
                 format!("the first is `{key}` in line {line}; names of variables make no difference")
@@ -175,9 +180,19 @@ impl Compiler<'_> {
         }
     }
 
-    fn http(&mut self, method: &definition::Method, spec: &definition::Integration, variables: &[Box<str>]) -> Integration {
+    fn http(
+        &mut self,
+        method: &definition::Method,
+        spec: &definition::Integration,
+        variables: &[Box<str>],
+    ) -> Integration {
         let Some(written) = &spec.uri else {
-            return self.unavailable(method, spec.place, "its integration has no uri".into(), "write the backend's URI");
+            return self.unavailable(
+                method,
+                spec.place,
+                "its integration has no uri".into(),
+                "write the backend's URI",
+            );
         };
         let verb = match &spec.http_method {
             None => None,

@@ -35,11 +35,6 @@ pub struct Context<'a> {
     pub upstreams: &'a Names,
 }
 
-/// Whether a text names any stage variable, in a URI or in a mock template.
-pub fn names_stage_variable(text: &str) -> bool {
-    text.contains("stageVariables")
-}
-
 /// Something wrong at a byte of the URI.
 struct Wrong {
     spot: Spot,

@@ -38,6 +38,10 @@ pub fn check(path: &Path, as_json: bool) -> ExitCode {
 /// APIs, routes (once for each API, not for each stage), stages.
 fn counts(snapshot: &Snapshot) -> (usize, usize, usize) {
     let first_stage = |api: usize| snapshot.stages.iter().find(|stage| stage.api as usize == api);
-    let routes = (0..snapshot.apis.len()).filter_map(first_stage).filter_map(|stage| stage.release.as_ref()).map(|release| release.program.methods.len()).sum();
+    let routes = (0..snapshot.apis.len())
+        .filter_map(first_stage)
+        .filter_map(|stage| stage.release.as_ref())
+        .map(|release| release.program.methods.len())
+        .sum();
     (snapshot.apis.len(), routes, snapshot.stages.len())
 }

@@ -88,7 +88,7 @@ fn explain(snapshot: &Snapshot, asked: &Asked, out: &mut String) -> bool {
     }
     let host = head.host.of(&bytes);
     let execute_api = execute_api(snapshot, asked.port);
-        let mut captures = Captures::default();
+    let mut captures = Captures::default();
     let verb = Verb::parse(asked.verb.as_bytes());
     let request = Request { host: text(host), path, query: head.query.map(|query| query.of(&bytes)), verb };
     // The command names no fields: rules on them do not hold.
@@ -263,7 +263,7 @@ fn is_execute_api(host: &str, api: &str) -> bool {
 fn refused(snapshot: &Snapshot, request: &Request<'_>, miss: Miss, out: &mut String) {
     let kind_of = |api: router::ApiId| snapshot.apis[api.0 as usize].kind;
     match miss {
-        Miss::Host => {
+        Miss::Host | Miss::Route { .. } => {
             line(out, "host", &format!("{}: no domain fits, and it is no API's execute-api name here", request.host));
             refusal(Refusal::NoSuchApi, None, out);
             let mut domains: Vec<&str> = snapshot.mappings.iter().map(|mapping| &*mapping.domain).collect();
@@ -284,14 +284,9 @@ fn refused(snapshot: &Snapshot, request: &Request<'_>, miss: Miss, out: &mut Str
             line(out, "known", &paths.join(", "));
         }
         Miss::Closed { api } => {
-<<<<<<< HEAD
             let id = &snapshot.apis[api.0 as usize].id;
             line(out, "host", &format!("{}: API `{id}` does not answer under its execute-api name", request.host));
             refusal(Refusal::NoSuchApi, Some(kind_of(api)), out);
-=======
-            line(out, "host", &format!("{}: the execute-api name of this API is closed", request.host));
-            refusal(Refusal::NoSuchStage, Some(kind_of(api)), out);
->>>>>>> 03c362e (wip2)
         }
         Miss::Stage { api } => {
             let id = &snapshot.apis[api.0 as usize].id;
@@ -311,8 +306,7 @@ fn refusal(refusal: Refusal, kind: Option<Kind>, out: &mut String) {
 
 /// Other verbs of the same path, or the routes whose paths begin alike.
 fn near(request: &Request<'_>, release: &Release, rest: u16, out: &mut String) {
-    let has =
-        |verb: &Verb| release.program.routes.find(request.path, rest, *verb, &mut Captures::default()).is_some();
+    let has = |verb: &Verb| release.program.routes.find(request.path, rest, *verb, &mut Captures::default()).is_some();
     let others: Vec<&str> = Verb::ALL.iter().filter(|verb| has(verb)).map(|verb| verb.as_str()).collect();
     if !others.is_empty() {
         line(out, "but", &format!("this path has routes for {}", others.join(", ")));

@@ -66,7 +66,8 @@ pub fn prepare<'a>(
     trace_id: &'a [u8],
 ) -> (Shape<'a>, Source<'a>) {
     let api = live.api(place);
-    let host = live.release(place).map_or(&b""[..], |release| &release.program.authorities[rule.authority as usize].host);
+    let host =
+        live.release(place).map_or(&b""[..], |release| &release.program.authorities[rule.authority as usize].host);
     let Exchange { sock, inflow, head_bytes, scratch, body, continue_owed, entry, peer, .. } = exchange;
     let Scratch { head, answer, .. } = &mut **scratch;
     let (head, head_bytes): (&RequestHead, &[u8]) = (head, head_bytes);
