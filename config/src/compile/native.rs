@@ -21,7 +21,7 @@ pub fn add_routes(spec: &ApiSpec, definition: &mut Definition, faults: &mut Diag
             Some(at) => definition.methods[at].clone(),
             None => Method::new(verb, path, route.key.place),
         };
-        method.place = route.key.place;
+        method.place = route.key.place.into();
         method.integration = integration(route, faults);
         if route.integration.is_none() {
             continue; // A fault already.

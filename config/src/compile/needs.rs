@@ -46,24 +46,24 @@ impl Needs {
         let lack = |place: Place, what: &str| {
             Some(Lack { place, what: format!("{what} not available in this version"), hint: LATER })
         };
-        let place = method.integration.as_ref().map_or(method.place, |integration| integration.place);
+        let place = method.integration.as_ref().map_or(*method.place, |integration| *integration.place);
         if let Some(all) = self.all {
-            return lack(method.place, all);
+            return lack(*method.place, all);
         }
         match &method.authorization {
             Authorization::None => {}
-            Authorization::Iam => return lack(method.place, "AWS_IAM authorization is"),
-            Authorization::Authorizer { .. } => return lack(method.place, "authorizers are"),
+            Authorization::Iam => return lack(*method.place, "AWS_IAM authorization is"),
+            Authorization::Authorizer { .. } => return lack(*method.place, "authorizers are"),
         }
         if method.api_key_required {
-            return lack(method.place, "API keys are");
+            return lack(*method.place, "API keys are");
         }
         if validates(definition, method) {
-            return lack(method.place, "request validators are");
+            return lack(*method.place, "request validators are");
         }
         let Some(integration) = &method.integration else {
             let hint = "add x-amazon-apigateway-integration: API Gateway would not deploy it either (ST-03)";
-            return Some(Lack { place: method.place, what: "it has no integration".to_owned(), hint });
+            return Some(Lack { place: *method.place, what: "it has no integration".to_owned(), hint });
         };
         of_integration(integration).and_then(|what| lack(place, what))
     }

@@ -1,5 +1,6 @@
 //! A definition with one set of stage variables becomes a program: routes frozen, methods compiled.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 
 use policy::rules::Rules;
@@ -30,12 +31,22 @@ pub struct Setting<'a> {
 /// is a warning, and the method answers 500.
 pub fn compile(definition: &Definition, setting: &Setting<'_>, faults: &mut Diagnostics) -> Program {
     let mut routes = RoutesBuilder::new(definition.kind);
-    let mut compiler =
-        Compiler { definition, setting, faults, authorities: Authorities::default(), needs: Needs::of(definition) };
+    let mut compiler = Compiler {
+        definition,
+        setting,
+        faults,
+        authorities: Authorities::default(),
+        needs: Needs::of(definition),
+        numbered: Vec::new(),
+    };
     let mut methods = Vec::with_capacity(definition.methods.len());
     for method in &definition.methods {
         let number = methods.len() as u32;
-        let Some(path) = compiler.add_route(method, number, &mut routes) else { continue };
+        compiler.numbered.push(method);
+        let Some(path) = compiler.add_route(method, number, &mut routes) else {
+            compiler.numbered.pop();
+            continue;
+        };
         methods.push(compiler.method(method, path.as_ref()));
     }
     compiler.warn_of_shadows(&routes);
@@ -68,6 +79,8 @@ struct Compiler<'a> {
     faults: &'a mut Diagnostics,
     authorities: Authorities,
     needs: Needs,
+    /// By number, those that have a route.
+    numbered: Vec<&'a definition::Method>,
 }
 
 impl Compiler<'_> {
@@ -92,7 +105,7 @@ impl Compiler<'_> {
                 return None;
             }
         };
-        if needs::is_native(method.place) {
+        if needs::is_native(*method.place) {
             warn_of_foreign_variables(&method.path, self.faults);
         }
         if let Err(fault) = routes.route(method.verb, &template, number) {
@@ -117,12 +130,7 @@ impl Compiler<'_> {
     fn route_fault(&mut self, method: &definition::Method, fault: &RouteFault) {
         let hint = match fault {
             RouteFault::Duplicate { of } => {
-                let first = self
-                    .definition
-                    .methods
-                    .iter()
-                    .filter(|method| Template::parse(&method.path).is_ok() || &*method.path == "$default");
-                let first = first.clone().nth(*of as usize).unwrap_or(method);
+                let first = self.numbered[*of as usize];
                 let (key, line) = (first.key(), first.place.line);
                 format!("the first is `{key}` in line {line}; names of variables make no difference")
             }
@@ -131,19 +139,17 @@ impl Compiler<'_> {
             }
             RouteFault::NoDefault => "write \"ANY /{proxy+}\" to catch everything".to_owned(),
         };
-        self.faults.error_hint(method.place, format!("route `{}`: {fault}", method.key()), hint);
+        self.faults.error_hint(*method.place, format!("route `{}`: {fault}", method.key()), hint);
     }
 
     fn warn_of_shadows(&mut self, routes: &RoutesBuilder) {
         for (method, by) in routes.shadowed() {
-            let methods = &self.definition.methods;
-            if let (Some(method), Some(by)) = (methods.get(method as usize), methods.get(by as usize)) {
-                self.faults.warning(
-                    method.place,
-                    format!("no request reaches `{}`", method.key()),
-                    format!("`{}` in line {} and others answer before it", by.key(), by.place.line),
-                );
-            }
+            let (method, by) = (self.numbered[method as usize], self.numbered[by as usize]);
+            self.faults.warning(
+                *method.place,
+                format!("no request reaches `{}`", method.key()),
+                format!("`{}` in line {} and others answer before it", by.key(), by.place.line),
+            );
         }
     }
 
@@ -189,14 +195,14 @@ impl Compiler<'_> {
         let Some(written) = &spec.uri else {
             return self.unavailable(
                 method,
-                spec.place,
+                *spec.place,
                 "its integration has no uri".into(),
                 "write the backend's URI",
             );
         };
         let verb = match &spec.http_method {
             None => None,
-            Some(text) => match native::verb_of(&text.to_ascii_uppercase(), &text.0, self.faults) {
+            Some(text) => match native::verb_of(&verb_text(text), &text.0, self.faults) {
                 Ok(verb) => verb,
                 Err(()) => return Integration::Unavailable("a verb that is none".into()),
             },
@@ -240,6 +246,11 @@ impl Compiler<'_> {
         self.faults.warning(place, format!("`{}` answers 500: {what}", method.key()), hint);
         Integration::Unavailable(what.into())
     }
+}
+
+/// Documents of the public write `get`; gateway.yaml does not.
+fn verb_text(text: &Word) -> Cow<'_, str> {
+    if needs::is_native(text.place()) { text.as_str().into() } else { text.to_ascii_uppercase().into() }
 }
 
 /// `:id` and `*` are variables elsewhere; here they are letters like any other.

@@ -81,7 +81,7 @@ impl<'a> Frozen<'a> {
         debug_assert!(written.is_ok());
         for method in &definition.methods {
             // Faults point to places: the same text elsewhere has others.
-            let places = [Some(method.place), method.integration.as_ref().map(|integration| integration.place)];
+            let places = [Some(*method.place), method.integration.as_ref().map(|integration| *integration.place)];
             for place in places.into_iter().flatten() {
                 writer.hash.update(place.source.to_le_bytes());
                 writer.hash.update(place.line.to_le_bytes());

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::word::Word;
+use super::word::{Origin, Word};
 use crate::diagnostic::Place;
 
 /// The manner of answering (IN-01).
@@ -69,7 +69,7 @@ pub enum ConnectionType {
 pub struct Integration {
     /// Where it begins.
     #[serde(skip)]
-    pub place: Place,
+    pub place: Origin,
     /// The manner of answering.
     pub kind: IntegrationType,
     /// `http://…`, or `arn:aws:apigateway:…`.
@@ -145,14 +145,14 @@ pub struct MockAnswer {
 impl Integration {
     /// An integration of which nothing but its manner is known.
     pub fn new(kind: IntegrationType, place: Place) -> Self {
-        Self { place, kind, ..Self::default() }
+        Self { place: place.into(), kind, ..Self::default() }
     }
 }
 
 impl Default for Integration {
     fn default() -> Self {
         Self {
-            place: Place::default(),
+            place: Origin::default(),
             kind: IntegrationType::Mock,
             uri: None,
             http_method: None,

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
 use super::integration::Integration;
-use super::word::Word;
+use super::word::{Origin, Word};
 use crate::diagnostic::Place;
 
 /// One method.
@@ -13,7 +13,7 @@ use crate::diagnostic::Place;
 pub struct Method {
     /// Where it begins.
     #[serde(skip)]
-    pub place: Place,
+    pub place: Origin,
     /// `None`: ANY (RT-03).
     pub verb: Option<Verb>,
     /// `/pets/{id}` or `$default` (RT-11, RT-13).
@@ -120,7 +120,7 @@ impl Method {
     /// A method of which nothing but its key is known.
     pub fn new(verb: Option<Verb>, path: Word, place: Place) -> Self {
         Self {
-            place,
+            place: place.into(),
             verb,
             path,
             operation_id: None,

@@ -16,7 +16,7 @@ pub use self::integration::{
     TransferMode,
 };
 pub use self::method::{Authorization, Location, Method, MethodResponse, ModelRef, Parameter};
-pub use self::word::Word;
+pub use self::word::{Origin, Word};
 
 /// One API.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -211,7 +211,7 @@ mod tests {
     fn a_frozen_definition_is_the_same() {
         let mut definition = Definition::new(Kind::Rest);
         let mut method = Method::new(None, "/{proxy+}".into(), crate::Place { line: 4, ..Default::default() });
-        method.integration = Some(Integration::new(IntegrationType::HttpProxy, method.place));
+        method.integration = Some(Integration::new(IntegrationType::HttpProxy, *method.place));
         definition.methods.push(method);
         let json = serde_json::to_string(&definition).unwrap();
         assert_eq!(serde_json::from_str::<Definition>(&json).unwrap(), definition);

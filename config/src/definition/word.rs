@@ -101,6 +101,32 @@ impl<'de> Deserialize<'de> for Word {
     }
 }
 
+/// Where a part of a definition begins. All origins are equal: where something stands does not make it another thing.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Origin(pub Place);
+
+impl PartialEq for Origin {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Origin {}
+
+impl Deref for Origin {
+    type Target = Place;
+
+    fn deref(&self) -> &Place {
+        &self.0
+    }
+}
+
+impl From<Place> for Origin {
+    fn from(place: Place) -> Self {
+        Self(place)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
