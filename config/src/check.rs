@@ -1,5 +1,9 @@
 //! What can be said of a document without compiling it: names that lead nowhere, names that clash, parts that nobody reaches.
 
+mod domains;
+mod routes;
+mod stages;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use router::Kind;
@@ -8,10 +12,10 @@ use crate::diagnostic::{Diagnostics, Place};
 use crate::limits;
 use crate::model::Document;
 use crate::model::api::ApiSpec;
-use crate::model::domain::{DomainSpec, MappingSpec};
-use crate::model::field::nearest;
+use crate::model::domain::DomainSpec;
 use crate::model::gateway::{AddressSpec, GatewaySpec};
 use crate::model::integration::IntegrationSpec;
+use crate::model::openapi::OpenApiSpec;
 use crate::model::stage::StageSpec;
 use crate::model::upstream::UpstreamSpec;
 use crate::source::node::Text;
@@ -20,18 +24,20 @@ use crate::source::node::Text;
 pub fn check(document: &Document, faults: &mut Diagnostics) {
     let Document { gateway, upstreams, apis, domains } = document;
     let domains = domains.as_deref().unwrap_or_default();
+    let has_state = stages::has_state(gateway);
     check_listeners(gateway, faults);
     check_upstreams(upstreams, faults);
     check_api_ids(apis, faults);
     for api in apis {
-        check_api(api, faults);
+        check_api(api, has_state, faults);
     }
-    check_domains(domains, apis, faults);
+    domains::check(domains, apis, faults);
     // What looks forgotten may only be unreadable: nothing is called useless beside an error.
     if !faults.has_errors() {
         warn_of_unused_upstreams(upstreams, apis, faults);
         warn_of_empty_apis(apis, faults);
         warn_of_unreachable_apis(gateway, apis, domains, faults);
+        domains::warn_of_useless_rules(domains, faults);
     }
 }
 
@@ -86,6 +92,10 @@ fn clash<'a>(seen: &mut BTreeMap<String, &'a Text>, name: &'a Text, what: &str, 
 
 /// An upstream whose name stands in no URI and in no stage variable.
 fn warn_of_unused_upstreams(upstreams: &[UpstreamSpec], apis: &[ApiSpec], faults: &mut Diagnostics) {
+    if apis.iter().any(|api| api.openapi.is_some()) {
+        // Its URIs are known only to whoever imports the documents.
+        return;
+    }
     let mut used: BTreeSet<String> = BTreeSet::new();
     let mut note = |text: &str| {
         used.extend(text.split(['/', ':', '?', '#']).map(str::to_ascii_lowercase));
@@ -96,7 +106,7 @@ fn warn_of_unused_upstreams(upstreams: &[UpstreamSpec], apis: &[ApiSpec], faults
                 note(&http.uri.text);
             }
         }
-        for (_, value) in api.stages.iter().flat_map(|stage| &stage.variables) {
+        for (_, value) in api.stages.iter().flat_map(variables) {
             note(&value.text);
         }
     }
@@ -110,6 +120,11 @@ fn warn_of_unused_upstreams(upstreams: &[UpstreamSpec], apis: &[ApiSpec], faults
             faults.warning(name.place, format!("upstream `{}` is not used", name.text), hint);
         }
     }
+}
+
+/// The variables of a stage and of its canary.
+fn variables(stage: &StageSpec) -> impl Iterator<Item = &(Text, Text)> {
+    stage.variables.iter().chain(stage.canary.iter().flat_map(|canary| &canary.variables))
 }
 
 fn check_api_ids(apis: &[ApiSpec], faults: &mut Diagnostics) {
@@ -127,116 +142,42 @@ fn check_api_ids(apis: &[ApiSpec], faults: &mut Diagnostics) {
     }
 }
 
-fn check_api(api: &ApiSpec, faults: &mut Diagnostics) {
-    let ApiSpec { id, kind, openapi: _, disable_execute_api_endpoint: _, routes: _, stages } = api;
+fn check_api(api: &ApiSpec, has_state: bool, faults: &mut Diagnostics) {
+    let ApiSpec { id, kind, openapi, disable_execute_api_endpoint: _, routes, stages } = api;
     let Some(kind) = *kind else { return };
     if stages.is_empty() {
         let hint = if kind == Kind::Http { "write `stages: {$default: {}}`" } else { "write `stages: {prod: {}}`" };
         faults.error_hint(id.place, format!("API `{}` has no stages, so nothing of it is served", id.text), hint);
     }
+    if let (Some(openapi), Some(route)) = (openapi, routes.first()) {
+        let hint =
+            format!("the API is written in the documents of line {}: write its routes there", openapi.place.line);
+        faults.error_hint(route.key.place, format!("API `{}` has `routes` beside `openapi`", id.text), hint);
+    }
+    if let Some(OpenApiSpec { files, mode: Some(mode), .. }) = openapi
+        && files.len() == 1
+    {
+        faults.warning(
+            mode.place,
+            "`mode` means nothing with one document",
+            "it says what a second one does; remove it",
+        );
+    }
+    for route in routes {
+        routes::check(route, kind, faults);
+    }
     for stage in stages {
-        check_stage(stage, kind, faults);
+        stages::check(stage, api, kind, has_state, faults);
     }
 }
 
 fn warn_of_empty_apis(apis: &[ApiSpec], faults: &mut Diagnostics) {
-    for ApiSpec { id, routes, .. } in apis {
-        if routes.is_empty() {
+    for ApiSpec { id, routes, openapi, .. } in apis {
+        if routes.is_empty() && openapi.is_none() {
             let hint = "write `routes: {\"GET /\": {integration: {type: mock}}}`";
             faults.warning(id.place, format!("API `{}` has no routes", id.text), hint);
         }
     }
-}
-
-fn check_stage(stage: &StageSpec, kind: Kind, faults: &mut Diagnostics) {
-    let StageSpec { name, variables, auto_deploy: _, canary: _, methods: _ } = stage;
-    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"_-".contains(&byte);
-    if &*name.text == "$default" {
-        if kind != Kind::Http {
-            let hint = "name the stage, such as `prod`: it is the first segment of the path";
-            faults.error_hint(name.place, "only HTTP APIs have a `$default` stage", hint);
-        }
-    } else if name.text.is_empty() || name.text.len() > limits::STAGE_NAME_CHARS_MAX || !name.text.bytes().all(allowed)
-    {
-        let hint = format!("at most {} letters, digits, `-` and `_`", limits::STAGE_NAME_CHARS_MAX);
-        faults.error_hint(name.place, format!("`{}` cannot be the name of a stage", name.text), hint);
-    }
-    if variables.len() > limits::STAGE_VARIABLES_MAX {
-        faults.error(name.place, format!("more than {} stage variables", limits::STAGE_VARIABLES_MAX));
-    }
-    for (name, value) in variables {
-        check_stage_variable(name, value, faults);
-    }
-}
-
-/// ST-02.
-fn check_stage_variable(name: &Text, value: &Text, faults: &mut Diagnostics) {
-    let is_name = !name.text.is_empty()
-        && name.text.len() <= limits::STAGE_VARIABLE_NAME_CHARS_MAX
-        && name.text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
-    if !is_name {
-        let hint = format!("at most {} letters, digits and `_`", limits::STAGE_VARIABLE_NAME_CHARS_MAX);
-        faults.error_hint(name.place, format!("`{}` cannot be the name of a stage variable", name.text), hint);
-    }
-    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~:/?#&=,".contains(&byte);
-    let hint = "letters, digits and `-._~:/?#&=,`, as in API Gateway";
-    if let Some(offset) = value.text.bytes().position(|byte| !allowed(byte)) {
-        let place = if value.text.is_char_boundary(offset) { value.place_at(offset) } else { value.place };
-        faults.error_hint(
-            place,
-            format!("the value of stage variable `{}` has a character that is not allowed", name.text),
-            hint,
-        );
-    } else if value.text.is_empty() || value.text.len() > limits::STAGE_VARIABLE_VALUE_CHARS_MAX {
-        let most = limits::STAGE_VARIABLE_VALUE_CHARS_MAX;
-        faults.error_hint(
-            value.place,
-            format!("the value of stage variable `{}` must have 1 to {most} characters", name.text),
-            hint,
-        );
-    }
-}
-
-fn check_domains(domains: &[DomainSpec], apis: &[ApiSpec], faults: &mut Diagnostics) {
-    let mut seen: BTreeMap<String, &Text> = BTreeMap::new();
-    for DomainSpec { name, mappings, .. } in domains {
-        clash(&mut seen, name, "domain", faults);
-        for MappingSpec { target, .. } in mappings {
-            check_mapping(target, apis, faults);
-        }
-    }
-}
-
-fn check_mapping(target: &Text, apis: &[ApiSpec], faults: &mut Diagnostics) {
-    let Some((id, stage)) = target.text.split_once('/') else {
-        let stage = apis.iter().find(|api| *api.id.text == *target.text).and_then(|api| api.stages.first());
-        let hint = format!("write {}/{}", target.text, stage.map_or("prod", |stage| &stage.name.text));
-        faults.error_hint(target.place, format!("`{}` is not an API and a stage", target.text), hint);
-        return;
-    };
-    let Some(api) = apis.iter().find(|api| *api.id.text == *id) else {
-        let near = nearest(id, apis.iter().map(|api| &*api.id.text));
-        let near = near.map_or(String::new(), |near| format!(", did you mean `{near}`?"));
-        faults.error_hint(
-            target.place,
-            format!("unknown API `{id}`{near}"),
-            listed("the APIs are", apis.iter().map(|api| &api.id)),
-        );
-        return;
-    };
-    // What could not be read cannot be missed.
-    if api.stages.is_empty() || api.stages.iter().any(|known| *known.name.text == *stage) {
-        return;
-    }
-    let near = nearest(stage, api.stages.iter().map(|stage| &*stage.name.text));
-    let near = near.map_or(String::new(), |near| format!(", did you mean `{near}`?"));
-    let hint = listed("its stages are", api.stages.iter().map(|stage| &stage.name));
-    faults.error_hint(target.place_at(id.len() + 1), format!("API `{id}` has no stage `{stage}`{near}"), hint);
-}
-
-fn listed<'a>(what: &str, names: impl Iterator<Item = &'a Text>) -> String {
-    let names: Vec<&str> = names.map(|name| &*name.text).collect();
-    if names.is_empty() { "there are none".to_owned() } else { format!("{what} {}", names.join(", ")) }
 }
 
 fn warn_of_unreachable_apis(gateway: &GatewaySpec, apis: &[ApiSpec], domains: &[DomainSpec], faults: &mut Diagnostics) {
@@ -272,15 +213,23 @@ fn warn_of_unreachable_apis(gateway: &GatewaySpec, apis: &[ApiSpec], domains: &[
         };
         faults.warning(first.id.place, what, domain);
     }
-    if !domains.is_empty() && !open {
-        let mapped: BTreeSet<&str> = domains
-            .iter()
-            .flat_map(|domain| &domain.mappings)
-            .filter_map(|mapping| mapping.target.text.split_once('/').map(|(api, _)| api))
-            .collect();
-        for api in served.iter().filter(|api| !mapped.contains(&*api.id.text)) {
-            let hint = "map a domain to it, or set `execute_api: true` at a listener";
-            faults.warning(api.id.place, format!("no domain leads to API `{}`", api.id.text), hint);
+    let mapped: BTreeSet<&str> = domains
+        .iter()
+        .flat_map(domains::targets)
+        .filter_map(|target| target.text.split_once('/').map(|(api, _)| api))
+        .collect();
+    let answers_everywhere = domains.is_empty() && served.len() == 1;
+    for api in served.iter().filter(|api| !mapped.contains(&*api.id.text)) {
+        match api.disable_execute_api_endpoint.filter(|at| at.value) {
+            Some(closed) if !answers_everywhere => {
+                let what = format!("no domain leads to API `{}`, and its execute-api name is closed", api.id.text);
+                faults.warning(closed.place, what, "map a domain to it, or remove this");
+            }
+            None if !domains.is_empty() && !open => {
+                let hint = "map a domain to it, or set `execute_api: true` at a listener";
+                faults.warning(api.id.place, format!("no domain leads to API `{}`", api.id.text), hint);
+            }
+            _ => {}
         }
     }
 }

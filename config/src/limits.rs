@@ -46,18 +46,6 @@ pub const CACHE_TTL_SECONDS_MAX: u64 = 3_600;
 pub const THROTTLE_MAX: f64 = 10_000_000.0;
 /// Settings of methods in one stage: as many as a large API has routes.
 pub const METHOD_SETTINGS_MAX: usize = 10_000;
-/// DM-05: rules of one domain.
-pub const ROUTING_RULES_MAX: usize = 50;
-/// DM-05: priorities go from 1 to this.
-pub const ROUTING_PRIORITY_MAX: u64 = 1_000_000;
-/// DM-05: conditions on header fields in one rule.
-pub const ROUTING_HEADER_CONDITIONS_MAX: usize = 2;
-/// Alternatives in one condition of a rule: each is looked at for every request to the domain.
-pub const ROUTING_ALTERNATIVES_MAX: usize = 50;
-/// DM-05: characters of a header field's name in a rule.
-pub const ROUTING_HEADER_NAME_CHARS_MAX: usize = 40;
-/// DM-05: characters of a header field's pattern in a rule.
-pub const ROUTING_HEADER_VALUE_CHARS_MAX: usize = 128;
 /// DM-03.
 pub const MAPPING_CHARS_MAX: usize = 300;
 /// Long enough for every use seen; the target that it makes is limited by the backend.

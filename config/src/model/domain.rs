@@ -1,7 +1,8 @@
 //! A host name, and the API and stage behind each of its paths (DM-01, DM-03) or behind rules (DM-05).
 
+use router::limits::{RULE_ALTERNATIVES_MAX, RULE_HEADER_GROUPS_MAX, RULE_PRIORITIES, RULES_MAX};
+
 use crate::diagnostic::Place;
-use crate::limits;
 use crate::model::field::{Field, Table, Type};
 use crate::model::reader::Reader;
 use crate::model::values::At;
@@ -140,12 +141,13 @@ impl DomainSpec {
         let object = reader.object(node, &DOMAIN)?;
         let written = object.get("mappings").and_then(|node| reader.entries(node, "`mappings`"));
         let rules = object.get("routing_rules").map(|node| reader.list(node)).unwrap_or_default();
-        let is_bare = written.is_none_or(<[Entry]>::is_empty) && rules.is_empty() && object.lacks("routing_rules");
-        if is_bare && (object.lacks("mappings") || written.is_some()) {
+        let is_spelt = |field: &str| object.get(field).is_some() || object.lacks(field);
+        let has_mappings = !written.is_some_and(<[Entry]>::is_empty) && object.get("mappings").is_some();
+        if !has_mappings && rules.is_empty() && is_spelt("mappings") && is_spelt("routing_rules") {
             reader.faults.error_hint(
                 name.place,
                 format!("domain `{}` has no mappings", name.text),
-                "write `mappings: {/: api/stage}`",
+                "write `mappings: {/: api/stage}`, or `routing_rules`",
             );
         }
         let mappings = written.unwrap_or_default().iter().filter_map(|Entry { key, value }| {
@@ -153,10 +155,10 @@ impl DomainSpec {
             Some(MappingSpec { path: key.clone(), target })
         });
         let mappings = mappings.collect();
-        if rules.len() > limits::ROUTING_RULES_MAX {
-            reader.faults.error(name.place, format!("more than {} routing rules", limits::ROUTING_RULES_MAX));
+        if rules.len() > RULES_MAX {
+            reader.faults.error(name.place, format!("more than {} routing rules", RULES_MAX));
         }
-        let rules = rules.iter().take(limits::ROUTING_RULES_MAX);
+        let rules = rules.iter().take(RULES_MAX);
         let routing_rules = rules.filter_map(|node| RoutingRuleSpec::read(node, reader)).collect();
         let routing_mode = object.get("routing_mode").and_then(|node| mode(node, reader));
         object.close();
@@ -177,7 +179,8 @@ impl RoutingRuleSpec {
     fn read(node: &Node, reader: &mut Reader<'_>) -> Option<Self> {
         let object = reader.object(node, &ROUTING_RULE)?;
         let priority = object.get("priority").and_then(|node| {
-            let number = reader.number(node, "`priority`", 1, limits::ROUTING_PRIORITY_MAX)?;
+            let (least, most) = RULE_PRIORITIES.into_inner();
+            let number = reader.number(node, "`priority`", least.into(), most.into())?;
             Some(At { value: number as u32, place: node.place })
         });
         let headers = object.get("headers").map(|node| headers(node, reader)).unwrap_or_default();
@@ -199,7 +202,7 @@ impl RoutingRuleSpec {
 
 fn headers(node: &Node, reader: &mut Reader<'_>) -> Vec<Vec<HeaderMatchSpec>> {
     let list = reader.list(node);
-    let most = limits::ROUTING_HEADER_CONDITIONS_MAX;
+    let most = RULE_HEADER_GROUPS_MAX;
     if list.len() > most {
         let hint = "all of them must hold; alternatives stand together in one `any`";
         reader.faults.error_hint(node.place, format!("more than {most} conditions on header fields"), hint);
@@ -230,7 +233,7 @@ fn base_paths(node: &Node, reader: &mut Reader<'_>) -> Vec<Text> {
 }
 
 fn check_alternatives(list: &[Node], place: Place, reader: &mut Reader<'_>) {
-    let most = limits::ROUTING_ALTERNATIVES_MAX;
+    let most = RULE_ALTERNATIVES_MAX;
     if list.len() > most {
         reader.faults.error(place, format!("more than {most} alternatives in one condition"));
     }

@@ -1,4 +1,4 @@
-//! Which OpenAPI documents an API is made of, and how they are read (OA-01 to OA-05).
+//! Which OpenAPI documents an API is made of, and how they are read (OA-01 to OA-03, OA-06).
 
 use crate::diagnostic::Place;
 use crate::limits;
@@ -26,7 +26,7 @@ pub struct OpenApiSpec {
     pub ignore_documentation: Option<bool>,
 }
 
-/// What a further file does to what was read before it (OA-03).
+/// What a further file does to what was read before it (OA-02).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ModeSpec {
     /// It adds, and replaces what has the same name.
@@ -35,7 +35,7 @@ pub enum ModeSpec {
     Overwrite,
 }
 
-/// What becomes of a document's base path (OA-05).
+/// What becomes of a document's base path (OA-03).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BasePathSpec {
     /// Nothing.

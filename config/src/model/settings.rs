@@ -80,7 +80,7 @@ pub enum UnauthorizedStrategySpec {
 
 /// The fields of a method's settings.
 pub const SETTINGS: Table = Table {
-    name: "the settings of a method",
+    name: "a setting of methods",
     fields: &[
         Field::new("metrics", Type::Flag, "metrics of this method by itself"),
         Field::new("data_trace", Type::Flag, "whole requests and answers in the execution log; false in this version"),

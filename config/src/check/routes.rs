@@ -1,0 +1,60 @@
+//! Routes: which of their fields mean something in this kind of API and with this integration.
+
+use router::Kind;
+
+use crate::diagnostic::Diagnostics;
+use crate::model::integration::IntegrationSpec;
+use crate::model::route::{ResponseParametersSpec, RouteSpec};
+use crate::source::node::Text;
+
+/// Checks one route.
+pub fn check(route: &RouteSpec, kind: Kind, faults: &mut Diagnostics) {
+    let RouteSpec { key: _, integration, timeout: _, request_parameters, response_parameters } = route;
+    let ResponseParametersSpec { flat, by_status } = response_parameters;
+    if matches!(integration, Some(IntegrationSpec::Mock(_))) {
+        let asked = [
+            (request_parameters.first().map(|(target, _)| target), "request_parameters", "no backend sees the request"),
+            (flat.first().map(|(target, _)| target), "response_parameters", "write the header field into `headers`"),
+            (
+                by_status.first().map(|(status, _)| status),
+                "response_parameters",
+                "write the header field into `headers`",
+            ),
+        ];
+        for (first, field, hint) in asked {
+            if let Some(first) = first {
+                let what = format!("`{field}` means nothing in a route with a mock integration");
+                faults.error_hint(first.place, what, hint);
+            }
+        }
+        return;
+    }
+    match kind {
+        Kind::Http => {
+            for (target, _) in flat {
+                let hint = format!("write `response_parameters: {{200: {{\"{}\": …}}}}`", target.text);
+                let what = format!("`{}` stands under no status: HTTP APIs map answers by status (MP-04)", target.text);
+                faults.error_hint(target.place, what, hint);
+            }
+            for (status, _) in by_status {
+                check_status(status, faults);
+            }
+        }
+        _ => {
+            for (status, _) in by_status {
+                let hint = "write `response_parameters: {method.response.header.x: …}`";
+                let what = format!("`{}` has targets below it: REST APIs map every answer alike (MP-02)", status.text);
+                faults.error_hint(status.place, what, hint);
+            }
+        }
+    }
+}
+
+/// MP-04.
+fn check_status(status: &Text, faults: &mut Diagnostics) {
+    let is_status = status.text.parse::<u16>().is_ok_and(|number| (200..=599).contains(&number));
+    if !is_status || status.text.len() != 3 {
+        let hint = "write a status of the backend's answer, from 200 to 599";
+        faults.error_hint(status.place, format!("`{}` is not a status", status.text), hint);
+    }
+}
