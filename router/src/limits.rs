@@ -30,8 +30,11 @@ pub const BASE_PATH_SEGMENTS_MAX: usize = 32;
 /// The largest number that a method may have; the one above it means "none" inside the tree.
 pub const METHOD_MAX: u32 = u32::MAX - 1;
 
-/// Free slots tried for one set of siblings when a tree is packed; after that they go to the end. Keeps a compile near linear.
-pub(crate) const PACK_PROBES_MAX: usize = 1_024;
+/// Free slots tried for one set of siblings when a tree is packed; after that they go to the end. Long searches would only save a few slots.
+pub(crate) const PACK_PROBES_MAX: usize = 64;
+
+/// Words of 64 slots that such a search may pass before later ones begin where it ended.
+pub(crate) const PACK_WORDS_MAX: usize = 16;
 
 /// The smallest and the largest priority of a routing rule (DM-05).
 pub const RULE_PRIORITIES: std::ops::RangeInclusive<u32> = 1..=1_000_000;

@@ -1,18 +1,17 @@
-//! From a tree of segments to the flat double array: split into bytes, compressed, packed.
+//! From the radix tree to the flat double array: labels cut to a node's size, every set of siblings given a place.
 
 use crate::{
-    limits::PACK_PROBES_MAX,
+    limits::{PACK_PROBES_MAX, PACK_WORDS_MAX},
     tree::{BYTE_CODE, BYTES, GREEDY, GREEDY_CODE, LABEL, Node, Tree, VARIABLE, VARIABLE_CODE},
-    trie::{ANY, Endpoint, NONE, Trie, Twig},
+    trie::{ANY, Endpoint, NONE, Trie},
 };
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 
 /// Freezes the routes.
 pub(crate) fn pack(trie: &Trie) -> Tree {
-    let shapes = Shapes::of(trie);
     Tree {
         kind: trie.kind,
-        nodes: place(&shapes.list),
+        nodes: place(trie),
         endpoints: trie.endpoints.iter().map(fill).collect(),
         default: trie.default,
     }
@@ -25,253 +24,152 @@ fn fill(endpoint: &Endpoint) -> Endpoint {
     filled
 }
 
-/// A node before it has a place.
-#[derive(Debug, Default)]
-struct Shape {
-    label: Vec<u8>,
-    endpoint: Option<u32>,
-    bytes: Vec<(u8, usize)>,
-    variable: Option<usize>,
-    greedy: Option<u32>,
+/// What becomes a node: a branch, or what its label has left after another node.
+#[derive(Clone, Copy)]
+struct Piece {
+    branch: u32,
+    /// Bytes of the label that are on the way to this node already.
+    passed: u32,
 }
 
-/// What a text of literals leads to.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Goal {
-    /// The path ends here.
-    Endpoint(u32),
-    /// A slash was passed: the segments after this twig begin here.
-    Children(u32),
+/// A piece that has its place.
+struct Placed {
+    piece: Piece,
+    index: u32,
+    parent: u32,
 }
 
-/// Literal bytes from `at`, and where they lead.
-struct Text {
-    bytes: Vec<u8>,
-    at: usize,
-    goal: Goal,
-}
-
-impl Text {
-    fn rest(&self) -> &[u8] {
-        &self.bytes[self.at..]
-    }
-}
-
-/// All nodes, the root first.
-struct Shapes<'a> {
-    trie: &'a Trie,
-    list: Vec<Shape>,
-    /// Shapes still to be filled, and the texts that begin there.
-    todo: VecDeque<(usize, Vec<Text>)>,
-}
-
-impl<'a> Shapes<'a> {
-    fn of(trie: &'a Trie) -> Self {
-        let mut shapes = Self { trie, list: vec![Shape::default()], todo: VecDeque::new() };
-        let texts = shapes.children(0, 0);
-        shapes.branch(0, texts);
-        while let Some((shape, texts)) = shapes.todo.pop_front() {
-            shapes.fill(shape, texts);
-        }
-        shapes
-    }
-
-    fn twig(&self, twig: u32) -> &'a Twig {
-        &self.trie.twigs[twig as usize]
-    }
-
-    /// The literals after `twig`, as texts.
-    fn texts(&self, twig: u32) -> Vec<Text> {
-        let mut texts = Vec::new();
-        for (literal, &next) in &self.twig(twig).literals {
-            if !literal.is_empty() {
-                self.after(literal, next, &mut texts);
-            }
-        }
-        texts
-    }
-
-    /// What may follow a segment that is `bytes` long and leads to `twig`: the end, or a slash.
-    fn after(&self, segment: &str, twig: u32, texts: &mut Vec<Text>) {
-        let mut push = |bytes: String, goal| {
-            texts.push(Text { bytes: bytes.into_bytes(), at: 0, goal });
-        };
-        if let Some(endpoint) = self.twig(twig).endpoint {
-            push(segment.to_owned(), Goal::Endpoint(endpoint));
-        }
-        if self.twig(twig).has_children() {
-            push(format!("{segment}/"), Goal::Children(twig));
-        }
-    }
-
-    /// Gives `shape`, which stands at the beginning of a segment, its variables; returns the literals.
-    fn children(&mut self, shape: usize, twig: u32) -> Vec<Text> {
-        let from = self.twig(twig);
-        let slash = from.literals.get("");
-        self.list[shape].endpoint = slash.and_then(|&twig| self.twig(twig).endpoint);
-        self.list[shape].greedy = from.greedy.as_ref().map(|(_, endpoint)| *endpoint);
-        if let Some((_, variable)) = from.variable {
-            let mut texts = Vec::new();
-            self.after("", variable, &mut texts);
-            self.list[shape].variable = Some(self.new_shape(texts));
-        }
-        self.texts(twig)
-    }
-
-    /// Gives `shape` its label, its endpoint and its children.
-    fn fill(&mut self, shape: usize, mut texts: Vec<Text>) {
-        let mut label = Vec::new();
-        loop {
-            let common = common_prefix(&texts);
-            label.extend_from_slice(&texts[0].rest()[..common]);
-            for text in &mut texts {
-                text.at += common;
-            }
-            match texts[..] {
-                // A segment begins, but it has neither variable nor endpoint: the label goes on.
-                [Text { ref bytes, at, goal: Goal::Children(twig) }] if at == bytes.len() && self.is_plain(twig) => {
-                    texts = self.texts(twig);
-                }
-                _ => break,
-            }
-        }
-        let shape = self.label(shape, label);
-        if let Some(done) = texts.iter().position(|text| text.rest().is_empty()) {
-            match texts.swap_remove(done).goal {
-                Goal::Endpoint(endpoint) => self.list[shape].endpoint = Some(endpoint),
-                Goal::Children(twig) => {
-                    debug_assert!(texts.is_empty(), "segments have no slashes");
-                    texts = self.children(shape, twig);
-                }
-            }
-        }
-        self.branch(shape, texts);
-    }
-
-    /// Whether only literals stand after `twig`.
-    fn is_plain(&self, twig: u32) -> bool {
-        let twig = self.twig(twig);
-        twig.variable.is_none() && twig.greedy.is_none() && !twig.literals.contains_key("")
-    }
-
-    /// Writes the label, on several nodes if it is long; returns the last of them.
-    fn label(&mut self, mut shape: usize, mut label: Vec<u8>) -> usize {
-        while label.len() > LABEL {
-            let rest = label.split_off(LABEL + 1);
-            let byte = label.pop().expect("it is longer than a label");
-            let next = self.list.len();
-            self.list.push(Shape::default());
-            self.list[shape].label = label;
-            self.list[shape].bytes.push((byte, next));
-            (shape, label) = (next, rest);
-        }
-        self.list[shape].label = label;
-        shape
-    }
-
-    /// One child for each first byte.
-    fn branch(&mut self, shape: usize, texts: Vec<Text>) {
-        let mut groups: BTreeMap<u8, Vec<Text>> = BTreeMap::new();
-        for mut text in texts {
-            let byte = text.rest()[0];
-            text.at += 1;
-            groups.entry(byte).or_default().push(text);
-        }
-        for (byte, texts) in groups {
-            let child = self.new_shape(texts);
-            self.list[shape].bytes.push((byte, child));
-        }
-    }
-
-    fn new_shape(&mut self, texts: Vec<Text>) -> usize {
-        let shape = self.list.len();
-        self.list.push(Shape::default());
-        self.todo.push_back((shape, texts));
-        shape
-    }
-}
-
-/// How many bytes all texts share from where they are.
-fn common_prefix(texts: &[Text]) -> usize {
-    let first = texts[0].rest();
-    let shared = |text: &Text| first.iter().zip(text.rest()).take_while(|(a, b)| a == b).count();
-    texts.iter().map(shared).min().unwrap_or(0)
-}
-
-/// Gives every shape a place in one array, parents before children, each set of siblings at the first base where all of them find a free slot.
-fn place(shapes: &[Shape]) -> Box<[Node]> {
+/// Gives every piece a place in one array, parents before children, each set of siblings at a base where all of them find a free slot.
+fn place(trie: &Trie) -> Box<[Node]> {
     let mut slots = Slots::default();
-    let root = slots.take(0);
-    let mut queue = VecDeque::from([(0, root, NONE)]);
-    while let Some((shape, index, parent)) = queue.pop_front() {
-        let shape = &shapes[shape];
-        let mut children: Vec<(u32, Option<usize>)> = Vec::new();
-        children.extend(shape.variable.map(|child| (VARIABLE_CODE, Some(child))));
-        children.extend(shape.greedy.map(|_| (GREEDY_CODE, None)));
-        children.extend(shape.bytes.iter().map(|&(byte, child)| (BYTE_CODE + u32::from(byte), Some(child))));
-        let base = slots.base(&children);
+    let mut queue = VecDeque::from([Placed { piece: Piece { branch: 0, passed: 0 }, index: 0, parent: NONE }]);
+    slots.take(0);
+    let mut children: Vec<(u32, Option<Piece>)> = Vec::new();
+    while let Some(Placed { piece, index, parent }) = queue.pop_front() {
+        let mut node = Node { parent, ..shape(trie, piece, &mut children) };
+        node.base = slots.base(&children);
         for &(code, child) in &children {
-            let slot = slots.take(base.wrapping_add(code));
-            if let Some(child) = child {
-                queue.push_back((child, slot, index));
+            let slot = node.base.wrapping_add(code);
+            slots.take(slot);
+            if let Some(piece) = child {
+                queue.push_back(Placed { piece, index: slot, parent: index });
             } else {
-                let endpoint = shape.greedy.expect("its code is here");
+                let endpoint = trie.branches[piece.branch as usize].greedy().expect("its code is here");
                 slots.nodes[slot as usize] = Node { parent: index, endpoint, ..Node::FREE };
             }
         }
-        slots.nodes[index as usize] = node(shape, parent, base);
+        slots.nodes[index as usize] = node;
     }
     slots.nodes.into()
 }
 
-fn node(shape: &Shape, parent: u32, base: u32) -> Node {
-    let mut label = [0; LABEL];
-    label[..shape.label.len()].copy_from_slice(&shape.label);
-    let flag = |there: bool, flag: u8| if there { flag } else { 0 };
-    let flags = flag(!shape.bytes.is_empty(), BYTES)
-        | flag(shape.variable.is_some(), VARIABLE)
-        | flag(shape.greedy.is_some(), GREEDY);
-    Node::new(label, shape.label.len() as u8, flags, [parent, base, shape.endpoint.unwrap_or(NONE)])
+/// A node without its place, and its children by code; a greedy variable's has no piece of its own.
+fn shape(trie: &Trie, piece: Piece, children: &mut Vec<(u32, Option<Piece>)>) -> Node {
+    children.clear();
+    let code = |byte: u8| BYTE_CODE + u32::from(byte);
+    let mut text = [0; LABEL];
+    let label = &trie.label(piece.branch)[piece.passed as usize..];
+    if let Some((part, [byte, ..])) = label.split_at_checked(LABEL) {
+        text.copy_from_slice(part);
+        let passed = piece.passed + LABEL as u32 + 1;
+        children.push((code(*byte), Some(Piece { passed, ..piece })));
+        return Node::new(text, LABEL as u8, BYTES, [NONE, 0, NONE]);
+    }
+    text[..label.len()].copy_from_slice(label);
+    let branch = &trie.branches[piece.branch as usize];
+    let mut flags = 0;
+    if let Some(branch) = branch.variable() {
+        flags |= VARIABLE;
+        // If a literal must follow, no node stands between: its first byte is in the label too.
+        let only = match trie.branches[branch as usize].children[..] {
+            [(_, only)] if trie.branches[branch as usize].endpoint == NONE => only,
+            _ => branch,
+        };
+        children.push((VARIABLE_CODE, Some(Piece { branch: only, passed: 0 })));
+    }
+    if branch.greedy().is_some() {
+        flags |= GREEDY;
+        children.push((GREEDY_CODE, None));
+    }
+    if !branch.children.is_empty() {
+        flags |= BYTES;
+        let pieces = branch.children.iter().map(|&(byte, branch)| (code(byte), Some(Piece { branch, passed: 1 })));
+        children.extend(pieces);
+    }
+    Node::new(text, label.len() as u8, flags, [NONE, 0, branch.endpoint])
 }
 
 /// The array while it fills.
 #[derive(Default)]
 struct Slots {
     nodes: Vec<Node>,
-    taken: Vec<bool>,
-    /// No slot below is free.
+    /// One bit for each slot, set if it is taken.
+    taken: Vec<u64>,
+    /// Nothing below is free.
     first_free: usize,
+    /// Where sets of several siblings are tried first: what is free below is left to only children.
+    first_tried: usize,
 }
 
 impl Slots {
     fn is_free(&self, slot: usize) -> bool {
-        self.taken.get(slot).is_none_or(|taken| !taken)
+        self.taken.get(slot / 64).is_none_or(|word| word >> (slot % 64) & 1 == 0)
+    }
+
+    /// The first free slot from `slot` on.
+    fn free_from(&self, slot: usize) -> usize {
+        let mut at = slot / 64;
+        let mut hidden = (1 << (slot % 64)) - 1;
+        while let Some(word) = self.taken.get(at) {
+            let free = !(word | hidden);
+            if free != 0 {
+                return at * 64 + free.trailing_zeros() as usize;
+            }
+            hidden = 0;
+            at += 1;
+        }
+        slot.max(at * 64)
     }
 
     /// Where the child with code 0 would stand, so that every child's slot is free.
-    fn base(&mut self, children: &[(u32, Option<usize>)]) -> u32 {
+    fn base(&mut self, children: &[(u32, Option<Piece>)]) -> u32 {
         let Some(&(lowest, _)) = children.first() else {
             return 0;
         };
-        while !self.is_free(self.first_free) {
-            self.first_free += 1;
-        }
-        let free = (self.first_free..).filter(|&slot| self.is_free(slot));
-        let fits = |&slot: &usize| children.iter().all(|&(code, _)| self.is_free(slot + (code - lowest) as usize));
-        // Past the end everything fits; before it, long searches would only save a few slots.
-        let slot = free.take(PACK_PROBES_MAX).find(fits).unwrap_or(self.nodes.len());
+        self.first_free = self.free_from(self.first_free);
+        let slot = if children.len() == 1 { self.first_free } else { self.fit(children, lowest) };
         (slot as u32).wrapping_sub(lowest)
     }
 
-    fn take(&mut self, slot: u32) -> u32 {
+    /// The slot of the first of several siblings.
+    ///
+    /// A search is short, and one that was not found quickly is not made again: the next one begins where it ended. So all of them together
+    /// take time in proportion to the array.
+    fn fit(&mut self, children: &[(u32, Option<Piece>)], lowest: u32) -> usize {
+        let from = self.first_tried.max(self.first_free);
+        let mut slot = self.free_from(from);
+        for _ in 0..PACK_PROBES_MAX {
+            if children.iter().all(|&(code, _)| self.is_free(slot + (code - lowest) as usize)) {
+                if (slot - from) / 64 > PACK_WORDS_MAX {
+                    self.first_tried = slot;
+                }
+                return slot;
+            }
+            slot = self.free_from(slot + 1);
+        }
+        self.first_tried = slot;
+        // Past the end everything fits.
+        self.nodes.len().max(slot)
+    }
+
+    fn take(&mut self, slot: u32) {
         let at = slot as usize;
+        debug_assert!(self.is_free(at));
         if at >= self.nodes.len() {
             self.nodes.resize(at + 1, Node::FREE);
-            self.taken.resize(at + 1, false);
+            self.taken.resize(at / 64 + 1, 0);
         }
-        debug_assert!(!self.taken[at]);
-        self.taken[at] = true;
-        slot
+        self.taken[at / 64] |= 1 << (at % 64);
     }
 }
 

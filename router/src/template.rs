@@ -1,5 +1,6 @@
 //! Path templates as operators write them: `/pets/{id}/{proxy+}` (RT-01, RT-04, RT-05).
 
+use crate::kind::Kind;
 use crate::limits::{SEGMENTS_MAX, TEMPLATE_BYTES_MAX, VARIABLE_NAME_BYTES_MAX, VARIABLES_MAX};
 use std::fmt;
 
@@ -9,19 +10,19 @@ use std::fmt;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Template {
     text: Box<str>,
-    segments: Box<[Segment]>,
     variables: Box<[Box<str>]>,
+    greedy: bool,
 }
 
-/// One part between two slashes.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Segment {
-    /// Matches itself. Empty only as the last one: the template ends with a slash.
-    Literal(Box<str>),
+/// What a template is made of. The path's first slash is not part of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Part<'a> {
+    /// Matches itself, slashes included; never empty.
+    Literal(&'a str),
     /// `{id}`: one segment that is not empty.
-    Variable,
+    Variable(&'a str),
     /// `{proxy+}`: the rest of the path, at least one byte. Always the last.
-    Greedy,
+    Greedy(&'a str),
 }
 
 /// Why a text is no template, and where.
@@ -77,24 +78,27 @@ impl Template {
         if text.len() > TEMPLATE_BYTES_MAX {
             return fault(TEMPLATE_BYTES_MAX, TemplateProblem::TooLong);
         }
-        let mut segments = Vec::new();
+        let mut count = 0;
+        let mut greedy = false;
         let mut variables: Vec<Box<str>> = Vec::new();
         let mut at = 1;
         for part in text[1..].split('/') {
-            if segments.len() == SEGMENTS_MAX {
+            if count == SEGMENTS_MAX {
                 return fault(at, TemplateProblem::TooManySegments);
             }
-            if segments.last() == Some(&Segment::Greedy) {
+            if greedy {
                 return fault(at - 1, TemplateProblem::UnderGreedy);
             }
             let end = at + part.len();
             if part.is_empty() && end != text.len() {
                 return fault(at, TemplateProblem::EmptySegment);
             }
-            let (segment, name) =
-                segment(part).map_err(|(inside, what)| TemplateFault { offset: at + inside, what })?;
-            segments.push(segment);
+            let name = variable(part).map_err(|(inside, what)| TemplateFault { offset: at + inside, what })?;
+            count += 1;
             if let Some(name) = name {
+                let bare = name.strip_suffix('+').unwrap_or(name);
+                greedy = bare.len() < name.len();
+                let name = bare;
                 if variables.len() == VARIABLES_MAX {
                     return fault(at, TemplateProblem::TooManyVariables);
                 }
@@ -105,7 +109,7 @@ impl Template {
             }
             at = end + 1;
         }
-        Ok(Self { text: text.into(), segments: segments.into(), variables: variables.into() })
+        Ok(Self { text: text.into(), variables: variables.into(), greedy })
     }
 
     /// The template as written.
@@ -120,12 +124,25 @@ impl Template {
 
     /// Whether the last segment takes the rest of the path.
     pub fn is_greedy(&self) -> bool {
-        self.segments.last() == Some(&Segment::Greedy)
+        self.greedy
     }
 
-    /// The segments; the template `/` has one empty literal.
-    pub(crate) fn segments(&self) -> &[Segment] {
-        &self.segments
+    /// Literals and variables in turn, as an API of this kind sees them: REST has no trailing slash (RT-08).
+    pub(crate) fn parts(&self, kind: Kind) -> impl Iterator<Item = Part<'_>> {
+        let mut text = &self.text[1..];
+        if kind == Kind::Rest {
+            text = text.strip_suffix('/').unwrap_or(text);
+        }
+        std::iter::from_fn(move || {
+            let Some(inner) = text.strip_prefix('{') else {
+                let (literal, rest) = text.split_at(text.find('{').unwrap_or(text.len()));
+                text = rest;
+                return (!literal.is_empty()).then_some(Part::Literal(literal));
+            };
+            let (name, rest) = inner.split_once('}').expect("parse has seen both braces");
+            text = rest;
+            Some(name.strip_suffix('+').map_or(Part::Variable(name), Part::Greedy))
+        })
     }
 }
 
@@ -158,11 +175,11 @@ impl fmt::Display for TemplateFault {
 
 impl std::error::Error for TemplateFault {}
 
-/// One segment and, for a variable, its name. Errors carry the offset inside the segment.
-fn segment(part: &str) -> Result<(Segment, Option<&str>), (usize, TemplateProblem)> {
+/// For a segment that is a variable, what stands between its braces. Errors carry the offset inside the segment.
+fn variable(part: &str) -> Result<Option<&str>, (usize, TemplateProblem)> {
     let Some(open) = part.find(['{', '}']) else {
         literal(part)?;
-        return Ok((Segment::Literal(part.into()), None));
+        return Ok(None);
     };
     if open != 0 || part.starts_with('}') {
         return Err((open, TemplateProblem::PartialVariable));
@@ -174,10 +191,7 @@ fn segment(part: &str) -> Result<(Segment, Option<&str>), (usize, TemplateProble
         return Err((close + 1, TemplateProblem::PartialVariable));
     }
     let inner = &part[1..close];
-    let (name, kind) = match inner.strip_suffix('+') {
-        Some(name) => (name, Segment::Greedy),
-        None => (inner, Segment::Variable),
-    };
+    let name = inner.strip_suffix('+').unwrap_or(inner);
     if name.is_empty() {
         return Err((1, TemplateProblem::EmptyName));
     }
@@ -188,7 +202,7 @@ fn segment(part: &str) -> Result<(Segment, Option<&str>), (usize, TemplateProble
     if let Some(bad) = name.bytes().position(|byte| !allowed(byte)) {
         return Err((1 + bad, TemplateProblem::NameCharacter));
     }
-    Ok((kind, Some(name)))
+    Ok(Some(inner))
 }
 
 /// Checks a literal segment: visible ASCII that a canonical path can have.
@@ -239,6 +253,21 @@ mod tests {
             assert!(template.variables().is_empty(), "{text}");
             assert!(!template.is_greedy(), "{text}");
         }
+    }
+
+    #[test]
+    fn parts_are_literals_and_variables_in_turn() {
+        use Part::{Greedy, Literal, Variable};
+        let check = |text: &str, rest: &[Part<'_>], http: &[Part<'_>]| {
+            let template = Template::parse(text).expect(text);
+            assert_eq!(template.parts(Kind::Rest).collect::<Vec<_>>(), rest, "{text}");
+            assert_eq!(template.parts(Kind::Http).collect::<Vec<_>>(), http, "{text}");
+        };
+        check("/", &[], &[]);
+        check("/a/b/", &[Literal("a/b")], &[Literal("a/b/")]);
+        check("/{a}/", &[Variable("a")], &[Variable("a"), Literal("/")]);
+        let both = [Literal("x/"), Variable("a"), Literal("/"), Variable("b"), Literal("/y/"), Greedy("c")];
+        check("/x/{a}/{b}/y/{c+}", &both, &both);
     }
 
     #[test]

@@ -1,12 +1,15 @@
-//! The routes of one API while they are collected: a tree of segments that knows what may stand beside what.
+//! The routes of one deployment while they are collected: a radix tree that knows what may stand beside what.
+//!
+//! Slashes are bytes like any other; only variables stand beside the bytes. A set of siblings is never searched as a whole, so routes are
+//! added in time that depends on their length alone.
 
 use crate::{
     kind::Kind,
     limits::METHOD_MAX,
-    template::{Segment, Template},
+    template::{Part, Template},
     verb::Verb,
 };
-use std::{collections::BTreeMap, fmt};
+use std::fmt;
 
 /// No method, no endpoint.
 pub(crate) const NONE: u32 = u32::MAX;
@@ -48,31 +51,54 @@ impl fmt::Display for RouteFault {
 
 impl std::error::Error for RouteFault {}
 
-/// One segment, or the root. What stands after it, and what answers if the path ends with it.
-#[derive(Debug, Default)]
-pub(crate) struct Twig {
-    /// Literal segments after this one; the empty one is a trailing slash (the path `/` under the root).
-    pub(crate) literals: BTreeMap<Box<str>, u32>,
-    /// The variable after this segment, and its name of the first route that used it.
-    pub(crate) variable: Option<(Box<str>, u32)>,
-    /// The endpoint of the greedy variable after this segment, and its name.
-    pub(crate) greedy: Option<(Box<str>, u32)>,
-    /// The endpoint of the path that ends here.
-    pub(crate) endpoint: Option<u32>,
+/// A run of [`Trie::text`].
+#[derive(Clone, Copy, Debug, Default)]
+struct Span {
+    start: u32,
+    len: u32,
 }
 
-impl Twig {
-    /// Whether anything stands after this segment.
-    pub(crate) fn has_children(&self) -> bool {
-        !self.literals.is_empty() || self.variable.is_some() || self.greedy.is_some()
+/// One node. What stands after its label, and what answers if the path ends there.
+#[derive(Debug)]
+pub(crate) struct Branch {
+    label: Span,
+    /// By the first byte of their labels, sorted.
+    pub(crate) children: Vec<(u8, u32)>,
+    /// The variable that may come next, and its name in the first route that used it.
+    variable: Option<(Span, u32)>,
+    /// The endpoint of the greedy variable that may come next, and its name.
+    greedy: Option<(Span, u32)>,
+    /// The endpoint of the path that ends here, or `NONE`.
+    pub(crate) endpoint: u32,
+}
+
+impl Branch {
+    fn new(label: Span) -> Self {
+        Self { label, children: Vec::new(), variable: None, greedy: None, endpoint: NONE }
+    }
+
+    /// Where the child for this byte is, or belongs, among the children.
+    fn place(&self, byte: u8) -> Result<usize, usize> {
+        self.children.binary_search_by_key(&byte, |(first, _)| *first)
+    }
+
+    pub(crate) fn variable(&self) -> Option<u32> {
+        self.variable.map(|(_, next)| next)
+    }
+
+    pub(crate) fn greedy(&self) -> Option<u32> {
+        self.greedy.map(|(_, endpoint)| endpoint)
     }
 }
 
-/// The routes of one API.
+/// The routes of one deployment.
 #[derive(Debug)]
 pub(crate) struct Trie {
     pub(crate) kind: Kind,
-    pub(crate) twigs: Vec<Twig>,
+    /// The root first.
+    pub(crate) branches: Vec<Branch>,
+    /// Labels and names of variables.
+    text: Vec<u8>,
     pub(crate) endpoints: Vec<Endpoint>,
     /// The method of the HTTP API's `$default` route (RT-13).
     pub(crate) default: u32,
@@ -80,24 +106,24 @@ pub(crate) struct Trie {
 
 impl Trie {
     pub(crate) fn new(kind: Kind) -> Self {
-        Self { kind, twigs: vec![Twig::default()], endpoints: Vec::new(), default: NONE }
+        let root = Branch::new(Span::default());
+        Self { kind, branches: vec![root], text: Vec::new(), endpoints: Vec::new(), default: NONE }
     }
 
     /// Adds a route; `verb` is `None` for `ANY`. A refused route leaves no trace.
     pub(crate) fn route(&mut self, verb: Option<Verb>, template: &Template, method: u32) -> Result<(), RouteFault> {
         assert!(method <= METHOD_MAX, "methods are numbered from zero, one by one");
-        let segments = self.segments(template);
         if self.kind == Kind::Rest {
-            self.check_siblings(segments, template.variables())?;
+            self.check_siblings(template)?;
         }
         let place = verb.map_or(ANY, |verb| verb as usize);
-        if let Some(endpoint) = self.find(segments)
-            && self.endpoints[endpoint as usize][place] != NONE
-        {
+        if let Some(endpoint) = self.find(template) {
             let of = self.endpoints[endpoint as usize][place];
-            return Err(RouteFault::Duplicate { of });
+            if of != NONE {
+                return Err(RouteFault::Duplicate { of });
+            }
         }
-        let endpoint = self.grow(segments, template.variables());
+        let endpoint = self.grow(template);
         self.endpoints[endpoint as usize][place] = method;
         Ok(())
     }
@@ -125,71 +151,77 @@ impl Trie {
                 pairs.push((endpoint[ANY], endpoint[0]));
             }
         }
-        let root = &self.twigs[0];
-        let slash = root.literals.get("").and_then(|&twig| self.twigs[twig as usize].endpoint);
+        let whole = |endpoint: u32| {
+            let endpoint = self.endpoints.get(endpoint as usize)?;
+            let whole = endpoint[ANY] != NONE || endpoint[..ANY].iter().all(|&method| method != NONE);
+            whole.then(|| if endpoint[ANY] == NONE { endpoint[0] } else { endpoint[ANY] })
+        };
+        let root = &self.branches[0];
         if self.default != NONE
-            && let (Some(slash), Some((_, greedy))) = (slash, &root.greedy)
+            && let (Some(_), Some(by)) = (whole(root.endpoint), root.greedy().and_then(whole))
         {
-            let whole = |endpoint: u32| {
-                let endpoint = &self.endpoints[endpoint as usize];
-                let whole = endpoint[ANY] != NONE || endpoint[..ANY].iter().all(|&method| method != NONE);
-                whole.then(|| if endpoint[ANY] == NONE { endpoint[0] } else { endpoint[ANY] })
-            };
-            if let (Some(_), Some(by)) = (whole(slash), whole(*greedy)) {
-                pairs.push((self.default, by));
-            }
+            pairs.push((self.default, by));
         }
         pairs
     }
 
-    /// The template's segments as this kind sees them: REST has no trailing slash (RT-08).
-    fn segments<'a>(&self, template: &'a Template) -> &'a [Segment] {
-        match template.segments() {
-            [head @ .., Segment::Literal(last)] if self.kind == Kind::Rest && last.is_empty() && !head.is_empty() => {
-                head
-            }
-            whole => whole,
-        }
+    /// The bytes that lead to a branch from the one above it.
+    pub(crate) fn label(&self, branch: u32) -> &[u8] {
+        self.span(self.branches[branch as usize].label)
+    }
+
+    fn span(&self, span: Span) -> &[u8] {
+        &self.text[span.start as usize..][..span.len as usize]
     }
 
     /// The endpoint of exactly this path, if it has one.
-    fn find(&self, segments: &[Segment]) -> Option<u32> {
-        let mut twig = &self.twigs[0];
-        for segment in segments {
-            let next = match segment {
-                Segment::Literal(text) => *twig.literals.get(text)?,
-                Segment::Variable => twig.variable.as_ref()?.1,
-                Segment::Greedy => return Some(twig.greedy.as_ref()?.1),
+    fn find(&self, template: &Template) -> Option<u32> {
+        let mut at = 0;
+        for part in template.parts(self.kind) {
+            at = match part {
+                Part::Literal(text) => self.follow(at, text)?,
+                Part::Variable(_) => self.branches[at as usize].variable()?,
+                Part::Greedy(_) => return self.branches[at as usize].greedy(),
             };
-            twig = &self.twigs[next as usize];
         }
-        twig.endpoint
+        Some(self.branches[at as usize].endpoint).filter(|&endpoint| endpoint != NONE)
+    }
+
+    /// The branch that exactly this text leads to.
+    fn follow(&self, mut at: u32, text: &str) -> Option<u32> {
+        let mut text = text.as_bytes();
+        while let Some(&byte) = text.first() {
+            let branch = &self.branches[at as usize];
+            at = branch.children[branch.place(byte).ok()?].1;
+            text = text.strip_prefix(self.label(at))?;
+        }
+        Some(at)
     }
 
     /// RT-04: among siblings one variable, under one name.
-    fn check_siblings(&self, segments: &[Segment], names: &[Box<str>]) -> Result<(), RouteFault> {
-        let mut twig = &self.twigs[0];
-        let mut names = names.iter();
-        for segment in segments {
-            let next = match segment {
-                Segment::Literal(text) => twig.literals.get(text),
-                Segment::Variable | Segment::Greedy => {
-                    let name = names.next().expect("a name for each variable");
-                    let greedy = *segment == Segment::Greedy;
-                    let known = twig.variable.as_ref().map(|(known, _)| (known, false));
-                    let known = known.or(twig.greedy.as_ref().map(|(known, _)| (known, true)));
-                    if let Some((known, known_greedy)) = known
-                        && (known != name || known_greedy != greedy)
-                    {
-                        let plus = if known_greedy { "+" } else { "" };
-                        let sibling = format!("{{{known}{plus}}}").into();
-                        return Err(RouteFault::SecondVariable { sibling });
+    fn check_siblings(&self, template: &Template) -> Result<(), RouteFault> {
+        let mut at = 0;
+        for part in template.parts(self.kind) {
+            let next = match part {
+                Part::Literal(text) => self.follow(at, text),
+                Part::Variable(name) | Part::Greedy(name) => {
+                    let branch = &self.branches[at as usize];
+                    let greedy = matches!(part, Part::Greedy(_));
+                    let known = branch.variable.map(|(known, _)| (known, false));
+                    let known = known.or(branch.greedy.map(|(known, _)| (known, true)));
+                    if let Some((known, known_greedy)) = known {
+                        let known = self.span(known);
+                        if known != name.as_bytes() || known_greedy != greedy {
+                            let plus = if known_greedy { "+" } else { "" };
+                            let sibling = format!("{{{}{plus}}}", String::from_utf8_lossy(known)).into();
+                            return Err(RouteFault::SecondVariable { sibling });
+                        }
                     }
-                    twig.variable.as_ref().map(|(_, next)| next)
+                    branch.variable()
                 }
             };
             match next {
-                Some(&next) => twig = &self.twigs[next as usize],
+                Some(next) => at = next,
                 None => return Ok(()),
             }
         }
@@ -197,39 +229,80 @@ impl Trie {
     }
 
     /// The endpoint of this path, made if it is new.
-    fn grow(&mut self, segments: &[Segment], names: &[Box<str>]) -> u32 {
-        let mut names = names.iter();
+    fn grow(&mut self, template: &Template) -> u32 {
         let mut at = 0;
-        for segment in segments {
-            let new = self.twigs.len() as u32;
-            let twig: &mut Twig = &mut self.twigs[at];
-            let next = match segment {
-                Segment::Literal(text) => *twig.literals.entry(text.clone()).or_insert(new),
-                Segment::Variable => {
-                    let name = names.next().expect("a name for each variable");
-                    twig.variable.get_or_insert_with(|| (name.clone(), new)).1
-                }
-                Segment::Greedy => {
-                    let name = names.next().expect("a name for each variable");
-                    let endpoint = self.endpoints.len() as u32;
-                    let found = twig.greedy.get_or_insert_with(|| (name.clone(), endpoint)).1;
-                    if found == endpoint {
-                        self.endpoints.push([NONE; 8]);
-                    }
-                    return found;
+        for part in template.parts(self.kind) {
+            at = match part {
+                Part::Literal(text) => self.grow_literal(at, text.as_bytes()),
+                Part::Variable(name) => self.branches[at as usize].variable().unwrap_or_else(|| {
+                    let next = self.push(Span::default());
+                    self.branches[at as usize].variable = Some((self.store(name.as_bytes()), next));
+                    next
+                }),
+                Part::Greedy(name) => {
+                    return self.branches[at as usize].greedy().unwrap_or_else(|| {
+                        let endpoint = self.new_endpoint();
+                        self.branches[at as usize].greedy = Some((self.store(name.as_bytes()), endpoint));
+                        endpoint
+                    });
                 }
             };
-            if next == new {
-                self.twigs.push(Twig::default());
-            }
-            at = next as usize;
         }
-        let endpoint = self.endpoints.len() as u32;
-        let found = *self.twigs[at].endpoint.get_or_insert(endpoint);
-        if found == endpoint {
-            self.endpoints.push([NONE; 8]);
+        if self.branches[at as usize].endpoint == NONE {
+            self.branches[at as usize].endpoint = self.new_endpoint();
         }
-        found
+        self.branches[at as usize].endpoint
+    }
+
+    /// The branch that this text leads to, made if it is new.
+    fn grow_literal(&mut self, mut at: u32, mut text: &[u8]) -> u32 {
+        while let Some(&byte) = text.first() {
+            let place = match self.branches[at as usize].place(byte) {
+                Ok(place) => place,
+                Err(place) => {
+                    let label = self.store(text);
+                    let next = self.push(label);
+                    self.branches[at as usize].children.insert(place, (byte, next));
+                    return next;
+                }
+            };
+            let child = self.branches[at as usize].children[place].1;
+            let label = self.label(child);
+            let common = label.iter().zip(text).take_while(|(a, b)| a == b).count();
+            text = &text[common..];
+            let whole = common == label.len();
+            at = if whole { child } else { self.split(at, place, common) };
+        }
+        at
+    }
+
+    /// Cuts a child's label after `len` bytes; the branch between is new.
+    fn split(&mut self, parent: u32, place: usize, len: usize) -> u32 {
+        let child = self.branches[parent as usize].children[place].1;
+        let Span { start, len: whole } = self.branches[child as usize].label;
+        let len = len as u32;
+        let middle = self.push(Span { start, len });
+        self.branches[child as usize].label = Span { start: start + len, len: whole - len };
+        let byte = self.label(child)[0];
+        self.branches[middle as usize].children.push((byte, child));
+        self.branches[parent as usize].children[place].1 = middle;
+        middle
+    }
+
+    fn push(&mut self, label: Span) -> u32 {
+        self.branches.push(Branch::new(label));
+        self.branches.len() as u32 - 1
+    }
+
+    fn store(&mut self, text: &[u8]) -> Span {
+        let start = self.text.len() as u32;
+        self.text.extend_from_slice(text);
+        Span { start, len: text.len() as u32 }
+    }
+
+    fn new_endpoint(&mut self) -> u32 {
+        self.endpoints.push([NONE; 8]);
+        self.endpoints.len() as u32 - 1
     }
 }
 
@@ -284,9 +357,9 @@ mod tests {
     fn a_refused_route_leaves_no_trace() {
         let mut trie = Trie::new(Kind::Rest);
         assert_eq!(add(&mut trie, Some(Verb::Get), "/a/{id}", 0), Ok(()));
-        let before = trie.twigs.len();
+        let before = trie.branches.len();
         assert!(add(&mut trie, Some(Verb::Get), "/a/{name}/b/{c}", 1).is_err());
-        assert_eq!(trie.twigs.len(), before);
+        assert_eq!(trie.branches.len(), before);
         assert_eq!(add(&mut trie, Some(Verb::Get), "/a/{id}/b/{d}", 1), Ok(()));
     }
 
