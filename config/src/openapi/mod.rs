@@ -7,6 +7,7 @@ mod authorizer;
 mod cors;
 mod documentation;
 mod endpoint;
+pub mod export;
 mod extensions;
 mod gateway_responses;
 mod integration;
