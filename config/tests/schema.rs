@@ -21,7 +21,7 @@ fn json_of(node: &Node) -> Value {
             "" | "~" | "null" => Value::Null,
             "true" => true.into(),
             "false" => false.into(),
-            other => other.parse().map(|number: i64| json!(number)).unwrap_or_else(|_| other.into()),
+            other => other.parse().map_or_else(|_| other.into(), |number: i64| json!(number)),
         },
         Shape::Scalar(text) => (*text.text).into(),
         Shape::List(list) => list.iter().map(json_of).collect(),
