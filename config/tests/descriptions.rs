@@ -12,8 +12,7 @@ use config::{Diagnostics, Place, Severity};
 use router::Kind;
 
 /// What API Gateway would refuse as well, by a part of our sentence: the fault is the document's own.
-const THEIRS: &[&str] = &[
-];
+const THEIRS: &[&str] = &[];
 
 /// No description may take longer, whatever its size; the largest have 10 MB.
 const TIME_MAX: Duration = Duration::from_secs(20);
@@ -44,7 +43,9 @@ fn files(folder: &Path, found: &mut Vec<PathBuf>) {
 fn is_description(path: &Path) -> bool {
     let Ok(bytes) = std::fs::read(path) else { return false };
     let head = String::from_utf8_lossy(&bytes[..bytes.len().min(4_000)]).into_owned();
-    let says = |word: &str| head.contains(&format!("\"{word}\":")) || head.lines().any(|line| line.starts_with(&format!("{word}:")));
+    let says = |word: &str| {
+        head.contains(&format!("\"{word}\":")) || head.lines().any(|line| line.starts_with(&format!("{word}:")))
+    };
     (says("openapi") || says("swagger")) && !path.ends_with("package.json")
 }
 
@@ -62,7 +63,8 @@ fn outcome(path: &Path, kind: Kind) -> Outcome {
         return Outcome { name, bytes, operations: 0, took, ours: vec!["it panicked".into()], theirs: 0 };
     };
     let errors = faults.list.iter().filter(|fault| fault.severity == Severity::Error);
-    let (theirs, ours): (Vec<_>, Vec<_>) = errors.partition(|fault| THEIRS.iter().any(|known| fault.what.contains(known)));
+    let (theirs, ours): (Vec<_>, Vec<_>) =
+        errors.partition(|fault| THEIRS.iter().any(|known| fault.what.contains(known)));
     let mut ours: Vec<String> =
         ours.iter().map(|fault| format!("{}:{}: {}", fault.place.line, fault.place.column, fault.what)).collect();
     if took > TIME_MAX {
@@ -93,10 +95,17 @@ fn real_descriptions_are_imported_without_a_fault_of_ours() {
     }
     let operations: usize = outcomes.iter().map(|outcome| outcome.operations).sum();
     let theirs = outcomes.iter().filter(|outcome| outcome.theirs > 0).count();
-    println!("{} descriptions, each twice: {operations} operations, {theirs} imports with faults of the document", paths.len());
+    println!(
+        "{} descriptions, each twice: {operations} operations, {theirs} imports with faults of the document",
+        paths.len()
+    );
     outcomes.sort_by_key(|outcome| std::cmp::Reverse(outcome.took));
     for Outcome { name, bytes, operations, took, .. } in outcomes.iter().take(10) {
-        println!("{name:<50} {:>6} KB {operations:>5} operations {:>8.1} ms", bytes / 1_000, took.as_secs_f64() * 1_000.0);
+        println!(
+            "{name:<50} {:>6} KB {operations:>5} operations {:>8.1} ms",
+            bytes / 1_000,
+            took.as_secs_f64() * 1_000.0
+        );
     }
     assert!(wrong.is_empty(), "{} imports failed:\n{wrong}", wrong.lines().count());
 }

@@ -94,7 +94,7 @@ fn st_09_the_share_is_right_within_a_point() {
 }
 
 /// A document as people deploy it, with methods that need what is not executed.
-const DOCUMENT: &str = r#"
+const DOCUMENT: &str = r##"
 openapi: 3.0.1
 info: {title: Orders, version: "1"}
 paths:
@@ -129,7 +129,7 @@ components:
       x-amazon-apigateway-authorizer:
         type: token
         authorizerUri: arn:aws:apigateway:eu-west-1:lambda:path/2015-03-31/functions/arn:aws:lambda:eu-west-1:123456789012:function:a/invocations
-"#;
+"##;
 
 #[test]
 fn not_available_is_500_with_a_counter_and_never_half_served() {

@@ -109,7 +109,7 @@ mod tests {
         let found: Vec<Vec<&str>> = out.lines().map(|line| line.split_whitespace().collect()).collect();
         assert_eq!(
             found,
-            [vec!["admin", "-"], vec!["io.driver", "epoll"], vec!["listeners", "a,", "b"], vec!["version", "1"]]
+            [vec!["version", "1"], vec!["admin", "-"], vec!["io.driver", "epoll"], vec!["listeners", "a,", "b"]]
         );
     }
 
