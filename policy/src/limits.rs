@@ -13,3 +13,28 @@ pub const URI_BYTES_MAX: usize = 8_192;
 
 /// Path variables in one URI; a template of a path has far fewer, and each may stand in more than one place.
 pub const URI_VARIABLES_MAX: usize = 64;
+
+/// Bytes of a JSONPath in a mapping. The longest in the wild have some dozens.
+pub const JSON_PATH_BYTES_MAX: usize = 1_024;
+
+/// Steps of a JSONPath: each reads the value before it once more.
+pub const JSON_PATH_STEPS_MAX: usize = 32;
+
+/// Parameter mappings of one integration, or of one of its answers: as many as the bits that remember which took effect. A head
+/// has 100 fields.
+pub const MAPPINGS_MAX: usize = 128;
+
+/// Bytes of a mapping's target or expression; a static value may be as long as a header of AWS.
+pub const MAPPING_TEXT_BYTES_MAX: usize = 10_240;
+
+/// Bytes of one mapped value: all header fields of a backend's request in AWS (§17). A body's text may be larger; it is refused.
+pub const MAPPED_VALUE_BYTES_MAX: usize = 10_240;
+
+/// Bytes of all header lines that one message's mappings make, so that no backend or client gets a head that it cannot take.
+pub const MAPPED_LINES_BYTES_MAX: usize = 32 * 1_024;
+
+/// Bytes of a body in which an HTTP API's mapping looks for its JSONPath (MP-03).
+pub const MAPPED_BODY_BYTES_HTTP_MAX: usize = 100 * 1_024;
+
+/// Answers of one integration, told apart by patterns: one for each status that has a name.
+pub const RESPONSE_RULES_MAX: usize = 64;

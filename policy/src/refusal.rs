@@ -29,6 +29,18 @@ pub enum Refusal {
     Overloaded,
     /// The method needs what this version does not do, or has no integration (`API_CONFIGURATION_ERROR`).
     NotAvailable,
+    /// A mapping reads the request's body as JSON, and it is none (MP-01).
+    InvalidJsonBody,
+    /// A mapped path leads elsewhere by `.` or `..` (P01).
+    MappedPathEscapes,
+    /// The mapping of a request or an answer fails: a body that is not JSON in an answer (MP-02), a value that is too long.
+    MappingFailed,
+    /// No answer of the integration is meant for the backend's status (IN-16, `API_CONFIGURATION_ERROR`).
+    NoIntegrationResponse,
+    /// A mapping reads the backend's answer, and it is larger than that allows.
+    AnswerTooLarge,
+    /// A mock has no template for the type of the request (MP-07, `UNSUPPORTED_MEDIA_TYPE`).
+    UnsupportedMediaType,
     /// The client left first: nothing is sent, the record of the request bears this name.
     ClientGone,
     /// The client broke the protocol, in this way.
@@ -52,7 +64,7 @@ pub struct Reply {
 pub const RETRY_AFTER_SECONDS: &str = "1";
 
 /// Variants that are not [`Refusal::Misbehaved`], in the order of their index.
-const PLAIN: [Refusal; 12] = [
+const PLAIN: [Refusal; 18] = [
     Refusal::NoSuchApi,
     Refusal::NoSuchStage,
     Refusal::NoSuchMethod,
@@ -64,6 +76,12 @@ const PLAIN: [Refusal; 12] = [
     Refusal::RequestTimeout,
     Refusal::Overloaded,
     Refusal::NotAvailable,
+    Refusal::InvalidJsonBody,
+    Refusal::MappedPathEscapes,
+    Refusal::MappingFailed,
+    Refusal::NoIntegrationResponse,
+    Refusal::AnswerTooLarge,
+    Refusal::UnsupportedMediaType,
     Refusal::ClientGone,
 ];
 
@@ -111,7 +129,13 @@ impl Refusal {
             Self::RequestTimeout => 8,
             Self::Overloaded => 9,
             Self::NotAvailable => 10,
-            Self::ClientGone => 11,
+            Self::InvalidJsonBody => 11,
+            Self::MappedPathEscapes => 12,
+            Self::MappingFailed => 13,
+            Self::NoIntegrationResponse => 14,
+            Self::AnswerTooLarge => 15,
+            Self::UnsupportedMediaType => 16,
+            Self::ClientGone => 17,
             Self::Misbehaved(how) => PLAIN.len() + how as usize,
         }
     }
@@ -130,6 +154,12 @@ impl Refusal {
             Self::RequestTimeout => "request_timeout",
             Self::Overloaded => "overloaded",
             Self::NotAvailable => "not_available",
+            Self::InvalidJsonBody => "invalid_json_body",
+            Self::MappedPathEscapes => "mapped_path_escapes",
+            Self::MappingFailed => "mapping_failed",
+            Self::NoIntegrationResponse => "no_integration_response",
+            Self::AnswerTooLarge => "answer_too_large",
+            Self::UnsupportedMediaType => "unsupported_media_type",
             Self::ClientGone => "client_gone",
             Self::Misbehaved(how) => how.name(),
         }
@@ -171,8 +201,13 @@ impl Refusal {
                 Texts::same(504, INTERNAL, message!("Network error communicating with endpoint"))
                     .but_http(503, message!("Service Unavailable"))
             }
-            Self::BadAnswer => Texts::internal(502),
-            Self::InvalidEndpoint | Self::NotAvailable => Texts::internal(500),
+            Self::BadAnswer | Self::AnswerTooLarge => Texts::internal(502),
+            Self::InvalidEndpoint | Self::NotAvailable | Self::MappingFailed | Self::NoIntegrationResponse => {
+                Texts::internal(500)
+            }
+            Self::InvalidJsonBody => Texts::same(400, "BadRequestException", message!("Invalid JSON in request body")),
+            Self::MappedPathEscapes => Texts::of_status(400),
+            Self::UnsupportedMediaType => Texts::same(415, "BadRequestException", message!("Unsupported Media Type")),
             Self::RequestTooLarge => Texts::of_status(413),
             Self::RequestTimeout => Texts::of_status(408),
             Self::Overloaded => Texts { retry_after: true, ..Texts::of_status(503) },
@@ -277,6 +312,12 @@ mod tests {
         (Refusal::RequestTimeout, 408, "RequestTimeoutException", "Request Timeout", 408, "Request Timeout", "assumed"),
         (Refusal::Overloaded, 503, "ServiceUnavailableException", "Service Unavailable", 503, "Service Unavailable", "HTTP API fixed bodies; REST assumed"),
         (Refusal::NotAvailable, 500, "InternalServerErrorException", "Internal server error", 500, "Internal Server Error", "API_CONFIGURATION_ERROR; the type assumed"),
+        (Refusal::InvalidJsonBody, 400, "BadRequestException", "Invalid JSON in request body", 400, "Invalid JSON in request body", "MP-01; HTTP APIs skip the mapping instead"),
+        (Refusal::MappedPathEscapes, 400, "BadRequestException", "Bad Request", 400, "Bad Request", "P01, ours"),
+        (Refusal::MappingFailed, 500, "InternalServerErrorException", "Internal server error", 500, "Internal Server Error", "MP-02; the type assumed"),
+        (Refusal::NoIntegrationResponse, 500, "InternalServerErrorException", "Internal server error", 500, "Internal Server Error", "IN-16; the type assumed"),
+        (Refusal::AnswerTooLarge, 502, "InternalServerErrorException", "Internal server error", 502, "Internal Server Error", "ours"),
+        (Refusal::UnsupportedMediaType, 415, "BadRequestException", "Unsupported Media Type", 415, "Unsupported Media Type", "MP-07"),
         (Refusal::ClientGone, 499, "BadRequestException", "Client Closed Request", 499, "Client Closed Request", "never sent"),
     ];
 

@@ -50,6 +50,23 @@ pub(super) fn one_line(out: &mut Vec<u8>, from: usize) {
     out.truncate(kept);
 }
 
+/// Percent-encodes what of `out[from..]` may not be kept (RFC 3986 §2.1).
+pub(super) fn percent(out: &mut Vec<u8>, from: usize, keep: impl Fn(u8) -> bool) {
+    let end = out.len();
+    let Some(first) = out[from..].iter().position(|byte| !keep(*byte)).map(|clean| from + clean) else { return };
+    for at in first..end {
+        match out[at] {
+            byte if keep(byte) => out.push(byte),
+            byte => out.extend_from_slice(&[b'%', upper(byte >> 4), upper(byte & 0xf)]),
+        }
+    }
+    out.drain(first..end);
+}
+
+const fn upper(digit: u8) -> u8 {
+    HEX[digit as usize].to_ascii_uppercase()
+}
+
 /// What may not stand in a header field's value (RFC 9110 §5.5).
 pub(super) const fn is_control(byte: u8) -> bool {
     (byte < b' ' && byte != b'\t') || byte == 0x7f

@@ -136,12 +136,12 @@ impl Variable {
         ("stage", Self::Stage),
     ];
 
-    fn of(name: &str) -> Option<Self> {
+    pub(super) fn of(name: &str) -> Option<Self> {
         Self::NAMES.iter().find(|(known, _)| *known == name).map(|(_, variable)| *variable)
     }
 
     /// Writes its raw value; false if the request has none.
-    fn write(self, facts: &Facts<'_>, out: &mut Vec<u8>) -> bool {
+    pub(super) fn write(self, facts: &Facts<'_>, out: &mut Vec<u8>) -> bool {
         let value: &[u8] = match self {
             Self::ApiId => facts.api_id,
             Self::DomainName => facts.host(),

@@ -7,6 +7,7 @@
 use router::Captures;
 
 use crate::limits::{URI_BYTES_MAX, URI_VARIABLES_MAX};
+use crate::transform::escape;
 
 /// The path and query of an integration's URI, ready to be filled.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,6 +27,8 @@ enum Part {
     Literal(Box<[u8]>),
     /// A path variable, by its place in the method's template.
     Variable(u16),
+    /// What a parameter mapping fills in, by its place in the mapping; where it has no value, the path variable of this name.
+    Mapped(u16, Option<u16>),
 }
 
 /// Why a URI cannot be used, and where.
@@ -76,6 +79,12 @@ impl UriTemplate {
     /// `variables` are the names in the method's path, in order and without `+`; `{x}` is filled by name in
     /// REST and HTTP APIs alike.
     pub fn compile(path_and_query: &str, variables: &[Box<str>]) -> Result<Self, UriFault> {
+        Self::compile_mapped(path_and_query, variables, &[])
+    }
+
+    /// The same, where a parameter mapping fills some variables:
+    /// [`RequestMapping::path_names`](crate::transform::parameters::RequestMapping::path_names).
+    pub fn compile_mapped(path_and_query: &str, variables: &[Box<str>], mapped: &[Box<str>]) -> Result<Self, UriFault> {
         let text = path_and_query.as_bytes();
         if text.len() > URI_BYTES_MAX {
             return Err(UriFault { offset: URI_BYTES_MAX, what: UriProblem::TooLong });
@@ -88,12 +97,13 @@ impl UriTemplate {
         if let Some(offset) = variable_too_many(text) {
             return Err(UriFault { offset, what: UriProblem::TooManyVariables });
         }
-        let mut path = parts(path_and_query, 0, path_end, variables)?;
+        let names = Names { variables, mapped };
+        let mut path = parts(path_and_query, 0, path_end, names)?;
         if path.is_empty() {
             path.push(Part::Literal(Box::from(&b"/"[..])));
         }
         let query = match question {
-            Some(at) => parts(path_and_query, at + 1, text.len(), variables)?,
+            Some(at) => parts(path_and_query, at + 1, text.len(), names)?,
             None => Vec::new(),
         };
         Ok(Self { path: path.into(), query: query.into(), appends_path: false })
@@ -128,11 +138,29 @@ impl UriTemplate {
         client_query: Option<&[u8]>,
         out: &mut Vec<u8>,
     ) {
+        self.write_path(path, rest, captures, out, |_, _| false);
+        self.write_query(path, captures, client_query, out, |_, _| false);
+    }
+
+    /// Writes the path. `fill` appends the value of a mapped variable, or says that it has none.
+    pub(super) fn write_path(
+        &self,
+        path: &[u8],
+        rest: u16,
+        captures: &Captures,
+        out: &mut Vec<u8>,
+        mut fill: impl FnMut(u16, &mut Vec<u8>) -> bool,
+    ) {
         debug_assert!(!path.iter().any(|byte| matches!(byte, b'?' | b'#' | 0..=b' ')), "not a canonical path");
         for part in &self.path {
             match part {
                 Part::Literal(text) => out.extend_from_slice(text),
                 Part::Variable(place) => out.extend_from_slice(captured(path, captures, *place)),
+                Part::Mapped(mapped, place) => {
+                    if !fill(*mapped, out) {
+                        out.extend_from_slice(place.map_or(&[], |place| captured(path, captures, place)));
+                    }
+                }
             }
         }
         if self.appends_path {
@@ -142,15 +170,35 @@ impl UriTemplate {
             }
             out.extend_from_slice(own);
         }
+    }
+
+    /// Writes the query with its `?`, if there is one.
+    pub(super) fn write_query(
+        &self,
+        path: &[u8],
+        captures: &Captures,
+        client_query: Option<&[u8]>,
+        out: &mut Vec<u8>,
+        mut fill: impl FnMut(u16, &mut Vec<u8>) -> bool,
+    ) {
         let mut separator = b'?';
         if !self.query.is_empty() {
             out.push(separator);
             separator = b'&';
         }
         for part in &self.query {
+            let from = out.len();
             match part {
                 Part::Literal(text) => out.extend_from_slice(text),
-                Part::Variable(place) => encode_separators(captured(path, captures, *place), out),
+                Part::Variable(place) => out.extend_from_slice(captured(path, captures, *place)),
+                Part::Mapped(mapped, place) => {
+                    if !fill(*mapped, out) {
+                        out.extend_from_slice(place.map_or(&[], |place| captured(path, captures, place)));
+                    }
+                }
+            }
+            if !matches!(part, Part::Literal(_)) {
+                encode_separators(out, from);
             }
         }
         if let Some(query) = client_query.filter(|query| !query.is_empty()) {
@@ -166,16 +214,24 @@ fn captured<'a>(path: &'a [u8], captures: &Captures, place: u16) -> &'a [u8] {
     captures.of(usize::from(place), path).unwrap_or_default()
 }
 
-/// Writes a part of a path so that it is one value of a query: what separates parameters there is encoded,
-/// what was encoded stays.
-fn encode_separators(value: &[u8], out: &mut Vec<u8>) {
-    for byte in value {
-        match byte {
-            b'&' => out.extend_from_slice(b"%26"),
-            b'+' => out.extend_from_slice(b"%2B"),
-            b';' => out.extend_from_slice(b"%3B"),
-            b'=' => out.extend_from_slice(b"%3D"),
-            _ => out.push(*byte),
+/// Makes a part of a path one value of a query: what separates parameters there is encoded, what was encoded stays.
+pub(super) fn encode_separators(out: &mut Vec<u8>, from: usize) {
+    escape::percent(out, from, |byte| !matches!(byte, b'&' | b'+' | b';' | b'='));
+}
+
+/// What a variable of a URI may be called.
+#[derive(Clone, Copy)]
+struct Names<'a> {
+    variables: &'a [Box<str>],
+    mapped: &'a [Box<str>],
+}
+
+impl Names<'_> {
+    fn part(&self, name: &str) -> Option<Part> {
+        let place_in = |names: &[Box<str>]| names.iter().position(|known| **known == *name).map(|place| place as u16);
+        match (place_in(self.mapped), place_in(self.variables)) {
+            (Some(mapped), variable) => Some(Part::Mapped(mapped, variable)),
+            (None, variable) => variable.map(Part::Variable),
         }
     }
 }
@@ -186,7 +242,7 @@ fn variable_too_many(text: &[u8]) -> Option<usize> {
 }
 
 /// The pieces of `text[from..to]`.
-fn parts(text: &str, from: usize, to: usize, variables: &[Box<str>]) -> Result<Vec<Part>, UriFault> {
+fn parts(text: &str, from: usize, to: usize, names: Names<'_>) -> Result<Vec<Part>, UriFault> {
     let fault = |offset, what| Err(UriFault { offset, what });
     let bytes = text.as_bytes();
     let mut found = Vec::new();
@@ -199,11 +255,11 @@ fn parts(text: &str, from: usize, to: usize, variables: &[Box<str>]) -> Result<V
                     return fault(at, UriProblem::Brace);
                 };
                 let name = &text[at + 1..at + length];
-                let Some(place) = variables.iter().position(|variable| **variable == *name) else {
+                let Some(variable) = names.part(name) else {
                     return fault(at + 1, UriProblem::NoSuchVariable);
                 };
                 push_literal(&mut found, &bytes[literal..at]);
-                found.push(Part::Variable(place as u16));
+                found.push(variable);
                 at += length + 1;
                 literal = at;
             }

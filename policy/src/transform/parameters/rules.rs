@@ -1,0 +1,236 @@
+//! Which answer of a REST API a backend's status becomes (IN-16, IN-17): patterns in order, first match, else the default.
+
+use std::fmt;
+
+use regex::Regex;
+use router::Kind;
+use serde::{Deserialize, Serialize, Serializer};
+
+use super::response::status_of;
+use super::{MappingFault, ResponseMapping, Written};
+use crate::limits::{RESPONSE_RULES_MAX, TEMPLATE_BYTES_MAX};
+use crate::transform::constant::{is_constant_template, media_type};
+use crate::transform::template::TemplateNames;
+
+/// A status has three digits.
+const STATUSES: usize = 1_000;
+
+/// The answers that an integration may give.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "WrittenRules")]
+pub struct ResponseRules {
+    rules: Box<[ResponseRule]>,
+    /// By status, the number of its rule; 255 is none. All patterns were tried when it was compiled.
+    chosen: Box<[u8]>,
+}
+
+/// One answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ResponseRule {
+    /// As written; `default` or empty: for every status that no other rule takes.
+    pub pattern: Box<str>,
+    /// What the client gets: 200 to 599.
+    pub status: u16,
+    /// The header fields, and no others (IN-17).
+    pub mapping: ResponseMapping,
+    /// The body.
+    pub bodies: Bodies,
+}
+
+/// Constant bodies by media type (MP-08). Without any, the backend's body passes.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Bodies(Box<[(Box<str>, Box<str>)]>);
+
+/// One answer as written.
+#[derive(Debug, Clone, Copy)]
+pub struct ResponseSpec<'a> {
+    /// A regular expression over the whole status, `default` or nothing.
+    pub pattern: &'a str,
+    /// The client's status.
+    pub status: &'a str,
+    /// MP-02: target and expression.
+    pub parameters: &'a [(&'a str, &'a str)],
+    /// Media type and template; only constant ones can be compiled.
+    pub templates: &'a [(&'a str, &'a str)],
+}
+
+/// A rule that cannot be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RuleFault {
+    /// Index of the rule.
+    pub rule: usize,
+    /// What is wrong with it.
+    pub what: RuleProblem,
+}
+
+/// What is wrong with a rule.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RuleProblem {
+    /// More rules than [`RESPONSE_RULES_MAX`].
+    TooMany,
+    /// The pattern is no regular expression, or one with what `regex` does not have (look-around, back references).
+    Pattern,
+    /// The status is not a number from 200 to 599.
+    Status,
+    /// A header's mapping.
+    Mapping(MappingFault),
+    /// The template of this index is a program, or too long.
+    Template(usize),
+}
+
+impl RuleProblem {
+    /// One line for the operator.
+    pub const fn message(self) -> &'static str {
+        match self {
+            Self::TooMany => "an integration has too many responses",
+            Self::Pattern => "this selection pattern cannot be used",
+            Self::Status => "a status is a number from 200 to 599",
+            Self::Mapping(fault) => fault.what.message(),
+            Self::Template(_) => "templates with references or directives are not available in this version",
+        }
+    }
+}
+
+impl ResponseRules {
+    /// Compiles the answers of a REST or WebSocket integration, in their order. All faults are found.
+    pub fn compile(kind: Kind, specs: &[ResponseSpec<'_>], names: TemplateNames<'_>) -> Result<Self, Vec<RuleFault>> {
+        let mut faults = Vec::new();
+        let mut rules = Vec::with_capacity(specs.len());
+        let mut patterns = Vec::with_capacity(specs.len());
+        if specs.len() > RESPONSE_RULES_MAX {
+            faults.push(RuleFault { rule: RESPONSE_RULES_MAX, what: RuleProblem::TooMany });
+        }
+        for (rule, spec) in specs.iter().enumerate() {
+            let mut fault = |what| faults.push(RuleFault { rule, what });
+            let pattern = pattern(spec.pattern).map_err(|()| fault(RuleProblem::Pattern));
+            let status = status_of(spec.status.as_bytes());
+            if status.is_none() {
+                fault(RuleProblem::Status);
+            }
+            for (place, (_, text)) in spec.templates.iter().enumerate() {
+                if text.len() > TEMPLATE_BYTES_MAX || !is_constant_template(text) {
+                    fault(RuleProblem::Template(place));
+                }
+            }
+            let mapping = ResponseMapping::compile(kind, spec.parameters, names)
+                .map_err(|found| found.into_iter().for_each(|found| fault(RuleProblem::Mapping(found))));
+            if let (Ok(pattern), Some(status), Ok(mapping)) = (pattern, status, mapping) {
+                patterns.push(pattern);
+                rules.push(ResponseRule {
+                    pattern: spec.pattern.into(),
+                    status,
+                    mapping,
+                    bodies: Bodies(
+                        spec.templates.iter().map(|(media, text)| ((*media).into(), (*text).into())).collect(),
+                    ),
+                });
+            }
+        }
+        if faults.is_empty() { Ok(Self { rules: rules.into(), chosen: choices(&patterns) }) } else { Err(faults) }
+    }
+
+    /// The answer for a backend's status; none is a fault of the configuration: 500 (IN-16).
+    pub fn choose(&self, status: u16) -> Option<&ResponseRule> {
+        self.rules.get(usize::from(*self.chosen.get(usize::from(status))?))
+    }
+
+    /// All answers, in order.
+    pub fn rules(&self) -> &[ResponseRule] {
+        &self.rules
+    }
+}
+
+impl Bodies {
+    /// The body for a client that accepts this: by the first type of its `Accept`, else JSON's, else the first. None, or an
+    /// empty one: the backend's passes.
+    pub fn choose(&self, accept: Option<&[u8]>) -> Option<&[u8]> {
+        let of = |wanted: &[u8]| self.0.iter().find(|(media, _)| media.as_bytes().eq_ignore_ascii_case(wanted));
+        let chosen = accept.and_then(|accept| of(media_type(accept))).or_else(|| of(b"application/json"));
+        chosen.or(self.0.first()).map(|(_, text)| text.as_bytes()).filter(|text| !text.is_empty())
+    }
+}
+
+/// `None` for the default.
+fn pattern(text: &str) -> Result<Option<Regex>, ()> {
+    if matches!(text, "" | "default") {
+        return Ok(None);
+    }
+    Regex::new(&["^(?:", text, ")$"].concat()).map(Some).map_err(|_| ())
+}
+
+/// The rule of each status.
+fn choices(patterns: &[Option<Regex>]) -> Box<[u8]> {
+    let default = patterns.iter().position(Option::is_none);
+    let choice = |status: usize| {
+        let text = status.to_string();
+        let matching =
+            patterns.iter().position(|pattern| pattern.as_ref().is_some_and(|pattern| pattern.is_match(&text)));
+        matching.or(default).map_or(u8::MAX, |rule| rule as u8)
+    };
+    (0..STATUSES).map(choice).collect()
+}
+
+/// The rules as a file keeps them.
+#[derive(Serialize, Deserialize)]
+struct WrittenRules(Vec<WrittenRule>);
+
+#[derive(Serialize, Deserialize)]
+struct WrittenRule {
+    pattern: Box<str>,
+    status: u16,
+    mapping: Written,
+    templates: Box<[(Box<str>, Box<str>)]>,
+}
+
+/// The fault of a file's rules.
+#[derive(Debug)]
+struct RefusedRules(RuleFault);
+
+impl fmt::Display for RefusedRules {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "response {}: {}", self.0.rule, self.0.what.message())
+    }
+}
+
+impl TryFrom<WrittenRules> for ResponseRules {
+    type Error = RefusedRules;
+
+    fn try_from(WrittenRules(written): WrittenRules) -> Result<Self, RefusedRules> {
+        let mut whole = Self { rules: Box::new([]), chosen: choices(&[]) };
+        let mut patterns = Vec::new();
+        let mut rules = Vec::new();
+        for (number, rule) in written.into_iter().enumerate().take(RESPONSE_RULES_MAX) {
+            // Each has stage variables of its own, so each is compiled by itself.
+            let parameters = rule.mapping.entries();
+            let templates: Vec<(&str, &str)> = rule.templates.iter().map(|(media, text)| (&**media, &**text)).collect();
+            let status = rule.status.to_string();
+            let spec = ResponseSpec {
+                pattern: &rule.pattern,
+                status: &status,
+                parameters: &parameters,
+                templates: &templates,
+            };
+            let one = Self::compile(rule.mapping.kind, &[spec], rule.mapping.names()).map_err(|faults| {
+                let what = faults.first().map_or(RuleProblem::TooMany, |fault| fault.what);
+                RefusedRules(RuleFault { rule: number, what })
+            })?;
+            patterns.push(pattern(&rule.pattern).unwrap_or_default());
+            rules.extend(one.rules);
+        }
+        whole.chosen = choices(&patterns);
+        whole.rules = rules.into();
+        Ok(whole)
+    }
+}
+
+impl Serialize for ResponseRules {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let written = self.rules.iter().map(|rule| WrittenRule {
+            pattern: rule.pattern.clone(),
+            status: rule.status,
+            mapping: rule.mapping.written().clone(),
+            templates: rule.bodies.0.clone(),
+        });
+        WrittenRules(written.collect()).serialize(to)
+    }
+}
