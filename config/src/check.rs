@@ -149,11 +149,6 @@ fn check_api(api: &ApiSpec, has_state: bool, faults: &mut Diagnostics) {
         let hint = if kind == Kind::Http { "write `stages: {$default: {}}`" } else { "write `stages: {prod: {}}`" };
         faults.error_hint(id.place, format!("API `{}` has no stages, so nothing of it is served", id.text), hint);
     }
-    if let (Some(openapi), Some(route)) = (openapi, routes.first()) {
-        let hint =
-            format!("the API is written in the documents of line {}: write its routes there", openapi.place.line);
-        faults.error_hint(route.key.place, format!("API `{}` has `routes` beside `openapi`", id.text), hint);
-    }
     if let Some(OpenApiSpec { files, mode: Some(mode), .. }) = openapi
         && files.len() == 1
     {

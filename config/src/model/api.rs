@@ -18,7 +18,7 @@ pub struct ApiSpec {
     pub id: Text,
     /// REST or HTTP; `None`: unreadable, which is a fault already.
     pub kind: Option<Kind>,
-    /// The OpenAPI documents that it is made of, in place of `routes`.
+    /// The OpenAPI documents that it is made of; a route of `routes` takes the place of a method with the same key.
     pub openapi: Option<OpenApiSpec>,
     /// Whether `{api}.execute-api.*` does not answer (RT-17); `None`: what the OpenAPI document says, else it does.
     pub disable_execute_api_endpoint: Option<At<bool>>,
