@@ -11,7 +11,7 @@ use codec::head::HeadLimits;
 use policy::rules::Rules;
 use policy::transform::template::Template;
 use policy::transform::uri::UriTemplate;
-use router::{Kind, Routes, Table, Verb};
+use router::{Glob, Kind, Routes, Table, Verb};
 
 /// Everything that a worker needs to serve. Indices into its tables are checked when it is built.
 #[derive(Debug)]
@@ -28,6 +28,8 @@ pub struct Snapshot {
     pub upstreams: Box<[Upstream]>,
     /// What the table knows of hosts, for people who ask why.
     pub mappings: Box<[Mapping]>,
+    /// The routing rules that the table asks, of each domain by priority; for people as well.
+    pub rules: Box<[Rule]>,
 }
 
 /// The part `gateway` of the document.
@@ -215,6 +217,23 @@ pub struct Mapping {
     pub domain: Box<str>,
     /// As written: `/`, `/orders/v1`.
     pub base_path: Box<str>,
+    /// Index in [`Snapshot::stages`].
+    pub stage: u32,
+}
+
+/// A routing rule of a domain, and the stage that it leads to (DM-05). All of its conditions must hold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rule {
+    /// As written.
+    pub domain: Box<str>,
+    /// The lowest is asked first.
+    pub priority: u32,
+    /// Of each list, one header field must be there: name in lower case, and value.
+    pub headers: Vec<Vec<(String, Glob)>>,
+    /// The path must begin with one of them; `None`: any path.
+    pub base_paths: Option<Vec<String>>,
+    /// Whether the base path that matched is taken off the path.
+    pub strip_base_path: bool,
     /// Index in [`Snapshot::stages`].
     pub stage: u32,
 }

@@ -6,6 +6,7 @@ mod check;
 mod control;
 mod doctor;
 mod explain;
+mod hosts;
 mod routes;
 
 use std::io::{self, Write as _};
@@ -87,6 +88,12 @@ enum Command {
         verb: String,
         /// http://host/path?query, or only /path
         url: String,
+        /// A header field that the request has, for routing rules
+        #[arg(short = 'H', long = "header", value_name = "NAME: VALUE")]
+        headers: Vec<String>,
+        /// Follow the stage's canary
+        #[arg(long)]
+        canary: bool,
     },
     /// Print a JSON Schema of gateway.yaml, for editors
     Schema,
@@ -190,8 +197,8 @@ pub fn main() -> ExitCode {
         },
         Command::Check { config, json } => check::check(&config, json),
         Command::Routes { config, json } => with_snapshot(&config, |snapshot| routes::print(snapshot, json)),
-        Command::Explain { config, verb, url } => {
-            with_snapshot(&config, |snapshot| explain::print(snapshot, &verb, &url))
+        Command::Explain { config, verb, url, headers, canary } => {
+            with_snapshot(&config, |snapshot| explain::print(snapshot, &verb, &url, &headers, canary))
         }
         Command::Schema => say(&format!("{:#}\n", config::schema::gateway())),
         Command::Doctor { config } => doctor::print(config.as_deref()),

@@ -80,7 +80,8 @@ pub fn compile(
     let mut builder = Builder::new();
     let mut parts = apis::Parts { builder: &mut builder, upstreams: &mut upstreams, programs, faults };
     let compiled = apis::compile(&apis, definitions, &mut parts);
-    let mappings = domains::compile(domains.unwrap_or_default(), &compiled, &mut builder, faults);
+    let listed = domains::compile(&domains.unwrap_or_default(), &compiled, &mut builder, faults);
+    domains::close(definitions.iter().flatten(), &mut builder);
     if faults.has_errors() {
         return None;
     }
@@ -90,6 +91,7 @@ pub fn compile(
         apis: compiled.apis.into(),
         stages: compiled.stages.into(),
         upstreams: upstreams.finish(),
-        mappings: mappings.into(),
+        mappings: listed.mappings.into(),
+        rules: listed.rules.into(),
     })
 }

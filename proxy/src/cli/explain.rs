@@ -3,25 +3,27 @@
 use std::fmt::Write as _;
 use std::process::ExitCode;
 
-use codec::head::RequestHead;
+use codec::head::{Fate, RequestHead};
 use codec::http1::misbehave::Misbehaviour;
 use codec::http1::parse::{Progress, parse_request};
 use codec::target::canonical_path;
-use config::{HttpRule, Integration, Mapping, Method, Release, Snapshot, Stage};
+use config::{HttpRule, Integration, Method, Release, Rule, Snapshot, Stage};
 use policy::phase::Phase;
 use policy::refusal::Refusal;
-use router::{Captures, Kind, Miss, Template, Verb};
+use router::{Captures, Glob, Kind, Miss, Template, Verb};
 
 use super::routes::servers;
-use super::{exit, fail, say};
+use super::{exit, fail, hosts, say};
 
 /// Routes that are offered when none fits.
 const NEAREST_SHOWN: usize = 3;
 
 /// Prints the explanation; the exit code says whether a route answers.
-pub fn print(snapshot: &Snapshot, verb: &str, url: &str) -> ExitCode {
-    let Some(asked) = Asked::parse(verb, url) else {
-        return fail(exit::USAGE, &format!("`{verb} {url}` is no request: write GET http://host/path"));
+pub fn print(snapshot: &Snapshot, verb: &str, url: &str, fields: &[String], canary: bool) -> ExitCode {
+    let Some(asked) = Asked::parse(verb, url, fields, canary) else {
+        let fields: String = fields.iter().map(|field| format!(" --header '{field}'")).collect();
+        let hint = "write GET http://host/path, and header fields as 'name: value'";
+        return fail(exit::USAGE, &format!("`{verb} {url}{fields}` is no request: {hint}"));
     };
     let mut out = String::new();
     let answered = explain(snapshot, &asked, &mut out);
@@ -36,12 +38,19 @@ struct Asked {
     authority: String,
     port: Option<u16>,
     target: String,
+    /// `name: value`
+    fields: Vec<String>,
+    /// Whether the canary is followed.
+    canary: bool,
 }
 
 impl Asked {
-    fn parse(verb: &str, url: &str) -> Option<Self> {
+    fn parse(verb: &str, url: &str, fields: &[String], canary: bool) -> Option<Self> {
         let unfit = |text: &str| text.is_empty() || text.chars().any(|c| c.is_whitespace() || c.is_control());
-        if unfit(verb) || unfit(url) {
+        let is_field = |field: &String| {
+            field.split_once(':').is_some_and(|(name, _)| !unfit(name)) && !field.chars().any(char::is_control)
+        };
+        if unfit(verb) || unfit(url) || !fields.iter().all(is_field) {
             return None;
         }
         let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
@@ -51,12 +60,20 @@ impl Asked {
         let authority = if authority.is_empty() { "localhost" } else { authority };
         let port = authority.rsplit_once(':').and_then(|(_, port)| port.parse().ok());
         let slash = if path.starts_with('/') { "" } else { "/" };
-        Some(Self { verb: verb.to_owned(), authority: authority.to_owned(), port, target: format!("{slash}{path}") })
+        Some(Self {
+            verb: verb.to_owned(),
+            authority: authority.to_owned(),
+            port,
+            target: format!("{slash}{path}"),
+            fields: fields.to_vec(),
+            canary,
+        })
     }
 
     /// The bytes that a client would send.
     fn bytes(&self) -> Vec<u8> {
-        format!("{} {} HTTP/1.1\r\nHost: {}\r\n\r\n", self.verb, self.target, self.authority).into_bytes()
+        let fields: String = self.fields.iter().map(|field| format!("{field}\r\n")).collect();
+        format!("{} {} HTTP/1.1\r\nHost: {}\r\n{fields}\r\n", self.verb, self.target, self.authority).into_bytes()
     }
 }
 
@@ -86,45 +103,60 @@ fn explain(snapshot: &Snapshot, asked: &Asked, out: &mut String) -> bool {
     if path != head.path.of(&bytes) {
         line(out, "path", &format!("{}, dot segments removed", text(path)));
     }
+    // As the spine sees them: a field that is never forwarded fits no rule.
+    let has_field = |name: &str, value: &Glob| {
+        let mut named = head.fields.iter().filter(|field| field.fate == Fate::Pass);
+        named.any(|field| {
+            field.name.of(&bytes).eq_ignore_ascii_case(name.as_bytes()) && value.matches(field.value.of(&bytes))
+        })
+    };
     let host = head.host.of(&bytes);
     let execute_api = execute_api(snapshot, asked.port);
-    let mut captures = Captures::default();
+    let domain = hosts::domain_of(snapshot, &text(host), execute_api);
+    let rule =
+        domain.and_then(|domain| hosts::rules(snapshot, domain).find(|rule| hosts::takes(rule, path, has_field)));
     let verb = Verb::parse(asked.verb.as_bytes());
-    let request = Request { host: text(host), path, query: head.query.map(|query| query.of(&bytes)), verb };
-    // The command names no fields: rules on them do not hold.
-    let located = match snapshot.table.locate(host, path, execute_api, |_, _| false) {
-        Ok(located) => located,
+    let request =
+        Request { host: text(host), path, query: head.query.map(|query| query.of(&bytes)), verb, domain, rule };
+    match snapshot.table.locate(host, path, execute_api, has_field) {
+        Ok(located) => in_stage(snapshot, &request, (located.stage, located.rest), asked.canary, out),
         Err(miss) => {
             refused(snapshot, &request, miss, out);
-            return false;
-        }
-    };
-    let stage = &snapshot.stages[located.stage as usize];
-    let Some(release) = &stage.release else {
-        place(snapshot, &request, (located.stage, stage), located.rest, out);
-        refusal(Refusal::NoSuchStage, Some(snapshot.apis[stage.api as usize].kind), out);
-        line(out, "but", "nothing was deployed to this stage yet: `tollgate deploy API STAGE`");
-        return false;
-    };
-    let routes = &release.program.routes;
-    match verb.and_then(|verb| routes.find(path, located.rest, verb, &mut captures)) {
-        Some(method) => {
-            let found = Found { stage: located.stage, release, method, rest: located.rest };
-            answers(snapshot, &request, &found, &captures, out);
-            true
-        }
-        None => {
-            place(snapshot, &request, (located.stage, stage), located.rest, out);
-            refusal(Refusal::NoSuchMethod, Some(snapshot.apis[stage.api as usize].kind), out);
-            near(&request, release, located.rest, out);
             false
         }
     }
 }
 
+/// What the stage makes of a request; whether a route answers.
+fn in_stage(
+    snapshot: &Snapshot,
+    request: &Request<'_>,
+    (number, rest): (u32, u16),
+    canary: bool,
+    out: &mut String,
+) -> bool {
+    let stage = &snapshot.stages[number as usize];
+    let kind = snapshot.apis[stage.api as usize].kind;
+    let canary = canary && stage.canary.is_some();
+    place(snapshot, request, (stage, canary), rest, out);
+    let Some(release) = stage.release(canary) else {
+        refusal(Refusal::NoSuchStage, Some(kind), out);
+        line(out, "but", "nothing was deployed to this stage yet: `tollgate deploy API STAGE`");
+        return false;
+    };
+    let mut captures = Captures::default();
+    let found = request.verb.and_then(|verb| release.program.routes.find(request.path, rest, verb, &mut captures));
+    let Some(method) = found else {
+        refusal(Refusal::NoSuchMethod, Some(kind), out);
+        near(request, release, rest, out);
+        return false;
+    };
+    answers(snapshot, request, &Found { release, method, rest }, &captures, out);
+    true
+}
+
 /// What answers.
 struct Found<'a> {
-    stage: u32,
     release: &'a Release,
     method: u32,
     rest: u16,
@@ -136,6 +168,10 @@ struct Request<'a> {
     path: &'a [u8],
     query: Option<&'a [u8]>,
     verb: Option<Verb>,
+    /// The domain that answers its host, as written.
+    domain: Option<&'a str>,
+    /// The rule of that domain that takes it.
+    rule: Option<&'a Rule>,
 }
 
 /// Whether execute-api names answer: at the listener of that port, if there is one, else at any.
@@ -162,9 +198,7 @@ fn kind_name(kind: Kind) -> &'static str {
 }
 
 fn answers(snapshot: &Snapshot, request: &Request<'_>, found: &Found<'_>, captures: &Captures, out: &mut String) {
-    let stage = &snapshot.stages[found.stage as usize];
     let method = &found.release.program.methods[found.method as usize];
-    place(snapshot, request, (found.stage, stage), found.rest, out);
     line(out, "route", &format!("{}: {}", method.key, why(method, request)));
     if let Ok(template) = Template::parse(&method.resource_path) {
         for (at, name) in template.variables().iter().enumerate() {
@@ -216,48 +250,34 @@ fn http(
     line(out, "timeout", &format!("{:?} to the end of the answer's head", rule.timeout));
 }
 
-/// Host, base path, API and stage.
-fn place(snapshot: &Snapshot, request: &Request<'_>, (number, stage): (u32, &Stage), rest: u16, out: &mut String) {
+/// Host, base path or rule, API and stage.
+fn place(snapshot: &Snapshot, request: &Request<'_>, (stage, canary): (&Stage, bool), rest: u16, out: &mut String) {
     let api = &snapshot.apis[stage.api as usize];
     let base = text(&request.path[..usize::from(rest).min(request.path.len())]);
-    let same = |mapping: &&Mapping| {
-        mapping.stage == number
-            && fits(&mapping.domain, &request.host)
-            && mapping.base_path.trim_matches('/') == base.trim_matches('/')
-    };
-    let host = match snapshot.mappings.iter().filter(same).max_by_key(|mapping| specificity(&mapping.domain)) {
-        Some(mapping) => format!("{}: domain `{}`, base path `{}`", request.host, mapping.domain, mapping.base_path),
-        None if snapshot.mappings.is_empty() && !is_execute_api(&request.host, &api.id) => {
-            format!("{}: any, for `{}` is the only API and there are no domains", request.host, api.id)
+    let host = match (request.domain, request.rule) {
+        (Some(domain), Some(rule)) => {
+            let rule = format!("rule {} ({})", rule.priority, hosts::conditions(rule));
+            format!("{}: domain `{domain}`, {rule}", request.host)
         }
-        None => format!("{}: the execute-api name of `{}`", request.host, api.id),
+        (Some(domain), None) => {
+            let base = if base.is_empty() { "/" } else { &base };
+            format!("{}: domain `{domain}`, base path `{base}`", request.host)
+        }
+        (None, _) if hosts::is_execute_api(&request.host, &api.id) => {
+            format!("{}: the execute-api name of `{}`", request.host, api.id)
+        }
+        (None, _) => format!("{}: any, for `{}` is the only API and there are no domains", request.host, api.id),
     };
     line(out, "host", &host);
     line(out, "api", &format!("{} ({})", api.id, kind_name(api.kind)));
     line(out, "stage", &stage.name);
-}
-
-/// Whether a domain as written stands for a host: `*.example.com` for one label more.
-fn fits(domain: &str, host: &str) -> bool {
-    let host = host.trim_end_matches('.').to_ascii_lowercase();
-    let domain = domain.trim_end_matches('.').to_ascii_lowercase();
-    match domain.strip_prefix("*.") {
-        Some(suffix) => host.split_once('.').is_some_and(|(label, rest)| !label.is_empty() && rest == suffix),
-        None => domain == "*" || domain == host,
+    if let Some(part) = &stage.canary {
+        let whose = if canary { "followed here" } else { "not followed here: --canary" };
+        line(out, "canary", &format!("{} % of the requests, {whose}", part.percent));
     }
-}
-
-fn specificity(domain: &str) -> u8 {
-    match domain {
-        "*" => 0,
-        _ if domain.starts_with("*.") => 1,
-        _ => 2,
+    if let Some(id) = stage.release(canary).and_then(|release| release.deployment.as_ref()) {
+        line(out, "deployment", id);
     }
-}
-
-fn is_execute_api(host: &str, api: &str) -> bool {
-    let host = host.to_ascii_lowercase();
-    host.strip_prefix(&api.to_ascii_lowercase()).is_some_and(|rest| rest.starts_with(".execute-api."))
 }
 
 fn refused(snapshot: &Snapshot, request: &Request<'_>, miss: Miss, out: &mut String) {
@@ -266,22 +286,22 @@ fn refused(snapshot: &Snapshot, request: &Request<'_>, miss: Miss, out: &mut Str
         Miss::Host | Miss::Route { .. } => {
             line(out, "host", &format!("{}: no domain fits, and it is no API's execute-api name here", request.host));
             refusal(Refusal::NoSuchApi, None, out);
-            let mut domains: Vec<&str> = snapshot.mappings.iter().map(|mapping| &*mapping.domain).collect();
-            domains.dedup();
             let names = snapshot.apis.iter().map(|api| format!("{}.execute-api.localhost", api.id));
-            let known: Vec<String> = domains.into_iter().map(str::to_owned).chain(names).collect();
+            let known: Vec<String> = hosts::domains(snapshot).into_iter().map(str::to_owned).chain(names).collect();
             line(out, "known", &known.join(", "));
         }
         Miss::Mapping { kind } => {
             line(out, "host", &format!("{}: a domain fits, but none of its base paths does", request.host));
             refusal(Refusal::NoSuchApi, kind, out);
             // The most specific domain answers; the others are not asked.
-            let fitting: Vec<&Mapping> =
-                snapshot.mappings.iter().filter(|mapping| fits(&mapping.domain, &request.host)).collect();
-            let most = fitting.iter().map(|mapping| specificity(&mapping.domain)).max();
-            let asked = fitting.iter().filter(|mapping| Some(specificity(&mapping.domain)) == most);
-            let paths: Vec<&str> = asked.map(|mapping| &*mapping.base_path).collect();
-            line(out, "known", &paths.join(", "));
+            let domain = request.domain.unwrap_or_default();
+            for rule in hosts::rules(snapshot, domain) {
+                line(out, "rule", &format!("{}: {}", rule.priority, hosts::conditions(rule)));
+            }
+            let paths: Vec<&str> = hosts::mappings(snapshot, domain).map(|mapping| &*mapping.base_path).collect();
+            if !paths.is_empty() {
+                line(out, "known", &paths.join(", "));
+            }
         }
         Miss::Closed { api } => {
             let id = &snapshot.apis[api.0 as usize].id;
@@ -362,7 +382,7 @@ domains:
         let loaded = config::load_text("x", DOCUMENT, std::path::Path::new("."));
         let snapshot = loaded.snapshot.expect("a good document");
         let mut out = String::new();
-        explain(&snapshot, &Asked::parse(verb, url).expect("a request"), &mut out);
+        explain(&snapshot, &Asked::parse(verb, url, &[], false).expect("a request"), &mut out);
         out
     }
 
@@ -425,13 +445,59 @@ domains:
     fn what_no_client_may_send_is_refused_by_name() {
         assert!(value("GET", "http://api.example.com/../x", "refused").starts_with("400"));
         assert!(value("TRACE", "http://api.example.com/x", "refused").starts_with("405"));
-        assert!(Asked::parse("GET", "http://a/b c").is_none());
-        assert!(Asked::parse("GET", "").is_none());
+        assert!(Asked::parse("GET", "http://a/b c", &[], false).is_none());
+        assert!(Asked::parse("GET", "", &[], false).is_none());
+        for field in ["x", "a b: c", ": c", "a: b\r\nc: d"] {
+            assert!(Asked::parse("GET", "/", &[field.to_owned()], false).is_none(), "{field}");
+        }
+    }
+
+    const RULES: &str = r#"
+gateway: {listen: 127.0.0.1:8080}
+apis:
+  shop:
+    kind: rest
+    disable_execute_api_endpoint: true
+    stages: {prod: {canary: {percent: 5, variables: {v: "2"}}}, beta: {}}
+    routes: {"GET /pets": {integration: {type: mock, body: "${stageVariables.v}"}}}
+domains:
+  a.example.com:
+    mappings: {/m: shop/prod}
+    routing_rules:
+      - {priority: 1, headers: [{any: [{name: X-Version, value: "beta*"}]}], base_paths: [/b], strip_base_path: true, target: shop/beta}
+      - {priority: 2, base_paths: [/c], strip_base_path: true, target: shop/prod}
+"#;
+
+    fn followed(url: &str, fields: &[&str], canary: bool) -> String {
+        let loaded = config::load_text("x", RULES, std::path::Path::new("."));
+        let snapshot = loaded.snapshot.unwrap_or_else(|| panic!("{}", loaded.diagnostics.render(false)));
+        let fields: Vec<String> = fields.iter().map(|field| (*field).to_owned()).collect();
+        let mut out = String::new();
+        explain(&snapshot, &Asked::parse("GET", url, &fields, canary).expect("a request"), &mut out);
+        out
     }
 
     #[test]
-    fn wildcards_stand_for_one_label() {
-        assert!(fits("*.a.b", "x.a.b") && fits("*", "x") && fits("A.b", "a.B."));
-        assert!(!fits("*.a.b", "a.b") && !fits("*.a.b", "x.y.a.b") && !fits("a.b", "x.a.b"));
+    fn the_rule_that_takes_a_request_is_named() {
+        let out = followed("http://a.example.com/b/pets", &["x-version: beta7"], false);
+        assert!(out.contains("rule 1 (x-version: beta*, and base path /b, taken off)"), "{out}");
+        assert!(out.contains("stage      beta\n"), "{out}");
+        let out = followed("http://a.example.com/b/pets", &["x-version: 7"], false);
+        assert!(out.contains("none of its base paths"), "{out}");
+        assert!(out.contains("rule       2: base path /c, taken off\n") && out.contains("known      /m\n"), "{out}");
+    }
+
+    #[test]
+    fn a_canary_is_said_and_followed_if_asked() {
+        let out = followed("http://a.example.com/c/pets", &[], false);
+        assert!(out.contains("canary     5 % of the requests, not followed here: --canary\n"), "{out}");
+        let out = followed("http://a.example.com/m/pets", &[], true);
+        assert!(out.contains("canary     5 % of the requests, followed here\n"), "{out}");
+    }
+
+    #[test]
+    fn a_closed_name_is_said() {
+        let out = followed("http://shop.execute-api.localhost/prod/pets", &[], false);
+        assert!(out.contains("does not answer under its execute-api name") && out.contains("refused    403"), "{out}");
     }
 }

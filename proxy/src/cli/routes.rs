@@ -1,30 +1,107 @@
-//! `tollgate routes`: every route of every stage, aligned.
+//! `tollgate routes`: every route of every stage, what each stage serves, and what leads there; aligned.
 
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use config::{Integration, Method, Release, ServerAddress, Snapshot, Stage, Upstream};
 use serde_json::{Value, json};
 
-use super::{say, stdout_colours};
+use super::{hosts, say, stdout_colours};
 
 const HEADINGS: [&str; 6] = ["API", "STAGE", "VERB", "PATH", "INTEGRATION", "TARGET"];
+const STAGE_HEADINGS: [&str; 3] = ["API", "STAGE", "SERVES"];
+const DOMAIN_HEADINGS: [&str; 4] = ["DOMAIN", "RULE", "FOR", "TARGET"];
 
-/// Prints the table.
+/// Prints the tables; JSON is the routes alone.
 pub fn print(snapshot: &Snapshot, as_json: bool) -> ExitCode {
-    let rows: Vec<[String; 6]> = snapshot
-        .stages
-        .iter()
-        .filter_map(|stage| Some((stage, stage.release.as_ref()?)))
-        .flat_map(|(stage, release)| release.program.methods.iter().map(|method| row(snapshot, stage, release, method)))
-        .collect();
+    let rows: Vec<(Row, Option<&str>)> = snapshot.stages.iter().flat_map(|stage| rows_of(snapshot, stage)).collect();
     if as_json {
         let list: Vec<Value> = rows.iter().map(as_object).collect();
         return say(&format!("{:#}\n", Value::from(list)));
     }
-    say(&table(&rows, stdout_colours()))
+    let rows: Vec<Row> = rows.into_iter().map(|(row, _)| row).collect();
+    let color = stdout_colours();
+    // Verb and path stand out: they are what one looks for.
+    let mut out = table(HEADINGS, &rows, Some((2, 3)), color);
+    let stages = stages(snapshot);
+    if !stages.is_empty() {
+        out.push('\n');
+        out.push_str(&table(STAGE_HEADINGS, &stages, None, color));
+    }
+    let domains = domains(snapshot);
+    if !domains.is_empty() {
+        out.push('\n');
+        out.push_str(&table(DOMAIN_HEADINGS, &domains, None, color));
+    }
+    say(&out)
 }
 
-fn row(snapshot: &Snapshot, stage: &Stage, release: &Release, method: &Method) -> [String; 6] {
+type Row = [String; 6];
+
+/// The routes of a stage, each with the deployment that it belongs to; those of a canary only if it serves something else.
+fn rows_of<'a>(snapshot: &Snapshot, stage: &'a Stage) -> Vec<(Row, Option<&'a str>)> {
+    let mut rows = Vec::new();
+    let mut add = |release: &'a Release, name: &str| {
+        let deployment = release.deployment.as_deref();
+        let methods = release.program.methods.iter();
+        rows.extend(methods.map(|method| (row(snapshot, stage, name, release, method), deployment)));
+    };
+    if let Some(release) = &stage.release {
+        add(release, &stage.name);
+    }
+    if let Some(canary) = &stage.canary {
+        let same = |release: &Release| Arc::ptr_eq(&release.program, &canary.release.program);
+        if !stage.release.as_ref().is_some_and(same) {
+            add(&canary.release, &format!("{} canary", stage.name));
+        }
+    }
+    rows
+}
+
+/// Stages that serve something else than the document as it is written.
+fn stages(snapshot: &Snapshot) -> Vec<[String; 3]> {
+    let serves = |release: &Release| match &release.deployment {
+        Some(id) => format!("deployment {id}"),
+        None => "the document".to_owned(),
+    };
+    let mut rows = Vec::new();
+    for stage in &snapshot.stages {
+        let mut what = stage.release.as_ref().map_or("nothing deployed yet".to_owned(), serves);
+        if let Some(canary) = &stage.canary {
+            what.push_str(&format!("; canary, {} %: {}", canary.percent, serves(&canary.release)));
+        } else if stage.release.as_ref().is_some_and(|release| release.deployment.is_none()) {
+            continue;
+        }
+        rows.push([snapshot.apis[stage.api as usize].id.to_string(), stage.name.to_string(), what]);
+    }
+    rows
+}
+
+/// Rules and mappings of each domain, in the order in which they are asked; the longest base path that fits is taken.
+fn domains(snapshot: &Snapshot) -> Vec<[String; 4]> {
+    let target = |number: u32| {
+        let stage = &snapshot.stages[number as usize];
+        format!("{}/{}", snapshot.apis[stage.api as usize].id, stage.name)
+    };
+    let mut rows = Vec::new();
+    for domain in hosts::domains(snapshot) {
+        let rules = hosts::rules(snapshot, domain);
+        rows.extend(
+            rules.map(|rule| {
+                [domain.to_owned(), rule.priority.to_string(), hosts::conditions(rule), target(rule.stage)]
+            }),
+        );
+        let mappings = hosts::mappings(snapshot, domain);
+        rows.extend(
+            mappings.map(|mapping| {
+                [domain.to_owned(), String::new(), mapping.base_path.to_string(), target(mapping.stage)]
+            }),
+        );
+    }
+    rows
+}
+
+fn row(snapshot: &Snapshot, stage: &Stage, name: &str, release: &Release, method: &Method) -> Row {
     let verb = method.key.split_once(' ').map_or("ANY", |(verb, _)| verb);
     let (kind, target) = match &method.integration {
         Integration::Mock(mock) => ("mock", mock.status.to_string()),
@@ -37,7 +114,7 @@ fn row(snapshot: &Snapshot, stage: &Stage, release: &Release, method: &Method) -
     };
     [
         snapshot.apis[stage.api as usize].id.to_string(),
-        stage.name.to_string(),
+        name.to_owned(),
         verb.to_owned(),
         method.resource_path.to_string(),
         kind.to_owned(),
@@ -72,13 +149,26 @@ fn address(address: &ServerAddress) -> String {
     }
 }
 
-fn as_object([api, stage, verb, path, integration, target]: &[String; 6]) -> Value {
-    json!({ "api": api, "stage": stage, "verb": verb, "path": path, "integration": integration, "target": target })
+fn as_object(([api, stage, verb, path, integration, target], deployment): &(Row, Option<&str>)) -> Value {
+    json!({
+        "api": api,
+        "stage": stage,
+        "verb": verb,
+        "path": path,
+        "integration": integration,
+        "target": target,
+        "deployment": deployment,
+    })
 }
 
-/// Columns as wide as their widest cell, two spaces apart; the last one ragged.
-fn table(rows: &[[String; 6]], color: bool) -> String {
-    let mut widths = HEADINGS.map(str::len);
+/// Columns as wide as their widest cell, two spaces apart; the last one ragged. `loud`: the first and the last column that stand out.
+fn table<const N: usize>(
+    headings: [&str; N],
+    rows: &[[String; N]],
+    loud: Option<(usize, usize)>,
+    color: bool,
+) -> String {
+    let mut widths = headings.map(str::len);
     for row in rows {
         for (width, cell) in widths.iter_mut().zip(row) {
             *width = (*width).max(cell.chars().count());
@@ -86,16 +176,20 @@ fn table(rows: &[[String; 6]], color: bool) -> String {
     }
     let (bold, dim, reset) = if color { ("\x1b[1m", "\x1b[2m", "\x1b[0m") } else { ("", "", "") };
     let mut out = String::from(dim);
-    push_line(&mut out, HEADINGS, &widths);
+    push_line(&mut out, headings, &widths);
     out.truncate(out.trim_end().len());
     out.push_str(reset);
     out.push('\n');
     for row in rows {
         let mut line = String::new();
         push_line(&mut line, row.each_ref().map(String::as_str), &widths);
-        // Verb and path stand out: they are what one looks for.
-        let from = widths[0] + widths[1] + 4;
-        let to = from + widths[2] + 2 + widths[3];
+        let Some((first, last)) = loud else {
+            out.push_str(line.trim_end());
+            out.push('\n');
+            continue;
+        };
+        let from = widths[..first].iter().map(|width| width + 2).sum::<usize>();
+        let to = widths[..last].iter().map(|width| width + 2).sum::<usize>() + widths[last];
         let at = |column: usize| line.char_indices().nth(column).map_or(line.len(), |(at, _)| at);
         let (from, to) = (at(from), at(to));
         out.push_str(&line[..from]);
@@ -108,7 +202,7 @@ fn table(rows: &[[String; 6]], color: bool) -> String {
     out
 }
 
-fn push_line(out: &mut String, cells: [&str; 6], widths: &[usize; 6]) {
+fn push_line<const N: usize>(out: &mut String, cells: [&str; N], widths: &[usize; N]) {
     for (cell, width) in cells.into_iter().zip(widths) {
         out.push_str(cell);
         out.extend(std::iter::repeat_n(' ', width + 2 - cell.chars().count()));
@@ -136,17 +230,15 @@ apis:
         loaded.snapshot.expect("a good document")
     }
 
-    fn rows() -> Vec<[String; 6]> {
+    fn rows() -> Vec<Row> {
         let snapshot = snapshot();
-        let stage = &snapshot.stages[0];
-        let release = stage.release.as_ref().expect("it deploys itself");
-        release.program.methods.iter().map(|method| row(&snapshot, stage, release, method)).collect()
+        rows_of(&snapshot, &snapshot.stages[0]).into_iter().map(|(row, _)| row).collect()
     }
 
     #[test]
     fn columns_are_aligned() {
         assert_eq!(
-            table(&rows(), false),
+            table(HEADINGS, &rows(), Some((2, 3)), false),
             "API  STAGE     VERB  PATH           INTEGRATION  TARGET\n\
              a    $default  GET   /hello/{name}  mock         201\n\
              a    $default  ANY   /{proxy+}      http_proxy   http://pets/{proxy} (127.0.0.1:9000, 127.0.0.1:9001)\n\
@@ -156,9 +248,45 @@ apis:
 
     #[test]
     fn colours_change_nothing_but_colours() {
-        let coloured = table(&rows(), true);
+        let coloured = table(HEADINGS, &rows(), Some((2, 3)), true);
         assert!(coloured.contains("\x1b[1mGET   /hello/{name}\x1b[0m"));
         let plain = ["\x1b[1m", "\x1b[2m", "\x1b[0m"].iter().fold(coloured, |text, code| text.replace(code, ""));
-        assert_eq!(plain, table(&rows(), false));
+        assert_eq!(plain, table(HEADINGS, &rows(), Some((2, 3)), false));
+    }
+
+    #[test]
+    fn canaries_rules_and_mappings_are_shown() {
+        let text = r#"
+gateway: {listen: 127.0.0.1:1}
+apis:
+  a:
+    kind: rest
+    stages:
+      prod: {variables: {v: one}, canary: {percent: 12.5, variables: {v: two}}}
+      plain: {}
+    routes: {"GET /": {integration: {type: mock, body: "${stageVariables.v}"}}}
+domains:
+  x.example.com:
+    mappings: {/: a/plain}
+    routing_rules:
+      - {priority: 20, base_paths: [/b, c/d], strip_base_path: true, target: a/prod}
+      - {priority: 10, headers: [{any: [{name: X-V, value: "two*"}, {name: x-w, value: "*"}]}], target: a/prod}
+"#;
+        let loaded = config::load_text("x", text, std::path::Path::new("."));
+        let snapshot = loaded.snapshot.unwrap_or_else(|| panic!("{}", loaded.diagnostics.render(false)));
+        assert_eq!(
+            table(STAGE_HEADINGS, &stages(&snapshot), None, false),
+            "API  STAGE  SERVES\na    prod   the document; canary, 12.5 %: the document\n"
+        );
+        assert_eq!(
+            table(DOMAIN_HEADINGS, &domains(&snapshot), None, false),
+            "DOMAIN         RULE  FOR                             TARGET\n\
+             x.example.com  10    x-v: two* or x-w: *             a/prod\n\
+             x.example.com  20    base path /b or c/d, taken off  a/prod\n\
+             x.example.com        /                               a/plain\n"
+        );
+        let names: Vec<String> =
+            rows_of(&snapshot, &snapshot.stages[0]).into_iter().map(|(row, _)| row[1].clone()).collect();
+        assert_eq!(names, ["prod", "prod canary"]);
     }
 }
