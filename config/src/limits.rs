@@ -4,8 +4,12 @@ use std::time::Duration;
 
 /// A document of 10,000 routes is about 2 MB; more than this is not written by hand.
 pub const DOCUMENT_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Files of one load: a place names its file with 16 bits, and no configuration is spread over more.
+pub const SOURCES_MAX: usize = 1_000;
 /// Deeper than any object of §8 by far; keeps every walk over the tree off the end of the stack.
 pub const DEPTH_MAX: usize = 64;
+/// The same for documents of the public, whose inline schemas nest; what is frozen as JSON is read again by a parser that stops at 128.
+pub const PUBLIC_DEPTH_MAX: usize = 96;
 /// Nodes after aliases are expanded: a document of a few lines must not become gigabytes.
 pub const NODES_MAX: usize = 4_000_000;
 /// Aliases in one document.

@@ -15,7 +15,7 @@ pub fn read(path: &Path, faults: &mut Diagnostics) -> Option<u16> {
     match bytes_of(path) {
         Ok(bytes) => add(&name, &bytes, faults),
         Err(error) => {
-            let source = push(&name, String::new(), faults);
+            let source = push(&name, String::new(), faults)?;
             let hint = match error.kind() {
                 std::io::ErrorKind::NotFound => "check the path; it is taken from the current directory",
                 std::io::ErrorKind::PermissionDenied => "the user that runs the gateway must be allowed to read it",
@@ -44,15 +44,14 @@ pub fn add(name: &str, bytes: &[u8], faults: &mut Diagnostics) -> Option<u16> {
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     match std::str::from_utf8(bytes) {
         Ok(text) => {
-            let is_json = Path::new(name).extension().is_some_and(|extension| extension.eq_ignore_ascii_case("json"));
-            let text = if is_json { surrogates_joined(text) } else { text.to_owned() };
-            Some(push(name, text, faults))
+            let text = if is_json(name, text) { surrogates_joined(text) } else { text.to_owned() };
+            push(name, text, faults)
         }
         Err(error) => {
             let valid = String::from_utf8_lossy(&bytes[..error.valid_up_to()]).into_owned();
             let line = valid.matches('\n').count() as u32 + 1;
             let column = valid.rsplit('\n').next().map_or(0, |last| last.chars().count()) as u32 + 1;
-            let source = push(name, valid, faults);
+            let source = push(name, valid, faults)?;
             faults.error_hint(
                 Place { source, line, column, length: 1 },
                 "not UTF-8",
@@ -63,9 +62,24 @@ pub fn add(name: &str, bytes: &[u8], faults: &mut Diagnostics) -> Option<u16> {
     }
 }
 
-fn push(name: &str, text: String, faults: &mut Diagnostics) -> u16 {
+/// By its name, or because it begins as JSON does and hardly any YAML.
+fn is_json(name: &str, text: &str) -> bool {
+    Path::new(name).extension().is_some_and(|extension| extension.eq_ignore_ascii_case("json"))
+        || text.trim_start().strip_prefix('{').is_some_and(|rest| rest.trim_start().starts_with('"'))
+}
+
+fn push(name: &str, text: String, faults: &mut Diagnostics) -> Option<u16> {
+    let number = faults.sources.len();
+    if number >= limits::SOURCES_MAX {
+        faults.error_hint(
+            Place::default(),
+            format!("`{name}` is one file too many: a configuration has at most {}", limits::SOURCES_MAX),
+            "put what belongs together into one file",
+        );
+        return None;
+    }
     faults.sources.push(Source { name: name.to_owned(), text });
-    u16::try_from(faults.sources.len() - 1).expect("a load reads one document")
+    u16::try_from(number).ok()
 }
 
 /// JSON writes a character beyond the basic plane as two escapes, YAML as one.
@@ -133,6 +147,26 @@ mod tests {
         let mut faults = Diagnostics::default();
         assert_eq!(add("g.yaml", b"\xef\xbb\xbfa: b", &mut faults), Some(0));
         assert_eq!(faults.sources[0].text, "a: b");
+    }
+
+    #[test]
+    fn json_is_known_by_its_name_or_its_beginning() {
+        for (name, text) in [("a.json", "x"), ("a.JSON", ""), ("a.yaml", "\n{ \n\t\"a\": 1}")] {
+            assert!(is_json(name, text), "{name}");
+        }
+        for (name, text) in [("a.yaml", "{a: b}"), ("json", "a: b"), ("", "")] {
+            assert!(!is_json(name, text), "{name}");
+        }
+    }
+
+    #[test]
+    fn the_number_of_files_is_bounded() {
+        let mut faults = Diagnostics::default();
+        for _ in 0..limits::SOURCES_MAX {
+            assert!(add("a.yaml", b"", &mut faults).is_some());
+        }
+        assert_eq!(add("b.yaml", b"", &mut faults), None);
+        assert!(faults.render(false).contains("`b.yaml` is one file too many"));
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! From text to a tree of values with places, before anything is known about their meaning.
 
+mod builder;
 pub mod file;
 pub mod node;
 pub mod slips;
+mod tags;

@@ -1,10 +1,8 @@
 //! YAML and JSON become one tree of values with places. Scalars keep their text and style: what they mean is for the field to say.
 
-use std::borrow::Cow;
-use std::collections::HashMap;
+use saphyr_parser::Parser;
 
-use saphyr_parser::{Event, Parser, ScalarStyle, Span, Tag};
-
+use super::builder::Builder;
 use super::slips::{self, Syntax};
 use crate::diagnostic::{Diagnostics, Place};
 use crate::limits;
@@ -88,12 +86,27 @@ impl Node {
     }
 }
 
-/// Reads one document. Faults go to `faults`; `None` when there is no tree to go on with.
+/// Who wrote a document.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Author {
+    /// The operator, for us: a tag or a name that is written twice is an error.
+    Operator,
+    /// The public, for many programs: CloudFormation's tags become mappings (`!Sub x` is `{"Fn::Sub": x}`), other tags mean nothing, of a
+    /// name that is written twice the last one counts, and `<<` merges as YAML 1.1 has it.
+    Public,
+}
+
+/// Reads a document of the operator. Faults go to `faults`; `None` when there is no tree to go on with.
 pub fn parse(text: &str, source: u16, faults: &mut Diagnostics) -> Option<Node> {
+    parse_by(Author::Operator, text, source, faults)
+}
+
+/// Reads a document.
+pub fn parse_by(author: Author, text: &str, source: u16, faults: &mut Diagnostics) -> Option<Node> {
     if !text_is_fit(text, source, faults) {
         return None;
     }
-    let mut builder = Builder::new(source, faults);
+    let mut builder = Builder::new(author, source, faults);
     let mut parser = Parser::new_from_str(text);
     while let Some(next) = parser.next_event() {
         match next {
@@ -103,7 +116,7 @@ pub fn parse(text: &str, source: u16, faults: &mut Diagnostics) -> Option<Node> 
                 }
             }
             Err(error) => {
-                let last = builder.last_plain;
+                let last = builder.last_plain();
                 let syntax = Syntax {
                     line: error.marker().line() as u32,
                     column: error.marker().col() as u32 + 1,
@@ -146,243 +159,6 @@ fn text_is_fit(text: &str, source: u16, faults: &mut Diagnostics) -> bool {
         "control characters cannot stand in a document; in double quotes they can be written as escapes",
     );
     false
-}
-
-/// Reading cannot go on.
-struct Halt;
-
-/// A list or mapping that is not closed yet.
-struct Open {
-    place: Place,
-    anchor: usize,
-    nodes: usize,
-    shape: Shape,
-}
-
-enum Shape {
-    List(Vec<Node>),
-    Map { entries: Vec<Entry>, seen: HashMap<Box<str>, Place>, key: Waiting },
-}
-
-/// What a mapping waits for.
-enum Waiting {
-    /// The next name.
-    Name,
-    /// The value of this name.
-    Value(Text),
-    /// The value of a name that cannot be kept.
-    Nothing,
-}
-
-struct Builder<'a> {
-    source: u16,
-    faults: &'a mut Diagnostics,
-    open: Vec<Open>,
-    root: Option<Node>,
-    /// What an alias stands for, with its number of nodes.
-    anchors: HashMap<usize, (Node, usize)>,
-    nodes: usize,
-    aliases: usize,
-    documents: usize,
-    last_plain: Option<Place>,
-}
-
-impl<'a> Builder<'a> {
-    fn new(source: u16, faults: &'a mut Diagnostics) -> Self {
-        Self {
-            source,
-            faults,
-            open: Vec::new(),
-            root: None,
-            anchors: HashMap::new(),
-            nodes: 0,
-            aliases: 0,
-            documents: 0,
-            last_plain: None,
-        }
-    }
-
-    fn take(&mut self, event: Event<'_>, span: Span) -> Result<(), Halt> {
-        let place = self.place(span);
-        match event {
-            Event::Nothing | Event::StreamStart | Event::StreamEnd | Event::DocumentEnd => Ok(()),
-            Event::DocumentStart(_) => self.document(place),
-            Event::Alias(anchor) => self.alias(anchor, place),
-            Event::Scalar(text, style, anchor, tag) => self.scalar(text, style, anchor, tag, place),
-            Event::SequenceStart(anchor, tag) => self.begin(Shape::List(Vec::new()), anchor, tag, place),
-            Event::MappingStart(anchor, tag) => self.begin(
-                Shape::Map { entries: Vec::new(), seen: HashMap::new(), key: Waiting::Name },
-                anchor,
-                tag,
-                place,
-            ),
-            Event::SequenceEnd | Event::MappingEnd => self.end(),
-        }
-    }
-
-    fn finish(self) -> Option<Node> {
-        if self.root.is_none() {
-            let place = Place { source: self.source, ..Place::default() };
-            self.faults.error_hint(
-                place,
-                "the document is empty",
-                "`gateway: {listen: 127.0.0.1:8080}` is the least that serves",
-            );
-        }
-        self.root
-    }
-
-    fn place(&self, span: Span) -> Place {
-        let length = if span.start.line() == span.end.line() { span.len() as u32 } else { 0 };
-        Place { source: self.source, line: span.start.line() as u32, column: span.start.col() as u32 + 1, length }
-    }
-
-    fn document(&mut self, place: Place) -> Result<(), Halt> {
-        self.documents += 1;
-        if self.documents == 1 {
-            return Ok(());
-        }
-        self.faults.error_hint(place, "a second document begins here", "one file holds one document: remove the `---`");
-        Err(Halt)
-    }
-
-    fn count(&mut self, nodes: usize, place: Place) -> Result<(), Halt> {
-        self.nodes += nodes;
-        if self.nodes <= limits::NODES_MAX {
-            return Ok(());
-        }
-        self.faults.error(place, format!("more than {} values, aliases expanded", limits::NODES_MAX));
-        Err(Halt)
-    }
-
-    fn tag(&mut self, tag: Option<Cow<'_, Tag>>, place: Place) {
-        let Some(tag) = tag else { return };
-        if tag.is_yaml_core_schema() || (tag.handle.is_empty() && tag.suffix == "!") {
-            return;
-        }
-        self.faults.error_hint(
-            place,
-            format!("the tag `{tag}` means nothing here"),
-            "remove it, or quote the text that begins with `!`",
-        );
-    }
-
-    fn scalar(
-        &mut self,
-        text: Cow<'_, str>,
-        style: ScalarStyle,
-        anchor: usize,
-        tag: Option<Cow<'_, Tag>>,
-        place: Place,
-    ) -> Result<(), Halt> {
-        self.count(1, place)?;
-        self.tag(tag, place);
-        if style == ScalarStyle::Plain && !text.is_empty() {
-            self.last_plain = Some(place);
-        }
-        let style = match style {
-            ScalarStyle::Plain => Style::Plain,
-            ScalarStyle::SingleQuoted | ScalarStyle::DoubleQuoted => Style::Quoted,
-            ScalarStyle::Literal | ScalarStyle::Folded => Style::Block,
-        };
-        let node = Node { value: Value::Scalar(Text { text: text.into(), place, style }), place };
-        self.put(node, anchor, 1);
-        Ok(())
-    }
-
-    fn alias(&mut self, anchor: usize, place: Place) -> Result<(), Halt> {
-        self.aliases += 1;
-        if self.aliases > limits::ALIASES_MAX {
-            self.faults.error(place, format!("more than {} aliases", limits::ALIASES_MAX));
-            return Err(Halt);
-        }
-        let Some(nodes) = self.anchors.get(&anchor).map(|(_, nodes)| *nodes) else {
-            self.faults.error(place, "an alias cannot stand inside what it stands for");
-            return Err(Halt);
-        };
-        self.count(nodes, place)?;
-        let Some(node) = self.anchors.get(&anchor).map(|(node, _)| node.clone()) else {
-            return Err(Halt);
-        };
-        if self.open.len() + depth(&node) > limits::DEPTH_MAX {
-            return self.too_deep(place);
-        }
-        self.put(node, 0, nodes);
-        Ok(())
-    }
-
-    fn too_deep(&mut self, place: Place) -> Result<(), Halt> {
-        self.faults.error(place, format!("nested more than {} deep", limits::DEPTH_MAX));
-        Err(Halt)
-    }
-
-    fn begin(&mut self, shape: Shape, anchor: usize, tag: Option<Cow<'_, Tag>>, place: Place) -> Result<(), Halt> {
-        self.count(1, place)?;
-        self.tag(tag, place);
-        if self.open.len() >= limits::DEPTH_MAX {
-            return self.too_deep(place);
-        }
-        self.open.push(Open { place, anchor, nodes: 1, shape });
-        Ok(())
-    }
-
-    fn end(&mut self) -> Result<(), Halt> {
-        let Open { place, anchor, nodes, shape } = self.open.pop().ok_or(Halt)?;
-        let value = match shape {
-            Shape::List(list) => Value::List(list),
-            Shape::Map { entries, .. } => Value::Map(entries),
-        };
-        self.put(Node { value, place }, anchor, nodes);
-        Ok(())
-    }
-
-    /// Puts a finished node where it belongs: into the innermost open list or mapping, or at the root.
-    fn put(&mut self, node: Node, anchor: usize, nodes: usize) {
-        if anchor != 0 {
-            self.nodes += nodes; // the copy counts against the budget as well
-            self.anchors.insert(anchor, (node.clone(), nodes));
-        }
-        let Some(open) = self.open.last_mut() else {
-            self.root = Some(node);
-            return;
-        };
-        open.nodes += nodes;
-        match &mut open.shape {
-            Shape::List(list) => list.push(node),
-            Shape::Map { entries, seen, key } => match std::mem::replace(key, Waiting::Name) {
-                Waiting::Name => *key = key_of(node, seen, self.faults).map_or(Waiting::Nothing, Waiting::Value),
-                Waiting::Value(key) => entries.push(Entry { key, value: node }),
-                Waiting::Nothing => {}
-            },
-        }
-    }
-}
-
-/// A scalar that was not seen in this mapping before.
-fn key_of(node: Node, seen: &mut HashMap<Box<str>, Place>, faults: &mut Diagnostics) -> Option<Text> {
-    let place = node.place;
-    let Value::Scalar(scalar) = node.value else {
-        faults.error_hint(place, "a name cannot be a list or a mapping", "quote a name that begins with `{` or `[`");
-        return None;
-    };
-    if let Some(first) = seen.get(&scalar.text) {
-        faults.error_hint(
-            place,
-            format!("`{}` is written twice", scalar.text),
-            format!("the first is in line {}; a second one would silently replace it", first.line),
-        );
-        return None;
-    }
-    seen.insert(scalar.text.clone(), place);
-    Some(scalar)
-}
-
-fn depth(node: &Node) -> usize {
-    match &node.value {
-        Value::Scalar(_) => 0,
-        Value::List(list) => 1 + list.iter().map(depth).max().unwrap_or(0),
-        Value::Map(entries) => 1 + entries.iter().map(|entry| depth(&entry.value)).max().unwrap_or(0),
-    }
 }
 
 #[cfg(test)]
@@ -504,5 +280,84 @@ mod tests {
     fn names_must_be_texts() {
         let (_, faults) = read("{[a]: b}");
         assert!(faults.render(false).contains("cannot be a list or a mapping"));
+    }
+
+    fn public(text: &str) -> (Node, String) {
+        let mut faults = Diagnostics::default();
+        faults.sources.push(Source { name: "x.yaml".into(), text: text.into() });
+        let node = parse_by(Author::Public, text, 0, &mut faults);
+        (node.expect(text), faults.render(false))
+    }
+
+    fn flat(node: &Node) -> String {
+        match &node.value {
+            Value::Scalar(text) => text.text.to_string(),
+            Value::List(list) => format!("[{}]", list.iter().map(flat).collect::<Vec<_>>().join(",")),
+            Value::Map(entries) => {
+                let entries = entries.iter().map(|entry| format!("{}:{}", entry.key.text, flat(&entry.value)));
+                format!("{{{}}}", entries.collect::<Vec<_>>().join(","))
+            }
+        }
+    }
+
+    #[test]
+    fn tags_of_the_public_become_functions() {
+        for (text, meant) in [
+            ("a: !Sub x-${y}", "{a:{Fn::Sub:x-${y}}}"),
+            ("a: !Ref Api", "{a:{Ref:Api}}"),
+            ("a: !GetAtt F.Arn", "{a:{Fn::GetAtt:F.Arn}}"),
+            ("a: !Join\n  - ':'\n  - [b, !Ref C]\n", "{a:{Fn::Join:[:,[b,{Ref:C}]]}}"),
+            ("a: !Sub {b: c}", "{a:{Fn::Sub:{b:c}}}"),
+            ("a: &x !Ref B\nc: *x\n", "{a:{Ref:B},c:{Ref:B}}"),
+        ] {
+            let (node, faults) = public(text);
+            assert_eq!((flat(&node).as_str(), faults.as_str()), (meant, ""), "{text}");
+        }
+        let (node, faults) = public("a: !ruby/object x");
+        assert_eq!(flat(&node), "{a:x}");
+        assert!(faults.contains("x.yaml:1:4: warning: the tag `!ruby/object` means nothing here"), "{faults}");
+        assert!(read("a: !Sub x").1.has_errors(), "a tag of the operator's is a slip");
+    }
+
+    #[test]
+    fn a_tag_can_say_that_a_scalar_is_a_text() {
+        for text in ["a: !!str null", "a: ! null"] {
+            assert!(!entries(&good(text))[0].value.is_null(), "{text}");
+        }
+        assert!(entries(&good("a: !!null null"))[0].value.is_null());
+    }
+
+    #[test]
+    fn of_a_name_written_twice_by_the_public_the_last_counts() {
+        let (node, faults) = public("a: 1\nb: 2\na: 3\n");
+        assert_eq!(flat(&node), "{a:3,b:2}");
+        assert!(faults.contains("x.yaml:3:1: warning: `a` is written twice"), "{faults}");
+    }
+
+    #[test]
+    fn names_are_found_also_in_large_mappings() {
+        let names: String = (0..100).map(|at| format!("n{at}: {at}\n")).collect();
+        for at in [0, 15, 16, 17, 99] {
+            let text = format!("{names}n{at}: again\n");
+            assert!(read(&text).1.render(false).contains(&format!("the first is in line {}", at + 1)), "n{at}");
+            assert_eq!(&*scalar(&entries(&public(&text).0)[at].value).text, "again");
+        }
+    }
+
+    #[test]
+    fn the_public_may_merge() {
+        let text = "x: &x {a: 1, b: 2}\ny: &y {c: 3, b: 4}\nz: {b: 0, <<: [*x, *y]}\nw: {<<: *x}\nv: {<<: text}\n";
+        let (node, faults) = public(text);
+        assert_eq!(faults, "");
+        assert_eq!(flat(&node), "{x:{a:1,b:2},y:{c:3,b:4},z:{b:0,a:1,c:3},w:{a:1,b:2},v:{<<:text}}");
+    }
+
+    #[test]
+    fn tags_count_against_the_depth() {
+        let deep = |levels: usize| format!("{}x{}", "!Sub [".repeat(levels), "]".repeat(levels));
+        assert!(public(&deep(limits::PUBLIC_DEPTH_MAX / 2)).1.is_empty());
+        let mut faults = Diagnostics::default();
+        assert_eq!(parse_by(Author::Public, &deep(limits::PUBLIC_DEPTH_MAX / 2 + 1), 0, &mut faults), None);
+        assert!(faults.list[0].what.contains("deep"));
     }
 }
