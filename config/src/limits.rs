@@ -6,6 +6,20 @@ use std::time::Duration;
 pub const DOCUMENT_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Files of one load: a place names its file with 16 bits, and no configuration is spread over more.
 pub const SOURCES_MAX: usize = 1_000;
+/// Files that one import reads, those behind `$ref` included: the largest public descriptions are spread over some hundred.
+pub const REFERRED_FILES_MAX: usize = 500;
+/// A `$ref` to a `$ref`, and so on: a chain this long is a circle.
+pub const REFERENCE_HOPS_MAX: usize = 32;
+/// Models of one API: the largest public descriptions have some thousand schemas.
+pub const MODELS_MAX: usize = 20_000;
+/// Methods of one API: AWS allows 300 resources, the largest public descriptions have some ten thousand operations.
+pub const METHODS_MAX: usize = 100_000;
+/// Parameters of one method: ten times what anybody was seen to declare.
+pub const PARAMETERS_MAX: usize = 256;
+/// What an import may make, counted as the bytes of its texts and [`VALUE_BYTES`] for each value: a `$ref` writes much with few letters.
+pub const IMPORT_BYTES_MAX: usize = 256 * 1024 * 1024;
+/// What a value counts beside its text.
+pub const VALUE_BYTES: usize = 32;
 /// Deeper than any object of §8 by far; keeps every walk over the tree off the end of the stack.
 pub const DEPTH_MAX: usize = 64;
 /// The same for documents of the public, whose inline schemas nest; what is frozen as JSON is read again by a parser that stops at 128.

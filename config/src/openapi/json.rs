@@ -3,6 +3,7 @@
 use serde_json::{Map, Number, Value as Json};
 
 use super::{Source, intrinsics};
+use crate::limits;
 use crate::source::node::{Node, Style, Value};
 
 /// The value as JSON, with `${AWS::…}` and CloudFormation's functions carried out.
@@ -24,6 +25,17 @@ pub fn of(node: &Node, from: &mut Source<'_>) -> Json {
             Json::Object(map)
         }
     }
+}
+
+/// What a copy counts of [`limits::IMPORT_BYTES_MAX`].
+pub fn cost(value: &Json) -> usize {
+    let inside = match value {
+        Json::Null | Json::Bool(_) | Json::Number(_) => 0,
+        Json::String(text) => text.len(),
+        Json::Array(list) => list.iter().map(cost).sum(),
+        Json::Object(map) => map.iter().map(|(key, value)| key.len() + cost(value)).sum(),
+    };
+    limits::VALUE_BYTES + inside
 }
 
 /// A plain scalar that is no text.

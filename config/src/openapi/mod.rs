@@ -5,6 +5,7 @@
 
 mod authorizer;
 mod cors;
+mod document;
 mod documentation;
 mod endpoint;
 pub mod export;
@@ -13,16 +14,25 @@ mod gateway_responses;
 mod integration;
 mod intrinsics;
 mod json;
+mod merge;
+mod operation;
+mod parameters;
+mod paths;
 mod refs;
+mod schema;
+mod security;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use router::Kind;
 use serde_json::Value as Json;
 
+pub use self::merge::merge;
 use self::refs::Files;
+pub use self::schema::pointer_to;
 use crate::definition::{Definition, Word};
-use crate::diagnostic::{Diagnostics, Place};
+use crate::diagnostic::{Diagnostics, Place, Severity};
+use crate::limits;
 use crate::source::node::{Entry, Node, Value};
 
 /// What is done with an API that is there already, or with the file before (OA-02).
@@ -97,15 +107,74 @@ impl ImportOptions {
 /// `None` if there is nothing to go on with. A definition beside errors holds what could be read, so that the rest can be checked as well;
 /// it must not serve.
 pub fn import(files: &[(PathBuf, Place)], options: &ImportOptions, faults: &mut Diagnostics) -> Option<Definition> {
-    let (_, _, _) = (files, options, faults);
-    None
+    let first_fault = faults.list.len();
+    let mut loaded = Files::default();
+    let mut numbers = Vec::with_capacity(files.len());
+    for (path, place) in files {
+        if is_there(path, *place, faults) {
+            numbers.extend(loaded.read(path, options.root.as_deref(), faults));
+        }
+    }
+    finish(&loaded, &numbers, options, first_fault, faults)
 }
 
 /// Imports one document from memory; `name` stands for its file in faults, and its ending says whether it is JSON. A `$ref` to a file
 /// is an error.
 pub fn import_text(name: &str, text: &[u8], options: &ImportOptions, faults: &mut Diagnostics) -> Option<Definition> {
-    let (_, _, _, _) = (name, text, options, faults);
-    None
+    let first_fault = faults.list.len();
+    let mut loaded = Files::default();
+    let number = loaded.add_text(name, text, faults);
+    finish(&loaded, number.as_slice(), options, first_fault, faults)
+}
+
+/// Whether a file can be opened, which is best said where it is named; whoever watches files waits for it.
+fn is_there(path: &Path, place: Place, faults: &mut Diagnostics) -> bool {
+    let (what, hint) = match std::fs::metadata(path) {
+        Ok(found) if found.is_file() => return true,
+        Ok(_) => (format!("`{}` is no file", path.display()), "name the OpenAPI document itself"),
+        Err(error) => (
+            format!("`{}` cannot be read: {error}", path.display()),
+            "check the path: it is taken from the folder of the configuration",
+        ),
+    };
+    faults.files.push(path.to_owned());
+    faults.error_hint(place, what, hint);
+    false
+}
+
+/// Reads the documents in order, each onto what those before it made.
+fn finish(
+    files: &Files,
+    numbers: &[usize],
+    options: &ImportOptions,
+    first_fault: usize,
+    faults: &mut Diagnostics,
+) -> Option<Definition> {
+    let mut from = Source { faults, options, files, spent: 0, document: Place::default() };
+    let mut whole: Option<Definition> = None;
+    let mut used = Vec::new();
+    for number in numbers {
+        from.document = files.root(*number).place;
+        let before = whole.as_ref().filter(|_| options.mode == Mode::Merge);
+        let Some(imported) = document::read(*number, before, &mut from) else { continue };
+        match &mut whole {
+            Some(known) if options.mode == Mode::Merge => merge(known, imported.definition),
+            _ => {
+                whole = Some(imported.definition);
+                used.clear();
+            }
+        }
+        used.extend(imported.used);
+    }
+    if let Some(whole) = &mut whole {
+        document::check(whole, &used, &mut from);
+    }
+    if options.fail_on_warnings {
+        for fault in faults.list.iter_mut().skip(first_fault) {
+            fault.severity = Severity::Error;
+        }
+    }
+    whole
 }
 
 /// What every reader of a part of a document has at hand: the faults, the options, and what a `$ref` names.
@@ -118,6 +187,10 @@ pub(crate) struct Source<'a> {
     pub(crate) options: &'a ImportOptions,
     /// Every document that a `$ref` may reach.
     files: &'a Files,
+    /// Of [`limits::IMPORT_BYTES_MAX`].
+    spent: usize,
+    /// Where the document begins that is being read.
+    document: Place,
 }
 
 impl<'a> Source<'a> {
@@ -133,13 +206,35 @@ impl<'a> Source<'a> {
 
     /// The node itself, or if it is `{$ref: …}` what that names, to the end of a chain. `None` after an error.
     pub(crate) fn resolve(&mut self, node: &'a Node) -> Option<&'a Node> {
+        if !self.spend(limits::VALUE_BYTES) {
+            return None;
+        }
         self.files.resolve(node, self.faults)
+    }
+
+    /// Counts bytes that are made of the documents; false after an error once there were too many: then everything reads as nothing.
+    pub(crate) fn spend(&mut self, bytes: usize) -> bool {
+        let before = self.spent;
+        self.spent = before.saturating_add(bytes);
+        if self.spent <= limits::IMPORT_BYTES_MAX {
+            return true;
+        }
+        if before <= limits::IMPORT_BYTES_MAX {
+            let most = limits::IMPORT_BYTES_MAX / (1024 * 1024);
+            self.faults.error_hint(
+                self.document,
+                format!("the import would make more than {most} MiB of its documents"),
+                "a `$ref` is used too often for something too large: make several APIs of it",
+            );
+        }
+        false
     }
 
     /// The entries of a mapping; nothing written is an empty one; anything else a warning that calls it `what`.
     pub(crate) fn entries<'n>(&mut self, node: &'n Node, what: &str) -> &'n [Entry] {
         match &node.value {
-            Value::Map(entries) => entries,
+            Value::Map(entries) if self.spend(entries.len() * limits::VALUE_BYTES) => entries,
+            Value::Map(_) => &[],
             _ if node.is_null() => &[],
             _ => {
                 self.misshapen(node, what, "a mapping");
@@ -151,7 +246,8 @@ impl<'a> Source<'a> {
     /// The values of a list; nothing written is an empty one; a text stands for a list of one; a mapping is a warning.
     pub(crate) fn list<'n>(&mut self, node: &'n Node, what: &str) -> &'n [Node] {
         match &node.value {
-            Value::List(list) => list,
+            Value::List(list) if self.spend(list.len() * limits::VALUE_BYTES) => list,
+            Value::List(_) => &[],
             _ if node.is_null() => &[],
             Value::Scalar(_) => std::slice::from_ref(node),
             Value::Map(_) => {
@@ -165,7 +261,9 @@ impl<'a> Source<'a> {
     pub(crate) fn text(&mut self, node: &Node, what: &str) -> Option<Word> {
         match &node.value {
             Value::Scalar(_) if node.is_null() => None,
-            Value::Scalar(text) => Some(intrinsics::substitute(text, self)),
+            Value::Scalar(text) => {
+                self.spend(limits::VALUE_BYTES + text.text.len()).then(|| intrinsics::substitute(text, self))
+            }
             Value::Map(entries) => {
                 let word = intrinsics::call(entries, node.place, self);
                 if word.is_none() {

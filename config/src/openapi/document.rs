@@ -1,0 +1,262 @@
+//! The top level of a document: its version, what it says of itself and of the whole API, and where its parts stand.
+
+use router::Kind;
+
+use super::schema::{self, Models};
+use super::security::{self, Schemes};
+use super::{BasePath, Source, cors, documentation, endpoint, extensions, field, gateway_responses, parameters, paths};
+use crate::definition::{Definition, Endpoint, Info, Tag, Word};
+use crate::source::node::{Entry, Node, Value};
+
+/// What all operations of a document share.
+pub struct Document<'a> {
+    /// What stands before each path: empty, or `/a/b`.
+    pub base_path: String,
+    /// Media types of bodies (2.0).
+    pub consumes: Vec<Word>,
+    /// Media types of answers (2.0).
+    pub produces: Vec<Word>,
+    /// The root's `security`, where it counts.
+    pub security: Option<&'a Node>,
+    /// What `security` may name.
+    pub schemes: Schemes,
+    /// The schemas.
+    pub models: Models<'a>,
+}
+
+/// How the parts of a document are arranged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Version {
+    /// Swagger 2.0
+    Two,
+    /// OpenAPI 3.0 and 3.1
+    Three,
+}
+
+/// A document that was read, and the models that it names without having them.
+pub struct Imported {
+    /// What it defines.
+    pub definition: Definition,
+    /// Names of models that may be another document's.
+    pub used: Vec<Word>,
+}
+
+/// Reads a document. `before` is what the documents before it have made, to which it may refer.
+pub fn read<'a>(number: usize, before: Option<&Definition>, from: &mut Source<'a>) -> Option<Imported> {
+    let node = from.files.root(number);
+    let Value::Map(root) = &node.value else {
+        from.error(node.place, "this is no OpenAPI document", BEGINNING);
+        return None;
+    };
+    let version = version(root, node, from)?;
+    let mut definition = Definition::new(from.options.kind);
+    definition.info = info(root, from);
+    definition.tags = tags(root, from);
+    let components = field(root, "components").map(|node| from.entries(node, "`components`")).unwrap_or_default();
+    let (schemas, schemes) = match version {
+        Version::Two => (field(root, "definitions"), field(root, "securityDefinitions")),
+        Version::Three => (field(components, "schemas"), field(components, "securitySchemes")),
+    };
+    if let Some(node) = schemes {
+        definition.authorizers = security::authorizers(node, from);
+    }
+    extensions_of(root, &mut definition, from);
+    endpoint_of(root, &mut definition.endpoint, from);
+    let schemas = schemas.map(|node| from.entries(node, "the schemas")).unwrap_or_default();
+    let mut document = Document {
+        base_path: base_path(root, version, from),
+        consumes: media_types(root, "consumes", from),
+        produces: media_types(root, "produces", from),
+        security: security::of_root(root, from),
+        schemes: Schemes::new(&definition.authorizers, before),
+        models: Models::new(number, schemas, before, from),
+    };
+    if let Some(node) = root.iter().find(|entry| &*entry.key.text == "webhooks") {
+        from.warn(
+            node.key.place,
+            "`webhooks` are passed over",
+            "the gateway receives requests, it sends none of its own",
+        );
+    }
+    if let Some(entry) = root.iter().find(|entry| &*entry.key.text == "paths") {
+        let found = paths::read(&entry.value, &mut document, from);
+        definition.methods = found.methods;
+        definition.resources = found.resources;
+    } else {
+        from.error(node.place, "the document has no `paths`", "an API without any is written `paths: {}`");
+    }
+    let used = document.models.finish(&mut definition, from);
+    Some(Imported { definition, used })
+}
+
+const BEGINNING: &str = "it begins with `openapi: 3.0.1` or `swagger: \"2.0\"`, and has `info` and `paths`";
+
+fn version(root: &[Entry], node: &Node, from: &mut Source<'_>) -> Option<Version> {
+    let number = |text: &str| match text.trim() {
+        "2" | "2.0" => Some(Version::Two),
+        "3" | "3.0" | "3.1" => Some(Version::Three),
+        text if text.starts_with("3.0.") || text.starts_with("3.1.") => Some(Version::Three),
+        _ => None,
+    };
+    for (name, meant) in [("openapi", Version::Three), ("swagger", Version::Two)] {
+        let Some(node) = field(root, name) else { continue };
+        let written = from.text(node, &format!("`{name}`"))?;
+        if number(&written) == Some(meant) {
+            return Some(meant);
+        }
+        let what = format!("`{name}: {written}` is no version that is understood");
+        from.error(node.place, what, "OpenAPI 3.0 and 3.1 are, and Swagger 2.0");
+        return None;
+    }
+    from.error(node.place, "this is no OpenAPI document: it has neither `openapi` nor `swagger`", BEGINNING);
+    None
+}
+
+fn info<'a>(root: &'a [Entry], from: &mut Source<'a>) -> Info {
+    let Some(node) = field(root, "info").and_then(|node| from.resolve(node)) else {
+        return Info::default();
+    };
+    let entries = from.entries(node, "`info`");
+    let mut string = |name: &str| field(entries, name).and_then(|node| from.string(node, &format!("`{name}`")));
+    Info { title: string("title"), version: string("version"), description: string("description") }
+}
+
+fn tags<'a>(root: &'a [Entry], from: &mut Source<'a>) -> Vec<Tag> {
+    let mut tags = Vec::new();
+    let Some(list) = field(root, "tags") else { return tags };
+    for node in from.list(list, "`tags`") {
+        let entries = from.entries(node, "a tag");
+        let Some(name) = field(entries, "name").and_then(|node| from.string(node, "`name`")) else { continue };
+        let description = field(entries, "description").and_then(|node| from.string(node, "`description`"));
+        let value = field(entries, "x-amazon-apigateway-tag-value");
+        let value = value.and_then(|node| extensions::tag_value(node, from));
+        tags.push(Tag { name, description, value });
+    }
+    tags
+}
+
+fn media_types(root: &[Entry], name: &str, from: &mut Source<'_>) -> Vec<Word> {
+    field(root, name).map(|node| parameters::media_types(node, &format!("`{name}`"), from)).unwrap_or_default()
+}
+
+/// Extensions that mean nothing in APIs of the other kind, with what they would do.
+const REST_ONLY: [(&str, &str); 5] = [
+    ("x-amazon-apigateway-policy", "resource policies"),
+    ("x-amazon-apigateway-api-key-source", "API keys"),
+    ("x-amazon-apigateway-request-validator", "request validators"),
+    ("x-amazon-apigateway-request-validators", "request validators"),
+    ("x-amazon-apigateway-gateway-responses", "gateway responses"),
+];
+
+/// The extensions at the root (§14.1).
+fn extensions_of<'a>(root: &'a [Entry], definition: &mut Definition, from: &mut Source<'a>) {
+    let is_http = from.options.kind == Kind::Http;
+    for Entry { key, value } in root {
+        let Some(name) = key.text.strip_prefix("x-amazon-apigateway-") else { continue };
+        if value.is_null() {
+            continue;
+        }
+        if let Some((_, what)) = REST_ONLY.iter().find(|(known, _)| is_http && *known == &*key.text) {
+            from.warn(key.place, format!("`{}` is passed over", key.text), format!("HTTP APIs have no {what}"));
+            continue;
+        }
+        let Some(value) = from.resolve(value) else { continue };
+        match name {
+            "api-key-source" => definition.api_key_source = extensions::api_key_source(value, from),
+            "binary-media-types" => definition.binary_media_types = extensions::binary_media_types(value, from),
+            "minimum-compression-size" => {
+                definition.minimum_compression_size = extensions::minimum_compression_size(value, from);
+            }
+            "request-validators" => definition.validators = extensions::request_validators(value, from),
+            "request-validator" => definition.validator = extensions::request_validator(value, from),
+            "policy" => definition.policy = extensions::policy(value, from),
+            "importexport-version" => extensions::import_export_version(value, from),
+            "gateway-responses" => definition.gateway_responses = gateway_responses::gateway_responses(value, from),
+            "cors" if is_http => definition.cors = cors::cors(value, from),
+            "cors" => from.warn(
+                key.place,
+                "`x-amazon-apigateway-cors` is passed over",
+                "REST APIs have no such setting: write an `options` operation with a mock integration",
+            ),
+            "documentation" if !from.options.ignore_documentation => {
+                definition.documentation = documentation::documentation(value, from);
+            }
+            "endpoint-configuration" => endpoint::configuration(value, &mut definition.endpoint, from),
+            "endpoint-access-mode" => definition.endpoint.access_mode = endpoint::access_mode(value, from),
+            "security-policy" => definition.endpoint.security_policy = endpoint::security_policy(value, from),
+            _ => {}
+        }
+    }
+}
+
+/// The endpoint configuration of the servers (3.x).
+fn endpoint_of<'a>(root: &'a [Entry], endpoint: &mut Endpoint, from: &mut Source<'a>) {
+    let Some(servers) = field(root, "servers") else { return };
+    for server in from.list(servers, "`servers`") {
+        let entries = from.entries(server, "a server");
+        if let Some(node) = field(entries, "x-amazon-apigateway-endpoint-configuration") {
+            endpoint::configuration(node, endpoint, from);
+        }
+    }
+}
+
+/// What stands before each path (OA-03).
+fn base_path<'a>(root: &'a [Entry], version: Version, from: &mut Source<'a>) -> String {
+    if from.options.base_path == BasePath::Ignore {
+        return String::new();
+    }
+    let written = match version {
+        Version::Two => field(root, "basePath").and_then(|node| from.string(node, "`basePath`")),
+        Version::Three => base_path_of_servers(root, from),
+    };
+    let written = written.unwrap_or_default();
+    let whole = written.trim_matches('/');
+    let kept = match from.options.base_path {
+        BasePath::Split => whole.split_once('/').map_or("", |(_, rest)| rest),
+        BasePath::Ignore | BasePath::Prepend => whole,
+    };
+    if kept.is_empty() { String::new() } else { format!("/{}", kept.trim_matches('/')) }
+}
+
+/// The variable `basePath` of the first server, or the path of its URL.
+fn base_path_of_servers<'a>(root: &'a [Entry], from: &mut Source<'a>) -> Option<String> {
+    let server = from.list(field(root, "servers")?, "`servers`").first()?;
+    let entries = from.entries(server, "a server");
+    let variables = field(entries, "variables").map(|node| from.entries(node, "`variables`")).unwrap_or_default();
+    let mut default = |name: &str| {
+        let variable = field(variables, name)?;
+        field(from.entries(variable, "a variable"), "default").and_then(|node| from.string(node, "`default`"))
+    };
+    if let Some(base) = default("basePath") {
+        return Some(base);
+    }
+    let defaults: Vec<(String, String)> = variables
+        .iter()
+        .filter_map(|entry| Some((format!("{{{}}}", entry.key.text), default(&entry.key.text)?)))
+        .collect();
+    let mut url = from.string(field(entries, "url")?, "`url`")?;
+    for (name, value) in defaults {
+        url = url.replace(&name, &value);
+    }
+    let rest = url.split_once("://").map_or(url.as_str(), |(_, rest)| rest);
+    let is_relative = rest.len() == url.len();
+    let path = if is_relative && url.starts_with('/') { Some(rest) } else { rest.find('/').map(|at| &rest[at..]) };
+    path.map(|path| path.split(['?', '#']).next().unwrap_or_default().to_owned())
+}
+
+/// Whether what methods name is there, now that every document is read.
+pub fn check(definition: &mut Definition, used: &[Word], from: &mut Source<'_>) {
+    schema::check_names(used, definition, from);
+    let names: Vec<&Word> = definition.validators.iter().map(|(name, _)| name).collect();
+    let named = definition.methods.iter().filter_map(|method| method.validator.as_ref()).chain(&definition.validator);
+    for name in named {
+        if from.options.kind == Kind::Http || names.contains(&name) {
+            continue;
+        }
+        from.error(
+            name.place(),
+            format!("there is no request validator `{name}`"),
+            "validators stand under `x-amazon-apigateway-request-validators`",
+        );
+    }
+}

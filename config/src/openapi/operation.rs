@@ -1,0 +1,199 @@
+//! An operation becomes a method: what it asks of its callers, what it answers, and who answers it.
+
+use router::Verb;
+
+use super::document::Document;
+use super::parameters::{self, Body, Read};
+use super::{Source, extensions, field, integration};
+use crate::definition::{Method, MethodResponse, ModelRef, Parameter, Word};
+use crate::diagnostic::Place;
+use crate::limits;
+use crate::source::node::{Entry, Node};
+
+/// The key of an operation, and what its path shares with it.
+pub struct Key<'s, 'a> {
+    /// `None`: ANY.
+    pub verb: Option<Verb>,
+    /// With the base path, if it counts.
+    pub path: Word,
+    /// Where the verb stands.
+    pub place: Place,
+    /// The parameters of the path item.
+    pub shared: &'s [Parameter],
+    /// The body among them (2.0).
+    pub shared_body: Option<Body<'a>>,
+}
+
+/// Reads one operation.
+pub fn read<'a>(key: Key<'_, 'a>, node: &'a Node, document: &mut Document<'a>, from: &mut Source<'a>) -> Method {
+    let mut method = Method::new(key.verb, key.path, key.place);
+    let entries = from.entries(node, "an operation");
+    method.parameters.extend_from_slice(key.shared);
+    let mut body = key.shared_body;
+    let mut security = document.security;
+    let mut auth = None;
+    for Entry { key, value } in entries {
+        if value.is_null() {
+            continue;
+        }
+        match &*key.text {
+            "operationId" => method.operation_id = from.text(value, "`operationId`"),
+            "summary" => method.summary = from.string(value, "`summary`"),
+            "description" => method.description = from.string(value, "`description`"),
+            "deprecated" => method.deprecated = from.flag(value, "`deprecated`").unwrap_or(false),
+            "tags" => {
+                let tags = from.list(value, "`tags`").iter();
+                method.tags = tags.filter_map(|tag| from.string(tag, "a tag")).collect();
+            }
+            "parameters" => {
+                let (own, own_body) = divided(parameters::read(value, from));
+                parameters::override_with(&mut method.parameters, own);
+                body = own_body.or(body);
+            }
+            "requestBody" => request_body(value, &mut method, document, from),
+            "responses" => method.responses = responses(value, entries, document, from),
+            "security" => security = Some(value),
+            "x-amazon-apigateway-auth" => auth = extensions::auth(value, from),
+            "x-amazon-apigateway-request-validator" => method.validator = extensions::request_validator(value, from),
+            "x-amazon-apigateway-integration" => {
+                method.integration = integration::integration(value, from.options.kind, from);
+            }
+            _ => {}
+        }
+    }
+    if let Some(body) = body {
+        swagger_body(body, entries, &mut method, document, from);
+    }
+    if let Some(security) = security {
+        let demands = document.schemes.demands(security, from);
+        method.authorization = demands.authorization;
+        method.api_key_required = demands.api_key_required;
+    }
+    if let Some(auth) = auth {
+        method.authorization = auth;
+    }
+    if method.parameters.len() > limits::PARAMETERS_MAX {
+        let what = format!("a method has at most {} parameters", limits::PARAMETERS_MAX);
+        from.error(method.place, what, "leave out what nobody sends");
+        method.parameters.truncate(limits::PARAMETERS_MAX);
+    }
+    method
+}
+
+/// Parameters on one side, the body on the other. More parameters than a method may have are not looked through.
+pub fn divided<'a>(list: Vec<Read<'a>>) -> (Vec<Parameter>, Option<Body<'a>>) {
+    let mut found = Vec::new();
+    let mut body = None;
+    for read in list {
+        match read {
+            Read::Parameter(parameter) if found.len() <= limits::PARAMETERS_MAX => found.push(parameter),
+            Read::Parameter(_) => {}
+            Read::Body(read) => body = Some(read),
+        }
+    }
+    (found, body)
+}
+
+/// OpenAPI 3: `requestBody`.
+fn request_body<'a>(node: &'a Node, method: &mut Method, document: &mut Document<'a>, from: &mut Source<'a>) {
+    let Some(node) = from.resolve(node) else { return };
+    let entries = from.entries(node, "`requestBody`");
+    method.body_required = field(entries, "required").and_then(|node| from.flag(node, "`required`")).unwrap_or(false);
+    if let Some(content) = field(entries, "content") {
+        method.request_models = models_of_content(content, document, from);
+    }
+}
+
+/// Swagger 2.0: the parameter `in: body`, for each media type that is consumed.
+fn swagger_body<'a>(
+    body: Body<'a>,
+    operation: &'a [Entry],
+    method: &mut Method,
+    document: &mut Document<'a>,
+    from: &mut Source<'a>,
+) {
+    method.body_required = body.required;
+    let model = body.schema.and_then(|schema| document.models.of(schema, from));
+    let own = field(operation, "consumes").map(|node| parameters::media_types(node, "`consumes`", from));
+    method.request_models = for_each_type(model, own.as_deref().unwrap_or(&document.consumes), from);
+}
+
+/// The model under each media type; without any under `application/json`.
+fn for_each_type(model: Option<ModelRef>, types: &[Word], from: &mut Source<'_>) -> Vec<(Word, ModelRef)> {
+    let Some(model) = model else { return Vec::new() };
+    if types.is_empty() {
+        return vec![("application/json".into(), model)];
+    }
+    let affordable = types.iter().take_while(|_| match &model {
+        ModelRef::Named(name) => from.spend(name.len()),
+        ModelRef::Inline(schema) => from.spend(super::json::cost(schema)),
+    });
+    affordable.map(|media_type| (media_type.clone(), model.clone())).collect()
+}
+
+/// OpenAPI 3: the schemas under `content`.
+fn models_of_content<'a>(
+    content: &'a Node,
+    document: &mut Document<'a>,
+    from: &mut Source<'a>,
+) -> Vec<(Word, ModelRef)> {
+    let mut models = Vec::new();
+    for Entry { key, value } in from.entries(content, "`content`") {
+        let Some(value) = from.resolve(value) else { continue };
+        let schema = field(from.entries(value, "a media type"), "schema");
+        if let Some(model) = schema.and_then(|schema| document.models.of(schema, from)) {
+            models.push((Word::from(key), model));
+        }
+    }
+    models
+}
+
+fn responses<'a>(
+    node: &'a Node,
+    operation: &'a [Entry],
+    document: &mut Document<'a>,
+    from: &mut Source<'a>,
+) -> Vec<(Word, MethodResponse)> {
+    let mut responses = Vec::new();
+    for Entry { key, value } in from.entries(node, "`responses`") {
+        if key.text.starts_with("x-") {
+            continue;
+        }
+        let Some(value) = from.resolve(value) else { continue };
+        responses.push((Word::from(key), response(value, operation, document, from)));
+    }
+    responses
+}
+
+fn response<'a>(
+    node: &'a Node,
+    operation: &'a [Entry],
+    document: &mut Document<'a>,
+    from: &mut Source<'a>,
+) -> MethodResponse {
+    let mut response = MethodResponse::default();
+    for Entry { key, value } in from.entries(node, "a response") {
+        match &*key.text {
+            "description" => response.description = from.string(value, "`description`"),
+            "headers" => response.headers = headers(value, from),
+            "content" => response.models = models_of_content(value, document, from),
+            "schema" => {
+                let model = document.models.of(value, from);
+                let own = field(operation, "produces").map(|node| parameters::media_types(node, "`produces`", from));
+                response.models = for_each_type(model, own.as_deref().unwrap_or(&document.produces), from);
+            }
+            _ => {}
+        }
+    }
+    response
+}
+
+fn headers<'a>(node: &'a Node, from: &mut Source<'a>) -> Vec<(Word, Option<String>)> {
+    let mut headers = Vec::new();
+    for Entry { key, value } in from.entries(node, "`headers`") {
+        let Some(value) = from.resolve(value) else { continue };
+        let entries = from.entries(value, "a header");
+        headers.push((Word::from(key), parameters::type_of(entries, from)));
+    }
+    headers
+}

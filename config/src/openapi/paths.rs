@@ -1,0 +1,188 @@
+//! Paths and their verbs become methods (RT-01 to RT-05, RT-11, RT-13).
+
+use std::collections::{HashMap, HashSet};
+
+use router::{Kind, Template, TemplateFault, TemplateProblem, Verb};
+
+use super::document::Document;
+use super::operation::{self, Key};
+use super::parameters;
+use super::{Source, field};
+use crate::definition::{Method, Word};
+use crate::limits;
+use crate::source::node::{Entry, Node, Text};
+
+/// What `paths` makes.
+#[derive(Default)]
+pub struct Paths {
+    /// In the order of the document; no key twice.
+    pub methods: Vec<Method>,
+    /// Paths without methods.
+    pub resources: Vec<Word>,
+}
+
+/// The operations of a path item. `trace` is for a warning.
+const VERBS: [(&str, Verb); 7] = [
+    ("get", Verb::Get),
+    ("put", Verb::Put),
+    ("post", Verb::Post),
+    ("delete", Verb::Delete),
+    ("options", Verb::Options),
+    ("head", Verb::Head),
+    ("patch", Verb::Patch),
+];
+
+const ANY: &str = "x-amazon-apigateway-any-method";
+
+/// The route of an HTTP API that takes what no other takes.
+const DEFAULT: &str = "$default";
+
+/// Reads `paths`.
+pub fn read<'a>(node: &'a Node, document: &mut Document<'a>, from: &mut Source<'a>) -> Paths {
+    let mut paths = Paths::default();
+    // Positions by key: paths that differ by a slash at the end, or that a document of many parts has twice.
+    let mut known: HashMap<String, usize> = HashMap::new();
+    for Entry { key, value } in from.entries(node, "`paths`") {
+        if key.text.starts_with("x-") {
+            continue;
+        }
+        let Some(path) = path_of(key, document, from) else { continue };
+        let Some(item) = from.resolve(value) else { continue };
+        let found = item_methods(&path, value, item, document, from);
+        if found.is_empty() && from.options.kind != Kind::Http {
+            paths.resources.push(path);
+        }
+        for method in found {
+            add(method, &mut paths.methods, &mut known, from);
+        }
+        if paths.methods.len() > limits::METHODS_MAX {
+            let what = format!("an API has at most {} methods", limits::METHODS_MAX);
+            from.error(key.place, what, "make several APIs of it");
+            break;
+        }
+    }
+    // With a base path that is dropped, or without the slash at its end, a path may be there twice.
+    let mut known: HashSet<Box<str>> = paths.methods.iter().map(|method| method.path.as_str().into()).collect();
+    paths.resources.retain(|path| known.insert(path.as_str().into()));
+    paths
+}
+
+fn add(method: Method, methods: &mut Vec<Method>, known: &mut HashMap<String, usize>, from: &mut Source<'_>) {
+    let key = method.key();
+    let Some(at) = known.get(&key) else {
+        known.insert(key, methods.len());
+        methods.push(method);
+        return;
+    };
+    let line = methods[*at].place.line;
+    let what = format!("`{key}` is written twice");
+    from.warn(method.place, what, format!("this one counts; the one before it is in line {line}"));
+    methods[*at] = method;
+}
+
+/// The methods of a path item. Beside a `$ref`, what is written counts before what is referred to.
+fn item_methods<'a>(
+    path: &Word,
+    written: &'a Node,
+    item: &'a Node,
+    document: &mut Document<'a>,
+    from: &mut Source<'a>,
+) -> Vec<Method> {
+    let referred = from.entries(item, "a path");
+    let beside = if std::ptr::eq(written, item) { &[] } else { from.entries(written, "a path") };
+    let list = field(beside, "parameters").or_else(|| field(referred, "parameters"));
+    let shared = list.map(|node| parameters::read(node, from)).unwrap_or_default();
+    let (shared, shared_body) = operation::divided(shared);
+    let mut parameters = Vec::new();
+    parameters::override_with(&mut parameters, shared);
+    let mut methods = Vec::new();
+    let referred = referred.iter().filter(|entry| field(beside, &entry.key.text).is_none());
+    for Entry { key, value } in beside.iter().chain(referred) {
+        let Some(verb) = verb_of(key, from) else { continue };
+        if value.is_null() {
+            continue;
+        }
+        let Some(value) = from.resolve(value) else { continue };
+        let path = if verb.is_none() { route_of_any(path, value, from) } else { path.clone() };
+        let key = Key { verb, path, place: key.place, shared: &parameters, shared_body };
+        methods.push(operation::read(key, value, document, from));
+    }
+    methods
+}
+
+/// The verb of an entry of a path item; `None` if it is something else.
+fn verb_of(key: &Text, from: &mut Source<'_>) -> Option<Option<Verb>> {
+    if &*key.text == ANY {
+        return Some(None);
+    }
+    if let Some((_, verb)) = VERBS.iter().find(|(name, _)| *name == &*key.text) {
+        return Some(Some(*verb));
+    }
+    if key.text.eq_ignore_ascii_case("trace") {
+        from.warn(key.place, "`trace` is passed over", "API Gateway has no method for it");
+    } else if VERBS.iter().any(|(name, _)| name.eq_ignore_ascii_case(&key.text)) {
+        let what = format!("`{}` is passed over", key.text);
+        from.warn(
+            key.place,
+            what,
+            format!("OpenAPI writes verbs in small letters: `{}`", key.text.to_ascii_lowercase()),
+        );
+    }
+    None
+}
+
+/// `isDefaultRoute: true` makes ANY the `$default` route of an HTTP API (RT-13).
+fn route_of_any(path: &Word, operation: &Node, from: &mut Source<'_>) -> Word {
+    if from.options.kind == Kind::Http {
+        let flag = field(from.entries(operation, "an operation"), "isDefaultRoute");
+        if flag.and_then(|node| from.flag(node, "`isDefaultRoute`")) == Some(true) {
+            return Word::new(DEFAULT, path.place());
+        }
+    }
+    path.clone()
+}
+
+/// A path with the base path before it, in the form of the API's kind.
+fn path_of(key: &Text, document: &Document<'_>, from: &mut Source<'_>) -> Option<Word> {
+    let written = super::intrinsics::substitute(key, from);
+    let is_http = from.options.kind == Kind::Http;
+    if is_http && matches!(written.as_str(), "/$default" | DEFAULT) {
+        return Some(Word::new(DEFAULT, key.place));
+    }
+    if !written.starts_with('/') {
+        from.error(key.place, format!("path `{written}` does not begin with `/`"), format!("write /{written}"));
+        return None;
+    }
+    let mut path = written.to_string();
+    // A REST API has no path that ends with a slash; AWS reads it without (assumed).
+    if !is_http && path.len() > 1 && path.ends_with('/') && !path.ends_with("//") {
+        path.pop();
+    }
+    let offset = document.base_path.len();
+    let whole = match (document.base_path.as_str(), path.as_str()) {
+        ("", path) => path.to_owned(),
+        (base, "/") => base.to_owned(),
+        (base, path) => format!("{base}{path}"),
+    };
+    if let Err(fault) = Template::parse(&whole) {
+        let place = fault.offset.checked_sub(offset).map_or(key.place, |at| key.place_at(at));
+        from.error(place, format!("path `{whole}`: {fault}"), hint(&fault));
+        return None;
+    }
+    // What stands in the document letter by letter keeps its exact place.
+    Some(if whole == *key.text { Word::from(key) } else { Word::new(whole, key.place) })
+}
+
+fn hint(fault: &TemplateFault) -> &'static str {
+    match fault.what {
+        TemplateProblem::PartialVariable => {
+            "API Gateway matches whole segments: make `{a}.{b}` one variable, and take it apart behind the gateway"
+        }
+        TemplateProblem::UnderGreedy => "`{proxy+}` takes the whole rest of the path: it comes last",
+        TemplateProblem::Character => {
+            "a query or a fragment is no part of a path; other characters are percent-encoded"
+        }
+        TemplateProblem::EmptySegment => "remove one of the slashes",
+        _ => "a path is written like /pets/{id} or /files/{proxy+}",
+    }
+}

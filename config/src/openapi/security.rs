@@ -1,0 +1,149 @@
+//! Who may call: security schemes, and what `security` asks for (A rows, OA-07, OA-08).
+
+use std::collections::HashMap;
+
+use router::Kind;
+use serde_json::{Map, Value as Json};
+
+use super::{Source, authorizer, field, json};
+use crate::definition::{Authorization, Authorizer, Definition, Word};
+use crate::diagnostic::Place;
+use crate::source::node::{Entry, Node};
+
+/// What an operation gets of `security`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Demands {
+    /// Who may call.
+    pub authorization: Authorization,
+    /// Whether an API key is needed.
+    pub api_key_required: bool,
+}
+
+/// The schemes that operations may name.
+#[derive(Debug, Default)]
+pub struct Schemes {
+    known: HashMap<Box<str>, (Means, Place)>,
+}
+
+/// What naming a scheme means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Means {
+    /// SigV4.
+    Iam,
+    /// An authorizer decides.
+    Authorizer,
+    /// An API key (OA-08).
+    ApiKey,
+    /// Nothing that anybody could check.
+    Nothing,
+}
+
+impl Means {
+    fn of(scheme: &Authorizer) -> Self {
+        let says =
+            |value: &Option<String>, word: &str| value.as_deref().is_some_and(|value| value.eq_ignore_ascii_case(word));
+        if says(&scheme.auth_type, "awsSigv4") {
+            return Self::Iam;
+        }
+        if scheme.authorizer.is_some() {
+            return Self::Authorizer;
+        }
+        let is_key = says(&scheme.name, "x-api-key") && says(&scheme.location, "header");
+        if scheme.scheme == "apiKey" && is_key { Self::ApiKey } else { Self::Nothing }
+    }
+}
+
+/// The authorizers of a document: `components.securitySchemes` or, by 2.0, `securityDefinitions`.
+pub fn authorizers<'a>(node: &'a Node, from: &mut Source<'a>) -> Vec<(Word, Authorizer)> {
+    let mut list = Vec::new();
+    for Entry { key, value } in from.entries(node, "the security schemes") {
+        let Some(value) = from.resolve(value) else { continue };
+        let entries = from.entries(value, "a security scheme");
+        list.push((Word::from(key), scheme(entries, from)));
+    }
+    list
+}
+
+fn scheme<'a>(entries: &'a [Entry], from: &mut Source<'a>) -> Authorizer {
+    let mut scheme =
+        Authorizer { scheme: String::new(), name: None, location: None, auth_type: None, authorizer: None, rest: None };
+    let mut rest = Map::new();
+    for Entry { key, value } in entries {
+        match &*key.text {
+            "type" => scheme.scheme = from.string(value, "`type`").unwrap_or_default(),
+            "name" => scheme.name = from.string(value, "`name`"),
+            "in" => scheme.location = from.string(value, "`in`"),
+            "x-amazon-apigateway-authtype" => scheme.auth_type = authorizer::auth_type(value, from),
+            "x-amazon-apigateway-authorizer" => scheme.authorizer = authorizer::authorizer(value, from),
+            _ => {
+                rest.insert(key.text.to_string(), json::of(value, from));
+            }
+        }
+    }
+    scheme.rest = (!rest.is_empty()).then_some(Json::Object(rest));
+    scheme
+}
+
+impl Schemes {
+    /// The schemes of a document, and those of the documents before it.
+    pub fn new(own: &[(Word, Authorizer)], before: Option<&Definition>) -> Self {
+        let before = before.map(|definition| &definition.authorizers[..]).unwrap_or_default();
+        let known = before.iter().chain(own);
+        Self { known: known.map(|(name, scheme)| (name.as_str().into(), (Means::of(scheme), name.place()))).collect() }
+    }
+
+    /// What a `security` list demands. Of several authorizers the first counts, as in AWS; a key may be needed beside it.
+    pub fn demands(&self, node: &Node, from: &mut Source<'_>) -> Demands {
+        let mut demands = Demands::default();
+        for alternative in from.list(node, "`security`") {
+            for Entry { key, value } in from.entries(alternative, "an entry of `security`") {
+                let Some((means, place)) = self.known.get(&key.text) else {
+                    from.error(
+                        key.place,
+                        format!("there is no security scheme `{}`", key.text),
+                        "schemes stand under `components: {securitySchemes: …}`, in Swagger 2.0 under `securityDefinitions`",
+                    );
+                    continue;
+                };
+                match means {
+                    Means::ApiKey if from.options.kind == Kind::Http => from.warn(
+                        *place,
+                        format!("`{}` restricts nothing: HTTP APIs have no API keys", key.text),
+                        "make it a REST API, or add an authorizer",
+                    ),
+                    Means::ApiKey => demands.api_key_required = true,
+                    Means::Nothing => from.warn(
+                        *place,
+                        format!("`{}` restricts nothing: the scheme has no authorizer", key.text),
+                        "add `x-amazon-apigateway-authorizer`; API Gateway passes over schemes without it",
+                    ),
+                    Means::Iam | Means::Authorizer if demands.authorization != Authorization::None => {}
+                    Means::Iam => demands.authorization = Authorization::Iam,
+                    Means::Authorizer => {
+                        let scopes = from.list(value, "scopes").iter();
+                        let scopes = scopes.filter_map(|scope| from.text(scope, "a scope")).collect();
+                        demands.authorization = Authorization::Authorizer { name: Word::from(key), scopes };
+                    }
+                }
+            }
+        }
+        demands
+    }
+}
+
+/// The root's `security`, which counts in HTTP APIs alone (OA-07).
+pub fn of_root<'a>(root: &'a [Entry], from: &mut Source<'_>) -> Option<&'a Node> {
+    let node = field(root, "security")?;
+    let has_any = !from.list(node, "`security`").is_empty();
+    if from.options.kind == Kind::Http {
+        return Some(node);
+    }
+    if has_any {
+        from.warn(
+            node.place,
+            "`security` of the whole document restricts nothing in a REST API",
+            "API Gateway passes over it (OA-07): write it into each operation",
+        );
+    }
+    None
+}
