@@ -74,7 +74,7 @@ pub fn read<'a>(key: Key<'_, 'a>, node: &'a Node, document: &mut Document<'a>, f
     }
     if method.parameters.len() > limits::PARAMETERS_MAX {
         let what = format!("a method has at most {} parameters", limits::PARAMETERS_MAX);
-        from.error(method.place, what, "leave out what nobody sends");
+        from.error(method.place.0, what, "leave out what nobody sends");
         method.parameters.truncate(limits::PARAMETERS_MAX);
     }
     method

@@ -76,7 +76,7 @@ fn add(method: Method, methods: &mut Vec<Method>, known: &mut HashMap<String, us
     };
     let line = methods[*at].place.line;
     let what = format!("`{key}` is written twice");
-    from.warn(method.place, what, format!("this one counts; the one before it is in line {line}"));
+    from.warn(method.place.0, what, format!("this one counts; the one before it is in line {line}"));
     methods[*at] = method;
 }
 
