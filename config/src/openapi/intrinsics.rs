@@ -7,21 +7,8 @@
 use std::collections::HashMap;
 
 use super::{Variables, field};
-use crate::definition::Word;
 use crate::diagnostic::{Diagnostics, Place};
 use crate::source::node::{Entry, Node, Style, Text, Value};
-
-/// A text with `${AWS::…}` replaced.
-pub fn substitute(text: &Text, from: &mut super::Source<'_>) -> Word {
-    let _ = from;
-    Word::from(text)
-}
-
-/// What a mapping stands for if it is a function call; after [`prepare`] none is.
-pub fn call(entries: &[Entry], place: Place, from: &mut super::Source<'_>) -> Option<Word> {
-    let (_, _, _) = (entries, place, from);
-    None
-}
 
 /// The document of a file, every function of CloudFormation carried out as far as that can be done here, and `${AWS::…}` replaced.
 /// Of a template it is the document of its first API. `None` after an error: a template without a document.

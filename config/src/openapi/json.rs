@@ -2,22 +2,19 @@
 
 use serde_json::{Map, Number, Value as Json};
 
-use super::{Source, intrinsics};
+use super::Source;
 use crate::limits;
 use crate::source::node::{Node, Style, Value};
 
-/// The value as JSON, with `${AWS::…}` and CloudFormation's functions carried out.
+/// The value as JSON.
 pub fn of(node: &Node, from: &mut Source<'_>) -> Json {
     match &node.value {
         Value::Scalar(text) if text.style == Style::Plain => {
-            plain(&text.text).unwrap_or_else(|| Json::String(intrinsics::substitute(text, from).as_str().to_owned()))
+            plain(&text.text).unwrap_or_else(|| Json::String(text.text.to_string()))
         }
-        Value::Scalar(text) => Json::String(intrinsics::substitute(text, from).as_str().to_owned()),
+        Value::Scalar(text) => Json::String(text.text.to_string()),
         Value::List(list) => Json::Array(list.iter().map(|node| of(node, from)).collect()),
         Value::Map(entries) => {
-            if let Some(word) = intrinsics::call(entries, node.place, from) {
-                return Json::String(word.as_str().to_owned());
-            }
             let mut map = Map::with_capacity(entries.len());
             for entry in entries {
                 map.insert(entry.key.text.to_string(), of(&entry.value, from));

@@ -108,7 +108,7 @@ impl ImportOptions {
 /// it must not serve.
 pub fn import(files: &[(PathBuf, Place)], options: &ImportOptions, faults: &mut Diagnostics) -> Option<Definition> {
     let first_fault = faults.list.len();
-    let mut loaded = Files::default();
+    let mut loaded = Files::new(options.variables.clone());
     let mut numbers = Vec::with_capacity(files.len());
     for (path, place) in files {
         if is_there(path, *place, faults) {
@@ -122,7 +122,7 @@ pub fn import(files: &[(PathBuf, Place)], options: &ImportOptions, faults: &mut 
 /// is an error.
 pub fn import_text(name: &str, text: &[u8], options: &ImportOptions, faults: &mut Diagnostics) -> Option<Definition> {
     let first_fault = faults.list.len();
-    let mut loaded = Files::default();
+    let mut loaded = Files::new(options.variables.clone());
     let number = loaded.add_text(name, text, faults);
     finish(&loaded, number.as_slice(), options, first_fault, faults)
 }
@@ -150,7 +150,7 @@ fn finish(
     first_fault: usize,
     faults: &mut Diagnostics,
 ) -> Option<Definition> {
-    let mut from = Source { faults, options, files, spent: 0, document: Place::default() };
+    let mut from = Source::new(faults, options, files);
     let mut whole: Option<Definition> = None;
     let mut used = Vec::new();
     for number in numbers {
@@ -194,6 +194,11 @@ pub(crate) struct Source<'a> {
 }
 
 impl<'a> Source<'a> {
+    /// Nothing read yet.
+    pub(crate) fn new(faults: &'a mut Diagnostics, options: &'a ImportOptions, files: &'a Files) -> Self {
+        Self { faults, options, files, spent: 0, document: Place::default() }
+    }
+
     /// An error with a way out.
     pub(crate) fn error(&mut self, place: Place, what: impl Into<String>, hint: impl Into<String>) {
         self.faults.error_hint(place, what, hint);
@@ -257,21 +262,12 @@ impl<'a> Source<'a> {
         }
     }
 
-    /// A text with `${AWS::…}` and CloudFormation's functions carried out; nothing written is `None`, anything else a warning.
+    /// A text; nothing written is `None`, anything else a warning.
     pub(crate) fn text(&mut self, node: &Node, what: &str) -> Option<Word> {
         match &node.value {
             Value::Scalar(_) if node.is_null() => None,
-            Value::Scalar(text) => {
-                self.spend(limits::VALUE_BYTES + text.text.len()).then(|| intrinsics::substitute(text, self))
-            }
-            Value::Map(entries) => {
-                let word = intrinsics::call(entries, node.place, self);
-                if word.is_none() {
-                    self.misshapen(node, what, "a text");
-                }
-                word
-            }
-            Value::List(_) => {
+            Value::Scalar(text) => self.spend(limits::VALUE_BYTES + text.text.len()).then(|| Word::from(text)),
+            Value::List(_) | Value::Map(_) => {
                 self.misshapen(node, what, "a text");
                 None
             }
@@ -314,7 +310,7 @@ impl<'a> Source<'a> {
         number
     }
 
-    /// The value as JSON, by YAML's core schema, with `${AWS::…}` and CloudFormation's functions carried out. A `$ref` stays as it is.
+    /// The value as JSON, by YAML's core schema. A `$ref` stays as it is.
     pub(crate) fn json(&mut self, node: &Node) -> Json {
         json::of(node, self)
     }

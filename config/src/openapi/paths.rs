@@ -144,22 +144,22 @@ fn route_of_any(path: &Word, operation: &Node, from: &mut Source<'_>) -> Word {
 
 /// A path with the base path before it, in the form of the API's kind.
 fn path_of(key: &Text, document: &Document<'_>, from: &mut Source<'_>) -> Option<Word> {
-    let written = super::intrinsics::substitute(key, from);
+    let written = &*key.text;
     let is_http = from.options.kind == Kind::Http;
-    if is_http && matches!(written.as_str(), "/$default" | DEFAULT) {
+    if is_http && matches!(written, "/$default" | DEFAULT) {
         return Some(Word::new(DEFAULT, key.place));
     }
     if !written.starts_with('/') {
         from.error(key.place, format!("path `{written}` does not begin with `/`"), format!("write /{written}"));
         return None;
     }
-    let mut path = written.to_string();
+    let mut path = written;
     // A REST API has no path that ends with a slash; AWS reads it without (assumed).
     if !is_http && path.len() > 1 && path.ends_with('/') && !path.ends_with("//") {
-        path.pop();
+        path = &path[..path.len() - 1];
     }
     let offset = document.base_path.len();
-    let whole = match (document.base_path.as_str(), path.as_str()) {
+    let whole = match (document.base_path.as_str(), path) {
         ("", path) => path.to_owned(),
         (base, "/") => base.to_owned(),
         (base, path) => format!("{base}{path}"),

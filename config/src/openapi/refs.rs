@@ -6,6 +6,7 @@
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
+use super::{Variables, intrinsics};
 use crate::diagnostic::{Diagnostics, Place};
 use crate::limits;
 use crate::source::file;
@@ -14,6 +15,8 @@ use crate::source::node::{self, Author, Node, Text, Value};
 /// The documents of one import.
 #[derive(Debug, Default)]
 pub struct Files {
+    /// What `${AWS::…}` stands for.
+    variables: Variables,
     documents: Vec<Document>,
     /// Positions in `documents` by the source of a place.
     by_source: HashMap<u16, usize>,
@@ -66,6 +69,11 @@ const ON_THE_NETWORK: &str = "nothing is fetched: save it beside the document an
 const IN_THE_TREE: &str = "a file is named by a relative path and lies in the folder of the configuration or below it";
 
 impl Files {
+    /// No document yet.
+    pub fn new(variables: Variables) -> Self {
+        Self { variables, ..Self::default() }
+    }
+
     /// Reads a document and every file that it refers to. `tree` is the folder that references may not leave, its own if `None`.
     pub fn read(&mut self, path: &Path, tree: Option<&Path>, faults: &mut Diagnostics) -> Option<usize> {
         let real = std::fs::canonicalize(path).ok();
@@ -105,8 +113,9 @@ impl Files {
         self.bytes += text.len();
         let root = node::parse_by(Author::Public, &text, source, faults);
         faults.sources[usize::from(source)].text = text;
+        let root = intrinsics::prepare(root?, &self.variables, faults)?;
         let number = self.documents.len();
-        self.documents.push(Document { root: Box::new(root?), large: HashMap::new(), home });
+        self.documents.push(Document { root: Box::new(root), large: HashMap::new(), home });
         self.by_source.insert(source, number);
         Some(number)
     }

@@ -7,7 +7,7 @@ use router::Kind;
 use serde_json::{Map, Value as Json};
 
 use super::refs::{address, reference, unescaped};
-use super::{Source, field, intrinsics, json};
+use super::{Source, field, json};
 use crate::definition::{Definition, Model, ModelRef, Word};
 use crate::diagnostic::Place;
 use crate::limits;
@@ -100,9 +100,8 @@ impl<'a> Models<'a> {
 
     /// The model that a reference names; what is none yet becomes one. `None` after a fault.
     fn named(&mut self, reference: &'a Text, from: &mut Source<'a>) -> Option<Word> {
-        let text = intrinsics::substitute(reference, from);
         let own = from.files.is_in(self.document, reference.place);
-        if let Some(name) = name_of(&text, own).or_else(|| self.bare_name(&text)) {
+        if let Some(name) = name_of(&reference.text, own).or_else(|| self.bare_name(&reference.text)) {
             let name = Word::new(name, reference.place);
             if !self.taken.contains(name.as_str()) {
                 self.used.push(name.clone());
@@ -168,9 +167,6 @@ impl<'a> Models<'a> {
         let names: usize = entries.iter().map(|entry| entry.key.text.len()).sum();
         if !from.spend(limits::VALUE_BYTES * (1 + entries.len()) + names) {
             return Json::Null;
-        }
-        if let Some(word) = intrinsics::call(entries, node.place, from) {
-            return Json::String(word.as_str().to_owned());
         }
         let mut map = Map::with_capacity(entries.len());
         for Entry { key, value } in entries {

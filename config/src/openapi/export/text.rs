@@ -94,7 +94,8 @@ mod tests {
         let node = nodes::parse(&text, source, &mut faults);
         assert_eq!(faults.render(false), "");
         let options = ImportOptions::new(router::Kind::Rest);
-        let mut source = Source { faults: &mut faults, options: &options, files: &Files::default() };
+        let files = Files::default();
+        let mut source = Source::new(&mut faults, &options, &files);
         source.json(&node.expect("a document"))
     }
 
