@@ -5,6 +5,7 @@
 pub mod check;
 pub mod compile;
 pub mod definition;
+pub mod deployments;
 pub mod diagnostic;
 pub mod limits;
 pub mod load;

@@ -112,3 +112,14 @@ pub const CONNECT_TIME: Duration = Duration::from_secs(5);
 pub const MOCK_HEADERS_MAX: usize = 100;
 /// `sun_path` has 108 bytes, the last one for the NUL.
 pub const SOCKET_PATH_BYTES_MAX: usize = 107;
+
+/// Deployments kept for each API: a year of three a day. Beyond, the oldest go that no stage refers to.
+pub const DEPLOYMENTS_KEPT: usize = 1_000;
+/// Steps back that a stage remembers; each of them keeps its deployment.
+pub const ROLLBACKS_KEPT: usize = 100;
+/// Characters of a deployment's note: a paragraph.
+pub const DEPLOYMENT_NOTE_CHARS_MAX: usize = 1_024;
+/// Bytes of a frozen definition: JSON of the largest document, with room for what its YAML left out.
+pub const DEFINITION_BYTES_MAX: usize = 4 * DOCUMENT_BYTES_MAX;
+/// Bytes of the file that says what an API's stages serve: a thousand of the longest notes, and a hundred stages full of variables.
+pub const POINTER_BYTES_MAX: usize = 16 * 1024 * 1024;
