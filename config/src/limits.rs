@@ -69,6 +69,11 @@ pub const MAPPING_CHARS_MAX: usize = 300;
 /// Long enough for every use seen; the target that it makes is limited by the backend.
 pub const URI_CHARS_MAX: usize = 2_048;
 
+/// AWS's limit of `minimumCompressionSize` (MP-20), in bytes.
+pub const COMPRESSION_SIZE_MAX: u32 = 10 * 1024 * 1024;
+/// AWS's limit of documentation parts of an API (DOC-01).
+pub const DOCUMENTATION_PARTS_MAX: usize = 2_000;
+
 /// Workers are threads with a ring each; more than this is a slip of the finger.
 pub const WORKERS_MAX: usize = 1_024;
 /// The kernel cuts it to `net.core.somaxconn`, 4,096 today.
