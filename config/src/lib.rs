@@ -18,6 +18,7 @@ pub mod source;
 
 use std::path::Path;
 
+pub use self::compile::state_directory;
 pub use self::diagnostic::{Diagnostics, Fault, Place, Severity};
 pub use self::load::{Definitions, Loaded, Loader, Part, control_path, definitions};
 pub use self::snapshot::{

@@ -6,13 +6,14 @@ use std::sync::Arc;
 use router::{Builder, StageRef};
 
 use crate::compile::program::Setting;
-use crate::compile::programs::{Frozen, Programs};
+use crate::compile::programs::{Print, Programs};
 use crate::compile::upstreams::{Names, Upstreams};
 use crate::definition::Definition;
-use crate::diagnostic::Diagnostics;
+use crate::deployments::{ApiState, DefinitionHash, StageState, Store, StoreFault};
+use crate::diagnostic::{Diagnostics, Fault};
 use crate::model::api::ApiSpec;
 use crate::model::stage::StageSpec;
-use crate::snapshot::{Api, Canary, Release, Stage};
+use crate::snapshot::{Api, Canary, Program, Release, Stage};
 use crate::source::node::Text;
 
 /// APIs and stages as the table numbers them.
@@ -40,6 +41,8 @@ pub struct Parts<'a> {
     pub upstreams: &'a mut Upstreams,
     /// What was compiled before.
     pub programs: &'a mut Programs,
+    /// Deployments; `None`: there is no state directory.
+    pub store: Option<&'a Store>,
     /// Where faults go.
     pub faults: &'a mut Diagnostics,
 }
@@ -53,37 +56,38 @@ pub fn compile(specs: &[ApiSpec], definitions: &[Option<Definition>], parts: &mu
         let number = parts.builder.api(&spec.id.text, definition.kind);
         let id: Arc<str> = (*spec.id.text).into();
         compiled.apis.push(Api { id: id.clone(), kind: definition.kind });
-        let current = Frozen::new(definition);
+        let deployed = deployed(spec, parts);
+        let api = Work { id: &id, print: Print::of(definition), definition, deployed, names: &names };
         for stage in &spec.stages {
             let index = compiled.stages.len() as u32;
             let place = parts.builder.stage_without_routes(number, &stage.name.text, index);
             let name: Arc<str> = (*stage.name.text).into();
             compiled.refs.insert((id.clone(), name.clone()), (place, index));
-            let (release, canary) = releases(stage, &current, &names, parts);
+            let (release, canary) = api.releases(stage, parts);
             compiled.stages.push(Stage { api: number.0, name, release, canary });
         }
     }
     compiled
 }
 
-/// What a stage serves, and what its canary does.
-fn releases(
-    spec: &StageSpec,
-    current: &Frozen<'_>,
-    names: &Names,
-    parts: &mut Parts<'_>,
-) -> (Option<Release>, Option<Canary>) {
-    let StageSpec { name, variables, auto_deploy: _, canary, methods: _ } = spec;
-    let variables = collected(variables);
-    let serve =
-        |variables: Variables, parts: &mut Parts<'_>| release(current, &name.text, variables.into(), names, parts);
-    let canary = canary.as_ref().and_then(|canary| {
-        let mut overridden = variables.clone();
-        overridden.extend(collected(&canary.variables));
-        let percent = canary.percent.map_or(0.0, |at| at.value);
-        Some(Canary::new(percent, serve(overridden, parts)))
-    });
-    (Some(serve(variables, parts)), canary)
+/// What the state directory knows of an API; asked only if a stage serves deployments.
+fn deployed(spec: &ApiSpec, parts: &mut Parts<'_>) -> Option<ApiState> {
+    let asks = spec.stages.iter().find(|stage| !deploys_itself(stage))?;
+    match parts.store?.api(&spec.id.text) {
+        Ok(state) => state,
+        Err(fault) => {
+            refuse(&asks.name, &fault, parts.faults);
+            None
+        }
+    }
+}
+
+fn deploys_itself(stage: &StageSpec) -> bool {
+    stage.auto_deploy.is_none_or(|at| at.value)
+}
+
+fn refuse(at: &Text, fault: &StoreFault, faults: &mut Diagnostics) {
+    faults.error_hint(at.place, fault.what.clone(), fault.hint.clone());
 }
 
 type Variables = BTreeMap<String, String>;
@@ -92,15 +96,122 @@ fn collected(variables: &[(Text, Text)]) -> Variables {
     variables.iter().map(|(name, value)| (name.text.to_string(), value.text.to_string())).collect()
 }
 
-fn release(
-    definition: &Frozen<'_>,
-    stage: &str,
-    variables: Arc<Variables>,
-    names: &Names,
+/// `over` wins.
+fn joined(under: &Variables, over: &Variables) -> Variables {
+    under.iter().chain(over).map(|(name, value)| (name.clone(), value.clone())).collect()
+}
+
+/// An API whose stages are made.
+struct Work<'a> {
+    id: &'a str,
+    print: Print,
+    /// The document's.
+    definition: &'a Definition,
+    deployed: Option<ApiState>,
+    names: &'a Names,
+}
+
+impl Work<'_> {
+    /// What a stage serves, and what its canary does.
+    fn releases(&self, spec: &StageSpec, parts: &mut Parts<'_>) -> (Option<Release>, Option<Canary>) {
+        if deploys_itself(spec) {
+            return self.of_document(spec, parts);
+        }
+        let Some(state) = self.deployed.as_ref().and_then(|state| state.stage(&spec.name.text)) else {
+            if !parts.faults.has_errors() {
+                parts.faults.warning(
+                    spec.name.place,
+                    format!("nothing is deployed to stage `{}`: its requests are refused", spec.name.text),
+                    format!("`tollgate deploy {} {}` deploys the document as it is now", self.id, spec.name.text),
+                );
+            }
+            return (None, None);
+        };
+        self.of_state(spec, &state, parts)
+    }
+
+    /// ST-05: the document is what serves.
+    fn of_document(&self, spec: &StageSpec, parts: &mut Parts<'_>) -> (Option<Release>, Option<Canary>) {
+        let variables = collected(&spec.variables);
+        let serve = |variables: Variables, parts: &mut Parts<'_>| {
+            let setting = Setting { stage: &spec.name.text, variables: &variables, upstreams: self.names };
+            let known = parts.programs.find(self.print, &setting, parts.faults);
+            let program = known.unwrap_or_else(|| {
+                parts.programs.make((self.print, self.definition), &setting, parts.faults)
+            });
+            linked(None, program, variables, parts)
+        };
+        let canary = spec.canary.as_ref().map(|canary| {
+            let variables = joined(&variables, &collected(&canary.variables));
+            Canary::new(canary.percent.map_or(0.0, |at| at.value), serve(variables, parts))
+        });
+        (Some(serve(variables, parts)), canary)
+    }
+
+    /// ST-03, ST-09: what was deployed serves.
+    fn of_state(&self, spec: &StageSpec, state: &StageState, parts: &mut Parts<'_>) -> (Option<Release>, Option<Canary>) {
+        let variables = joined(&collected(&spec.variables), &state.variables);
+        let declared = spec.canary.as_ref().map(|canary| {
+            (&state.deployment, &state.hash, canary.percent.map_or(0.0, |at| at.value), collected(&canary.variables))
+        });
+        let stored = state
+            .canary
+            .as_ref()
+            .map(|canary| (&canary.deployment, &canary.hash, canary.percent, canary.variables.clone()));
+        let canary = declared.or(stored).and_then(|(deployment, hash, percent, over)| {
+            let release = self.of_deployment(spec, (deployment, hash), joined(&variables, &over), parts)?;
+            Some(Canary::new(percent, release))
+        });
+        (self.of_deployment(spec, (&state.deployment, &state.hash), variables, parts), canary)
+    }
+
+    fn of_deployment(
+        &self,
+        spec: &StageSpec,
+        (deployment, hash): (&Arc<str>, &DefinitionHash),
+        variables: Variables,
+        parts: &mut Parts<'_>,
+    ) -> Option<Release> {
+        let setting = Setting { stage: &spec.name.text, variables: &variables, upstreams: self.names };
+        let mut own = Diagnostics::default();
+        let print = parts.programs.print(hash);
+        let known = print.and_then(|print| parts.programs.find(print, &setting, &mut own));
+        let program = match known {
+            Some(program) => program,
+            None => match parts.store?.definition(self.id, hash) {
+                Ok(definition) => {
+                    let print = Print::of(&definition);
+                    parts.programs.remember(*hash, print);
+                    parts.programs.make((print, &definition), &setting, &mut own)
+                }
+                Err(fault) => {
+                    refuse(&spec.name, &fault, parts.faults);
+                    return None;
+                }
+            },
+        };
+        if program.kind != self.definition.kind {
+            let what = format!("deployment {deployment} is of another kind of API");
+            parts.faults.error_hint(spec.name.place, what, format!("`tollgate deploy {} {}` again", self.id, spec.name.text));
+            return None;
+        }
+        // A frozen definition has no places: its faults stand at the stage.
+        let placed = |fault: Fault| Fault {
+            place: spec.name.place,
+            what: format!("deployment {deployment}: {}", fault.what),
+            ..fault
+        };
+        parts.faults.repeat(&own.list.into_iter().map(placed).collect::<Vec<_>>());
+        Some(linked(Some(deployment.clone()), program, variables, parts))
+    }
+}
+
+fn linked(
+    deployment: Option<Arc<str>>,
+    program: Arc<Program>,
+    variables: Variables,
     parts: &mut Parts<'_>,
 ) -> Release {
-    let setting = Setting { stage, variables: &variables, upstreams: names };
-    let program = parts.programs.get(definition, &setting, parts.faults);
     let upstreams = program.authorities.iter().map(|authority| parts.upstreams.link(&authority.target)).collect();
-    Release { deployment: None, program, upstreams, variables }
+    Release { deployment, program, upstreams, variables: Arc::new(variables) }
 }

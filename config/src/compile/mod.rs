@@ -11,19 +11,20 @@ mod programs;
 mod upstreams;
 mod uri;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use router::{Builder, Kind};
 
 pub use self::programs::Programs;
 use crate::definition::Definition;
+use crate::deployments::Store;
 use crate::diagnostic::Diagnostics;
 use crate::model::Document;
 use crate::model::api::ApiSpec;
 use crate::model::openapi::{AwsVariablesSpec, BasePathSpec, ModeSpec, OpenApiSpec};
 use crate::model::values::At;
 use crate::openapi::{self, BasePath, ImportOptions, Mode, Variables};
-use crate::snapshot::Snapshot;
+use crate::snapshot::{Gateway, Snapshot};
 use crate::source::node::Text;
 
 /// What each API is, its routes and its OpenAPI documents put together; `None` where its kind could not be read.
@@ -66,6 +67,25 @@ fn imported(spec: &OpenApiSpec, kind: Kind, base: &Path, faults: &mut Diagnostic
     openapi::import(&files, &options, faults)
 }
 
+/// Where a gateway keeps what must outlive it: as configured, or the directory that the service manager made.
+pub fn state_directory(gateway: &Gateway) -> Option<PathBuf> {
+    let made = || std::env::var_os("STATE_DIRECTORY").filter(|folder| !folder.is_empty()).map(PathBuf::from);
+    gateway.state.clone().or_else(made)
+}
+
+/// The deployments, if any stage serves one.
+fn store(gateway: &Gateway, apis: &[ApiSpec], faults: &mut Diagnostics) -> Option<Store> {
+    let mut stages = apis.iter().flat_map(|api| &api.stages);
+    let asks = stages.find(|stage| stage.auto_deploy.is_some_and(|at| !at.value))?;
+    match Store::open(&state_directory(gateway)?) {
+        Ok(store) => Some(store),
+        Err(fault) => {
+            faults.error_hint(asks.name.place, fault.what, fault.hint);
+            None
+        }
+    }
+}
+
 /// Compiles a document. Faults go to `faults`; the snapshot means something only if none of them is an error.
 pub fn compile(
     document: Document,
@@ -78,7 +98,9 @@ pub fn compile(
     let gateway = gateway::compile(gateway, base, faults);
     let mut upstreams = upstreams::Upstreams::compile(upstreams, base, faults);
     let mut builder = Builder::new();
-    let mut parts = apis::Parts { builder: &mut builder, upstreams: &mut upstreams, programs, faults };
+    let store = store(&gateway, &apis, faults);
+    let mut parts =
+        apis::Parts { builder: &mut builder, upstreams: &mut upstreams, programs, store: store.as_ref(), faults };
     let compiled = apis::compile(&apis, definitions, &mut parts);
     let listed = domains::compile(&domains.unwrap_or_default(), &compiled, &mut builder, faults);
     domains::close(definitions.iter().flatten(), &mut builder);

@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 
 use crate::compile::program::{self, Setting};
 use crate::definition::Definition;
+use crate::deployments::DefinitionHash;
 use crate::diagnostic::{Diagnostics, Fault};
 use crate::snapshot::Program;
 
@@ -18,6 +19,8 @@ type Hash = [u8; 32];
 #[derive(Debug, Default)]
 pub struct Programs {
     kept: HashMap<Hash, Kept>,
+    /// Frozen definitions that were looked at: a program that is kept needs no definition.
+    thawed: HashMap<DefinitionHash, (Print, u64)>,
     round: u64,
     /// How many were compiled since this was made; for tests and for people who wonder.
     pub compiled: u64,
@@ -41,18 +44,39 @@ impl Programs {
     pub fn end(&mut self) {
         let round = self.round;
         self.kept.retain(|_, kept| kept.round == round);
+        self.thawed.retain(|_, (_, used)| *used == round);
     }
 
-    /// The program of a definition in a setting; the one that was made before, if nothing of it has changed.
-    pub fn get(&mut self, frozen: &Frozen<'_>, setting: &Setting<'_>, faults: &mut Diagnostics) -> Arc<Program> {
-        let key = frozen.key(setting);
-        if let Some(kept) = self.kept.get_mut(&key) {
-            kept.round = self.round;
-            faults.repeat(&kept.faults);
-            return kept.program.clone();
-        }
+    /// What is known of a frozen definition without reading it.
+    pub fn print(&mut self, hash: &DefinitionHash) -> Option<Print> {
+        let (print, round) = self.thawed.get_mut(hash)?;
+        *round = self.round;
+        Some(*print)
+    }
+
+    /// Remembers a frozen definition.
+    pub fn remember(&mut self, hash: DefinitionHash, print: Print) {
+        self.thawed.insert(hash, (print, self.round));
+    }
+
+    /// The program that was made before of this definition in this setting.
+    pub fn find(&mut self, print: Print, setting: &Setting<'_>, faults: &mut Diagnostics) -> Option<Arc<Program>> {
+        let kept = self.kept.get_mut(&print.key(setting))?;
+        kept.round = self.round;
+        faults.repeat(&kept.faults);
+        Some(kept.program.clone())
+    }
+
+    /// Makes a program; `print` is that of the definition.
+    pub fn make(
+        &mut self,
+        (print, definition): (Print, &Definition),
+        setting: &Setting<'_>,
+        faults: &mut Diagnostics,
+    ) -> Arc<Program> {
+        let key = print.key(setting);
         let mut own = Diagnostics::default();
-        let program = Arc::new(program::compile(frozen.definition, setting, &mut own));
+        let program = Arc::new(program::compile(definition, setting, &mut own));
         self.compiled += 1;
         faults.repeat(&own.list);
         // A program with an error never serves; one whose faults did not all fit would not say the same again.
@@ -64,17 +88,16 @@ impl Programs {
     }
 }
 
-/// A definition and what tells it from others.
-pub struct Frozen<'a> {
-    /// What is compiled.
-    pub definition: &'a Definition,
+/// What tells a definition from others.
+#[derive(Debug, Clone, Copy)]
+pub struct Print {
     hash: Hash,
     uses_variables: bool,
 }
 
-impl<'a> Frozen<'a> {
+impl Print {
     /// Looks at every byte of the definition once.
-    pub fn new(definition: &'a Definition) -> Self {
+    pub fn of(definition: &Definition) -> Self {
         let mut writer = Watching { hash: Sha256::new(), last: [0; 14], seen: false };
         // Writing to a hash cannot fail, and every part of a definition can be written.
         let written = serde_json::to_writer(io::BufWriter::new(&mut writer), definition);
@@ -88,10 +111,10 @@ impl<'a> Frozen<'a> {
                 writer.hash.update(place.column.to_le_bytes());
             }
         }
-        Self { definition, hash: writer.hash.finalize().into(), uses_variables: writer.seen }
+        Self { hash: writer.hash.finalize().into(), uses_variables: writer.seen }
     }
 
-    fn key(&self, setting: &Setting<'_>) -> Hash {
+    fn key(self, setting: &Setting<'_>) -> Hash {
         #[derive(Serialize)]
         struct Rest<'a>(Option<&'a BTreeMap<String, String>>, Vec<&'a str>);
         let mut hash = Sha256::new();
@@ -153,7 +176,8 @@ mod tests {
 
     fn get(programs: &mut Programs, definition: &Definition, variables: &BTreeMap<String, String>) -> Arc<Program> {
         let setting = Setting { stage: "s", variables, upstreams: &Names::default() };
-        programs.get(&Frozen::new(definition), &setting, &mut Diagnostics::default())
+        let (print, faults) = (Print::of(definition), &mut Diagnostics::default());
+        programs.find(print, &setting, faults).unwrap_or_else(|| programs.make((print, definition), &setting, faults))
     }
 
     #[test]
