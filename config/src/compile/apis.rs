@@ -136,9 +136,8 @@ impl Work<'_> {
         let serve = |variables: Variables, parts: &mut Parts<'_>| {
             let setting = Setting { stage: &spec.name.text, variables: &variables, upstreams: self.names };
             let known = parts.programs.find(self.print, &setting, parts.faults);
-            let program = known.unwrap_or_else(|| {
-                parts.programs.make((self.print, self.definition), &setting, parts.faults)
-            });
+            let program =
+                known.unwrap_or_else(|| parts.programs.make((self.print, self.definition), &setting, parts.faults));
             linked(None, program, variables, parts)
         };
         let canary = spec.canary.as_ref().map(|canary| {
@@ -149,7 +148,12 @@ impl Work<'_> {
     }
 
     /// ST-03, ST-09: what was deployed serves.
-    fn of_state(&self, spec: &StageSpec, state: &StageState, parts: &mut Parts<'_>) -> (Option<Release>, Option<Canary>) {
+    fn of_state(
+        &self,
+        spec: &StageSpec,
+        state: &StageState,
+        parts: &mut Parts<'_>,
+    ) -> (Option<Release>, Option<Canary>) {
         let variables = joined(&collected(&spec.variables), &state.variables);
         let declared = spec.canary.as_ref().map(|canary| {
             (&state.deployment, &state.hash, canary.percent.map_or(0.0, |at| at.value), collected(&canary.variables))
@@ -192,7 +196,11 @@ impl Work<'_> {
         };
         if program.kind != self.definition.kind {
             let what = format!("deployment {deployment} is of another kind of API");
-            parts.faults.error_hint(spec.name.place, what, format!("`tollgate deploy {} {}` again", self.id, spec.name.text));
+            parts.faults.error_hint(
+                spec.name.place,
+                what,
+                format!("`tollgate deploy {} {}` again", self.id, spec.name.text),
+            );
             return None;
         }
         // A frozen definition has no places: its faults stand at the stage.
@@ -206,12 +214,7 @@ impl Work<'_> {
     }
 }
 
-fn linked(
-    deployment: Option<Arc<str>>,
-    program: Arc<Program>,
-    variables: Variables,
-    parts: &mut Parts<'_>,
-) -> Release {
+fn linked(deployment: Option<Arc<str>>, program: Arc<Program>, variables: Variables, parts: &mut Parts<'_>) -> Release {
     let upstreams = program.authorities.iter().map(|authority| parts.upstreams.link(&authority.target)).collect();
     Release { deployment, program, upstreams, variables: Arc::new(variables) }
 }
