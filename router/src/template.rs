@@ -78,11 +78,10 @@ impl Template {
         if text.len() > TEMPLATE_BYTES_MAX {
             return fault(TEMPLATE_BYTES_MAX, TemplateProblem::TooLong);
         }
-        let mut count = 0;
         let mut greedy = false;
         let mut variables: Vec<Box<str>> = Vec::new();
         let mut at = 1;
-        for part in text[1..].split('/') {
+        for (count, part) in text[1..].split('/').enumerate() {
             if count == SEGMENTS_MAX {
                 return fault(at, TemplateProblem::TooManySegments);
             }
@@ -94,7 +93,6 @@ impl Template {
                 return fault(at, TemplateProblem::EmptySegment);
             }
             let name = variable(part).map_err(|(inside, what)| TemplateFault { offset: at + inside, what })?;
-            count += 1;
             if let Some(name) = name {
                 let bare = name.strip_suffix('+').unwrap_or(name);
                 greedy = bare.len() < name.len();
