@@ -6,7 +6,7 @@
 //! `data/github-routes.txt` lists the operations of `api.github.com.json` in the npm package `@octokit/openapi` 23.0.2.
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use router::{Ask, Builder, Captures, Kind, Table, Template, Verb};
+use router::{Builder, Captures, Kind, Routes, RoutesBuilder, Table, Template, Verb};
 use std::{collections::BTreeMap, fmt::Write as _, hint::black_box};
 
 const GITHUB: &str = include_str!("../data/github-routes.txt");
@@ -112,23 +112,37 @@ fn requests(paths: &[Path]) -> Vec<Request> {
 }
 
 /// An HTTP API with `$default` as its only stage, answering at every host.
-fn ours(paths: &[Path]) -> Table {
-    let mut builder = Builder::new();
-    let tree = builder.tree(Kind::Http);
+struct Ours {
+    table: Table,
+    routes: Routes,
+}
+
+impl Ours {
+    fn new(paths: &[Path]) -> Self {
+        let mut builder = Builder::new();
+        let api = builder.api("bench", Kind::Http);
+        builder.stage(api, "$default", 0);
+        builder.sole_api(api);
+        Self { table: builder.build(), routes: collect(paths).build() }
+    }
+
+    /// The method for a request, stage included.
+    fn find(&self, request: &Request, captures: &mut Captures) -> Option<u32> {
+        let path = request.text.as_bytes();
+        let located = self.table.locate(b"bench.example.com", path, false, |_, _| false).ok()?;
+        self.routes.find(path, located.rest, request.verb, captures)
+    }
+}
+
+fn collect(paths: &[Path]) -> RoutesBuilder {
+    let mut builder = RoutesBuilder::new(Kind::Http);
     for (number, path) in paths.iter().enumerate() {
         let template = Template::parse(&path.template).expect("a template");
         for &verb in &path.verbs {
-            builder.route(tree, Some(verb), &template, number as u32).expect("a new route");
+            builder.route(Some(verb), &template, number as u32).expect("a new route");
         }
     }
-    let api = builder.api("bench", Kind::Http);
-    builder.stage(api, "$default", tree, 0);
-    builder.sole_api(api);
-    builder.build()
-}
-
-fn ask(request: &Request) -> Ask<'_> {
-    Ask { host: b"bench.example.com", path: request.text.as_bytes(), verb: Some(request.verb), execute_api: false }
+    builder
 }
 
 /// The peers, each in its own syntax.
@@ -155,12 +169,12 @@ impl Peers {
 
 fn hits(criterion: &mut Criterion) {
     for (name, paths) in [("130", github(6, 130)), ("808", github(1, 1_000)), ("10000", generated())] {
-        let (table, peers, requests) = (ours(&paths), Peers::new(&paths), requests(&paths));
+        let (ours, peers, requests) = (Ours::new(&paths), Peers::new(&paths), requests(&paths));
         assert_eq!(paths.len().to_string(), name);
         let mut captures = Captures::new();
         for request in &requests {
-            let found = table.find(&ask(request), &mut captures).expect("ours finds it");
-            assert_eq!(found.method as usize, request.path, "{}", request.text);
+            let method = ours.find(request, &mut captures).expect("ours finds it");
+            assert_eq!(method as usize, request.path, "{}", request.text);
             assert_eq!(*peers.matchit.at(&request.text).expect("matchit finds it").value, request.path);
             assert_eq!(*peers.path_tree.find(&request.text).expect("path-tree finds it").0, request.path);
             assert_eq!(*peers.wayfind.search(&request.text).expect("wayfind finds it").data(), request.path);
@@ -170,7 +184,7 @@ fn hits(criterion: &mut Criterion) {
         group.bench_function(BenchmarkId::new("ours", name), |bencher| {
             bencher.iter(|| {
                 for request in &requests {
-                    let _ = black_box(table.find(black_box(&ask(request)), &mut captures));
+                    black_box(ours.find(black_box(request), &mut captures));
                     black_box(&captures);
                 }
             });
@@ -203,7 +217,7 @@ fn hits(criterion: &mut Criterion) {
 /// Ours alone: paths that nothing matches, and paths that lack the verb.
 fn misses(criterion: &mut Criterion) {
     let paths = github(1, 1_000);
-    let table = ours(&paths);
+    let ours = Ours::new(&paths);
     let mut unknown = requests(&paths);
     for request in &mut unknown {
         request.text.push_str("/no/such/path");
@@ -216,18 +230,17 @@ fn misses(criterion: &mut Criterion) {
         };
         request.verb = verb;
         // A path such as `/gists/public` is `/gists/{id}` too, which may have that verb.
-        table.find(&ask(request), &mut Captures::new()).is_err()
+        ours.find(request, &mut Captures::new()).is_none()
     });
     let mut group = criterion.benchmark_group("misses");
     let mut captures = Captures::new();
     for (name, requests) in [("unknown-path", &unknown), ("wrong-verb", &wrong)] {
-        let miss = |request: &Request, captures: &mut Captures| table.find(black_box(&ask(request)), captures);
-        assert!(requests.iter().all(|request| miss(request, &mut captures).is_err()), "{name}");
+        assert!(requests.iter().all(|request| ours.find(request, &mut captures).is_none()), "{name}");
         group.throughput(Throughput::Elements(requests.len() as u64));
         group.bench_function(BenchmarkId::new("ours", name), |bencher| {
             bencher.iter(|| {
                 for request in requests {
-                    let _ = black_box(miss(request, &mut captures));
+                    black_box(ours.find(black_box(request), &mut captures));
                 }
             });
         });
@@ -235,5 +248,52 @@ fn misses(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, hits, misses);
+/// `count` paths that share all but a number.
+fn flat(count: usize) -> Vec<Path> {
+    let path = |i| Path { template: format!("/r{i}/{{id}}"), verbs: vec![Verb::Get] };
+    (0..count).map(path).collect()
+}
+
+/// `count` paths of twelve literals and four variables, which part on the way.
+fn deep(count: usize) -> Vec<Path> {
+    let path = |i: usize| {
+        let mut template = String::new();
+        for level in 0..12 {
+            write!(template, "/s{}", i >> (2 * level) & 3).expect("strings take all");
+            if level % 3 == 2 {
+                write!(template, "/{{v{level}}}").expect("strings take all");
+            }
+        }
+        Path { template, verbs: vec![Verb::Get] }
+    };
+    (0..count).map(path).collect()
+}
+
+/// Ours alone: from routes to the frozen form, and from bytes to the same; prints what a route takes.
+fn builds(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("builds");
+    group.sample_size(10);
+    let shapes = [("flat", flat(10_000)), ("flat", flat(100_000)), ("deep", deep(10_000)), ("services", generated())];
+    for (name, paths) in shapes {
+        let routes = collect(&paths).build();
+        let bytes = postcard::to_stdvec(&routes).expect("a tree");
+        let per = |bytes: usize| bytes / paths.len();
+        println!(
+            "{name} {}: {} bytes a path in memory, {} stored",
+            paths.len(),
+            per(routes.heap_bytes()),
+            per(bytes.len())
+        );
+        group.throughput(Throughput::Elements(paths.len() as u64));
+        group.bench_function(BenchmarkId::new(format!("collect-and-freeze/{name}"), paths.len()), |bencher| {
+            bencher.iter(|| black_box(collect(&paths).build()));
+        });
+        group.bench_function(BenchmarkId::new(format!("load/{name}"), paths.len()), |bencher| {
+            bencher.iter(|| postcard::from_bytes::<Routes>(black_box(&bytes)).expect("just written"));
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(benches, hits, misses, builds);
 criterion_main!(benches);

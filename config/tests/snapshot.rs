@@ -32,11 +32,10 @@ fn find(snapshot: &Snapshot, verb: &str, host: &str, path: &str) -> String {
             let method = &program.methods[method as usize];
             format!("{}/{} {}", snapshot.apis[stage.api as usize].id, stage.name, method.key)
         }
-        Err(Miss::Host | Miss::Route { .. }) => "no host".into(),
+        Err(Miss::Host) => "no host".into(),
         Err(Miss::Closed { .. }) => "closed".into(),
         Err(Miss::Stage { .. }) => "no stage".into(),
         Err(Miss::Mapping { .. }) => "no mapping".into(),
-        Err(Miss::Closed { .. }) => "closed".into(),
     }
 }
 

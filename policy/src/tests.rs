@@ -3,7 +3,7 @@
 use codec::head::{Field, HeadLimits, RequestHead, ResponseHead};
 use codec::http1::parse::{Progress, parse_request, parse_response};
 use codec::target::canonical_path;
-use router::{Ask, Builder, Captures, HostPattern, Kind, Table, Template, Verb};
+use router::{Builder, Captures, HostPattern, Kind, Routes, RoutesBuilder, Table, Template, Verb};
 
 use crate::facts::Facts;
 
@@ -27,15 +27,11 @@ impl Scene {
         assert!(matches!(progress, Progress::Complete));
         let mut scratch = Vec::new();
         let path = canonical_path(head.path.of(bytes), &mut scratch).unwrap().to_vec();
-        let ask = Ask {
-            host: head.host.of(bytes),
-            path: &path,
-            verb: Verb::parse(head.method.of(bytes)),
-            execute_api: false,
-        };
-        let (table, variables) = table(kind, base, template);
+        let (table, routes, variables) = table(kind, base, template);
+        let rest = table.locate(head.host.of(bytes), &path, false, |_, _| false).unwrap().rest;
         let mut captures = Captures::new();
-        let rest = table.find(&ask, &mut captures).unwrap().rest;
+        let verb = Verb::parse(head.method.of(bytes)).unwrap();
+        routes.find(&path, rest, verb, &mut captures).unwrap();
         let template = template.to_owned();
         Self { bytes: bytes.to_vec(), head, path, rest, captures, variables, template }
     }
@@ -64,22 +60,22 @@ impl Scene {
     }
 }
 
-/// A table of one route, and the names of its variables.
-fn table(kind: Kind, base: &str, template: &str) -> (Table, Vec<Box<str>>) {
-    let mut builder = Builder::new();
-    let tree = builder.tree(kind);
+/// A table of one stage, its only route, and the names of the route's variables.
+fn table(kind: Kind, base: &str, template: &str) -> (Table, Routes, Vec<Box<str>>) {
+    let mut routes = RoutesBuilder::new(kind);
     let mut variables = Vec::new();
     if template == "$default" {
-        builder.default_route(tree, 0).unwrap();
+        routes.default_route(0).unwrap();
     } else {
         let template = Template::parse(template).unwrap();
-        builder.route(tree, None, &template, 0).unwrap();
+        routes.route(None, &template, 0).unwrap();
         variables = template.variables().to_vec();
     }
+    let mut builder = Builder::new();
     let api = builder.api("a1b2c3", kind);
-    let stage = builder.stage(api, "prod", tree, 0);
+    let stage = builder.stage(api, "prod", 0);
     builder.map(&HostPattern::parse("*").unwrap(), base, stage).unwrap();
-    (builder.build(), variables)
+    (builder.build(), routes.build(), variables)
 }
 
 /// A parsed request's field, the first after Host, with the bytes that it stands in.

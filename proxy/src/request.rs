@@ -113,7 +113,7 @@ fn find(exchange: &mut Exchange, trip: &mut Trip, live: &Live, worker: &Worker) 
         Err(Miss::Stage { api }) => (None, Some(kind_of(api)), Some(Refusal::NoSuchStage)),
         Err(Miss::Closed { api }) => (None, Some(kind_of(api)), Some(Refusal::NoSuchApi)),
         Err(Miss::Mapping { kind }) => (None, kind, Some(Refusal::NoSuchApi)),
-        Err(Miss::Host | Miss::Route { .. }) => (None, None, Some(Refusal::NoSuchApi)),
+        Err(Miss::Host) => (None, None, Some(Refusal::NoSuchApi)),
     };
     let own = exchange.scratch.head.fields.get(Name::XAmznRequestid);
     trip.name(kind, own.map(|field| field.value.of(&exchange.head_bytes)), worker);

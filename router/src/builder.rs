@@ -1,37 +1,18 @@
-//! Collects APIs, stages, routes and hosts, and freezes them into a table.
+//! Collects APIs, stages and hosts, and freezes them into a table.
 
 use crate::{
     host::{HostPattern, Hosts},
     kind::Kind,
-    mapping::{ApiId, MapFault, Site, StageRef, Stages, base_path},
-    pack::pack,
+    mapping::{ApiId, MapFault, Mappings, StageRef, Stages, base_path},
     routing_rules::{RoutingMode, RoutingRule, Rule, RuleFault},
+    site::Site,
     table::{Api, Table},
-    template::Template,
-    trie::{NONE, RouteFault, Trie},
-    verb::Verb,
 };
 use std::collections::{HashMap, HashSet, hash_map};
-
-/// One set of routes: one deployment of one API. Stages may share it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TreeId(u32);
-
-/// A method that no request can reach.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Shadow {
-    /// The set of routes that both belong to.
-    pub tree: TreeId,
-    /// The method that is never found.
-    pub method: u32,
-    /// One that always answers before it.
-    pub by: u32,
-}
 
 /// Collects what a [`Table`] shall know. Faults are returned one by one, so that a caller can report all of them.
 #[derive(Debug, Default)]
 pub struct Builder {
-    tries: Vec<Trie>,
     apis: Vec<ApiPlan>,
     hosts: Vec<HostPattern>,
     /// In the order of `hosts`.
@@ -68,49 +49,16 @@ impl Builder {
         Self::default()
     }
 
-    /// A new set of routes. `kind` is that of the API whose stages will use it.
-    pub fn tree(&mut self, kind: Kind) -> TreeId {
-        self.tries.push(Trie::new(kind));
-        TreeId(self.tries.len() as u32 - 1)
-    }
-
-    /// Adds a route; `verb` is `None` for `ANY`. `method` is what [`Table::find`] returns, and at most `limits::METHOD_MAX`.
-    /// A refused route changes nothing.
-    pub fn route(
-        &mut self,
-        tree: TreeId,
-        verb: Option<Verb>,
-        template: &Template,
-        method: u32,
-    ) -> Result<(), RouteFault> {
-        self.tries[tree.0 as usize].route(verb, template, method)
-    }
-
-    /// Sets the `$default` route of an HTTP API (RT-13).
-    pub fn default_route(&mut self, tree: TreeId, method: u32) -> Result<(), RouteFault> {
-        self.tries[tree.0 as usize].default_route(method)
-    }
-
     /// A new API; they are numbered in this order. Ids that differ in case only share an execute-api name, and the first has it.
     pub fn api(&mut self, id: &str, kind: Kind) -> ApiId {
         self.apis.push(ApiPlan { id: id.to_owned(), kind, stages: Vec::new(), execute_api: true });
         ApiId(self.apis.len() as u32 - 1)
     }
 
-    /// A stage of `api` that serves `tree`. `stage` is what [`Table::find`] returns. Of two stages with one name the first answers.
-    /// `$default` never stands in a path, so it means something for HTTP APIs and in mappings only.
-    pub fn stage(&mut self, api: ApiId, name: &str, tree: TreeId, stage: u32) -> StageRef {
-        let plan = &mut self.apis[api.0 as usize];
-        debug_assert_eq!(plan.kind, self.tries[tree.0 as usize].kind, "a stage and its routes are of one kind");
-        let stage = StageRef { api, stage, tree: tree.0 };
-        plan.stages.push((name.to_owned(), stage));
-        stage
-    }
-
-    /// A stage of `api` whose routes are kept elsewhere, for [`Table::locate`]; `stage` is what it returns. Of two stages with one name the
-    /// first answers. `$default` never stands in a path, so it means something for HTTP APIs and in mappings only.
-    pub fn stage_without_routes(&mut self, api: ApiId, name: &str, stage: u32) -> StageRef {
-        let stage = StageRef { api, stage, tree: NONE };
+    /// A stage of `api`. `stage` is what [`Table::locate`] returns. Of two stages with one name the first answers.
+    /// `$default` never stands in a path, so it means something for HTTP APIs, in mappings and in rules only.
+    pub fn stage(&mut self, api: ApiId, name: &str, stage: u32) -> StageRef {
+        let stage = StageRef { api, stage };
         self.apis[api.0 as usize].stages.push((name.to_owned(), stage));
         stage
     }
@@ -176,16 +124,6 @@ impl Builder {
         self.sole = Some(api);
     }
 
-    /// Methods that no request can reach.
-    pub fn shadowed(&self) -> Vec<Shadow> {
-        let mut shadows = Vec::new();
-        for (trie, tree) in self.tries.iter().zip(0..) {
-            let tree = TreeId(tree);
-            shadows.extend(trie.shadowed().into_iter().map(|(method, by)| Shadow { tree, method, by }));
-        }
-        shadows
-    }
-
     /// Freezes everything.
     pub fn build(self) -> Table {
         let named = self.apis.iter().zip(0..).filter(|(api, _)| !api.id.is_empty());
@@ -201,7 +139,6 @@ impl Builder {
             hosts,
             sites: self.sites.into_iter().map(|plan| plan.freeze(apis)).collect(),
             apis: apis.iter().map(api).collect(),
-            trees: self.tries.iter().map(pack).collect(),
             sole: self.sole,
         }
     }
@@ -219,6 +156,6 @@ impl SitePlan {
         let mut kinds = targets.map(|stage| apis[stage.api.0 as usize].kind);
         let first = kinds.next();
         let kind = first.filter(|first| kinds.all(|kind| kind == *first));
-        Site::new(self.rules, self.mappings, kind)
+        Site { rules: self.rules.into(), mappings: Mappings::new(self.mappings), kind }
     }
 }

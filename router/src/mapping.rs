@@ -1,10 +1,8 @@
 //! From a base path or a stage name to an API and its stage (DM-02, DM-03, RT-14, RT-17, 18.2).
 
 use crate::{
-    glob::Glob,
     kind::Kind,
     limits::{BASE_PATH_BYTES_MAX, BASE_PATH_SEGMENTS_MAX},
-    routing_rules::Rule,
 };
 use std::fmt;
 
@@ -12,12 +10,11 @@ use std::fmt;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ApiId(pub u32);
 
-/// A stage of an API, for `Builder::map`.
+/// A stage of an API, for `Builder::map` and `Builder::rule`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StageRef {
     pub(crate) api: ApiId,
     pub(crate) stage: u32,
-    pub(crate) tree: u32,
 }
 
 /// Why a mapping cannot be.
@@ -80,46 +77,31 @@ pub(crate) fn base_path(text: &str) -> Result<&str, MapFault> {
     Ok(key)
 }
 
-/// The routing rules and base paths of one host.
+/// The base paths of one host.
 #[derive(Debug)]
-pub(crate) struct Site {
-    /// Sorted by priority, which is the order in which they are tried.
-    rules: Box<[Rule]>,
+pub(crate) struct Mappings {
     /// Sorted by base path.
-    mappings: Box<[(Box<[u8]>, StageRef)]>,
+    list: Box<[(Box<[u8]>, StageRef)]>,
     /// The most segments of any base path.
     depth: usize,
-    /// The kind of the APIs here, if they are all of one.
-    pub(crate) kind: Option<Kind>,
 }
 
-impl Site {
-    /// `rules` sorted by priority.
-    pub(crate) fn new(rules: Vec<Rule>, mut mappings: Vec<(Box<[u8]>, StageRef)>, kind: Option<Kind>) -> Self {
+impl Mappings {
+    pub(crate) fn new(mut mappings: Vec<(Box<[u8]>, StageRef)>) -> Self {
         mappings.sort_by(|a, b| a.0.cmp(&b.0));
         let segments = |key: &[u8]| match key {
             [] => 0,
             _ => key.split(|&byte| byte == b'/').count(),
         };
         let depth = mappings.iter().map(|(key, _)| segments(key)).max().unwrap_or(0);
-        Self { rules: rules.into(), mappings: mappings.into(), depth, kind }
+        Self { list: mappings.into(), depth }
     }
 
-    /// The first rule that fits, else the longest mapping by whole segments; and where the API's own path begins.
+    /// The longest mapping by whole segments, and where the API's own path begins.
     #[inline]
-    pub(crate) fn get(&self, path: &[u8], mut header: impl FnMut(&str, &Glob) -> bool) -> Option<(StageRef, usize)> {
-        for rule in &self.rules {
-            if let Some(rest) = rule.fits(path, &mut header) {
-                return Some((rule.stage, rest));
-            }
-        }
-        self.mapping(path)
-    }
-
-    #[inline]
-    fn mapping(&self, path: &[u8]) -> Option<(StageRef, usize)> {
+    pub(crate) fn get(&self, path: &[u8]) -> Option<(StageRef, usize)> {
         if self.depth == 0 {
-            return self.mappings.first().map(|(_, stage)| (*stage, 0));
+            return self.list.first().map(|(_, stage)| (*stage, 0));
         }
         let mut ends = [0; BASE_PATH_SEGMENTS_MAX];
         let mut count = 0;
@@ -131,12 +113,12 @@ impl Site {
             from = end + 1;
         }
         for &end in ends[..count].iter().rev() {
-            if let Ok(at) = self.mappings.binary_search_by(|(key, _)| (**key).cmp(&path[1..end])) {
+            if let Ok(at) = self.list.binary_search_by(|(key, _)| (**key).cmp(&path[1..end])) {
                 // An empty first segment is the empty mapping: nothing is cut off.
-                return Some((self.mappings[at].1, if end == 1 { 0 } else { end }));
+                return Some((self.list[at].1, if end == 1 { 0 } else { end }));
             }
         }
-        match self.mappings.first() {
+        match self.list.first() {
             Some((key, stage)) if key.is_empty() => Some((*stage, 0)),
             _ => None,
         }
@@ -208,12 +190,12 @@ mod tests {
     use super::*;
 
     fn stage(stage: u32) -> StageRef {
-        StageRef { api: ApiId(0), stage, tree: 0 }
+        StageRef { api: ApiId(0), stage }
     }
 
-    fn site(keys: &[&str]) -> Site {
+    fn mappings(keys: &[&str]) -> Mappings {
         let mappings = keys.iter().zip(0..).map(|(key, i)| (key.as_bytes().into(), stage(i))).collect();
-        Site::new(Vec::new(), mappings, None)
+        Mappings::new(mappings)
     }
 
     fn stages(kind: Kind, names: &[&str]) -> Stages {
@@ -254,7 +236,7 @@ mod tests {
 
     #[test]
     fn dm_03_the_longest_mapping_by_segment() {
-        let site = site(&["", "orders", "orders/v1", "orders/v1/items", "o"]);
+        let mappings = mappings(&["", "orders", "orders/v1", "orders/v1/items", "o"]);
         for (path, number, rest) in [
             ("/", 0, 0),
             ("/orders", 1, 7),
@@ -271,17 +253,17 @@ mod tests {
             ("//orders", 0, 0),
             ("/orders//v1", 1, 7),
         ] {
-            assert_eq!(site.mapping(path.as_bytes()), Some((stage(number), rest)), "{path}");
+            assert_eq!(mappings.get(path.as_bytes()), Some((stage(number), rest)), "{path}");
         }
     }
 
     #[test]
     fn without_an_empty_mapping_a_path_may_have_none() {
-        let site = site(&["orders"]);
-        assert_eq!(site.mapping(b"/orders/1"), Some((stage(0), 7)));
-        assert_eq!(site.mapping(b"/"), None);
-        assert_eq!(site.mapping(b"//"), None);
-        assert_eq!(site.mapping(b"/order"), None);
+        let mappings = mappings(&["orders"]);
+        assert_eq!(mappings.get(b"/orders/1"), Some((stage(0), 7)));
+        assert_eq!(mappings.get(b"/"), None);
+        assert_eq!(mappings.get(b"//"), None);
+        assert_eq!(mappings.get(b"/order"), None);
     }
 
     #[test]

@@ -9,9 +9,9 @@
 use crate::{
     kind::Kind,
     limits::{SEGMENTS_MAX, VARIABLES_MAX},
-    routes::Routes,
-    tree::{BYTE_CODE, BYTES, GREEDY, GREEDY_CODE, LABEL, Node, Tree, VARIABLE, VARIABLE_CODE},
-    trie::{ANY, Endpoint, NONE},
+    routes::{
+        ANY, BYTE_CODE, BYTES, Endpoint, GREEDY, GREEDY_CODE, LABEL, NONE, Node, Routes, VARIABLE, VARIABLE_CODE,
+    },
 };
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use std::{borrow::Cow, fmt};
@@ -41,17 +41,16 @@ struct Stored<'a> {
 
 impl Serialize for Routes {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let tree = &self.0;
         let (mut nodes, mut endpoints) = (Vec::new(), Vec::new());
-        for (node, index) in tree.nodes.iter().zip(0..) {
+        for (node, index) in self.nodes.iter().zip(0..) {
             put_node(node, index, &mut nodes);
         }
-        for endpoint in &tree.endpoints {
+        for endpoint in &self.endpoints {
             put_endpoint(endpoint, &mut endpoints);
         }
-        let default = (tree.default != NONE).then_some(tree.default);
+        let default = (self.default != NONE).then_some(self.default);
         let (nodes, endpoints) = (Bytes(nodes.into()), Bytes(endpoints.into()));
-        Stored { kind: tree.kind, default, nodes, endpoints }.serialize(serializer)
+        Stored { kind: self.kind, default, nodes, endpoints }.serialize(serializer)
     }
 }
 
@@ -65,7 +64,7 @@ impl<'de> Deserialize<'de> for Routes {
         let nodes = get_nodes(&nodes.0).map_err(de::Error::custom)?;
         check(&nodes, endpoints.len()).map_err(de::Error::custom)?;
         let (nodes, endpoints) = (nodes.into(), endpoints.into());
-        Ok(Self(Tree { kind, nodes, endpoints, default: default.unwrap_or(NONE) }))
+        Ok(Self { kind, nodes, endpoints, default: default.unwrap_or(NONE) })
     }
 }
 
@@ -340,14 +339,14 @@ impl<'de> de::Visitor<'de> for BytesVisitor {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{routes::RoutesBuilder, template::Template};
+    use crate::{routes_builder::RoutesBuilder, template::Template};
 
-    fn tree(paths: &[&str]) -> Tree {
+    fn tree(paths: &[&str]) -> Routes {
         let mut builder = RoutesBuilder::new(Kind::Http);
         for (path, method) in paths.iter().zip(0..) {
             builder.route(None, &Template::parse(path).expect(path), method).expect(path);
         }
-        builder.build().0
+        builder.build()
     }
 
     /// The fault after a change to the nodes.
@@ -497,7 +496,7 @@ mod tests {
 
     #[test]
     fn only_http_has_a_default() {
-        let tree = |kind, default| Routes(Tree { kind, default, ..tree(&["/a"]) });
+        let tree = |kind, default| Routes { kind, default, ..tree(&["/a"]) };
         let stored = |kind| postcard::to_stdvec(&tree(kind, 3)).expect("a tree");
         assert!(postcard::from_bytes::<Routes>(&stored(Kind::Http)).is_ok());
         assert!(postcard::from_bytes::<Routes>(&stored(Kind::Rest)).is_err());

@@ -1,40 +1,12 @@
 //! The frozen table: host, then base path or stage, then the route.
 
 use crate::{
-    captures::Captures,
     glob::Glob,
     host::{Answerer, Hosts, execute_api_label},
     kind::Kind,
-    mapping::{ApiId, Site, StageRef, Stages},
-    tree::Tree,
-    verb::Verb,
+    mapping::{ApiId, StageRef, Stages},
+    site::Site,
 };
-
-/// What a request asks for.
-#[derive(Clone, Copy, Debug)]
-pub struct Ask<'a> {
-    /// The host as received, without a port; any case, maybe with a trailing dot; empty if there was none.
-    pub host: &'a [u8],
-    /// The canonical path; it starts with `/`.
-    pub path: &'a [u8],
-    /// `None` for a method that API Gateway does not know: it matches nothing, not even `ANY` or `$default`.
-    pub verb: Option<Verb>,
-    /// Whether the listener lets `{api}.execute-api.*` answer.
-    pub execute_api: bool,
-}
-
-/// Who answers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Found {
-    /// The API.
-    pub api: ApiId,
-    /// The stage, as numbered by the caller of `Builder::stage`.
-    pub stage: u32,
-    /// The method, as numbered by the caller of `Builder::route`.
-    pub method: u32,
-    /// Where in the path the API's own path begins, after base path or stage. It may be the path's length: the own path is `/` then.
-    pub rest: u16,
-}
 
 /// Whose stage answers; which of its methods is for the stage's own routes to say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,24 +39,14 @@ pub enum Miss {
         /// The kind of the host's APIs, if they are all of one.
         kind: Option<Kind>,
     },
-    /// The stage has no method for this path and verb; the two are not told apart (RT-07, RT-12).
-    Route {
-        /// The API.
-        api: ApiId,
-        /// The stage, as numbered by the caller of `Builder::stage`.
-        stage: u32,
-        /// Where in the path the API's own path begins.
-        rest: u16,
-    },
 }
 
-/// Hosts, mappings, stages and routes, frozen. Made by `Builder::build`.
+/// Hosts, routing rules, mappings and stages, frozen. Made by `Builder::build`.
 #[derive(Debug)]
 pub struct Table {
     pub(crate) hosts: Hosts,
     pub(crate) sites: Box<[Site]>,
     pub(crate) apis: Box<[Api]>,
-    pub(crate) trees: Box<[Tree]>,
     pub(crate) sole: Option<ApiId>,
 }
 
@@ -98,24 +60,6 @@ pub(crate) struct Api {
 }
 
 impl Table {
-    /// The method for a request. Allocates nothing; the work is bounded by the path's length and the table's size.
-    ///
-    /// `captures` belongs to the answer: it is empty after a miss.
-    #[inline]
-    pub fn find(&self, ask: &Ask<'_>, captures: &mut Captures) -> Result<Found, Miss> {
-        captures.clear();
-        let (place, rest) = self.stage(ask.host, ask.path, ask.execute_api, |_, _| false)?;
-        let StageRef { api, stage, tree } = place;
-        let tree = self.trees.get(tree as usize);
-        let found = ask.verb.and_then(|verb| tree?.find(ask.path, rest, verb, captures));
-        // Longer paths than `PATH_BYTES_MAX` match no route; codec refuses them long before.
-        let rest = u16::try_from(rest).unwrap_or(u16::MAX);
-        match found {
-            Some(method) => Ok(Found { api, stage, method, rest }),
-            None => Err(Miss::Route { api, stage, rest }),
-        }
-    }
-
     /// The API and stage for a request. Allocates nothing; the work is bounded by the path's length and the host's rules.
     ///
     /// - `host` as received, without a port; any case, maybe with a trailing dot; empty if there was none.
@@ -130,7 +74,7 @@ impl Table {
         execute_api: bool,
         header: impl FnMut(&str, &Glob) -> bool,
     ) -> Result<Located, Miss> {
-        let (StageRef { api, stage, .. }, rest) = self.stage(host, path, execute_api, header)?;
+        let (StageRef { api, stage }, rest) = self.stage(host, path, execute_api, header)?;
         // Longer paths than `PATH_BYTES_MAX` match no route; codec refuses them long before.
         Ok(Located { api, stage, rest: u16::try_from(rest).unwrap_or(u16::MAX) })
     }

@@ -1,33 +1,22 @@
 //! The rows of the feature list that concern matching, and the recorded vectors; rows that nobody has checked on AWS are named `assumed`.
 
 use router::{
-    ApiId, Ask, Builder, Captures, Found, HostPattern, Kind, MapFault, Miss, Shadow, StageRef, Table, Template, Verb,
+    ApiId, Builder, Captures, HostPattern, Kind, Located, MapFault, Miss, Routes, RoutesBuilder, StageRef, Table,
+    Template, Verb,
 };
 
-const ORDINARY: u32 = 40;
-
 /// `VERB /path` or `$default`, in the order of their method numbers.
-fn tree(builder: &mut Builder, kind: Kind, routes: &[&str]) -> router::TreeId {
-    let tree = builder.tree(kind);
+fn routes(kind: Kind, routes: &[&str]) -> Routes {
+    let mut builder = RoutesBuilder::new(kind);
     for (route, method) in routes.iter().zip(0..) {
         if *route == "$default" {
-            builder.default_route(tree, method).expect(route);
+            builder.default_route(method).expect(route);
             continue;
         }
         let (verb, path) = route.split_once(' ').expect(route);
         let template = Template::parse(path).expect(path);
-        builder.route(tree, Verb::parse(verb.as_bytes()), &template, method).expect(route);
+        builder.route(Verb::parse(verb.as_bytes()), &template, method).expect(route);
     }
-    tree
-}
-
-/// One API, mapped to every host with its whole path.
-fn mapped(kind: Kind, routes: &[&str]) -> Table {
-    let mut builder = Builder::new();
-    let tree = tree(&mut builder, kind, routes);
-    let api = builder.api("api", kind);
-    let stage = builder.stage(api, "stage", tree, ORDINARY);
-    builder.map(&host("*"), "/", stage).expect("the first");
     builder.build()
 }
 
@@ -35,26 +24,32 @@ fn host(text: &str) -> HostPattern {
     HostPattern::parse(text).expect(text)
 }
 
-fn ask<'a>(host: &'a str, verb: &str, path: &'a str) -> Ask<'a> {
-    Ask { host: host.as_bytes(), path: path.as_bytes(), verb: Verb::parse(verb.as_bytes()), execute_api: true }
+/// The stage for a request without header fields, where execute-api names answer.
+fn locate(table: &Table, host: &str, path: &str) -> Result<Located, Miss> {
+    table.locate(host.as_bytes(), path.as_bytes(), true, |_, _| false)
+}
+
+/// The method for a verb as it stands in a request.
+fn find(routes: &Routes, verb: &str, path: &str, rest: u16, captures: &mut Captures) -> Option<u32> {
+    routes.find(path.as_bytes(), rest, Verb::parse(verb.as_bytes())?, captures)
 }
 
 /// Each request, `VERB /path`, and the route it finds; `-` for none.
-fn check(kind: Kind, routes: &[&str], requests: &[(&str, &str)]) {
-    let table = mapped(kind, routes);
+fn check(kind: Kind, list: &[&str], requests: &[(&str, &str)]) {
+    let routes = routes(kind, list);
     let mut captures = Captures::new();
     for (request, expect) in requests {
         let (verb, path) = request.split_once(' ').expect(request);
-        let found = table.find(&ask("any.host", verb, path), &mut captures);
-        let got = found.map_or("-", |found| routes[found.method as usize]);
+        let found = find(&routes, verb, path, 0, &mut captures);
+        let got = found.map_or("-", |method| list[method as usize]);
         assert_eq!(got, *expect, "{kind:?} {request}");
     }
 }
 
-/// What `/{proxy+}` captures and shows for each path.
-fn captured(table: &Table, path: &str, i: usize) -> (String, String) {
+/// What variable `i` captures and shows for `GET path`.
+fn captured(routes: &Routes, path: &str, i: usize) -> (String, String) {
     let mut captures = Captures::new();
-    table.find(&ask("any.host", "GET", path), &mut captures).expect(path);
+    find(routes, "GET", path, 0, &mut captures).expect(path);
     let text = |span: Option<(u16, u16)>| {
         let (start, end) = span.expect(path);
         path[start as usize..end as usize].to_owned()
@@ -116,12 +111,8 @@ fn rt_06_rest_prefers_static_then_variable_then_greedy() {
 
 #[test]
 fn rt_07_unknown_paths_and_verbs_are_one_miss() {
-    let table = mapped(Kind::Rest, &["GET /existing"]);
-    let mut captures = Captures::new();
-    for (verb, path) in [("GET", "/other"), ("POST", "/existing"), ("BREW", "/existing"), ("HEAD", "/existing")] {
-        let miss = Miss::Route { api: ApiId(0), stage: ORDINARY, rest: 0 };
-        assert_eq!(table.find(&ask("h", verb, path), &mut captures), Err(miss), "{verb} {path}");
-    }
+    let requests = ["GET /other", "POST /existing", "BREW /existing", "HEAD /existing"].map(|request| (request, "-"));
+    check(Kind::Rest, &["GET /existing"], &requests);
 }
 
 #[test]
@@ -138,9 +129,9 @@ fn rt_02_rt_03_any_takes_the_seven_verbs_that_are_left() {
 
 #[test]
 fn rt_04_a_variable_is_one_whole_segment_as_received() {
-    let table = mapped(Kind::Rest, &["GET /users/{id}/mail"]);
-    assert_eq!(captured(&table, "/users/test%2Balias@gmail.com/mail", 0).0, "test%2Balias@gmail.com");
-    assert_eq!(captured(&table, "/users/a%2Fb/mail", 0).0, "a%2Fb");
+    let routes = routes(Kind::Rest, &["GET /users/{id}/mail"]);
+    assert_eq!(captured(&routes, "/users/test%2Balias@gmail.com/mail", 0).0, "test%2Balias@gmail.com");
+    assert_eq!(captured(&routes, "/users/a%2Fb/mail", 0).0, "a%2Fb");
     check(
         Kind::Rest,
         &["GET /users/{id}"],
@@ -152,7 +143,7 @@ fn rt_04_a_variable_is_one_whole_segment_as_received() {
 #[test]
 fn rt_05_greedy_keeps_inner_slashes_and_drops_the_last() {
     for kind in [Kind::Rest, Kind::Http] {
-        let table = mapped(kind, &["GET /f/{proxy+}"]);
+        let routes = routes(kind, &["GET /f/{proxy+}"]);
         for (path, whole, parameter) in [
             ("/f/proxy-value", "proxy-value", "proxy-value"),
             ("/f/proxy-value/", "proxy-value/", "proxy-value"),
@@ -161,7 +152,7 @@ fn rt_05_greedy_keeps_inner_slashes_and_drops_the_last() {
             ("/f//x", "/x", "/x"),
             ("/f/a%2Fb", "a%2Fb", "a%2Fb"),
         ] {
-            assert_eq!(captured(&table, path, 0), (whole.into(), parameter.into()), "{kind:?} {path}");
+            assert_eq!(captured(&routes, path, 0), (whole.into(), parameter.into()), "{kind:?} {path}");
         }
     }
 }
@@ -189,8 +180,8 @@ fn rt_08_rest_ignores_one_trailing_slash() {
             ("GET /pets//7", "-"),
         ],
     );
-    let table = mapped(Kind::Rest, &["GET /pets/{id}"]);
-    assert_eq!(captured(&table, "/pets/7/", 0), ("7".into(), "7".into()));
+    let routes = routes(Kind::Rest, &["GET /pets/{id}"]);
+    assert_eq!(captured(&routes, "/pets/7/", 0), ("7".into(), "7".into()));
 }
 
 #[test]
@@ -212,10 +203,10 @@ fn rt_12_the_worked_example() {
 
 #[test]
 fn rt_12_full_matches_come_before_every_greedy_one() {
-    let routes = ["GET /a/{rest+}", "GET /{x}/b", "GET /{x}/{rest+}", "$default", "PUT /{x}/{y}"];
+    let list = ["GET /a/{rest+}", "GET /{x}/b", "GET /{x}/{rest+}", "$default", "PUT /{x}/{y}"];
     check(
         Kind::Http,
-        &routes,
+        &list,
         &[
             ("GET /a/b", "GET /{x}/b"),
             ("GET /a/c", "GET /a/{rest+}"),
@@ -225,10 +216,10 @@ fn rt_12_full_matches_come_before_every_greedy_one() {
             ("GET /a", "$default"),
         ],
     );
-    let table = mapped(Kind::Http, &routes);
-    assert_eq!(captured(&table, "/a/c", 0).0, "c");
-    assert_eq!(captured(&table, "/xyz/c/d", 0).0, "xyz");
-    assert_eq!(captured(&table, "/xyz/c/d", 1).0, "c/d");
+    let routes = routes(Kind::Http, &list);
+    assert_eq!(captured(&routes, "/a/c", 0).0, "c");
+    assert_eq!(captured(&routes, "/xyz/c/d", 0).0, "xyz");
+    assert_eq!(captured(&routes, "/xyz/c/d", 1).0, "c/d");
 }
 
 #[test]
@@ -265,36 +256,47 @@ fn rt_13_default_takes_what_is_left_but_no_unknown_verb() {
 
 #[test]
 fn rt_14_http_stages_by_first_segment_then_default() {
+    let routes = routes(Kind::Http, &["GET /dev", "GET /x", "GET /"]);
     let mut builder = Builder::new();
-    let routes = tree(&mut builder, Kind::Http, &["GET /dev", "GET /x", "GET /"]);
     let api = builder.api("Hello", Kind::Http);
-    builder.stage(api, "dev", routes, 1);
-    builder.stage(api, "$default", routes, 2);
+    builder.stage(api, "dev", 1);
+    builder.stage(api, "$default", 2);
     let table = builder.build();
     let mut captures = Captures::new();
     for (path, stage, method, rest) in [
-        ("/dev/x", 1, 1, 4),
-        ("/x", 2, 1, 0),
-        ("/", 2, 2, 0),
-        ("/dev", 1, 2, 4),
-        ("/dev/", 1, 2, 4),
-        ("/dev/dev", 1, 0, 4),
+        ("/dev/x", 1, Some(1), 4),
+        ("/x", 2, Some(1), 0),
+        ("/", 2, Some(2), 0),
+        ("/dev", 1, Some(2), 4),
+        ("/dev/", 1, Some(2), 4),
+        ("/dev/dev", 1, Some(0), 4),
+        ("/dev/y", 1, None, 4),
+        ("/devx", 2, None, 0),
     ] {
-        let found = Found { api, stage, method, rest };
-        let ask = ask("hello.execute-api.local", "GET", path);
-        assert_eq!(table.find(&ask, &mut captures), Ok(found), "{path}");
+        let located = locate(&table, "hello.execute-api.local", path);
+        assert_eq!(located, Ok(Located { api, stage, rest }), "{path}");
+        assert_eq!(find(&routes, "GET", path, rest, &mut captures), method, "{path}");
     }
-    let miss = Miss::Route { api, stage: 1, rest: 4 };
-    let ask = ask("hello.execute-api.local", "GET", "/dev/y");
-    assert_eq!(table.find(&ask, &mut captures), Err(miss));
+}
+
+#[test]
+fn rt_14_http_without_a_default_stage_needs_a_name() {
+    let mut builder = Builder::new();
+    let api = builder.api("hello", Kind::Http);
+    builder.stage(api, "dev", 1);
+    let table = builder.build();
+    assert_eq!(locate(&table, "hello.execute-api.local", "/dev/x"), Ok(Located { api, stage: 1, rest: 4 }));
+    for path in ["/", "/x", "/Dev/x", "/$default"] {
+        assert_eq!(locate(&table, "hello.execute-api.local", path), Err(Miss::Stage { api }), "{path}");
+    }
 }
 
 #[test]
 fn golden_18_2_rest_stage_and_own_path() {
+    let routes = routes(Kind::Rest, &["GET /{proxy+}", "GET /hardcoded"]);
     let mut builder = Builder::new();
-    let routes = tree(&mut builder, Kind::Rest, &["GET /{proxy+}", "GET /hardcoded"]);
     let api = builder.api("abc", Kind::Rest);
-    builder.stage(api, "stage", routes, 3);
+    builder.stage(api, "stage", 3);
     builder.sole_api(api);
     let table = builder.build();
     let mut captures = Captures::new();
@@ -311,27 +313,32 @@ fn golden_18_2_rest_stage_and_own_path() {
             Some("test%2Balias@gmail.com/plus/test+alias@gmail.com"),
         ),
     ] {
-        let found = table.find(&ask("anything", "GET", path), &mut captures).expect(path);
-        assert_eq!(&path[found.rest as usize..], own, "{path}");
+        let rest = locate(&table, "anything", path).expect(path).rest;
+        assert_eq!(&path[rest as usize..], own, "{path}");
+        let method = find(&routes, "GET", path, rest, &mut captures);
         let shown = captures.parameter(0).map(|(start, end)| &path[start as usize..end as usize]);
         assert_eq!(shown, proxy, "{path}");
-        assert_eq!(found.method, u32::from(proxy.is_none()));
+        assert_eq!(method, Some(u32::from(proxy.is_none())));
     }
     // assumed: an unknown stage is a miss of its own (RT-07).
     for path in ["/", "/other", "/Stage/x"] {
-        assert_eq!(table.find(&ask("h", "GET", path), &mut captures), Err(Miss::Stage { api }), "{path}");
+        assert_eq!(locate(&table, "h", path), Err(Miss::Stage { api }), "{path}");
     }
 }
 
-/// Three APIs: 0 `shop` (REST), 1 `blog` (HTTP), 2 `chat` (WebSocket), each with one stage of its own number.
+/// Three APIs: 0 `shop` (REST), 1 `blog` (HTTP), 2 `chat` (WebSocket), each with one stage `v1` of its own number.
 fn three(builder: &mut Builder) -> [StageRef; 3] {
     let kinds = [("shop", Kind::Rest), ("blog", Kind::Http), ("chat", Kind::WebSocket)];
     [0, 1, 2].map(|number| {
         let (id, kind) = kinds[number];
-        let routes = tree(builder, kind, &["ANY /x"]);
         let api = builder.api(id, kind);
-        builder.stage(api, "v1", routes, number as u32)
+        builder.stage(api, "v1", number as u32)
     })
+}
+
+/// The stage's number and where its path begins.
+fn place(found: Result<Located, Miss>) -> Result<(u32, u16), Miss> {
+    found.map(|found| (found.stage, found.rest))
 }
 
 #[test]
@@ -341,8 +348,7 @@ fn dm_01_the_more_specific_host_answers() {
     builder.map(&host("api.example.com"), "/", shop).expect("new");
     builder.map(&host("*.example.com"), "/", blog).expect("new");
     let table = builder.build();
-    let mut captures = Captures::new();
-    for (host, api) in [
+    for (host, stage) in [
         ("api.example.com", Some(0)),
         ("API.Example.COM.", Some(0)),
         ("b.example.com", Some(1)),
@@ -351,36 +357,81 @@ fn dm_01_the_more_specific_host_answers() {
         ("example.com", None),
         ("", None),
     ] {
-        let found = table.find(&ask(host, "GET", "/x"), &mut captures);
-        let expect = api.ok_or(Miss::Host);
-        assert_eq!(found.map(|found| found.api.0), expect, "{host}");
+        assert_eq!(place(locate(&table, host, "/x")), stage.map(|stage| (stage, 0)).ok_or(Miss::Host), "{host}");
     }
 }
 
 #[test]
 fn rt_17_the_execute_api_name_answers_where_it_may() {
     let mut builder = Builder::new();
-    let [_, blog, chat] = three(&mut builder);
+    let [_, blog, _] = three(&mut builder);
     builder.map(&host("*"), "/", blog).expect("new");
-    let closed = builder.api("closed", Kind::Rest);
-    builder.close_execute_api(closed);
-    let _ = chat;
     let table = builder.build();
-    let mut captures = Captures::new();
-    let mut api = |host, path, execute_api| {
-        let ask = Ask { execute_api, ..ask(host, "GET", path) };
-        table.find(&ask, &mut captures).map(|found| (found.api.0, found.rest))
+    let find = |host: &str, path: &str, execute_api| {
+        place(table.locate(host.as_bytes(), path.as_bytes(), execute_api, |_, _| false))
     };
-    assert_eq!(api("shop.execute-api.eu-west-1.amazonaws.com", "/v1/x", true), Ok((0, 3)));
-    assert_eq!(api("SHOP.execute-api.localhost", "/v1/x", true), Ok((0, 3)));
-    assert_eq!(api("shop.execute-api.localhost", "/x", true), Err(Miss::Stage { api: ApiId(0) }));
-    assert_eq!(api("chat.execute-api.localhost", "/v1/x", true), Ok((2, 3)));
+    assert_eq!(find("shop.execute-api.eu-west-1.amazonaws.com", "/v1/x", true), Ok((0, 3)));
+    assert_eq!(find("SHOP.execute-api.localhost", "/v1/x", true), Ok((0, 3)));
+    assert_eq!(find("shop.execute-api.localhost", "/x", true), Err(Miss::Stage { api: ApiId(0) }));
+    assert_eq!(find("chat.execute-api.localhost", "/v1/x", true), Ok((2, 3)));
     // Where the name does not answer, the host is like any other.
-    assert_eq!(api("shop.execute-api.localhost", "/x", false), Ok((1, 0)));
-    assert_eq!(api("nobody.execute-api.localhost", "/x", true), Ok((1, 0)));
-    assert_eq!(api("closed.execute-api.localhost", "/x", true), Err(Miss::Closed { api: closed }));
-    assert_eq!(api("Closed.Execute-API.localhost.", "/x", true), Err(Miss::Closed { api: closed }));
-    assert_eq!(api("closed.execute-api.localhost", "/x", false), Ok((1, 0)));
+    assert_eq!(find("shop.execute-api.localhost", "/x", false), Ok((1, 0)));
+    assert_eq!(find("nobody.execute-api.localhost", "/x", true), Ok((1, 0)));
+}
+
+#[test]
+fn rt_17_a_closed_execute_api_name_answers_no_more() {
+    let mut builder = Builder::new();
+    let [shop, blog, _] = three(&mut builder);
+    let closed = ApiId(0);
+    builder.close_execute_api(closed);
+    builder.map(&host("*"), "/", blog).expect("new");
+    builder.map(&host("shop.example.com"), "/", shop).expect("new");
+    builder.map(&host("shop.execute-api.own"), "/", shop).expect("new");
+    let table = builder.build();
+    let find = |host: &str, execute_api| place(table.locate(host.as_bytes(), b"/v1/x", execute_api, |_, _| false));
+    assert_eq!(find("shop.execute-api.localhost", true), Err(Miss::Closed { api: closed }));
+    assert_eq!(find("Shop.Execute-API.localhost.", true), Err(Miss::Closed { api: closed }));
+    // Its custom domains answer, also one that looks alike, and so do the names of others.
+    assert_eq!(find("shop.example.com", true), Ok((0, 0)));
+    assert_eq!(find("shop.execute-api.own", true), Ok((0, 0)));
+    assert_eq!(find("blog.execute-api.localhost", true), Ok((1, 3)));
+    // Where no such names are known it is a host like any other.
+    assert_eq!(find("shop.execute-api.localhost", false), Ok((1, 0)));
+}
+
+#[test]
+fn rt_17_the_sole_api_is_closed_under_its_execute_api_name_alone() {
+    let mut builder = Builder::new();
+    let api = builder.api("Shop", Kind::Rest);
+    builder.stage(api, "v1", 0);
+    builder.sole_api(api);
+    builder.close_execute_api(api);
+    let table = builder.build();
+    for (host, expect) in [
+        ("shop.execute-api.localhost", Err(Miss::Closed { api })),
+        ("SHOP.Execute-Api.localhost.", Err(Miss::Closed { api })),
+        ("shop.execute-api", Ok((0, 3))),
+        ("other.execute-api.localhost", Ok((0, 3))),
+        ("shop.localhost", Ok((0, 3))),
+        ("localhost", Ok((0, 3))),
+        ("", Ok((0, 3))),
+    ] {
+        for execute_api in [false, true] {
+            let found = table.locate(host.as_bytes(), b"/v1/x", execute_api, |_, _| false);
+            assert_eq!(place(found), expect, "{host} {execute_api}");
+        }
+    }
+}
+
+#[test]
+fn rt_17_of_two_ids_that_differ_in_case_the_first_has_the_name() {
+    let mut builder = Builder::new();
+    let first = builder.api("shop", Kind::Rest);
+    let second = builder.api("SHOP", Kind::Rest);
+    builder.stage(second, "v1", 1);
+    builder.close_execute_api(first);
+    assert_eq!(locate(&builder.build(), "SHOP.execute-api.x", "/v1"), Err(Miss::Closed { api: first }));
 }
 
 #[test]
@@ -391,14 +442,14 @@ fn dm_03_the_longest_base_path_answers_and_is_cut_off() {
     builder.map(&domain, "orders", blog).expect("new");
     builder.map(&domain, "/orders/v1", shop).expect("new");
     let table = builder.build();
-    let mut captures = Captures::new();
-    let mut find = |path| table.find(&ask("api.example.com", "GET", path), &mut captures);
-    assert_eq!(find("/orders/x").map(|found| (found.api.0, found.rest)), Ok((1, 7)));
-    assert_eq!(find("/orders/v1/x").map(|found| (found.api.0, found.rest)), Ok((0, 10)));
-    assert_eq!(find("/orders/v1/x/").map(|found| found.api.0), Ok(0));
-    assert_eq!(find("/x"), Err(Miss::Mapping { kind: None }));
+    let find = |path| place(locate(&table, "api.example.com", path));
+    assert_eq!(find("/orders/x"), Ok((1, 7)));
+    assert_eq!(find("/orders/v1/x"), Ok((0, 10)));
+    assert_eq!(find("/orders/v1/x/"), Ok((0, 10)));
     // The API's routes are not considered: the longer mapping wins even where the shorter one would have a route.
-    assert!(matches!(find("/orders/v1"), Err(Miss::Route { api: ApiId(0), .. })));
+    assert_eq!(find("/orders/v1"), Ok((0, 10)));
+    assert_eq!(find("/orders/v12"), Ok((1, 7)));
+    assert_eq!(find("/x"), Err(Miss::Mapping { kind: None }));
 }
 
 #[test]
@@ -407,10 +458,8 @@ fn dm_03_a_host_of_one_kind_says_so_when_no_base_path_fits() {
     let [_, blog, _] = three(&mut builder);
     builder.map(&host("b.example.com"), "a", blog).expect("new");
     builder.map(&host("b.example.com"), "b", blog).expect("new");
-    let kind = Some(Kind::Http);
-    let mut captures = Captures::new();
-    let found = builder.build().find(&ask("b.example.com", "GET", "/c"), &mut captures);
-    assert_eq!(found, Err(Miss::Mapping { kind }));
+    let found = locate(&builder.build(), "b.example.com", "/c");
+    assert_eq!(found, Err(Miss::Mapping { kind: Some(Kind::Http) }));
 }
 
 #[test]
@@ -429,58 +478,40 @@ fn dm_03_mappings_that_cannot_be_are_refused() {
 }
 
 #[test]
-fn stages_may_share_routes_and_hosts_come_before_the_sole_api() {
+fn hosts_come_before_the_sole_api() {
     let mut builder = Builder::new();
-    let routes = tree(&mut builder, Kind::Http, &["GET /x"]);
     let api = builder.api("a", Kind::Http);
-    let blue = builder.stage(api, "blue", routes, 5);
-    builder.stage(api, "green", routes, 6);
+    let blue = builder.stage(api, "blue", 5);
+    builder.stage(api, "green", 6);
     builder.map(&host("blue.test"), "", blue).expect("new");
     builder.sole_api(api);
     let table = builder.build();
-    let mut captures = Captures::new();
-    let mut stage = |host, path| table.find(&ask(host, "GET", path), &mut captures).map(|found| found.stage);
-    assert_eq!(stage("blue.test", "/x"), Ok(5));
-    assert_eq!(stage("else.test", "/green/x"), Ok(6));
-    assert_eq!(stage("else.test", "/blue/x"), Ok(5));
-    assert_eq!(stage("else.test", "/x"), Err(Miss::Stage { api }));
-    assert!(stage("blue.test", "/green/x").is_err());
-}
-
-#[test]
-fn shadowed_methods_name_their_tree() {
-    let mut builder = Builder::new();
-    tree(&mut builder, Kind::Rest, &["ANY /a"]);
-    let routes = ["ANY /a", "DELETE /a", "GET /a", "HEAD /a", "OPTIONS /a", "PATCH /a", "POST /a", "PUT /a"];
-    let tree = tree(&mut builder, Kind::Rest, &routes);
-    let shadow = Shadow { tree, method: 0, by: 1 };
-    assert_eq!(builder.shadowed(), [shadow]);
+    let find = |host, path| place(locate(&table, host, path));
+    assert_eq!(find("blue.test", "/x"), Ok((5, 0)));
+    assert_eq!(find("blue.test", "/green/x"), Ok((5, 0)));
+    assert_eq!(find("else.test", "/green/x"), Ok((6, 6)));
+    assert_eq!(find("else.test", "/blue/x"), Ok((5, 5)));
+    assert_eq!(find("else.test", "/x"), Err(Miss::Stage { api }));
 }
 
 #[test]
 fn captures_are_offsets_in_the_whole_path_and_empty_after_a_miss() {
-    let mut builder = Builder::new();
-    let routes = tree(&mut builder, Kind::Rest, &["GET /pets/{id}/{rest+}", "GET /pets"]);
-    let api = builder.api("a", Kind::Rest);
-    builder.stage(api, "v1", routes, 0);
-    builder.sole_api(api);
-    let table = builder.build();
+    let routes = routes(Kind::Rest, &["GET /pets/{id}/{rest+}", "GET /pets"]);
     let mut captures = Captures::new();
     let path = "/v1/pets/7/a/b/";
-    table.find(&ask("h", "GET", path), &mut captures).expect("there");
+    assert_eq!(find(&routes, "GET", path, 3, &mut captures), Some(0));
     assert_eq!(captures.of(0, path.as_bytes()), Some(&b"7"[..]));
     assert_eq!(captures.of(1, path.as_bytes()), Some(&b"a/b/"[..]));
-    assert!(table.find(&ask("h", "PUT", path), &mut captures).is_err());
+    assert_eq!(find(&routes, "PUT", path, 3, &mut captures), None);
     assert!(captures.is_empty());
 }
 
 #[test]
 fn a_path_beyond_the_limit_is_a_miss() {
-    let table = mapped(Kind::Http, &["GET /{rest+}"]);
+    let routes = routes(Kind::Http, &["GET /{rest+}"]);
     let mut captures = Captures::new();
     let longest = format!("/{}", "a".repeat(router::limits::PATH_BYTES_MAX - 1));
-    assert!(table.find(&ask("h", "GET", &longest), &mut captures).is_ok());
+    assert_eq!(find(&routes, "GET", &longest, 0, &mut captures), Some(0));
     assert_eq!(captures.get(0), Some((1, u16::MAX)));
-    let longer = format!("{longest}a");
-    assert!(matches!(table.find(&ask("h", "GET", &longer), &mut captures), Err(Miss::Route { .. })));
+    assert_eq!(find(&routes, "GET", &format!("{longest}a"), 0, &mut captures), None);
 }

@@ -60,7 +60,7 @@ pub fn compile(specs: &[ApiSpec], definitions: &[Option<Definition>], parts: &mu
         let api = Work { id: &id, print: Print::of(definition), definition, deployed, names: &names };
         for stage in &spec.stages {
             let index = compiled.stages.len() as u32;
-            let place = parts.builder.stage_without_routes(number, &stage.name.text, index);
+            let place = parts.builder.stage(number, &stage.name.text, index);
             let name: Arc<str> = (*stage.name.text).into();
             compiled.refs.insert((id.clone(), name.clone()), (place, index));
             let (release, canary) = api.releases(stage, parts);

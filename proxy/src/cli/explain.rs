@@ -283,7 +283,7 @@ fn place(snapshot: &Snapshot, request: &Request<'_>, (stage, canary): (&Stage, b
 fn refused(snapshot: &Snapshot, request: &Request<'_>, miss: Miss, out: &mut String) {
     let kind_of = |api: router::ApiId| snapshot.apis[api.0 as usize].kind;
     match miss {
-        Miss::Host | Miss::Route { .. } => {
+        Miss::Host => {
             line(out, "host", &format!("{}: no domain fits, and it is no API's execute-api name here", request.host));
             refusal(Refusal::NoSuchApi, None, out);
             let names = snapshot.apis.iter().map(|api| format!("{}.execute-api.localhost", api.id));

@@ -1,19 +1,21 @@
 //! From the radix tree to the flat double array: labels cut to a node's size, every set of siblings given a place.
 
+use super::RoutesBuilder;
 use crate::{
     limits::{PACK_PROBES_MAX, PACK_WORDS_MAX},
-    tree::{BYTE_CODE, BYTES, GREEDY, GREEDY_CODE, LABEL, Node, Tree, VARIABLE, VARIABLE_CODE},
-    trie::{ANY, Endpoint, NONE, Trie},
+    routes::{
+        ANY, BYTE_CODE, BYTES, Endpoint, GREEDY, GREEDY_CODE, LABEL, NONE, Node, Routes, VARIABLE, VARIABLE_CODE,
+    },
 };
 use std::collections::VecDeque;
 
 /// Freezes the routes.
-pub(crate) fn pack(trie: &Trie) -> Tree {
-    Tree {
-        kind: trie.kind,
-        nodes: place(trie),
-        endpoints: trie.endpoints.iter().map(fill).collect(),
-        default: trie.default,
+pub(crate) fn pack(from: &RoutesBuilder) -> Routes {
+    Routes {
+        kind: from.kind,
+        nodes: place(from),
+        endpoints: from.endpoints.iter().map(fill).collect(),
+        default: from.default,
     }
 }
 
@@ -40,13 +42,13 @@ struct Placed {
 }
 
 /// Gives every piece a place in one array, parents before children, each set of siblings at a base where all of them find a free slot.
-fn place(trie: &Trie) -> Box<[Node]> {
+fn place(from: &RoutesBuilder) -> Box<[Node]> {
     let mut slots = Slots::default();
     let mut queue = VecDeque::from([Placed { piece: Piece { branch: 0, passed: 0 }, index: 0, parent: NONE }]);
     slots.take(0);
     let mut children: Vec<(u32, Option<Piece>)> = Vec::new();
     while let Some(Placed { piece, index, parent }) = queue.pop_front() {
-        let mut node = Node { parent, ..shape(trie, piece, &mut children) };
+        let mut node = Node { parent, ..shape(from, piece, &mut children) };
         node.base = slots.base(&children);
         for &(code, child) in &children {
             let slot = node.base.wrapping_add(code);
@@ -54,7 +56,7 @@ fn place(trie: &Trie) -> Box<[Node]> {
             if let Some(piece) = child {
                 queue.push_back(Placed { piece, index: slot, parent: index });
             } else {
-                let endpoint = trie.branches[piece.branch as usize].greedy().expect("its code is here");
+                let endpoint = from.branches[piece.branch as usize].greedy().expect("its code is here");
                 slots.nodes[slot as usize] = Node { parent: index, endpoint, ..Node::FREE };
             }
         }
@@ -64,11 +66,11 @@ fn place(trie: &Trie) -> Box<[Node]> {
 }
 
 /// A node without its place, and its children by code; a greedy variable's has no piece of its own.
-fn shape(trie: &Trie, piece: Piece, children: &mut Vec<(u32, Option<Piece>)>) -> Node {
+fn shape(from: &RoutesBuilder, piece: Piece, children: &mut Vec<(u32, Option<Piece>)>) -> Node {
     children.clear();
     let code = |byte: u8| BYTE_CODE + u32::from(byte);
     let mut text = [0; LABEL];
-    let label = &trie.label(piece.branch)[piece.passed as usize..];
+    let label = &from.label(piece.branch)[piece.passed as usize..];
     if let Some((part, [byte, ..])) = label.split_at_checked(LABEL) {
         text.copy_from_slice(part);
         let passed = piece.passed + LABEL as u32 + 1;
@@ -76,13 +78,13 @@ fn shape(trie: &Trie, piece: Piece, children: &mut Vec<(u32, Option<Piece>)>) ->
         return Node::new(text, LABEL as u8, BYTES, [NONE, 0, NONE]);
     }
     text[..label.len()].copy_from_slice(label);
-    let branch = &trie.branches[piece.branch as usize];
+    let branch = &from.branches[piece.branch as usize];
     let mut flags = 0;
     if let Some(branch) = branch.variable() {
         flags |= VARIABLE;
         // If a literal must follow, no node stands between: its first byte is in the label too.
-        let only = match trie.branches[branch as usize].children[..] {
-            [(_, only)] if trie.branches[branch as usize].endpoint == NONE => only,
+        let only = match from.branches[branch as usize].children[..] {
+            [(_, only)] if from.branches[branch as usize].endpoint == NONE => only,
             _ => branch,
         };
         children.push((VARIABLE_CODE, Some(Piece { branch: only, passed: 0 })));
@@ -178,17 +180,17 @@ mod tests {
     use super::*;
     use crate::{kind::Kind, template::Template, verb::Verb};
 
-    fn packed(paths: impl IntoIterator<Item = String>) -> Tree {
-        let mut trie = Trie::new(Kind::Http);
+    fn packed(paths: impl IntoIterator<Item = String>) -> Routes {
+        let mut builder = RoutesBuilder::new(Kind::Http);
         for (path, method) in paths.into_iter().zip(0..) {
             let template = Template::parse(&path).expect("a template");
-            trie.route(Some(Verb::Get), &template, method).expect("a new route");
+            builder.route(Some(Verb::Get), &template, method).expect("a new route");
         }
-        pack(&trie)
+        builder.build()
     }
 
-    fn used(tree: &Tree) -> usize {
-        1 + tree.nodes.iter().filter(|node| node.parent != NONE).count()
+    fn used(routes: &Routes) -> usize {
+        1 + routes.nodes.iter().filter(|node| node.parent != NONE).count()
     }
 
     #[test]
@@ -216,11 +218,11 @@ mod tests {
     fn the_array_is_dense_and_children_know_their_parent() {
         let paths =
             (0..60).flat_map(|i| (0..40).map(move |j| format!("/s{i}/{{id}}/{}{j}/x", ["o", "p", "q-"][j % 3])));
-        let tree = packed(paths);
-        let (used, all) = (used(&tree), tree.nodes.len());
+        let routes = packed(paths);
+        let (used, all) = (used(&routes), routes.nodes.len());
         assert!(used * 4 >= all * 3, "{used} of {all} slots");
-        for (index, node) in tree.nodes.iter().enumerate().filter(|(_, node)| node.parent != NONE) {
-            let code = (index as u32).wrapping_sub(tree.nodes[node.parent as usize].base);
+        for (index, node) in routes.nodes.iter().enumerate().filter(|(_, node)| node.parent != NONE) {
+            let code = (index as u32).wrapping_sub(routes.nodes[node.parent as usize].base);
             assert!(code < BYTE_CODE + 256, "{index}");
         }
     }

@@ -3,22 +3,16 @@
 //! Slashes are bytes like any other; only variables stand beside the bytes. A set of siblings is never searched as a whole, so routes are
 //! added in time that depends on their length alone.
 
+mod pack;
+
 use crate::{
     kind::Kind,
     limits::METHOD_MAX,
+    routes::{ANY, Endpoint, NONE, Routes},
     template::{Part, Template},
     verb::Verb,
 };
 use std::fmt;
-
-/// No method, no endpoint.
-pub(crate) const NONE: u32 = u32::MAX;
-
-/// Where `ANY` stands in an [`Endpoint`], after the seven verbs.
-pub(crate) const ANY: usize = 7;
-
-/// The methods of one path: one place for each verb, the last for `ANY`; `NONE` where there is no method.
-pub(crate) type Endpoint = [u32; 8];
 
 /// Why a route cannot be added.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,7 +45,7 @@ impl fmt::Display for RouteFault {
 
 impl std::error::Error for RouteFault {}
 
-/// A run of [`Trie::text`].
+/// A run of [`RoutesBuilder::text`].
 #[derive(Clone, Copy, Debug, Default)]
 struct Span {
     start: u32,
@@ -60,16 +54,16 @@ struct Span {
 
 /// One node. What stands after its label, and what answers if the path ends there.
 #[derive(Debug)]
-pub(crate) struct Branch {
+struct Branch {
     label: Span,
     /// By the first byte of their labels, sorted.
-    pub(crate) children: Vec<(u8, u32)>,
+    children: Vec<(u8, u32)>,
     /// The variable that may come next, and its name in the first route that used it.
     variable: Option<(Span, u32)>,
     /// The endpoint of the greedy variable that may come next, and its name.
     greedy: Option<(Span, u32)>,
     /// The endpoint of the path that ends here, or `NONE`.
-    pub(crate) endpoint: u32,
+    endpoint: u32,
 }
 
 impl Branch {
@@ -82,36 +76,38 @@ impl Branch {
         self.children.binary_search_by_key(&byte, |(first, _)| *first)
     }
 
-    pub(crate) fn variable(&self) -> Option<u32> {
+    fn variable(&self) -> Option<u32> {
         self.variable.map(|(_, next)| next)
     }
 
-    pub(crate) fn greedy(&self) -> Option<u32> {
+    fn greedy(&self) -> Option<u32> {
         self.greedy.map(|(_, endpoint)| endpoint)
     }
 }
 
-/// The routes of one deployment.
+/// Collects the routes of one deployment. Faults are returned one by one, so that a caller can report all of them.
 #[derive(Debug)]
-pub(crate) struct Trie {
-    pub(crate) kind: Kind,
+pub struct RoutesBuilder {
+    kind: Kind,
     /// The root first.
-    pub(crate) branches: Vec<Branch>,
+    branches: Vec<Branch>,
     /// Labels and names of variables.
     text: Vec<u8>,
-    pub(crate) endpoints: Vec<Endpoint>,
+    endpoints: Vec<Endpoint>,
     /// The method of the HTTP API's `$default` route (RT-13).
-    pub(crate) default: u32,
+    default: u32,
 }
 
-impl Trie {
-    pub(crate) fn new(kind: Kind) -> Self {
+impl RoutesBuilder {
+    /// No routes yet, for an API of this kind.
+    pub fn new(kind: Kind) -> Self {
         let root = Branch::new(Span::default());
         Self { kind, branches: vec![root], text: Vec::new(), endpoints: Vec::new(), default: NONE }
     }
 
-    /// Adds a route; `verb` is `None` for `ANY`. A refused route leaves no trace.
-    pub(crate) fn route(&mut self, verb: Option<Verb>, template: &Template, method: u32) -> Result<(), RouteFault> {
+    /// Adds a route; `verb` is `None` for `ANY`. `method` is what [`Routes::find`] returns, and at most `limits::METHOD_MAX`.
+    /// A refused route leaves no trace.
+    pub fn route(&mut self, verb: Option<Verb>, template: &Template, method: u32) -> Result<(), RouteFault> {
         assert!(method <= METHOD_MAX, "methods are numbered from zero, one by one");
         if self.kind == Kind::Rest {
             self.check_siblings(template)?;
@@ -128,8 +124,8 @@ impl Trie {
         Ok(())
     }
 
-    /// Sets the `$default` route.
-    pub(crate) fn default_route(&mut self, method: u32) -> Result<(), RouteFault> {
+    /// Sets the `$default` route of an HTTP API (RT-13).
+    pub fn default_route(&mut self, method: u32) -> Result<(), RouteFault> {
         assert!(method <= METHOD_MAX, "methods are numbered from zero, one by one");
         if self.kind != Kind::Http {
             return Err(RouteFault::NoDefault);
@@ -144,7 +140,7 @@ impl Trie {
     /// Pairs of methods: the first can never be reached because the second always answers before it.
     ///
     /// Two ways lead there: seven verbs beside their `ANY`, and a `$default` beside routes for `/` and `/{greedy+}` that have every verb.
-    pub(crate) fn shadowed(&self) -> Vec<(u32, u32)> {
+    pub fn shadowed(&self) -> Vec<(u32, u32)> {
         let mut pairs = Vec::new();
         for endpoint in &self.endpoints {
             if endpoint[ANY] != NONE && endpoint[..ANY].iter().all(|&method| method != NONE) {
@@ -165,8 +161,13 @@ impl Trie {
         pairs
     }
 
+    /// Freezes the routes.
+    pub fn build(&self) -> Routes {
+        pack::pack(self)
+    }
+
     /// The bytes that lead to a branch from the one above it.
-    pub(crate) fn label(&self, branch: u32) -> &[u8] {
+    fn label(&self, branch: u32) -> &[u8] {
         self.span(self.branches[branch as usize].label)
     }
 
@@ -310,66 +311,66 @@ impl Trie {
 mod tests {
     use super::*;
 
-    fn add(trie: &mut Trie, verb: Option<Verb>, path: &str, method: u32) -> Result<(), RouteFault> {
-        trie.route(verb, &Template::parse(path).expect(path), method)
+    fn add(routes: &mut RoutesBuilder, verb: Option<Verb>, path: &str, method: u32) -> Result<(), RouteFault> {
+        routes.route(verb, &Template::parse(path).expect(path), method)
     }
 
     #[test]
     fn the_same_verb_on_the_same_path_is_a_duplicate() {
         for kind in [Kind::Rest, Kind::Http] {
-            let mut trie = Trie::new(kind);
-            assert_eq!(add(&mut trie, Some(Verb::Get), "/a/{id}", 0), Ok(()));
-            assert_eq!(add(&mut trie, Some(Verb::Put), "/a/{id}", 1), Ok(()));
-            assert_eq!(add(&mut trie, None, "/a/{id}", 2), Ok(()));
+            let mut routes = RoutesBuilder::new(kind);
+            assert_eq!(add(&mut routes, Some(Verb::Get), "/a/{id}", 0), Ok(()));
+            assert_eq!(add(&mut routes, Some(Verb::Put), "/a/{id}", 1), Ok(()));
+            assert_eq!(add(&mut routes, None, "/a/{id}", 2), Ok(()));
             let duplicate = |of| Err(RouteFault::Duplicate { of });
-            assert_eq!(add(&mut trie, Some(Verb::Put), "/a/{id}", 3), duplicate(1));
-            assert_eq!(add(&mut trie, None, "/a/{id}", 3), duplicate(2));
-            assert_eq!(add(&mut trie, None, "/b/{x+}", 4), Ok(()));
-            assert_eq!(add(&mut trie, None, "/b/{x+}", 5), duplicate(4));
+            assert_eq!(add(&mut routes, Some(Verb::Put), "/a/{id}", 3), duplicate(1));
+            assert_eq!(add(&mut routes, None, "/a/{id}", 3), duplicate(2));
+            assert_eq!(add(&mut routes, None, "/b/{x+}", 4), Ok(()));
+            assert_eq!(add(&mut routes, None, "/b/{x+}", 5), duplicate(4));
         }
     }
 
     #[test]
     fn http_names_make_no_difference_but_may_differ() {
-        let mut trie = Trie::new(Kind::Http);
-        assert_eq!(add(&mut trie, Some(Verb::Get), "/a/{id}", 0), Ok(()));
-        assert_eq!(add(&mut trie, Some(Verb::Get), "/a/{name}", 1), Err(RouteFault::Duplicate { of: 0 }));
-        assert_eq!(add(&mut trie, Some(Verb::Put), "/a/{name}", 1), Ok(()));
-        assert_eq!(add(&mut trie, Some(Verb::Put), "/a/{rest+}", 2), Ok(()));
+        let mut routes = RoutesBuilder::new(Kind::Http);
+        assert_eq!(add(&mut routes, Some(Verb::Get), "/a/{id}", 0), Ok(()));
+        assert_eq!(add(&mut routes, Some(Verb::Get), "/a/{name}", 1), Err(RouteFault::Duplicate { of: 0 }));
+        assert_eq!(add(&mut routes, Some(Verb::Put), "/a/{name}", 1), Ok(()));
+        assert_eq!(add(&mut routes, Some(Verb::Put), "/a/{rest+}", 2), Ok(()));
     }
 
     #[test]
     fn rt_04_rest_has_one_variable_among_siblings() {
         let second = |sibling: &str| Err(RouteFault::SecondVariable { sibling: sibling.into() });
-        let mut trie = Trie::new(Kind::Rest);
-        assert_eq!(add(&mut trie, Some(Verb::Get), "/a/{id}/x", 0), Ok(()));
-        assert_eq!(add(&mut trie, Some(Verb::Get), "/a/{name}", 1), second("{id}"));
-        assert_eq!(add(&mut trie, Some(Verb::Get), "/a/{id+}", 1), second("{id}"));
-        assert_eq!(add(&mut trie, Some(Verb::Get), "/a/{id}", 1), Ok(()));
-        assert_eq!(add(&mut trie, Some(Verb::Get), "/b/{proxy+}", 2), Ok(()));
-        assert_eq!(add(&mut trie, Some(Verb::Get), "/b/{proxy}/x", 3), second("{proxy+}"));
-        assert_eq!(add(&mut trie, Some(Verb::Put), "/b/{rest+}", 3), second("{proxy+}"));
-        assert_eq!(add(&mut trie, Some(Verb::Put), "/b/{proxy+}", 3), Ok(()));
+        let mut routes = RoutesBuilder::new(Kind::Rest);
+        assert_eq!(add(&mut routes, Some(Verb::Get), "/a/{id}/x", 0), Ok(()));
+        assert_eq!(add(&mut routes, Some(Verb::Get), "/a/{name}", 1), second("{id}"));
+        assert_eq!(add(&mut routes, Some(Verb::Get), "/a/{id+}", 1), second("{id}"));
+        assert_eq!(add(&mut routes, Some(Verb::Get), "/a/{id}", 1), Ok(()));
+        assert_eq!(add(&mut routes, Some(Verb::Get), "/b/{proxy+}", 2), Ok(()));
+        assert_eq!(add(&mut routes, Some(Verb::Get), "/b/{proxy}/x", 3), second("{proxy+}"));
+        assert_eq!(add(&mut routes, Some(Verb::Put), "/b/{rest+}", 3), second("{proxy+}"));
+        assert_eq!(add(&mut routes, Some(Verb::Put), "/b/{proxy+}", 3), Ok(()));
         assert_eq!(second("{id}").expect_err("a fault").to_string().matches("{id}").count(), 1);
     }
 
     #[test]
     fn a_refused_route_leaves_no_trace() {
-        let mut trie = Trie::new(Kind::Rest);
-        assert_eq!(add(&mut trie, Some(Verb::Get), "/a/{id}", 0), Ok(()));
-        let before = trie.branches.len();
-        assert!(add(&mut trie, Some(Verb::Get), "/a/{name}/b/{c}", 1).is_err());
-        assert_eq!(trie.branches.len(), before);
-        assert_eq!(add(&mut trie, Some(Verb::Get), "/a/{id}/b/{d}", 1), Ok(()));
+        let mut routes = RoutesBuilder::new(Kind::Rest);
+        assert_eq!(add(&mut routes, Some(Verb::Get), "/a/{id}", 0), Ok(()));
+        let before = routes.branches.len();
+        assert!(add(&mut routes, Some(Verb::Get), "/a/{name}/b/{c}", 1).is_err());
+        assert_eq!(routes.branches.len(), before);
+        assert_eq!(add(&mut routes, Some(Verb::Get), "/a/{id}/b/{d}", 1), Ok(()));
     }
 
     #[test]
     fn rt_08_rest_ignores_a_template_s_trailing_slash_and_http_does_not() {
-        let mut rest = Trie::new(Kind::Rest);
+        let mut rest = RoutesBuilder::new(Kind::Rest);
         assert_eq!(add(&mut rest, Some(Verb::Get), "/a", 0), Ok(()));
         assert_eq!(add(&mut rest, Some(Verb::Get), "/a/", 1), Err(RouteFault::Duplicate { of: 0 }));
         assert_eq!(add(&mut rest, Some(Verb::Get), "/", 1), Ok(()));
-        let mut http = Trie::new(Kind::Http);
+        let mut http = RoutesBuilder::new(Kind::Http);
         assert_eq!(add(&mut http, Some(Verb::Get), "/a", 0), Ok(()));
         assert_eq!(add(&mut http, Some(Verb::Get), "/a/", 1), Ok(()));
     }
@@ -377,28 +378,28 @@ mod tests {
     #[test]
     fn only_http_has_one_default() {
         for kind in [Kind::Rest, Kind::WebSocket] {
-            assert_eq!(Trie::new(kind).default_route(0), Err(RouteFault::NoDefault));
+            assert_eq!(RoutesBuilder::new(kind).default_route(0), Err(RouteFault::NoDefault));
         }
-        let mut http = Trie::new(Kind::Http);
+        let mut http = RoutesBuilder::new(Kind::Http);
         assert_eq!(http.default_route(5), Ok(()));
         assert_eq!(http.default_route(6), Err(RouteFault::Duplicate { of: 5 }));
     }
 
     #[test]
     fn shadowed_methods_are_found() {
-        let mut trie = Trie::new(Kind::Http);
+        let mut routes = RoutesBuilder::new(Kind::Http);
         for (verb, method) in Verb::ALL.into_iter().zip(0..) {
-            assert_eq!(trie.shadowed(), []);
-            add(&mut trie, Some(verb), "/a", method).expect("new");
+            assert_eq!(routes.shadowed(), []);
+            add(&mut routes, Some(verb), "/a", method).expect("new");
             if method == 0 {
-                add(&mut trie, None, "/a", 9).expect("new");
+                add(&mut routes, None, "/a", 9).expect("new");
             }
         }
-        assert_eq!(trie.shadowed(), [(9, 0)]);
-        trie.default_route(10).expect("new");
-        add(&mut trie, None, "/{p+}", 11).expect("new");
-        assert_eq!(trie.shadowed(), [(9, 0)]);
-        add(&mut trie, None, "/", 12).expect("new");
-        assert_eq!(trie.shadowed(), [(9, 0), (10, 11)]);
+        assert_eq!(routes.shadowed(), [(9, 0)]);
+        routes.default_route(10).expect("new");
+        add(&mut routes, None, "/{p+}", 11).expect("new");
+        assert_eq!(routes.shadowed(), [(9, 0)]);
+        add(&mut routes, None, "/", 12).expect("new");
+        assert_eq!(routes.shadowed(), [(9, 0), (10, 11)]);
     }
 }
