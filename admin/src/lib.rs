@@ -14,5 +14,5 @@ mod http;
 pub mod limits;
 mod running;
 
-pub use desk::{Desk, ReloadReport};
+pub use desk::{Desk, Failure, ReloadReport, Timing};
 pub use running::{Running, start};

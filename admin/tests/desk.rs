@@ -40,7 +40,9 @@ impl Gateway {
         ReloadReport {
             ok: true,
             generation: 1 + self.reloads.fetch_add(1, SeqCst),
+            failure: None,
             took: Duration::from_micros(1_500),
+            parts: Vec::new(),
             changes: vec!["api petstore: 1 method added".into()],
             faults: String::new(),
         }

@@ -21,20 +21,21 @@ use crate::state::Worker;
 /// Counts the connection as open until it is closed; a parked one stays counted.
 struct Open {
     worker: Rc<Worker>,
+    entry: Rc<Entry>,
     parked: bool,
 }
 
 impl Drop for Open {
     fn drop(&mut self) {
         if !self.parked {
-            self.worker.connection_closed();
+            self.worker.connection_closed(&self.entry);
         }
     }
 }
 
 /// Serves what a connection has sent.
 pub async fn serve(sock: Sock, entry: Rc<Entry>, worker: Rc<Worker>) {
-    let mut open = Open { worker: worker.clone(), parked: false };
+    let mut open = Open { worker: worker.clone(), entry: entry.clone(), parked: false };
     let peer = Peer::of(sock.peer());
     let mut exchange = Exchange {
         sock,
@@ -52,7 +53,8 @@ pub async fn serve(sock: Sock, entry: Rc<Entry>, worker: Rc<Worker>) {
     let idle = serve_all(&mut exchange, &worker).await;
     let Exchange { sock, scratch, inflow, entry, reset, .. } = exchange;
     worker.put_back(scratch);
-    if idle && !worker.is_draining() {
+    // It was not told that the connection ends: it may say one more thing.
+    if idle && !worker.is_shut() && !entry.is_shut() {
         open.parked = true;
         add(&worker.metrics.connections_idle, 1);
         sock.set_deadline(Some(worker.live().snapshot().gateway.limits.idle_time));
@@ -137,9 +139,9 @@ async fn linger(sock: &Sock, mut inflow: RBuf, worker: &Worker) {
 
 /// A parked connection closed or expired. The end of its last answer may still be here: a client that has closed its side, or
 /// was silent for long, may read slowly.
-pub fn forget(sock: Sock, worker: &Rc<Worker>) {
+pub fn forget(sock: Sock, entry: Rc<Entry>, worker: &Rc<Worker>) {
     sub(&worker.metrics.connections_idle, 1);
-    let open = Open { worker: worker.clone(), parked: false };
+    let open = Open { worker: worker.clone(), entry, parked: false };
     if matches!(sock.is_sendable(), Ok(false)) {
         spawn(async move { linger(&sock, RBuf::empty(), &open.worker).await });
     }

@@ -1,17 +1,154 @@
 //! Where a connection came in, and from whom.
 
+use std::cell::{Cell, RefCell};
 use std::net::{IpAddr, SocketAddr};
+use std::rc::Rc;
+use std::task::{Context, Waker};
 
 use crate::limits::PEER_TEXT_BYTES;
 
-/// A door of the gateway, as its connections see it.
+/// A door of the gateway on one worker, as its connections see it. It outlives its listening socket for as long as there are
+/// connections that came in by it.
 pub struct Entry {
     /// Tags its parked connections: its index.
     pub tag: u64,
-    /// Whether `{api}.execute-api.*` answers here.
-    pub execute_api: bool,
+    /// Which door of the gateway it is; the same on every worker.
+    pub door: u64,
     /// The port, as backends are told; 0 for a unix socket.
     pub port: u16,
+    execute_api: Cell<bool>,
+    backlog: Cell<u32>,
+    phase: Cell<Phase>,
+    connections: Cell<u32>,
+    acceptor: RefCell<Option<Waker>>,
+}
+
+/// How far a door is on its way out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd)]
+enum Phase {
+    Open,
+    /// Nobody new comes in, and who is here learns with its next answer that the connection ends.
+    Closing,
+    /// Who has nothing under way is let go.
+    Shut,
+}
+
+impl Entry {
+    /// Whether `{api}.execute-api.*` answers here.
+    pub fn execute_api(&self) -> bool {
+        self.execute_api.get()
+    }
+
+    /// Connections that the kernel may queue.
+    pub fn backlog(&self) -> u32 {
+        self.backlog.get()
+    }
+
+    /// Other settings for the same address.
+    pub fn change(&self, execute_api: bool, backlog: u32) {
+        self.execute_api.set(execute_api);
+        self.backlog.set(backlog);
+        self.wake();
+    }
+
+    /// Nobody new is let in: connections end with their next answer.
+    pub fn close(&self) {
+        self.phase.set(Phase::Closing);
+        self.wake();
+    }
+
+    /// Whether it was told to close.
+    pub fn is_closing(&self) -> bool {
+        self.phase.get() >= Phase::Closing
+    }
+
+    /// The time for one more request is over.
+    pub fn shut(&self) {
+        self.phase.set(Phase::Shut);
+    }
+
+    /// Whether idle connections are no longer kept.
+    pub fn is_shut(&self) -> bool {
+        self.phase.get() == Phase::Shut
+    }
+
+    /// Open connections that came in here, idle ones included.
+    pub fn connections(&self) -> u32 {
+        self.connections.get()
+    }
+
+    /// One connection more.
+    pub fn opened(&self) {
+        self.connections.set(self.connections.get() + 1);
+    }
+
+    /// One less.
+    pub fn closed(&self) {
+        self.connections.set(self.connections.get() - 1);
+    }
+
+    /// Wakes this task when something changes: the acceptor's.
+    pub fn listen(&self, context: &Context<'_>) {
+        let mut acceptor = self.acceptor.borrow_mut();
+        if !acceptor.as_ref().is_some_and(|known| known.will_wake(context.waker())) {
+            *acceptor = Some(context.waker().clone());
+        }
+    }
+
+    fn wake(&self) {
+        if let Some(acceptor) = self.acceptor.take() {
+            acceptor.wake();
+        }
+    }
+}
+
+/// The doors of a worker. A tag is used again only when nobody is left who came in under it.
+#[derive(Default)]
+pub struct Entries {
+    list: RefCell<Vec<Option<Rc<Entry>>>>,
+}
+
+impl Entries {
+    /// Numbers a door: the tag of its parked connections.
+    pub fn enter(&self, door: u64, port: u16, execute_api: bool, backlog: u32) -> Rc<Entry> {
+        let mut list = self.list.borrow_mut();
+        let free = list.iter().position(Option::is_none).unwrap_or_else(|| {
+            list.push(None);
+            list.len() - 1
+        });
+        let entry = Entry {
+            tag: free as u64,
+            door,
+            port,
+            execute_api: Cell::new(execute_api),
+            backlog: Cell::new(backlog),
+            phase: Cell::new(Phase::Open),
+            connections: Cell::new(0),
+            acceptor: RefCell::default(),
+        };
+        list[free].insert(Rc::new(entry)).clone()
+    }
+
+    /// The door of a tag, which some connection bears.
+    pub fn of(&self, tag: u64) -> Rc<Entry> {
+        self.list.borrow()[tag as usize].clone().expect("a tag is kept as long as a connection bears it")
+    }
+
+    /// The door of this number, if it is here and open.
+    pub fn door(&self, door: u64) -> Option<Rc<Entry>> {
+        self.list.borrow().iter().flatten().find(|entry| entry.door == door && !entry.is_closing()).cloned()
+    }
+
+    /// Wakes every acceptor: the worker is about to leave.
+    pub fn wake(&self) {
+        self.list.borrow().iter().flatten().for_each(|entry| entry.wake());
+    }
+
+    /// Nobody bears its tag any more.
+    pub fn leave(&self, entry: &Entry) {
+        debug_assert_eq!(entry.connections(), 0, "a connection would find somebody else's door");
+        self.list.borrow_mut()[entry.tag as usize] = None;
+    }
 }
 
 /// The client's address, as text and as a number.
@@ -56,6 +193,20 @@ impl Peer {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn tags_are_used_again_and_doors_are_not() {
+        let entries = Entries::default();
+        let (first, second) = (entries.enter(7, 80, true, 10), entries.enter(8, 81, false, 10));
+        assert_eq!((first.tag, second.tag), (0, 1));
+        first.close();
+        assert!(entries.door(7).is_none(), "a door that closes is told nothing more");
+        assert_eq!(entries.of(0).door, 7, "its connections still find it");
+        entries.leave(&first);
+        let third = entries.enter(9, 82, true, 10);
+        assert_eq!((third.tag, entries.of(0).door), (0, 9));
+        assert_eq!(entries.door(8).map(|entry| entry.tag), Some(1));
+    }
 
     #[test]
     fn addresses_are_written_as_people_write_them() {

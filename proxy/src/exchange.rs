@@ -111,7 +111,7 @@ impl Exchange {
         let waiting = self.continue_owed && !self.body.is_done();
         let most = worker.live().snapshot().gateway.limits.requests_per_connection;
         let used_up = self.sock.count_request() == most && most != 0;
-        if worker.is_draining() || unread || waiting || used_up {
+        if worker.is_draining() || self.entry.is_closing() || unread || waiting || used_up {
             self.keep_alive = false;
         }
     }

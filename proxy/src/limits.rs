@@ -29,6 +29,20 @@ pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// A draining worker stops accepting when nobody has come for this long: who was in the kernel's queue is still served.
 pub const LAST_ACCEPT_TIME: Duration = Duration::from_millis(10);
 
+/// A listener that a reload removed is closed when nobody has come for this long: the kernel repeats a handshake's lost segment
+/// after 1 s, so that one loss costs nobody the connection.
+pub const LAST_HANDSHAKE_TIME: Duration = Duration::from_millis(1_250);
+
+/// The most time that the last handshakes of a removed listener may take in all.
+pub const LAST_HANDSHAKES_TIME_MAX: Duration = Duration::from_secs(10);
+
+/// Time for which a reload waits for an address that an earlier reload has just let go: as long as two of its last handshakes
+/// take. Then the reload fails.
+pub const BIND_PATIENCE: Duration = Duration::from_millis(2_500);
+
+/// Pause between two attempts at such an address.
+pub const BIND_RETRY: Duration = Duration::from_millis(10);
+
 /// Time for busy clients of a draining worker to send one more request and learn with its answer that the connection ends;
 /// then idle connections are closed.
 pub const LAST_REQUEST_TIME: Duration = Duration::from_millis(300);
@@ -52,6 +66,12 @@ pub const RESOLVE_MAX: Duration = Duration::from_secs(300);
 
 /// Pause before a name that did not resolve is asked for again.
 pub const RESOLVE_RETRY: Duration = Duration::from_secs(2);
+
+/// Longest wait of a reload for the workers to swap; one that is in a long computation may need a moment.
+pub const SWAP_TIME_MAX: Duration = Duration::from_secs(5);
+
+/// How often it is looked whether the last request has let go of a retired snapshot.
+pub const RETIRED_LOOK: Duration = Duration::from_secs(1);
 
 /// Time that a stopping gateway waits for the access log to take its last lines.
 pub const LOG_PATIENCE: Duration = Duration::from_secs(2);

@@ -5,8 +5,8 @@ use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::fs::FileTypeExt as _;
-use std::path::Path;
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::task::Poll;
 
@@ -15,21 +15,62 @@ use rustix::net::sockopt;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 
 use crate::entry::Entry;
-use crate::io::{Group, Listener, Sock, now, sleep, timeout};
-use crate::limits::{ACCEPT_PAUSE, LAST_ACCEPT_TIME, LAST_REQUEST_TIME};
+use crate::io::{Elapsed, Group, Listener, Sock, expire_parked, now, sleep, spawn, timeout};
+use crate::limits::{
+    ACCEPT_PAUSE, LAST_ACCEPT_TIME, LAST_HANDSHAKE_TIME, LAST_HANDSHAKES_TIME_MAX, LAST_REQUEST_TIME, TICK,
+};
 use crate::observe::metrics::add;
 use crate::state::Worker;
 
-/// One listening descriptor per worker. `address` comes back with the port that the kernel chose, if it was asked to.
-pub fn bind(spec: &Spec, workers: usize) -> io::Result<(Vec<OwnedFd>, ListenAddress)> {
+/// What a listener is made of.
+pub struct Bound {
+    /// One for each worker.
+    pub descriptors: Vec<OwnedFd>,
+    /// With the port that the kernel chose, if it was asked to.
+    pub address: ListenAddress,
+    /// Of a unix socket.
+    pub file: Option<SocketFile>,
+}
+
+/// Binds a listener. `is_alone`: an address where anybody of this user listens already is refused.
+pub fn bind(spec: &Spec, workers: usize, is_alone: bool) -> io::Result<Bound> {
     match &spec.address {
-        ListenAddress::Tcp(address) => bind_tcp(*address, spec.backlog, workers),
+        ListenAddress::Tcp(address) => {
+            if is_alone {
+                refuse_shared(*address)?;
+            }
+            bind_tcp(*address, spec.backlog, workers)
+        }
         ListenAddress::Unix(path) => bind_unix(path, spec.backlog, workers),
     }
 }
 
-fn bind_tcp(address: SocketAddr, backlog: u32, workers: usize) -> io::Result<(Vec<OwnedFd>, ListenAddress)> {
-    refuse_shared(address)?;
+/// The file of a unix socket: removed when this is dropped, unless somebody else has put another in its place.
+#[derive(Debug)]
+pub struct SocketFile {
+    path: PathBuf,
+    device: u64,
+    inode: u64,
+}
+
+impl SocketFile {
+    fn of(path: &Path) -> Option<SocketFile> {
+        let file = fs::symlink_metadata(path).ok()?;
+        Some(SocketFile { path: path.to_owned(), device: file.dev(), inode: file.ino() })
+    }
+}
+
+impl Drop for SocketFile {
+    fn drop(&mut self) {
+        let is_same = |file: fs::Metadata| file.dev() == self.device && file.ino() == self.inode;
+        if fs::symlink_metadata(&self.path).is_ok_and(is_same) {
+            // Somebody may be faster.
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+fn bind_tcp(address: SocketAddr, backlog: u32, workers: usize) -> io::Result<Bound> {
     let mut bound = address;
     let mut descriptors = Vec::with_capacity(workers);
     for _ in 0..workers {
@@ -50,7 +91,7 @@ fn bind_tcp(address: SocketAddr, backlog: u32, workers: usize) -> io::Result<(Ve
         }
         descriptors.push(fd);
     }
-    Ok((descriptors, ListenAddress::Tcp(bound)))
+    Ok(Bound { descriptors, address: ListenAddress::Tcp(bound), file: None })
 }
 
 /// `SO_REUSEPORT` would let a second gateway of the same user take half of the connections without a word. Without it the
@@ -66,17 +107,18 @@ fn refuse_shared(address: SocketAddr) -> io::Result<()> {
 }
 
 /// A unix socket is bound once; all workers accept from it.
-fn bind_unix(path: &Path, backlog: u32, workers: usize) -> io::Result<(Vec<OwnedFd>, ListenAddress)> {
+fn bind_unix(path: &Path, backlog: u32, workers: usize) -> io::Result<Bound> {
     remove_stale(path)?;
     let fd = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
     rustix::net::bind(&fd, &SocketAddrUnix::new(path)?)?;
+    let file = SocketFile::of(path);
     rustix::net::listen(&fd, backlog.try_into().unwrap_or(i32::MAX))?;
     let mut descriptors = vec![fd];
     while descriptors.len() < workers {
         let copy = descriptors[0].try_clone()?;
         descriptors.push(copy);
     }
-    Ok((descriptors, ListenAddress::Unix(path.to_owned())))
+    Ok(Bound { descriptors, address: ListenAddress::Unix(path.to_owned()), file })
 }
 
 /// A socket file that nobody listens at is left from an earlier life; one that answers belongs to somebody.
@@ -92,11 +134,66 @@ fn remove_stale(path: &Path) -> io::Result<()> {
     fs::remove_file(path)
 }
 
-/// Accepts until the worker drains, and then whoever was in the queue already. Connections are parked at once: their first
-/// byte starts a task.
-pub async fn accept_all(fd: OwnedFd, entry: Rc<Entry>, worker: Rc<Worker>) {
+/// A door, for one worker.
+pub struct Opened {
+    /// Its number; the same on every worker.
+    pub door: u64,
+    /// A listening socket.
+    pub descriptor: OwnedFd,
+    /// The port, as backends are told; 0 for a unix socket.
+    pub port: u16,
+    /// Whether `{api}.execute-api.*` answers here.
+    pub execute_api: bool,
+    /// Connections that the kernel may queue.
+    pub backlog: u32,
+}
+
+/// What a reload changes about the doors of a worker.
+pub enum Order {
+    /// Accept here, too.
+    Open(Opened),
+    /// Other settings for the same socket.
+    Change {
+        /// Whose.
+        door: u64,
+        /// See [`Opened`].
+        execute_api: bool,
+        /// See [`Opened`].
+        backlog: u32,
+    },
+    /// Accept no more here, and lose nobody who has come already.
+    Close(u64),
+}
+
+/// Opens, changes and closes doors.
+pub fn carry_out(orders: Vec<Order>, worker: &Rc<Worker>) {
+    for order in orders {
+        match order {
+            Order::Open(Opened { door, descriptor, port, execute_api, backlog }) => {
+                let entry = worker.entries.enter(door, port, execute_api, backlog);
+                spawn(accept_all(descriptor, entry, worker.clone()));
+            }
+            Order::Change { door, execute_api, backlog } => {
+                if let Some(entry) = worker.entries.door(door) {
+                    entry.change(execute_api, backlog);
+                }
+            }
+            Order::Close(door) => {
+                if let Some(entry) = worker.entries.door(door) {
+                    entry.close();
+                }
+            }
+        }
+    }
+}
+
+/// Accepts until the worker drains or the door closes, and then whoever was in the queue already. Connections are parked at
+/// once: their first byte starts a task.
+async fn accept_all(fd: OwnedFd, entry: Rc<Entry>, worker: Rc<Worker>) {
+    let accepting = worker.begin_accepting();
     let listener = Listener::adopt(fd);
-    while let Some(accepted) = accept(&listener, &worker).await {
+    let mut backlog = entry.backlog();
+    while let Some(accepted) = accept(&listener, &mut backlog, &entry, &worker).await {
         match accepted {
             Ok(fd) => admit(fd, &entry, &worker),
             // The client left before it was taken.
@@ -106,20 +203,69 @@ pub async fn accept_all(fd: OwnedFd, entry: Rc<Entry>, worker: Rc<Worker>) {
                 sleep(ACCEPT_PAUSE).await;
             }
         }
-        while worker.is_full() && !worker.is_draining() {
+        while worker.is_full() && !worker.is_draining() && !entry.is_closing() {
             sleep(ACCEPT_PAUSE).await;
         }
     }
-    let until = now() + LAST_REQUEST_TIME;
-    while now() < until
-        && let Ok(Ok(fd)) = timeout(LAST_ACCEPT_TIME, listener.accept()).await
-    {
-        admit(fd, &entry, &worker);
+    if worker.is_draining() {
+        let until = now() + LAST_REQUEST_TIME;
+        while now() < until
+            && let Ok(Ok(fd)) = timeout(LAST_ACCEPT_TIME, listener.accept()).await
+        {
+            admit(fd, &entry, &worker);
+        }
+        return;
+    }
+    take_the_last(listener, &entry, &worker).await;
+    drop(accepting);
+    see_off(&entry, &worker).await;
+}
+
+/// Empties the queue of a door that closes, handshakes under way included, and closes it.
+async fn take_the_last(listener: Listener, entry: &Rc<Entry>, worker: &Rc<Worker>) {
+    let is_tcp = entry.port != 0;
+    if is_tcp && let Err(error) = listener.refuse_new() {
+        tracing::warn!(%error, "cannot hold back who knocks at a listener that closes; somebody may be reset");
+    }
+    let until = now() + LAST_HANDSHAKES_TIME_MAX;
+    let mut last = now();
+    loop {
+        // A unix socket has no handshake, and its name is gone.
+        let quiet = if is_tcp && !worker.is_draining() { LAST_HANDSHAKE_TIME } else { LAST_ACCEPT_TIME };
+        if now() - last >= quiet || now() >= until {
+            return;
+        }
+        match timeout(LAST_ACCEPT_TIME, listener.accept()).await {
+            Ok(Ok(fd)) => {
+                admit(fd, entry, worker);
+                last = now();
+            }
+            Ok(Err(error)) => {
+                worker.accept_failed(&error);
+                sleep(ACCEPT_PAUSE).await;
+            }
+            Err(Elapsed) => {}
+        }
     }
 }
 
+/// Waits until every connection of a closed door has ended: each may say one more thing within the time of a drain, and learns
+/// with its answer that the connection ends; then those that are idle are let go.
+async fn see_off(entry: &Rc<Entry>, worker: &Rc<Worker>) {
+    let until = now() + worker.live().snapshot().gateway.limits.drain_time;
+    while entry.connections() > 0 && now() < until {
+        sleep(TICK).await;
+    }
+    entry.shut();
+    expire_parked(|tag| tag == entry.tag);
+    while entry.connections() > 0 {
+        sleep(TICK).await;
+    }
+    worker.entries.leave(entry);
+}
+
 fn admit(fd: OwnedFd, entry: &Entry, worker: &Worker) {
-    worker.connection_opened();
+    worker.connection_opened(entry);
     add(&worker.metrics.connections_idle, 1);
     let peer = peer_of(&fd);
     let sock = Sock::adopt(fd, peer);
@@ -127,13 +273,21 @@ fn admit(fd: OwnedFd, entry: &Entry, worker: &Worker) {
     sock.park(entry.tag, Group::Small);
 }
 
-/// The next connection; `None` as soon as the worker drains.
-async fn accept(listener: &Listener, worker: &Worker) -> Option<io::Result<OwnedFd>> {
-    poll_fn(
-        |context| {
-            if worker.poll_draining(context) { Poll::Ready(None) } else { listener.poll_accept(context).map(Some) }
-        },
-    )
+/// The next connection; `None` as soon as the worker drains or the door closes.
+async fn accept(listener: &Listener, backlog: &mut u32, entry: &Entry, worker: &Worker) -> Option<io::Result<OwnedFd>> {
+    poll_fn(|context| {
+        entry.listen(context);
+        if worker.is_draining() || entry.is_closing() {
+            return Poll::Ready(None);
+        }
+        if *backlog != entry.backlog() {
+            *backlog = entry.backlog();
+            if let Err(error) = listener.set_backlog(*backlog) {
+                tracing::warn!(%error, backlog, "cannot change a listener's backlog");
+            }
+        }
+        listener.poll_accept(context).map(Some)
+    })
     .await
 }
 

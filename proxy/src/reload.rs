@@ -1,23 +1,28 @@
-//! The one door for a new configuration: SIGHUP and `tollgate reload` both come here.
+//! The one door for a new configuration: SIGHUP, `tollgate reload` and the watcher of documents all come here.
 //!
-//! The calling thread serves nobody: it reads, checks and compiles. Each worker then swaps its cell between two requests
-//! and says so. A document with a fault changes nothing.
+//! The calling thread serves nobody: it reads, checks, compiles and binds. Each worker then swaps its cell between two
+//! requests and says so. Whatever fails before that changes nothing.
 
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::mpsc;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+use std::{panic, thread};
 
-use admin::ReloadReport;
-use config::{Loaded, Loader};
+use admin::{Failure, ReloadReport, Timing};
+use config::snapshot::{AccessLog, Snapshot};
+use config::{Loaded, Loader, Part};
 
 use crate::background::Resolver;
+use crate::doors::{Doors, Plan, Summary};
 use crate::io::Sender;
-use crate::observe::metrics::Metrics;
+use crate::limits::{LOG_PATIENCE, RETIRED_LOOK, SWAP_TIME_MAX};
+use crate::observe::access_log::Sink;
+use crate::observe::metrics::{By, Metrics};
+use crate::observe::writer::{Destination, Writer};
 use crate::state::Published;
 use crate::upstream::resolve;
-use crate::worker::Message;
+use crate::worker::{Adoption, Message};
 
 /// Where the configuration comes from.
 #[derive(Clone, Debug)]
@@ -29,19 +34,34 @@ pub enum Source {
 }
 
 impl Source {
-    /// Reads, checks and compiles.
-    pub fn load(&self, loader: &mut Loader) -> Loaded {
+    /// Reads, checks and compiles; `is_over` hears when a part of it is done.
+    pub fn load(&self, loader: &mut Loader, is_over: impl FnMut(Part)) -> Loaded {
         match self {
-            Source::File(path) => loader.load(path, |_| {}),
+            Source::File(path) => loader.load(path, is_over),
             Source::Text(text) => loader.load_bytes("demo", text.as_bytes(), std::path::Path::new(".")),
         }
     }
 }
 
-/// Longest wait for the workers to swap; one that is in a long computation may need a moment.
-const SWAP_TIME_MAX: Duration = Duration::from_secs(5);
-
-const SLOW_WORKER: &str = "a worker has not swapped in 5 s; it serves the old snapshot until it does\n";
+/// What every reload of a process needs.
+pub struct Parts {
+    /// Where the configuration comes from, and what has loaded it.
+    pub source: (Source, Loader),
+    /// What serves.
+    pub first: Arc<Published>,
+    /// The files that it was made of.
+    pub files: Vec<PathBuf>,
+    /// Where it serves.
+    pub doors: Doors,
+    /// The access log's writer.
+    pub log: Writer,
+    /// The process's counters.
+    pub metrics: Arc<Metrics>,
+    /// The workers' mailboxes.
+    pub workers: Vec<Sender<Message>>,
+    /// Who resolves names.
+    pub resolver: Resolver,
+}
 
 /// Publishes snapshots to the workers, one at a time.
 pub struct Reloader {
@@ -49,100 +69,308 @@ pub struct Reloader {
     metrics: Arc<Metrics>,
     workers: Vec<Sender<Message>>,
     resolver: Resolver,
-    generation: AtomicU64,
-    leaving: AtomicBool,
+    /// Held for the whole of a reload: the next one waits.
+    turn: Mutex<Turn>,
+    /// These are held for a moment only.
+    doors: Mutex<Doors>,
     serving: Mutex<Serving>,
+    log: Mutex<Option<Writer>>,
+    /// Held while something is sent to the workers: nothing is sent behind the word to leave.
+    leaving: Mutex<bool>,
 }
 
-struct Serving {
+struct Turn {
     /// Keeps what was compiled: what does not change is not compiled again.
     loader: Loader,
-    current: Arc<Published>,
     /// Kept until no worker needs them, so that none of them has to free one.
     retired: Vec<Arc<Published>>,
 }
 
+struct Serving {
+    published: Arc<Published>,
+    listeners: Vec<String>,
+    files: Vec<PathBuf>,
+}
+
+/// What a reload made serve.
+struct Served {
+    published: Arc<Published>,
+    changes: Vec<String>,
+    /// Whether every worker has swapped.
+    swapped: bool,
+}
+
+/// Why a reload came to nothing.
+struct Stopped(Failure, String);
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // What is behind these locks is whole after every statement.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 impl Reloader {
     /// Takes over after the first load.
-    pub fn new(
-        (source, loader): (Source, Loader),
-        first: Arc<Published>,
-        metrics: Arc<Metrics>,
-        workers: Vec<Sender<Message>>,
-        resolver: Resolver,
-    ) -> Reloader {
+    pub fn new(parts: Parts) -> Reloader {
+        let Parts { source: (source, loader), first, files, doors, log, metrics, workers, resolver } = parts;
         resolver.want(resolve::names_of(&first.snapshot));
         metrics.loaded(first.generation);
-        let generation = AtomicU64::new(first.generation);
-        let serving = Mutex::new(Serving { loader, current: first, retired: Vec::new() });
-        Reloader { source, metrics, workers, resolver, generation, leaving: AtomicBool::new(false), serving }
+        Reloader {
+            source,
+            metrics,
+            workers,
+            resolver,
+            turn: Mutex::new(Turn { loader, retired: Vec::new() }),
+            serving: Mutex::new(Serving { published: first, listeners: doors.addresses(), files }),
+            doors: Mutex::new(doors),
+            log: Mutex::new(Some(log)),
+            leaving: Mutex::new(false),
+        }
     }
 
-    /// From now on nothing new is taken: the gateway is about to leave.
+    /// From now on nothing new is taken: the gateway is about to leave. What was sent to the workers before is done first.
     pub fn leave(&self) {
-        self.leaving.store(true, Ordering::Release);
+        *lock(&self.leaving) = true;
     }
 
     /// Whether the gateway is about to leave.
     pub fn is_leaving(&self) -> bool {
-        self.leaving.load(Ordering::Acquire)
+        *lock(&self.leaving)
     }
 
-    /// The snapshot that serves.
+    /// The snapshot that serves. Never waits for a reload.
     pub fn current(&self) -> Arc<Published> {
-        self.serving.lock().unwrap_or_else(PoisonError::into_inner).current.clone()
+        lock(&self.serving).published.clone()
     }
 
-    /// Loads the document again and serves it if it is whole. Blocks until every worker has swapped.
-    pub fn reload(&self) -> ReloadReport {
-        let began = Instant::now();
-        if self.leaving.load(Ordering::Acquire) {
-            let generation = self.generation.load(Ordering::Relaxed);
-            let faults = "the gateway is leaving: it serves what it has to the end\n".into();
-            return ReloadReport { ok: false, generation, took: began.elapsed(), changes: Vec::new(), faults };
-        }
-        let mut serving = self.serving.lock().unwrap_or_else(PoisonError::into_inner);
-        serving.retired.retain(|old| Arc::strong_count(old) > 1);
-        let loaded = self.source.load(&mut serving.loader);
-        let faults = loaded.diagnostics.render(false);
-        let Some(snapshot) = loaded.snapshot else {
-            self.metrics.reload_failed();
-            let generation = self.generation.load(Ordering::Relaxed);
-            return ReloadReport { ok: false, generation, took: began.elapsed(), changes: Vec::new(), faults };
-        };
-        let generation = self.generation.fetch_add(1, Ordering::Relaxed) + 1;
-        let published = Published::new(generation, snapshot, &self.metrics);
-        self.resolver.want(resolve::names_of(&published.snapshot));
-        let changes = changes(&serving.current, &published);
-        let swapped = self.publish(&published);
-        let old = std::mem::replace(&mut serving.current, published);
-        serving.retired.push(old);
-        self.metrics.reloaded(generation);
-        let faults = if swapped { faults } else { faults + SLOW_WORKER };
-        ReloadReport { ok: swapped, generation, took: began.elapsed(), changes, faults }
+    /// Where the gateway listens. Never waits for a reload.
+    pub fn listeners(&self) -> Vec<String> {
+        lock(&self.serving).listeners.clone()
     }
 
-    /// False if a worker did not swap in time.
-    fn publish(&self, published: &Arc<Published>) -> bool {
-        let (done, swapped) = mpsc::channel();
-        for worker in &self.workers {
-            worker.send(Message::Adopt(published.clone(), done.clone()));
+    /// The files of which the last load was made, or should have been.
+    pub fn files(&self) -> Vec<PathBuf> {
+        lock(&self.serving).files.clone()
+    }
+
+    /// Opens the access log again under its name.
+    pub fn reopen_log(&self) {
+        if let Some(log) = &*lock(&self.log) {
+            log.reopen();
         }
-        drop(done);
-        let until = Instant::now() + SWAP_TIME_MAX;
-        for _ in &self.workers {
-            if swapped.recv_timeout(until.saturating_duration_since(Instant::now())).is_err() {
-                return false;
+    }
+
+    /// After the workers have ended: removes socket files, and ends the access log. False if its last lines are lost.
+    pub fn end(&self) -> bool {
+        drop(std::mem::replace(&mut *lock(&self.doors), Doors::new(0)));
+        lock(&self.log).take().is_none_or(|log| log.stop(LOG_PATIENCE))
+    }
+
+    /// Loads the document again and serves it if it is whole and all of its addresses can be had. Blocks until every worker
+    /// has swapped.
+    pub fn reload(&self, by: By) -> ReloadReport {
+        let mut turn = lock(&self.turn);
+        turn.sweep();
+        let mut watch = Stopwatch::start();
+        let mut faults = String::new();
+        let outcome = self
+            .load(&mut turn, &mut watch, &mut faults)
+            .and_then(|snapshot| self.serve(snapshot, &mut turn, &mut watch));
+        let took = watch.began.elapsed();
+        let (served, failure) = match outcome {
+            Ok(served) if served.swapped => (Some(served), None),
+            // A worker that is late swaps all the same.
+            Ok(served) => {
+                faults.push_str(SLOW_WORKER);
+                (Some(served), Some(Failure::SlowWorker))
             }
+            Err(Stopped(failure, why)) => {
+                faults.push_str(&why);
+                (None, Some(failure))
+            }
+        };
+        // Counted first: whoever sees the new generation finds it in the metrics as well.
+        self.metrics.reloaded(by, served.as_ref().map(|served| served.published.generation), took);
+        let changes = served.map(|served| self.settle(served)).unwrap_or_default();
+        let generation = self.current().generation;
+        ReloadReport { ok: failure.is_none(), generation, failure, took, parts: watch.parts, changes, faults }
+    }
+
+    /// From now on whoever asks what serves hears of this.
+    fn settle(&self, served: Served) -> Vec<String> {
+        let listeners = lock(&self.doors).addresses();
+        let mut serving = lock(&self.serving);
+        serving.published = served.published;
+        serving.listeners = listeners;
+        served.changes
+    }
+
+    fn load(&self, turn: &mut Turn, watch: &mut Stopwatch, faults: &mut String) -> Result<Snapshot, Stopped> {
+        if self.is_leaving() {
+            return Err(leaving());
         }
-        true
+        let loaded = self.source.load(&mut turn.loader, |part| {
+            watch.is_over(match part {
+                Part::Read => "read",
+                Part::Compile => "compile",
+            });
+        });
+        *faults = loaded.diagnostics.render(false);
+        lock(&self.serving).files = loaded.files;
+        loaded.snapshot.ok_or(Stopped(Failure::Document, String::new()))
+    }
+
+    /// Makes a snapshot serve.
+    fn serve(&self, snapshot: Snapshot, turn: &mut Turn, watch: &mut Stopwatch) -> Result<Served, Stopped> {
+        let resource = |why: String| Stopped(Failure::Resource, format!("error: {why}\n"));
+        let before = self.current();
+        let plan = lock(&self.doors).plan(&snapshot.gateway.listen).map_err(resource)?;
+        let log =
+            self.other_log(&before.snapshot.gateway.access_log, &snapshot.gateway.access_log).map_err(resource)?;
+        watch.is_over("listen");
+        let published = Published::new(before.generation + 1, snapshot, &self.metrics);
+        self.resolver.want(resolve::names_of(&published.snapshot));
+        let (sinks, writer) = log.unzip();
+        let (summary, swapped) = self.publish(&published, plan, sinks)?;
+        let changes = changes(&before, &published, &summary);
+        turn.retired.push(before);
+        let swapped = swapped.wait(self.workers.len());
+        watch.is_over("swap");
+        let old_log = writer.and_then(|writer| lock(&self.log).replace(writer));
+        if old_log.is_some_and(|log| !log.stop(LOG_PATIENCE)) {
+            tracing::warn!("the reader of the access log before is stalled: its last lines are lost");
+        }
+        Ok(Served { published, changes, swapped })
+    }
+
+    /// Hands the snapshot and its doors to the workers. Nothing fails behind this.
+    fn publish(
+        &self,
+        published: &Arc<Published>,
+        plan: Plan,
+        sinks: Option<Vec<Sink>>,
+    ) -> Result<(Summary, Swapped), Stopped> {
+        let leaves = lock(&self.leaving);
+        if *leaves {
+            return Err(leaving());
+        }
+        let mut doors = lock(&self.doors);
+        let (orders, summary) = doors.carry_out(plan);
+        let mut sinks = sinks.map(Vec::into_iter);
+        let (done, swapped) = mpsc::channel();
+        for (worker, doors) in self.workers.iter().zip(orders) {
+            let log = sinks.as_mut().and_then(Iterator::next);
+            worker.send(Message::Adopt(Adoption { published: published.clone(), doors, log, done: done.clone() }));
+        }
+        Ok((summary, Swapped { swapped, until: Instant::now() + SWAP_TIME_MAX }))
+    }
+
+    /// A writer and its sinks, if the log goes elsewhere from now on.
+    fn other_log(&self, was: &AccessLog, is: &AccessLog) -> Result<Option<(Vec<Sink>, Writer)>, String> {
+        if was == is {
+            return Ok(None);
+        }
+        let workers: Vec<_> = (0..self.workers.len()).map(|index| self.metrics.worker(index)).collect();
+        let started = Writer::start(destination(is), &workers, self.metrics.writer());
+        started.map(Some).map_err(|error| format!("cannot open the access log: {error}"))
+    }
+
+    /// Frees what no worker needs any more, unless a reload is under way.
+    fn sweep(&self) -> bool {
+        let Ok(mut turn) = self.turn.try_lock() else { return true };
+        turn.sweep();
+        !turn.retired.is_empty()
     }
 }
 
+impl Turn {
+    fn sweep(&mut self) {
+        self.retired.retain(|old| Arc::strong_count(old) > 1);
+    }
+}
+
+const SLOW_WORKER: &str = "a worker has not swapped in 5 s; it serves the old snapshot until it does\n";
+
+fn leaving() -> Stopped {
+    Stopped(Failure::Leaving, "the gateway is leaving: it serves what it has to the end\n".into())
+}
+
+/// The workers' answers.
+struct Swapped {
+    swapped: mpsc::Receiver<usize>,
+    until: Instant,
+}
+
+impl Swapped {
+    /// False if a worker did not swap in time.
+    fn wait(self, workers: usize) -> bool {
+        (0..workers).all(|_| self.swapped.recv_timeout(self.until.saturating_duration_since(Instant::now())).is_ok())
+    }
+}
+
+/// How long each part took.
+struct Stopwatch {
+    began: Instant,
+    last: Instant,
+    parts: Vec<Timing>,
+}
+
+impl Stopwatch {
+    fn start() -> Stopwatch {
+        let now = Instant::now();
+        Stopwatch { began: now, last: now, parts: Vec::new() }
+    }
+
+    fn is_over(&mut self, part: &str) {
+        let now = Instant::now();
+        self.parts.push(Timing { part: part.into(), took: now - self.last });
+        self.last = now;
+    }
+}
+
+/// Where the lines of an access log go.
+pub fn destination(log: &AccessLog) -> Destination {
+    match log {
+        AccessLog::None => Destination::None,
+        AccessLog::Stdout => Destination::Stdout,
+        AccessLog::File(path) => Destination::File(path.clone()),
+    }
+}
+
+/// Starts the thread that reloads when it is asked to, so that nobody who asks has to wait. It also frees what was retired.
+/// `tell` gets each report.
+pub fn start_thread(
+    reloader: Arc<Reloader>,
+    tell: impl Fn(&ReloadReport) + Send + 'static,
+) -> std::io::Result<mpsc::Sender<By>> {
+    let (ask, asked) = mpsc::channel();
+    thread::Builder::new().name("reload".into()).spawn(move || {
+        loop {
+            match asked.recv_timeout(RETIRED_LOOK) {
+                Ok(by) => {
+                    // Whoever asked meanwhile is served as well.
+                    while asked.try_recv().is_ok() {}
+                    let reload = panic::AssertUnwindSafe(|| tell(&reloader.reload(by)));
+                    if panic::catch_unwind(reload).is_err() {
+                        tracing::error!("a reload panicked; what served before still serves");
+                    }
+                }
+                Err(RecvTimeoutError::Timeout) => {
+                    reloader.sweep();
+                }
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+        }
+    })?;
+    Ok(ask)
+}
+
 /// What an operator wants to know: what is served now that was not before, and what needs a restart.
-fn changes(old: &Published, new: &Published) -> Vec<String> {
+fn changes(old: &Published, new: &Published, doors: &Summary) -> Vec<String> {
     let mut changes = Vec::new();
     let (before, after) = (&old.snapshot, &new.snapshot);
+    changes.extend(doors.opened.iter().map(|address| format!("listening on {address}")));
+    changes.extend(doors.changed.iter().map(|address| format!("listener {address}: other settings")));
+    changes.extend(doors.closed.iter().map(|address| format!("no longer listening on {address}")));
     let stages = |published: &Published| -> Vec<String> {
         let snapshot = &published.snapshot;
         let name = |stage: &config::snapshot::Stage| format!("{}/{}", snapshot.apis[stage.api as usize].id, stage.name);
@@ -163,17 +391,18 @@ fn changes(old: &Published, new: &Published) -> Vec<String> {
     if routes(old) != routes(new) {
         changes.push(format!("routes: {} before, {} now", routes(old), routes(new)));
     }
-    let upstreams = |known: &config::snapshot::Snapshot| known.upstreams.to_vec();
+    let upstreams = |known: &Snapshot| known.upstreams.to_vec();
     if upstreams(before) != upstreams(after) {
-        changes.push("upstreams changed: their idle connections were closed".into());
+        changes.push("upstreams changed: idle connections to servers that are gone were closed".into());
     }
     let (was, is) = (&before.gateway, &after.gateway);
+    if was.access_log != is.access_log {
+        changes.push("the access log goes elsewhere".into());
+    }
     let at_restart = [
-        ("gateway.listen", was.listen != is.listen),
         ("gateway.admin", was.admin != is.admin),
         ("gateway.control", was.control != is.control),
         ("gateway.workers", was.workers != is.workers),
-        ("gateway.access_log", was.access_log != is.access_log),
     ];
     let changed = at_restart.into_iter().filter(|(_, changed)| *changed);
     changes.extend(changed.map(|(field, _)| format!("{field} changed: it takes effect at the next restart")));

@@ -95,7 +95,7 @@ fn find(exchange: &mut Exchange, trip: &mut Trip, live: &Live, worker: &Worker) 
         })
     };
     let table = &live.snapshot().table;
-    let located = table.locate(head.host.of(bytes), canonical, exchange.entry.execute_api, has_field);
+    let located = table.locate(head.host.of(bytes), canonical, exchange.entry.execute_api(), has_field);
     let kind_of = |api: ApiId| live.snapshot().apis[api.0 as usize].kind;
     let (place, kind, refusal) = match located {
         Ok(Located { api, stage, rest }) => {

@@ -4,12 +4,11 @@ use std::cell::{Cell, RefCell};
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Context, Waker};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use config::snapshot::{Api, Method, Release, Snapshot, Stage};
 
-use crate::entry::Entry;
+use crate::entry::{Entries, Entry};
 use crate::io::{self as runtime, now};
 use crate::limits::SCRATCH_KEPT_MAX;
 use crate::observe::access_log::{Record, Sink};
@@ -97,17 +96,30 @@ pub struct Worker {
     pub names: Names,
     /// Its upstreams.
     pub pools: Pools,
+    /// Its doors.
+    pub entries: Entries,
     live: RefCell<Rc<Live>>,
     log: RefCell<Sink>,
     clock: RefCell<Clock>,
     random: RefCell<fastrand::Rng>,
     #[expect(clippy::vec_box, reason = "boxes are lent out whole: what is parsed never moves")]
     scratch: RefCell<Vec<Box<Scratch>>>,
-    entries: RefCell<Vec<Rc<Entry>>>,
     open: Cell<u32>,
+    accepting: Cell<u32>,
     draining: Cell<bool>,
-    drain_wakers: RefCell<Vec<Waker>>,
+    shut: Cell<bool>,
     accept_errors: Cell<u64>,
+}
+
+/// An acceptor at work.
+pub struct Accepting {
+    worker: Rc<Worker>,
+}
+
+impl Drop for Accepting {
+    fn drop(&mut self) {
+        self.worker.accepting.set(self.worker.accepting.get() - 1);
+    }
 }
 
 /// Wall-clock time, looked at ten times a second.
@@ -126,32 +138,20 @@ impl Worker {
             metrics,
             names: Names::default(),
             pools: Pools::default(),
+            entries: Entries::default(),
             live: RefCell::new(Rc::new(Live { published: published.clone(), upstreams: Box::new([]) })),
             log: RefCell::new(log),
             clock: RefCell::new(Clock::new()),
             random: RefCell::new(seeded()),
             scratch: RefCell::default(),
-            entries: RefCell::default(),
             open: Cell::new(0),
+            accepting: Cell::new(0),
             draining: Cell::new(false),
-            drain_wakers: RefCell::default(),
+            shut: Cell::new(false),
             accept_errors: Cell::new(0),
         });
         worker.adopt(published);
         worker
-    }
-
-    /// Numbers a listener: the tag of its parked connections.
-    pub fn enter(&self, execute_api: bool, port: u16) -> Rc<Entry> {
-        let mut entries = self.entries.borrow_mut();
-        let entry = Rc::new(Entry { tag: entries.len() as u64, execute_api, port });
-        entries.push(entry.clone());
-        entry
-    }
-
-    /// The listener of a tag.
-    pub fn entry(&self, tag: u64) -> Rc<Entry> {
-        self.entries.borrow()[tag as usize].clone()
     }
 
     /// Ten times a second: the clock, and access-log batches that have become old.
@@ -163,6 +163,12 @@ impl Worker {
     /// Hands over the last lines of the access log.
     pub fn flush_log(&self) {
         self.log.borrow_mut().flush();
+    }
+
+    /// Writes to another access log from now on.
+    pub fn log_to(&self, log: Sink) {
+        // What the one before still holds is handed over when it is dropped.
+        drop(self.log.replace(log));
     }
 
     /// What is served now. A request asks once and keeps the answer.
@@ -184,33 +190,43 @@ impl Worker {
     /// Lets go of what is idle; what is under way is finished.
     pub fn begin_drain(&self) {
         self.draining.set(true);
-        self.drain_wakers.borrow_mut().drain(..).for_each(Waker::wake);
+        self.entries.wake();
     }
 
-    /// Closes what is still idle.
+    /// Closes what is still idle, and whatever becomes idle from now on.
     pub fn close_idle(&self) {
+        self.shut.set(true);
         self.pools.close_idle();
-        runtime::expire_parked(UPSTREAM_TAG);
+        runtime::expire_parked(|tag| tag & UPSTREAM_TAG == 0);
     }
 
-    /// Whether the worker drains; if not, the task is woken when it begins to.
-    pub fn poll_draining(&self, context: &Context<'_>) -> bool {
-        let mut wakers = self.drain_wakers.borrow_mut();
-        if !self.draining.get() && !wakers.iter().any(|waker| waker.will_wake(context.waker())) {
-            wakers.push(context.waker().clone());
-        }
-        self.draining.get()
+    /// Whether idle connections are no longer kept.
+    pub fn is_shut(&self) -> bool {
+        self.shut.get()
+    }
+
+    /// Counts an acceptor until it lets go of its socket.
+    pub fn begin_accepting(self: &Rc<Worker>) -> Accepting {
+        self.accepting.set(self.accepting.get() + 1);
+        Accepting { worker: self.clone() }
+    }
+
+    /// Whether somebody may still come in.
+    pub fn is_accepting(&self) -> bool {
+        self.accepting.get() > 0
     }
 
     /// Counts a client's connection.
-    pub fn connection_opened(&self) {
+    pub fn connection_opened(&self, entry: &Entry) {
+        entry.opened();
         self.open.set(self.open.get() + 1);
         add(&self.metrics.connections_accepted, 1);
         add(&self.metrics.connections_open, 1);
     }
 
     /// Counts its end.
-    pub fn connection_closed(&self) {
+    pub fn connection_closed(&self, entry: &Entry) {
+        entry.closed();
         self.open.set(self.open.get() - 1);
         sub(&self.metrics.connections_open, 1);
     }

@@ -1,10 +1,8 @@
 //! The process: configuration, sockets, workers, the desk, signals, and leaving in good order.
 
-use std::collections::VecDeque;
 use std::io::{self, IsTerminal as _};
 use std::net::{SocketAddr, TcpListener};
 use std::num::NonZeroUsize;
-use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,7 +12,7 @@ use std::time::Duration;
 
 use admin::Desk;
 use config::Loader;
-use config::snapshot::{AccessLog, Gateway, ListenAddress, Snapshot};
+use config::snapshot::{Gateway, Snapshot};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use rustix::thread::CpuSet;
 use serde_json::json;
@@ -22,13 +20,13 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use signal_hook::iterator::{Handle, Signals};
 
 use crate::background::Resolver;
+use crate::doors::{Doors, cannot_listen};
 use crate::io::{DriverChoice, DriverKind, Sender, channel, pick};
-use crate::limits::LOG_PATIENCE;
-use crate::listener;
+use crate::listener::Order;
 use crate::observe::access_log::Sink;
-use crate::observe::metrics::{Metrics, Setup};
-use crate::observe::writer::{Destination, Writer};
-use crate::reload::{Reloader, Source};
+use crate::observe::metrics::{By, Metrics, Setup};
+use crate::observe::writer::Writer;
+use crate::reload::{self, Parts as ReloadParts, Reloader, Source, destination};
 use crate::state::Published;
 use crate::worker::{self, Message, Parts};
 
@@ -87,13 +85,14 @@ fn run_inner(options: Options) -> Result<ExitCode, Failure> {
         tracing::warn!(%error, "cannot do without huge pages; memory will be counted in steps of 2 MiB");
     }
     let mut loader = Loader::default();
-    let snapshot = load(&options.source, &mut loader)?;
+    let (snapshot, files) = load(&options.source, &mut loader)?;
     let (driver, note) =
         pick(options.io_driver).map_err(|why| Failure(format!("no io_uring: {why}"), exit::UNAVAILABLE))?;
     let cores = usable_cores();
     let workers = options.workers.or(snapshot.gateway.workers).map_or(cores.len().max(1), NonZeroUsize::get);
     let gateway = snapshot.gateway.clone();
-    let (mut doors, mut addresses) = open_doors(&gateway, workers)?;
+    let mut doors = Doors::new(workers);
+    let plan = doors.plan(&gateway.listen).map_err(|why| Failure(why, exit::UNAVAILABLE))?;
     let metrics = Metrics::new(Setup {
         workers,
         refusals: &policy::refusal::Refusal::NAMES,
@@ -111,35 +110,48 @@ fn run_inner(options: Options) -> Result<ExitCode, Failure> {
         .map_err(|error| Failure(format!("cannot open the access log: {error}"), exit::OS))?;
     let mut signals = Signals::new([SIGHUP, SIGTERM, SIGINT, SIGUSR1])
         .map_err(|error| Failure(format!("cannot handle signals: {error}"), exit::OS))?;
-    let published = Published::new(1, snapshot, &metrics);
-    let crew = Crew::start(driver, &cores, (&published, &metrics, sinks), &mut doors, &signals.handle())?;
+    let first = Published::new(1, snapshot, &metrics);
+    let (orders, _) = doors.carry_out(plan);
+    let crew = Crew::start(driver, &cores, (&first, &metrics), sinks.into_iter().zip(orders), &signals.handle())?;
     let resolver = start_resolver(&crew)?;
-    let reloader =
-        Arc::new(Reloader::new((options.source, loader), published, metrics.clone(), crew.inboxes.clone(), resolver));
+    let parts = ReloadParts {
+        source: (options.source, loader),
+        first,
+        files,
+        doors,
+        log,
+        metrics: metrics.clone(),
+        workers: crew.inboxes.clone(),
+        resolver,
+    };
+    let reloader = Arc::new(Reloader::new(parts));
     let facts = Facts { driver, note, workers };
-    let desk = open_desk(&gateway, &mut addresses, (&reloader, &metrics, facts))?;
+    let (desk, addresses) = open_desk(&gateway, (&reloader, &metrics, facts))?;
+    let reload = reload::start_thread(reloader.clone(), tell)
+        .map_err(|error| Failure(format!("cannot start the thread for reloads: {error}"), exit::OS))?;
     let announced = announce(&addresses);
     (options.on_ready)(&addresses);
     notify(&[sd_notify::NotifyState::Ready, sd_notify::NotifyState::Status(&announced)]);
-    let told = serve_signals(&mut signals, &reloader, &log);
+    let told = serve_signals(&mut signals, &reload, &reloader);
     reloader.leave();
     notify(&[sd_notify::NotifyState::Stopping]);
     let clean = crew.leave(reloader.current().snapshot.gateway.limits.drain_time, &mut signals);
     desk.stop();
-    if !log.stop(LOG_PATIENCE) {
+    if !reloader.end() {
         tracing::warn!("the access log's reader is stalled: its last lines are lost");
     }
-    remove_socket_files(&gateway);
     Ok(if told && clean { ExitCode::SUCCESS } else { ExitCode::from(exit::OS) })
 }
 
-fn load(source: &Source, loader: &mut Loader) -> Result<Snapshot, Failure> {
-    let loaded = source.load(loader);
+fn load(source: &Source, loader: &mut Loader) -> Result<(Snapshot, Vec<PathBuf>), Failure> {
+    let loaded = source.load(loader, |_| {});
     let rendered = loaded.diagnostics.render(io::stderr().is_terminal());
     if !rendered.is_empty() {
         eprintln!("{}", rendered.trim_end());
     }
-    loaded.snapshot.ok_or_else(|| Failure("the configuration has errors: nothing was started".into(), exit::CONFIG))
+    let snapshot = loaded.snapshot;
+    let failure = || Failure("the configuration has errors: nothing was started".into(), exit::CONFIG);
+    Ok((snapshot.ok_or_else(failure)?, loaded.files))
 }
 
 fn start_logging() {
@@ -170,55 +182,6 @@ fn usable_cores() -> Vec<usize> {
     }
 }
 
-fn destination(log: &AccessLog) -> Destination {
-    match log {
-        AccessLog::None => Destination::None,
-        AccessLog::Stdout => Destination::Stdout,
-        AccessLog::File(path) => Destination::File(path.clone()),
-    }
-}
-
-/// A listener's descriptors, one for each worker still to be started.
-struct Door {
-    descriptors: VecDeque<OwnedFd>,
-    execute_api: bool,
-    port: u16,
-}
-
-fn open_doors(gateway: &Gateway, workers: usize) -> Result<(Vec<Door>, Addresses), Failure> {
-    let mut doors = Vec::new();
-    let mut addresses = Addresses::default();
-    for spec in &gateway.listen {
-        let shown = show(&spec.address);
-        let (descriptors, bound) =
-            listener::bind(spec, workers).map_err(|error| Failure(cannot_listen(&shown, &error), exit::UNAVAILABLE))?;
-        let port = match &bound {
-            ListenAddress::Tcp(address) => address.port(),
-            ListenAddress::Unix(_) => 0,
-        };
-        addresses.listeners.push(show(&bound));
-        doors.push(Door { descriptors: descriptors.into(), execute_api: spec.execute_api, port });
-    }
-    Ok((doors, addresses))
-}
-
-fn show(address: &ListenAddress) -> String {
-    match address {
-        ListenAddress::Tcp(address) => address.to_string(),
-        ListenAddress::Unix(path) => format!("unix:{}", path.display()),
-    }
-}
-
-fn cannot_listen(address: &str, error: &io::Error) -> String {
-    let hint = match error.kind() {
-        io::ErrorKind::AddrInUse => ": another program serves there; `ss -ltnp` shows which",
-        io::ErrorKind::PermissionDenied => ": ports below 1024 need CAP_NET_BIND_SERVICE or a systemd socket",
-        io::ErrorKind::AddrNotAvailable => ": no interface of this machine has that address",
-        _ => "",
-    };
-    format!("cannot listen on {address}: {error}{hint}")
-}
-
 /// The worker threads and the way to tell them things.
 struct Crew {
     threads: Vec<JoinHandle<io::Result<()>>>,
@@ -230,23 +193,21 @@ impl Crew {
     fn start(
         driver: DriverKind,
         cores: &[usize],
-        (published, metrics, sinks): (&Arc<Published>, &Arc<Metrics>, Vec<Sink>),
-        doors: &mut [Door],
+        (published, metrics): (&Arc<Published>, &Arc<Metrics>),
+        workers: impl Iterator<Item = (Sink, Vec<Order>)>,
         signals: &Handle,
     ) -> Result<Crew, Failure> {
         let mut crew = Crew { threads: Vec::new(), inboxes: Vec::new(), leaving: Arc::default() };
         let (up, ready) = mpsc::channel();
-        for (index, log) in sinks.into_iter().enumerate() {
+        for (index, (log, doors)) in workers.enumerate() {
             let (inbox, receiver) = channel();
-            let listeners =
-                doors.iter_mut().filter_map(|door| Some((door.descriptors.pop_front()?, door.execute_api, door.port)));
             let parts = Parts {
                 index,
                 published: published.clone(),
                 metrics: metrics.worker(index),
                 log,
                 inbox: receiver,
-                listeners: listeners.collect(),
+                doors,
             };
             let core = cores.get(index % cores.len().max(1)).copied();
             let (up, signals, leaving) = (up.clone(), signals.clone(), crew.leaving.clone());
@@ -334,9 +295,9 @@ struct Facts {
 
 fn open_desk(
     gateway: &Gateway,
-    addresses: &mut Addresses,
     (reloader, metrics, facts): (&Arc<Reloader>, &Arc<Metrics>, Facts),
-) -> Result<admin::Running, Failure> {
+) -> Result<(admin::Running, Addresses), Failure> {
+    let mut addresses = Addresses { listeners: reloader.listeners(), ..Addresses::default() };
     let unavailable = |what: &str, error: &io::Error| Failure(cannot_listen(what, error), exit::UNAVAILABLE);
     let admin = match gateway.admin {
         Some(address) => {
@@ -363,12 +324,13 @@ fn open_desk(
         // The desk opens after the workers serve; while they drain, no new work should be sent here.
         ready: Box::new(move || !for_ready.is_leaving()),
         reload: Box::new(move || {
-            let report = for_reload.reload();
+            let report = for_reload.reload(By::Command);
             tell(&report);
             report
         }),
     };
-    admin::start(desk, admin, control).map_err(|error| Failure(format!("cannot open the desk: {error}"), exit::OS))
+    let running = admin::start(desk, admin, control);
+    Ok((running.map_err(|error| Failure(format!("cannot open the desk: {error}"), exit::OS))?, addresses))
 }
 
 fn status(reloader: &Reloader, metrics: &Metrics, addresses: &Addresses, facts: &Facts) -> serde_json::Value {
@@ -388,7 +350,7 @@ fn status(reloader: &Reloader, metrics: &Metrics, addresses: &Addresses, facts: 
         "uptimeSeconds": uptime.as_secs(),
         "workers": facts.workers,
         "io": {"driver": facts.driver.name(), "note": facts.note},
-        "listeners": addresses.listeners,
+        "listeners": reloader.listeners(),
         "admin": addresses.admin.map(|address| address.to_string()),
         "apis": snapshot.apis.len(),
         "stages": snapshot.stages.len(),
@@ -436,11 +398,12 @@ fn notify(states: &[sd_notify::NotifyState<'_>]) {
 }
 
 /// Serves signals until one says to leave (true) or a worker died (false).
-fn serve_signals(signals: &mut Signals, reloader: &Reloader, log: &Writer) -> bool {
+fn serve_signals(signals: &mut Signals, reload: &mpsc::Sender<By>, reloader: &Reloader) -> bool {
     for signal in signals.forever() {
         match signal {
-            SIGHUP => tell(&reloader.reload()),
-            SIGUSR1 => log.reopen(),
+            // The thread lives as long as this handle.
+            SIGHUP => reload.send(By::Signal).unwrap_or_default(),
+            SIGUSR1 => reloader.reopen_log(),
             _ => return true,
         }
     }
@@ -461,13 +424,4 @@ fn tell(report: &admin::ReloadReport) {
         format!("reload refused; serving generation {}", report.generation)
     };
     notify(&[sd_notify::NotifyState::Status(&status)]);
-}
-
-fn remove_socket_files(gateway: &Gateway) {
-    for listener in &gateway.listen {
-        if let ListenAddress::Unix(path) = &listener.address {
-            // Somebody may have removed it already.
-            let _ = std::fs::remove_file(path);
-        }
-    }
 }

@@ -1,27 +1,39 @@
 //! One worker: a thread, its ring, its snapshot cell, its pools. Nothing of it is shared, so nothing is locked.
 
-use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
+use crate::connection;
 use crate::io::{self as runtime, DriverKind, Receiver, Why, driver_counts, next_event, now, sleep, spawn};
 use crate::limits::{LAST_REQUEST_TIME, TICK};
+use crate::listener::{self, Order};
 use crate::observe::access_log::Sink;
 use crate::observe::metrics::{WorkerMetrics, set, sub};
 use crate::state::{Published, Worker};
 use crate::upstream::pool::UPSTREAM_TAG;
 use crate::upstream::resolve::NameTable;
-use crate::{connection, listener};
 
 /// What other threads tell a worker.
 pub enum Message {
     /// Serve this from the next request on, and say when.
-    Adopt(Arc<Published>, mpsc::Sender<usize>),
+    Adopt(Adoption),
     /// Names were resolved.
     Names(NameTable),
     /// Accept no more, finish what is under way within this time, and leave.
     Drain(Duration),
+}
+
+/// What a reload changes on a worker.
+pub struct Adoption {
+    /// What is served.
+    pub published: Arc<Published>,
+    /// Where.
+    pub doors: Vec<Order>,
+    /// Another access log, if it changes.
+    pub log: Option<Sink>,
+    /// Told the worker's number when it is done.
+    pub done: mpsc::Sender<usize>,
 }
 
 /// What a worker is made of.
@@ -36,8 +48,8 @@ pub struct Parts {
     pub log: Sink,
     /// What it is told.
     pub inbox: Receiver<Message>,
-    /// Its listening sockets: descriptor, execute-api, port.
-    pub listeners: Vec<(OwnedFd, bool, u16)>,
+    /// Its listening sockets.
+    pub doors: Vec<Order>,
 }
 
 /// Makes this thread a worker until it has drained. Says so on `up` when its driver runs.
@@ -50,12 +62,9 @@ pub fn run_here(driver: DriverKind, parts: Parts, up: mpsc::Sender<()>) -> std::
 }
 
 async fn run(parts: Parts) {
-    let Parts { index, published, metrics, log, inbox, listeners } = parts;
+    let Parts { index, published, metrics, log, inbox, doors } = parts;
     let worker = Worker::new(index, published, metrics, log);
-    for (fd, execute_api, port) in listeners {
-        let entry = worker.enter(execute_api, port);
-        spawn(listener::accept_all(fd, entry, worker.clone()));
-    }
+    listener::carry_out(doors, &worker);
     spawn(take_events(worker.clone()));
     spawn(tick(worker.clone()));
     listen_to_others(&worker, &inbox).await;
@@ -69,10 +78,10 @@ async fn take_events(worker: Rc<Worker>) {
             worker.pools.event(&event);
         } else if event.why == Why::Readable {
             sub(&worker.metrics.connections_idle, 1);
-            let entry = worker.entry(event.tag);
+            let entry = worker.entries.of(event.tag);
             spawn(connection::serve(event.sock, entry, worker.clone()));
         } else {
-            connection::forget(event.sock, &worker);
+            connection::forget(event.sock, worker.entries.of(event.tag), &worker);
         }
     }
 }
@@ -98,8 +107,12 @@ async fn tick(worker: Rc<Worker>) {
 async fn listen_to_others(worker: &Rc<Worker>, inbox: &Receiver<Message>) {
     let time = loop {
         match inbox.recv().await {
-            Message::Adopt(published, done) => {
+            Message::Adopt(Adoption { published, doors, log, done }) => {
                 worker.adopt(published);
+                listener::carry_out(doors, worker);
+                if let Some(log) = log {
+                    worker.log_to(log);
+                }
                 // The asker may have stopped waiting.
                 let _ = done.send(worker.index);
             }
@@ -110,7 +123,7 @@ async fn listen_to_others(worker: &Rc<Worker>, inbox: &Receiver<Message>) {
     worker.begin_drain();
     let until = now() + time;
     let last_request = now() + LAST_REQUEST_TIME.min(time);
-    while worker.connections_open() > 0 && now() < last_request {
+    while (worker.connections_open() > 0 || worker.is_accepting()) && now() < last_request {
         sleep(Duration::from_millis(runtime::limits::TICK_MS)).await;
     }
     worker.close_idle();

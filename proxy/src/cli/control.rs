@@ -3,9 +3,10 @@
 use std::fmt::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::Duration;
 
-use admin::ReloadReport;
 use admin::control::{CallError, Command, call};
+use admin::{Failure, ReloadReport};
 use serde_json::Value;
 
 use super::{complain, exit, fail, say};
@@ -25,15 +26,27 @@ pub fn reload(path: &Path) -> ExitCode {
 }
 
 fn told(report: &ReloadReport) -> (String, u8) {
-    let ReloadReport { ok, generation, took, changes, faults: _ } = report;
-    if !ok {
-        return (format!("not reloaded: generation {generation} goes on serving\n"), exit::CONFIG);
+    let ReloadReport { ok: _, generation, failure, took, parts, changes, faults: _ } = report;
+    let code = match failure {
+        None => 0,
+        Some(Failure::Document) => exit::CONFIG,
+        Some(Failure::Resource | Failure::Leaving) => exit::UNAVAILABLE,
+        Some(Failure::SlowWorker) => exit::TRY_AGAIN,
+    };
+    if code != 0 && *failure != Some(Failure::SlowWorker) {
+        return (format!("not reloaded: generation {generation} goes on serving\n"), code);
     }
-    let mut text = format!("reloaded: generation {generation} serves, after {:.1} ms\n", took.as_secs_f64() * 1_000.0);
+    let parts: Vec<String> = parts.iter().map(|timing| format!("{} {}", timing.part, millis(timing.took))).collect();
+    let mut text = format!("reloaded: generation {generation} serves, after {}", millis(*took));
+    let _ = writeln!(text, "{}", if parts.is_empty() { String::new() } else { format!(" ({})", parts.join(", ")) });
     for change in changes {
         let _ = writeln!(text, "  {change}");
     }
-    (text, 0)
+    (text, code)
+}
+
+fn millis(time: Duration) -> String {
+    format!("{:.1} ms", time.as_secs_f64() * 1_000.0)
 }
 
 /// Prints the state.
@@ -92,8 +105,7 @@ fn plain(value: &Value) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
+    use admin::Timing;
     use serde_json::json;
 
     use super::*;
@@ -118,12 +130,17 @@ mod tests {
         let mut report = ReloadReport {
             ok: false,
             generation: 3,
+            failure: Some(Failure::Document),
             took: Duration::from_micros(1_500),
+            parts: vec![Timing { part: "read".into(), took: Duration::from_millis(1) }],
             changes: vec!["api a: 1 route added".into()],
             faults: String::new(),
         };
         assert_eq!(told(&report).1, exit::CONFIG);
-        report.ok = true;
-        assert_eq!(told(&report), ("reloaded: generation 3 serves, after 1.5 ms\n  api a: 1 route added\n".into(), 0));
+        report.failure = Some(Failure::Resource);
+        assert_eq!(told(&report), ("not reloaded: generation 3 goes on serving\n".into(), exit::UNAVAILABLE));
+        (report.ok, report.failure) = (true, None);
+        let text = "reloaded: generation 3 serves, after 1.5 ms (read 1.0 ms)\n  api a: 1 route added\n";
+        assert_eq!(told(&report), (text.into(), 0));
     }
 }

@@ -130,16 +130,16 @@ pub fn sockets_alive() -> (usize, usize) {
     with(|net| (net.slots.len() - net.free.len(), net.parked))
 }
 
-/// Lets the deadline of every parked socket pass whose tag has no bit of `except`: a drain.
-pub fn expire_parked(except: u64) {
-    with(|net| net.expire_parked(except));
+/// Lets the deadline of every parked socket pass whose tag is one of these: a drain.
+pub fn expire_parked(tags: impl Fn(u64) -> bool) {
+    with(|net| net.expire_parked(tags));
 }
 
 impl Net {
-    fn expire_parked(&mut self, except: u64) {
+    fn expire_parked(&mut self, tags: impl Fn(u64) -> bool) {
         for index in 0..self.slots.len() {
             let slot = &self.slots[index];
-            if slot.life == Life::Parked && slot.tag & except == 0 {
+            if slot.life == Life::Parked && tags(slot.tag) {
                 self.event(Key { index: index as u32, generation: slot.generation }, Why::Expired);
             }
         }

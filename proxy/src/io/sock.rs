@@ -8,12 +8,14 @@ use std::future::{Future, poll_fn};
 use std::io;
 use std::marker::PhantomData;
 use std::net::{Shutdown, SocketAddr};
-use std::os::fd::{FromRawFd, OwnedFd};
+use std::os::fd::{BorrowedFd, FromRawFd, OwnedFd};
 use std::path::Path;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
+
+use socket2::SockFilter;
 
 use super::buffers::{Group, RBuf};
 use super::driver::Key;
@@ -209,6 +211,38 @@ impl Listener {
     pub fn poll_accept(&self, context: &Context<'_>) -> Poll<io::Result<OwnedFd>> {
         net::with(|net| net.poll_accept(self.key, context))
     }
+
+    /// How many connections the kernel may queue from now on.
+    pub fn set_backlog(&self, backlog: u32) -> io::Result<()> {
+        self.with_fd(|fd| Ok(rustix::net::listen(fd, backlog.try_into().unwrap_or(i32::MAX))?))
+    }
+
+    /// From now on the kernel drops whoever knocks anew, without a word; handshakes under way still come to their end, and
+    /// the queue is left as it is. For TCP.
+    pub fn refuse_new(&self) -> io::Result<()> {
+        self.with_fd(|fd| socket2::SockRef::from(&fd).attach_filter(&without_syn()))
+    }
+
+    fn with_fd<R>(&self, act: impl FnOnce(BorrowedFd<'_>) -> R) -> R {
+        let fd = net::with(|net| net.slot(self.key).fd);
+        // SAFETY: slots keep raw descriptors. Sound: the slot is held, so its descriptor is open for the time of the call.
+        act(unsafe { BorrowedFd::borrow_raw(fd) })
+    }
+}
+
+/// A packet filter of a TCP socket, which sees segments from their TCP header on: those with SYN and without ACK are dropped.
+fn without_syn() -> [SockFilter; 5] {
+    const FLAGS_AT: u32 = 13;
+    const SYN: u32 = 0x02;
+    const ACK: u32 = 0x10;
+    let step = |code: u32, jump_true, jump_false, value| SockFilter::new(code as u16, jump_true, jump_false, value);
+    [
+        step(libc::BPF_LD | libc::BPF_B | libc::BPF_ABS, 0, 0, FLAGS_AT),
+        step(libc::BPF_ALU | libc::BPF_AND | libc::BPF_K, 0, 0, SYN | ACK),
+        step(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, 0, 1, SYN),
+        step(libc::BPF_RET | libc::BPF_K, 0, 0, 0),
+        step(libc::BPF_RET | libc::BPF_K, 0, 0, u32::MAX),
+    ]
 }
 
 impl Drop for Listener {

@@ -581,11 +581,11 @@ fn one_parking_makes_one_event() {
 }
 
 #[test]
-fn a_drain_expires_what_is_parked_but_for_the_exceptions() {
+fn a_drain_expires_what_is_parked_under_the_tags_it_names() {
     play(|_| async move {
         let (client, upstream) = (sock().park(1, Group::Small), sock().park(1 << 63, Group::Large));
-        super::expire_parked(1 << 63);
-        super::expire_parked(1 << 63);
+        super::expire_parked(|tag| tag == 1);
+        super::expire_parked(|tag| tag == 1);
         assert!(client.unpark().is_none(), "its event is on the way");
         let event = next_event().await;
         assert_eq!((event.parked, event.why), (client, Why::Expired));

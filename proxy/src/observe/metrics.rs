@@ -267,7 +267,7 @@ impl StageMetrics {
     }
 }
 
-/// What the access log's writer counts; it is the only one that writes them.
+/// What the access log's writer counts. When a reload sends the log elsewhere, two of them write for a moment.
 #[derive(Debug, Default)]
 pub struct WriterMetrics {
     /// Bytes that reached the log.
@@ -310,11 +310,39 @@ type Stages = BTreeMap<(Box<str>, Box<str>), Arc<StageMetrics>>;
 #[derive(Clone, Debug, Default)]
 pub(super) struct Control {
     pub(super) generation: u64,
-    pub(super) reloads_ok: u64,
-    pub(super) reloads_failed: u64,
+    /// By who asked: those that went well, and those that failed.
+    pub(super) reloads: [[u64; 2]; By::ALL.len()],
     pub(super) last_reload_failed: bool,
     pub(super) last_success: Duration,
+    /// Unix time of the last attempt's end, the first load included, and how long it took.
+    pub(super) last_reload: Duration,
+    pub(super) last_reload_took: Duration,
     pub(super) driver: Option<(&'static str, String)>,
+}
+
+/// Who asked for a reload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum By {
+    /// `tollgate reload`, or another command that needs one.
+    Command,
+    /// SIGHUP.
+    Signal,
+    /// The watcher of the documents.
+    Watch,
+}
+
+impl By {
+    /// In the order of their counters.
+    pub const ALL: [By; 3] = [By::Command, By::Signal, By::Watch];
+
+    /// The label `by`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            By::Command => "command",
+            By::Signal => "signal",
+            By::Watch => "watch",
+        }
+    }
 }
 
 impl Metrics {
@@ -353,10 +381,18 @@ impl Metrics {
         stages.entry(wanted).or_insert_with(|| Arc::new(StageMetrics::new(self.workers.len()))).clone()
     }
 
-    /// A reload went well; the snapshot of this number serves. The first load of the process is [`Metrics::loaded`].
-    pub fn reloaded(&self, generation: u64) {
-        locked(&self.control).reloads_ok += 1;
-        self.loaded(generation);
+    /// A reload has ended: the snapshot of this number serves, or the one from before. The first load of the process is
+    /// [`Metrics::loaded`].
+    pub fn reloaded(&self, by: By, serves: Option<u64>, took: Duration) {
+        let mut control = locked(&self.control);
+        control.reloads[by as usize][usize::from(serves.is_none())] += 1;
+        control.last_reload = since_epoch(SystemTime::now());
+        control.last_reload_took = took;
+        control.last_reload_failed = serves.is_none();
+        if let Some(generation) = serves {
+            control.generation = generation;
+            control.last_success = control.last_reload;
+        }
     }
 
     /// The snapshot of this number serves.
@@ -365,13 +401,6 @@ impl Metrics {
         control.generation = generation;
         control.last_reload_failed = false;
         control.last_success = since_epoch(SystemTime::now());
-    }
-
-    /// A reload failed; the snapshot from before serves.
-    pub fn reload_failed(&self) {
-        let mut control = locked(&self.control);
-        control.reloads_failed += 1;
-        control.last_reload_failed = true;
     }
 
     /// Which driver carries the sockets (`io_uring`, `epoll`), and why not the better one, if so.

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use super::metrics::{
-    BOUNDS, CLASSES, Counters, Histogram, Metrics, StageBlock, StageMetrics, WorkerMetrics, since_epoch,
+    BOUNDS, By, CLASSES, Counters, Histogram, Metrics, StageBlock, StageMetrics, WorkerMetrics, since_epoch,
 };
 
 /// Values of the label `class`, by index.
@@ -81,9 +81,15 @@ impl Metrics {
         gauge("tollgate_last_reload_successful", "Whether the last load of the configuration went well.", &good);
         let loaded = control.last_success.as_secs_f64();
         gauge("tollgate_last_reload_success_time_seconds", "When the serving snapshot was loaded, Unix time.", &loaded);
-        page.family("tollgate_reloads_total", "counter", "Reloads of the configuration.");
-        page.sample("tollgate_reloads_total", &[("result", "ok")], control.reloads_ok);
-        page.sample("tollgate_reloads_total", &[("result", "failed")], control.reloads_failed);
+        let last = control.last_reload.as_secs_f64();
+        gauge("tollgate_last_reload_time_seconds", "When the last reload ended, Unix time; 0: there was none.", &last);
+        let took = control.last_reload_took.as_secs_f64();
+        gauge("tollgate_last_reload_duration_seconds", "How long the last reload took, failed or not.", &took);
+        page.family("tollgate_reloads_total", "counter", "Reloads of the configuration, by result and by who asked.");
+        for (by, [ok, failed]) in By::ALL.iter().zip(control.reloads) {
+            page.sample("tollgate_reloads_total", &[("result", "ok"), ("by", by.name())], ok);
+            page.sample("tollgate_reloads_total", &[("result", "failed"), ("by", by.name())], failed);
+        }
         let mut counter = |name, help, counter: &AtomicU64| {
             page.family(name, "counter", help);
             page.sample(name, &[], counter.load(Relaxed));
@@ -359,8 +365,8 @@ mod tests {
         add(&two.responses[4], 7);
         metrics.set_driver("epoll", "kernel.io_uring_disabled=2");
         metrics.loaded(1);
-        metrics.reloaded(2);
-        metrics.reload_failed();
+        metrics.reloaded(By::Signal, Some(2), Duration::from_secs(1));
+        metrics.reloaded(By::Watch, None, Duration::from_secs(3));
         let (_, samples) = parse(&metrics.render());
         let is = |name, labels: &[(&str, &str)], wanted: i32| {
             let found = value(&samples, name, labels);
@@ -377,8 +383,10 @@ mod tests {
         is("tollgate_io_driver_info", &[("driver", "epoll"), ("reason", "kernel.io_uring_disabled=2")], 1);
         is("tollgate_build_info", &[("version", "1.2.3")], 1);
         is("tollgate_snapshot_generation", &[], 2);
-        is("tollgate_reloads_total", &[("result", "ok")], 1);
-        is("tollgate_reloads_total", &[("result", "failed")], 1);
+        is("tollgate_reloads_total", &[("result", "ok"), ("by", "signal")], 1);
+        is("tollgate_reloads_total", &[("result", "failed"), ("by", "signal")], 0);
+        is("tollgate_reloads_total", &[("result", "failed"), ("by", "watch")], 1);
+        is("tollgate_last_reload_duration_seconds", &[], 3);
         is("tollgate_last_reload_successful", &[], 0);
     }
 
