@@ -13,15 +13,18 @@
 //! All other `$` text is left alone.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use codec::head::{Name, Version};
+use serde::{Deserialize, Serialize, Serializer};
 
 use crate::facts::Facts;
 use crate::limits::{TEMPLATE_BYTES_MAX, TEMPLATE_REFERENCES_MAX};
 use crate::transform::escape;
 
 /// A compiled text. Rendering writes to the given output and allocates nothing else.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "Stored")]
 pub struct Template {
     parts: Box<[Part]>,
     /// Literals and names, one after the other; parts are places in it.
@@ -85,7 +88,7 @@ impl TemplateProblem {
 }
 
 /// A `$context` variable that can be read (§12.1).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Variable {
     /// The API's id.
     ApiId,
@@ -176,7 +179,7 @@ impl Variable {
 }
 
 /// How substituted values are made to fit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 enum Shape {
     /// JSON: escaped within a string, a value of its own outside of one.
     Json,
@@ -205,7 +208,7 @@ enum Source {
 }
 
 /// A place in the text of the template.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 struct Place {
     start: u32,
     end: u32,
@@ -288,6 +291,91 @@ impl Shape {
             Self::Text => {}
             Self::Line => escape::one_line(out, from),
         }
+    }
+}
+
+/// A template as a file holds it: the same parts, not yet believed.
+#[derive(Serialize, Deserialize)]
+struct Stored {
+    parts: Vec<(StoredSource, bool)>,
+    text: Box<[u8]>,
+    shape: Shape,
+}
+
+/// A [`Source`] without what follows from its text.
+#[derive(Clone, Copy, Serialize, Deserialize)]
+enum StoredSource {
+    Literal(Place),
+    ApiPath,
+    PathVariable(u16),
+    Query(Place),
+    Header(Place),
+    Context(Variable),
+}
+
+/// A file holds what no text can be compiled to.
+#[derive(Debug)]
+struct Unusable;
+
+impl fmt::Display for Unusable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a stored template is none")
+    }
+}
+
+impl TryFrom<Stored> for Template {
+    type Error = Unusable;
+
+    /// Places stand in the text, in order and apart from each other; a header's text has no control character.
+    fn try_from(Stored { parts, text, shape }: Stored) -> Result<Self, Unusable> {
+        let mut end = 0;
+        let mut references = 0;
+        let mut checked = Vec::with_capacity(parts.len());
+        for (stored, bare) in parts {
+            let place = match stored {
+                StoredSource::Literal(place) | StoredSource::Query(place) | StoredSource::Header(place) => Some(place),
+                StoredSource::ApiPath | StoredSource::PathVariable(_) | StoredSource::Context(_) => None,
+            };
+            if let Some(Place { start, end: past }) = place {
+                if start < end || past < start || past as usize > text.len() {
+                    return Err(Unusable);
+                }
+                end = past;
+            }
+            references += usize::from(!matches!(stored, StoredSource::Literal(_)));
+            let source = match stored {
+                StoredSource::Literal(place) => Source::Literal(place),
+                StoredSource::ApiPath => Source::ApiPath,
+                StoredSource::PathVariable(place) => Source::PathVariable(place),
+                StoredSource::Query(place) => Source::Query(place),
+                StoredSource::Header(place) => Source::Header(Name::of(place.of(&text)), place),
+                StoredSource::Context(variable) => Source::Context(variable),
+            };
+            checked.push(Part { source, bare });
+        }
+        let is_clean = shape != Shape::Line || !text.iter().any(|byte| escape::is_control(*byte));
+        if references > TEMPLATE_REFERENCES_MAX || !is_clean {
+            return Err(Unusable);
+        }
+        Ok(Self { parts: checked.into(), text, shape })
+    }
+}
+
+impl Serialize for Template {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let stored = |part: &Part| {
+            let source = match part.source {
+                Source::Literal(place) => StoredSource::Literal(place),
+                Source::ApiPath => StoredSource::ApiPath,
+                Source::PathVariable(place) => StoredSource::PathVariable(place),
+                Source::Query(place) => StoredSource::Query(place),
+                Source::Header(_, place) => StoredSource::Header(place),
+                Source::Context(variable) => StoredSource::Context(variable),
+            };
+            (source, part.bare)
+        };
+        Stored { parts: self.parts.iter().map(stored).collect(), text: self.text.clone(), shape: self.shape }
+            .serialize(to)
     }
 }
 
@@ -757,6 +845,34 @@ mod tests {
         let template = compile_header("a\t$stageVariables.odd;$request.querystring.q", &[]).unwrap();
         let scene = Scene::get("/", "/?q=%0d%0aSet-Cookie:%20x=1%00%09%7f", "");
         assert_eq!(render(&template, &scene), "a\ta\"b;Set-Cookie: x=1\t", "F30, P11");
+    }
+
+    #[test]
+    fn a_stored_template_is_the_same_or_refused() {
+        for (text, _, _) in LINES {
+            for json in [false, true] {
+                let template = compile(text, &["id", "proxy"], json).unwrap();
+                let stored = serde_json::to_string(&template).unwrap();
+                assert_eq!(serde_json::from_str::<Template>(&stored).unwrap(), template, "{stored}");
+            }
+        }
+        let stored = |parts: &str, text: &str, shape: &str| {
+            format!("{{\"parts\":[{parts}],\"text\":{:?},\"shape\":\"{shape}\"}}", text.as_bytes())
+        };
+        let part = |what: &str, start, end| format!("[{{\"{what}\":{{\"start\":{start},\"end\":{end}}}}},false]");
+        let read = |text: String| serde_json::from_str::<Template>(&text);
+        assert!(read(stored(&[part("Literal", 0, 2), part("Header", 2, 3)].join(","), "abc", "Line")).is_ok());
+        let many = vec!["[\"ApiPath\",false]"; TEMPLATE_REFERENCES_MAX + 1].join(",");
+        for (parts, text, shape) in [
+            (part("Literal", 0, 4), "abc", "Text"),
+            (part("Literal", 2, 1), "abc", "Text"),
+            (part("Header", 4_000_000_000_u32, 4_294_967_295_u32), "abc", "Text"),
+            ([part("Literal", 0, 3), part("Literal", 0, 3)].join(","), "abc", "Text"),
+            (part("Literal", 0, 3), "a\r\n", "Line"),
+            (many, "", "Text"),
+        ] {
+            assert!(read(stored(&parts, text, shape)).is_err(), "{parts}");
+        }
     }
 
     #[test]

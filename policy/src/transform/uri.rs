@@ -4,13 +4,17 @@
 //! Only path and query are made here. The authority comes from the configuration alone, so nothing that a
 //! client sent can choose the machine that is called.
 
+use std::fmt;
+
 use router::Captures;
+use serde::{Deserialize, Serialize};
 
 use crate::limits::{URI_BYTES_MAX, URI_VARIABLES_MAX};
 use crate::transform::escape;
 
 /// The path and query of an integration's URI, ready to be filled.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Stored")]
 pub struct UriTemplate {
     /// The path, always with a slash at its front unless the client's path follows.
     path: Box<[Part]>,
@@ -21,7 +25,7 @@ pub struct UriTemplate {
 }
 
 /// A piece of a target.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 enum Part {
     /// As written in the configuration.
     Literal(Box<[u8]>),
@@ -265,9 +269,7 @@ fn parts(text: &str, from: usize, to: usize, names: Names<'_>) -> Result<Vec<Par
             }
             b'}' => return fault(at, UriProblem::Brace),
             b'#' => return fault(at, UriProblem::Fragment),
-            0..=b' ' | b'"' | b'<' | b'>' | b'\\' | b'^' | b'`' | b'|' | 0x7f.. => {
-                return fault(at, UriProblem::Byte);
-            }
+            byte if is_foreign(byte) => return fault(at, UriProblem::Byte),
             _ => at += 1,
         }
     }
@@ -275,9 +277,60 @@ fn parts(text: &str, from: usize, to: usize, names: Names<'_>) -> Result<Vec<Par
     Ok(found)
 }
 
+/// What must be percent-encoded wherever it stands in a URI.
+const fn is_foreign(byte: u8) -> bool {
+    matches!(byte, 0..=b' ' | b'"' | b'<' | b'>' | b'\\' | b'^' | b'`' | b'|' | 0x7f..)
+}
+
 fn push_literal(parts: &mut Vec<Part>, text: &[u8]) {
     if !text.is_empty() {
         parts.push(Part::Literal(Box::from(text)));
+    }
+}
+
+/// A template as a file holds it: the same parts, not yet believed.
+#[derive(Deserialize)]
+struct Stored {
+    path: Box<[Part]>,
+    query: Box<[Part]>,
+    appends_path: bool,
+}
+
+/// A file holds what no URI can be compiled to.
+#[derive(Debug)]
+struct Unusable;
+
+impl fmt::Display for Unusable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a stored URI is none")
+    }
+}
+
+impl TryFrom<Stored> for UriTemplate {
+    type Error = Unusable;
+
+    fn try_from(Stored { path, query, appends_path }: Stored) -> Result<Self, Unusable> {
+        let literals =
+            |parts: &[Part]| parts.iter().map(Part::literal).fold(Vec::new(), |all, text| [&all, text].concat());
+        let (in_path, in_query) = (literals(&path), literals(&query));
+        let variables = path.iter().chain(&query).filter(|part| !matches!(part, Part::Literal(_))).count();
+        let is_clean = |text: &[u8]| !text.iter().any(|byte| is_foreign(*byte) || matches!(byte, b'#' | b'{' | b'}'));
+        let begins = match path.first() {
+            Some(Part::Literal(text)) => text.first().map_or(appends_path && path.len() == 1, |byte| *byte == b'/'),
+            _ => false,
+        };
+        let fits = in_path.len() + in_query.len() <= URI_BYTES_MAX && variables <= URI_VARIABLES_MAX;
+        let is_one = begins && is_clean(&in_path) && is_clean(&in_query) && !in_path.contains(&b'?');
+        if fits && is_one { Ok(Self { path, query, appends_path }) } else { Err(Unusable) }
+    }
+}
+
+impl Part {
+    fn literal(&self) -> &[u8] {
+        match self {
+            Self::Literal(text) => text,
+            Self::Variable(_) | Self::Mapped(..) => &[],
+        }
     }
 }
 
@@ -379,6 +432,42 @@ mod tests {
             let fault = UriTemplate::compile(uri, &variables(&["a"])).unwrap_err();
             assert_eq!(fault, UriFault { offset, what }, "{uri}");
             assert!(!what.message().is_empty());
+        }
+    }
+
+    #[test]
+    fn a_stored_uri_is_the_same_or_refused() {
+        for uri in ["", "/", "/v2/{a}/x?k={a}&z", "?a=1"] {
+            for appends in [false, true] {
+                let mut compiled = UriTemplate::compile_mapped(uri, &variables(&["a"]), &variables(&["b"])).unwrap();
+                if appends {
+                    compiled = compiled.with_client_path();
+                }
+                let text = serde_json::to_string(&compiled).unwrap();
+                assert_eq!(serde_json::from_str::<UriTemplate>(&text).unwrap(), compiled, "{text}");
+            }
+        }
+        let literal = |text: &str| format!("{{\"Literal\":{:?}}}", text.as_bytes());
+        let stored =
+            |path: &str, query: &str| format!("{{\"path\":[{path}],\"query\":[{query}],\"appends_path\":false}}");
+        let long = literal(&format!("/{}", "x".repeat(URI_BYTES_MAX)));
+        let many = vec!["{\"Variable\":0}"; URI_VARIABLES_MAX + 1].join(",");
+        let slash = literal("/");
+        assert!(serde_json::from_str::<UriTemplate>(&stored(&slash, &literal("a=1"))).is_ok());
+        for (path, query) in [
+            ("", ""),
+            ("{\"Variable\":0}", ""),
+            (&literal(""), ""),
+            (&literal("x"), ""),
+            (&literal("/ HTTP/1.1\r\nX: y"), ""),
+            (&literal("/?"), ""),
+            (&literal("/{"), ""),
+            (&slash, &literal("a=\n")),
+            (&slash, &literal("#")),
+            (&long, ""),
+            (&format!("{slash},{many}"), ""),
+        ] {
+            assert!(serde_json::from_str::<UriTemplate>(&stored(path, query)).is_err(), "{path} {query}");
         }
     }
 

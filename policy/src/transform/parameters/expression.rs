@@ -207,14 +207,16 @@ fn is_ours(text: &str) -> bool {
 }
 
 /// How far a reference without braces extends: the dots and dashes at its end belong to the text behind it, and only a JSONPath
-/// has brackets.
+/// has brackets, with anything within.
 fn run(text: &str) -> usize {
     let of_body = text.starts_with("request.body") || text.starts_with("response.body");
-    let inside = |letter: char| {
-        letter.is_ascii_alphanumeric() || matches!(letter, '_' | '-' | '.') || (of_body && matches!(letter, '[' | ']'))
+    let mut inside = false;
+    let mut goes_on = |letter: char| {
+        inside = (inside && letter != ']') || (of_body && letter == '[');
+        inside || letter.is_ascii_alphanumeric() || matches!(letter, '_' | '-' | '.') || (of_body && letter == ']')
     };
-    let end = text.find(|letter| !inside(letter)).unwrap_or(text.len());
-    text[..end].trim_end_matches(['.', '-']).len()
+    let length: usize = text.chars().map_while(|letter| goes_on(letter).then(|| letter.len_utf8())).sum();
+    text[..length].trim_end_matches(['.', '-']).len()
 }
 
 /// `[a-zA-Z0-9._$-]+` (MP-01)

@@ -100,7 +100,7 @@ impl ResponseRules {
         if specs.len() > RESPONSE_RULES_MAX {
             faults.push(RuleFault { rule: RESPONSE_RULES_MAX, what: RuleProblem::TooMany });
         }
-        for (rule, spec) in specs.iter().enumerate() {
+        for (rule, spec) in specs.iter().enumerate().take(RESPONSE_RULES_MAX) {
             let mut fault = |what| faults.push(RuleFault { rule, what });
             let pattern = pattern(spec.pattern).map_err(|()| fault(RuleProblem::Pattern));
             let status = status_of(spec.status.as_bytes());
@@ -196,10 +196,12 @@ impl TryFrom<WrittenRules> for ResponseRules {
     type Error = RefusedRules;
 
     fn try_from(WrittenRules(written): WrittenRules) -> Result<Self, RefusedRules> {
-        let mut whole = Self { rules: Box::new([]), chosen: choices(&[]) };
+        if written.len() > RESPONSE_RULES_MAX {
+            return Err(RefusedRules(RuleFault { rule: RESPONSE_RULES_MAX, what: RuleProblem::TooMany }));
+        }
         let mut patterns = Vec::new();
         let mut rules = Vec::new();
-        for (number, rule) in written.into_iter().enumerate().take(RESPONSE_RULES_MAX) {
+        for (number, rule) in written.into_iter().enumerate() {
             // Each has stage variables of its own, so each is compiled by itself.
             let parameters = rule.mapping.entries();
             let templates: Vec<(&str, &str)> = rule.templates.iter().map(|(media, text)| (&**media, &**text)).collect();
@@ -217,9 +219,7 @@ impl TryFrom<WrittenRules> for ResponseRules {
             patterns.push(pattern(&rule.pattern).unwrap_or_default());
             rules.extend(one.rules);
         }
-        whole.chosen = choices(&patterns);
-        whole.rules = rules.into();
-        Ok(whole)
+        Ok(Self { rules: rules.into(), chosen: choices(&patterns) })
     }
 }
 
@@ -232,5 +232,123 @@ impl Serialize for ResponseRules {
             templates: rule.bodies.0.clone(),
         });
         WrittenRules(written.collect()).serialize(to)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    fn compile(specs: &[ResponseSpec<'_>]) -> Result<ResponseRules, Vec<RuleFault>> {
+        let stage_variables = BTreeMap::from([("env".to_owned(), "prod".to_owned())]);
+        ResponseRules::compile(
+            Kind::Rest,
+            specs,
+            TemplateNames { path_variables: &[], stage_variables: &stage_variables },
+        )
+    }
+
+    fn spec<'a>(pattern: &'a str, status: &'a str) -> ResponseSpec<'a> {
+        ResponseSpec { pattern, status, parameters: &[], templates: &[] }
+    }
+
+    #[test]
+    fn the_first_match_wins_or_the_default() {
+        // IN-16; that a pattern has to match as a whole is assumed.
+        let rules = [
+            spec("4\\d{2}", "400"),
+            spec("404", "404"),
+            spec("default", "200"),
+            spec("5", "501"),
+            spec("50[23]|5.4", "502"),
+        ];
+        let rules = compile(&rules).unwrap();
+        for (status, expected) in
+            [(200, 200), (400, 400), (404, 400), (500, 200), (502, 502), (504, 502), (514, 502), (555, 200), (999, 200)]
+        {
+            assert_eq!(rules.choose(status).map(|rule| rule.status), Some(expected), "{status}");
+        }
+        assert!(rules.choose(1_000).is_none());
+        assert_eq!(rules.rules().len(), 5);
+        let strict = compile(&[spec("2\\d\\d", "200"), spec("30.", "302")]).unwrap();
+        assert_eq!(strict.choose(204).unwrap().status, 200);
+        assert_eq!(strict.choose(301).unwrap().status, 302);
+        assert!(strict.choose(404).is_none(), "no match and no default is a fault of the configuration");
+        assert!(compile(&[]).unwrap().choose(200).is_none());
+        assert_eq!(compile(&[spec("", "201"), spec("default", "202")]).unwrap().choose(200).unwrap().status, 201);
+    }
+
+    #[test]
+    fn bodies_are_chosen_by_accept() {
+        // MP-08
+        let bodies = |list: &[(&str, &str)]| {
+            Bodies(list.iter().map(|(media, text)| ((*media).into(), (*text).into())).collect())
+        };
+        let some = bodies(&[("text/html", "<p>"), ("application/json", "{}"), ("text/plain", "")]);
+        let cases: [(Option<&[u8]>, Option<&[u8]>); 6] = [
+            (Some(b"text/html"), Some(b"<p>")),
+            (Some(b"TEXT/html;q=1, application/json"), Some(b"<p>")),
+            (Some(b"image/png, text/html"), Some(b"{}")),
+            (Some(b"text/plain"), None),
+            (Some(b"*/*"), Some(b"{}")),
+            (None, Some(b"{}")),
+        ];
+        for (accept, expected) in cases {
+            assert_eq!(some.choose(accept), expected, "{accept:?}");
+        }
+        assert_eq!(bodies(&[("text/html", "<p>"), ("text/xml", "<x/>")]).choose(None), Some(&b"<p>"[..]));
+        assert_eq!(bodies(&[("application/json", "")]).choose(None), None);
+        assert_eq!(bodies(&[]).choose(Some(b"text/html")), None);
+    }
+
+    #[test]
+    fn all_faults_are_found() {
+        let specs = [
+            ResponseSpec {
+                pattern: "(",
+                status: "2xx",
+                parameters: &[("method.response.header.a", "x"), ("method.response.header.b", "'x'")],
+                templates: &[("text/html", "<p>"), ("application/json", "$input.json('$')")],
+            },
+            spec("(?!2..).*", "199"),
+        ];
+        let found: Vec<(usize, &str)> =
+            compile(&specs).unwrap_err().iter().map(|fault| (fault.rule, fault.what.message())).collect();
+        let expected = [
+            (0, RuleProblem::Pattern.message()),
+            (0, RuleProblem::Status.message()),
+            (0, RuleProblem::Template(1).message()),
+            (0, "Invalid mapping expression specified"),
+            (1, RuleProblem::Pattern.message()),
+            (1, RuleProblem::Status.message()),
+        ];
+        assert_eq!(found, expected);
+        let many = vec![spec("200", "200"); RESPONSE_RULES_MAX + 1];
+        assert_eq!(compile(&many).unwrap_err()[0].what, RuleProblem::TooMany);
+        assert_eq!(compile(&many[1..]).unwrap().choose(200).unwrap().status, 200);
+    }
+
+    #[test]
+    fn stored_rules_are_the_same_or_refused() {
+        let specs = [
+            ResponseSpec {
+                pattern: "5..",
+                status: "502",
+                parameters: &[("method.response.header.a", "stageVariables.env")],
+                templates: &[("application/json", "{}")],
+            },
+            spec("default", "200"),
+        ];
+        let rules = compile(&specs).unwrap();
+        let stored = serde_json::to_string(&rules).unwrap();
+        assert_eq!(serde_json::from_str::<ResponseRules>(&stored).unwrap(), rules);
+        for (from, to) in [("502", "99"), ("5..", "("), ("{}", "$x"), ("header.a", "header. ")] {
+            assert!(serde_json::from_str::<ResponseRules>(&stored.replace(from, to)).is_err(), "{to}");
+        }
+        let one = serde_json::to_value(&rules).unwrap()[1].clone();
+        let many = serde_json::Value::from(vec![one; RESPONSE_RULES_MAX + 1]);
+        assert!(serde_json::from_value::<ResponseRules>(many).is_err());
     }
 }
