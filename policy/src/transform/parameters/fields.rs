@@ -58,6 +58,7 @@ pub(super) fn to_backend(kind: Kind, name: &str) -> Result<Mapped, MappingProble
 }
 
 /// Under which name an answer's field is sent to the client: some REST fields are renamed, as those of a backend are.
+#[allow(clippy::match_same_arms, reason = "a table is read by its rows")]
 pub(super) fn to_client(kind: Kind, name: &str) -> Result<Mapped, MappingProblem> {
     let known = Name::of(name.as_bytes());
     if kind == Kind::Http {
@@ -95,6 +96,7 @@ pub(super) enum Seen {
 }
 
 /// What a mapping sees of a client's field.
+#[allow(clippy::match_same_arms, reason = "a table is read by its rows")]
 pub(super) fn of_client(kind: Kind, name: &str) -> Seen {
     match Name::of(name.as_bytes()) {
         Name::XForwardedFor => Seen::Address,
@@ -109,8 +111,8 @@ pub(super) fn of_client(kind: Kind, name: &str) -> Seen {
 /// MP-05.
 fn is_reserved(name: &str) -> bool {
     const FAMILIES: [&str; 4] = ["access-control-", "apigw-", "x-amz-", "x-amzn-"];
-    let of_family = |family: &&str| name.get(..family.len()).is_some_and(|front| front.eq_ignore_ascii_case(family));
-    FAMILIES.iter().any(|family| of_family(&family))
+    let of_family = |family: &str| name.get(..family.len()).is_some_and(|front| front.eq_ignore_ascii_case(family));
+    FAMILIES.iter().any(|family| of_family(family))
         || name.eq_ignore_ascii_case("trailers")
         || matches!(
             Name::of(name.as_bytes()),
