@@ -329,3 +329,158 @@ impl<'a> Source<'a> {
 pub(crate) fn field<'n>(entries: &'n [Entry], name: &str) -> Option<&'n Node> {
     entries.iter().find(|entry| &*entry.key.text == name).map(|entry| &entry.value).filter(|node| !node.is_null())
 }
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// Imports a text that has no faults.
+    pub fn good(kind: Kind, text: &str) -> Definition {
+        let (definition, faults) = with_faults(&ImportOptions::new(kind), text);
+        assert_eq!(faults, "", "{text}");
+        definition.expect("a document without faults is a definition")
+    }
+
+    /// Imports a text; the faults are rendered without their lines: `a.yaml:2:3: error: what`.
+    pub fn with_faults(options: &ImportOptions, text: &str) -> (Option<Definition>, String) {
+        let mut faults = Diagnostics::default();
+        let definition = import_text("a.yaml", text.as_bytes(), options, &mut faults);
+        faults.finish();
+        let first = |line: &&str| line.contains(": error: ") || line.contains(": warning: ");
+        let rendered = faults.render(false).lines().filter(first).collect::<Vec<_>>().join("\n");
+        (definition, rendered)
+    }
+
+    fn keys(definition: &Definition) -> Vec<String> {
+        definition.methods.iter().map(crate::definition::Method::key).collect()
+    }
+
+    /// A folder of its own that goes with the value.
+    pub struct Folder(PathBuf);
+
+    impl Folder {
+        pub fn new(name: &str) -> Self {
+            let path = std::env::temp_dir().join(format!("tollgate-import-{}-{name}", std::process::id()));
+            let _ = std::fs::remove_dir_all(&path);
+            std::fs::create_dir_all(&path).unwrap();
+            Self(path)
+        }
+
+        pub fn write(&self, name: &str, text: &str) -> (PathBuf, Place) {
+            let path = self.0.join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(&path, text).unwrap();
+            (path, Place::default())
+        }
+    }
+
+    impl Drop for Folder {
+        fn drop(&mut self) {
+            let _ = std::fs::remove_dir_all(&self.0);
+        }
+    }
+
+    const FIRST: &str = "
+openapi: 3.0.1
+info: {title: first, version: '1'}
+x-amazon-apigateway-request-validators: {all: {validateRequestBody: true, validateRequestParameters: true}}
+paths:
+  /a: {get: {operationId: a1}, post: {operationId: a2}}
+  /b: {}
+components: {schemas: {A: {type: string}, B: {type: string}}}
+";
+
+    const SECOND: &str = "
+openapi: 3.0.1
+info: {title: second}
+paths:
+  /a: {get: {operationId: again}}
+  /b: {get: {operationId: b, responses: {200: {content: {a/b: {schema: {$ref: '#/components/schemas/A'}}}}}}}
+  /c: {put: {x-amazon-apigateway-request-validator: all}}
+components: {schemas: {B: {type: integer}}}
+";
+
+    #[test]
+    fn a_later_document_changes_what_it_mentions() {
+        let folder = Folder::new("merge");
+        let files = [folder.write("1.yaml", FIRST), folder.write("2.yaml", SECOND)];
+        let mut options = ImportOptions::new(Kind::Rest);
+        let mut faults = Diagnostics::default();
+        let merged = import(&files, &options, &mut faults).unwrap();
+        assert_eq!(faults.render(false), "");
+        assert_eq!(keys(&merged), ["GET /a", "POST /a", "GET /b", "PUT /c"]);
+        assert_eq!(merged.methods[0].operation_id, Some("again".into()));
+        assert_eq!((merged.info.title.as_deref(), merged.info.version.as_deref()), (Some("second"), Some("1")));
+        assert!(merged.resources.is_empty(), "/b has a method now");
+        assert_eq!(merged.models[1].1.schema["type"], "integer");
+        assert_eq!(faults.files.len(), 2, "both are watched");
+        options.mode = Mode::Overwrite;
+        let last = import(&files, &options, &mut faults).unwrap();
+        assert_eq!(keys(&last), ["GET /a", "GET /b", "PUT /c"]);
+        let said = faults.render(false);
+        assert!(
+            said.contains("there is no model `A`") && said.contains("there is no request validator `all`"),
+            "{said}"
+        );
+    }
+
+    #[test]
+    fn a_file_that_is_not_there_is_said_where_it_is_named() {
+        let folder = Folder::new("missing");
+        let place = Place { source: 0, line: 7, column: 3, length: 2 };
+        let mut faults = Diagnostics::default();
+        faults.sources.push(crate::diagnostic::Source { name: "gateway.yaml".into(), text: String::new() });
+        let there = folder.write("1.yaml", FIRST);
+        let files = [(folder.0.join("none.yaml"), place), (folder.0.clone(), place), there];
+        let definition = import(&files, &ImportOptions::new(Kind::Rest), &mut faults);
+        assert!(definition.is_some(), "the rest is read all the same");
+        let said = faults.render(false);
+        assert!(said.contains("gateway.yaml:7:3: error: `") && said.contains("none.yaml` cannot be read"), "{said}");
+        assert!(said.contains("is no file"), "{said}");
+        assert!(faults.files.contains(&folder.0.join("none.yaml")), "it may come yet");
+    }
+
+    #[test]
+    fn warnings_fail_the_import_if_asked_to() {
+        let text = "swagger: '2.0'\npaths: {/a: {trace: {}}}\n";
+        let mut options = ImportOptions::new(Kind::Rest);
+        assert_eq!(with_faults(&options, text).1, "a.yaml:2:14: warning: `trace` is passed over");
+        options.fail_on_warnings = true;
+        assert_eq!(with_faults(&options, text).1, "a.yaml:2:14: error: `trace` is passed over");
+    }
+
+    #[test]
+    fn what_has_the_wrong_shape_is_passed_over_with_a_warning() {
+        let text = "
+openapi: 3.0.1
+info: [a]
+tags: {a: b}
+paths:
+  /a:
+    get: {summary: [a], deprecated: maybe, parameters: {a: b}, responses: 7, security: {a: b}, tags: [[a]]}
+";
+        let (definition, faults) = with_faults(&ImportOptions::new(Kind::Rest), text);
+        assert_eq!(keys(&definition.unwrap()), ["GET /a"]);
+        assert!(!faults.contains("error"), "{faults}");
+        for what in
+            ["`info` must be a mapping, not a list", "`tags` must be a list, not a mapping", "`deprecated` must be"]
+        {
+            assert!(faults.contains(what), "{what}: {faults}");
+        }
+        assert_eq!(faults.lines().count(), 8, "{faults}");
+    }
+
+    #[test]
+    fn references_cannot_make_much_of_little() {
+        let responses: String =
+            (0..2_000).map(|at| format!("        r{at}: {{$ref: '#/components/responses/big'}}\n")).collect();
+        let operations: String =
+            (0..200).map(|at| format!("  /p{at}: {{get: {{$ref: '#/components/x-operation'}}}}\n")).collect();
+        let long = "x".repeat(10_000);
+        let text = format!(
+            "openapi: 3.0.1\npaths:\n{operations}components:\n  x-operation:\n      responses:\n{responses}  responses:\n    big: {{description: {long}}}\n"
+        );
+        let (_, faults) = with_faults(&ImportOptions::new(Kind::Rest), &text);
+        assert_eq!(faults, "a.yaml:1:1: error: the import would make more than 256 MiB of its documents");
+    }
+}
