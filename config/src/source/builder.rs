@@ -100,7 +100,7 @@ impl<'a> Builder<'a> {
             Event::Nothing | Event::StreamStart | Event::StreamEnd | Event::DocumentEnd => Ok(()),
             Event::DocumentStart(_) => self.document(place),
             Event::Alias(anchor) => self.alias(anchor, place),
-            Event::Scalar(text, style, anchor, tag) => self.scalar(text, style, anchor, tag, place),
+            Event::Scalar(text, style, anchor, tag) => self.tagged_scalar(text, style, anchor, tag, place),
             Event::SequenceStart(anchor, tag) => self.begin(Shape::List(Vec::new()), anchor, tag, place),
             Event::MappingStart(anchor, tag) => self.begin(Shape::Map(Entries::default()), anchor, tag, place),
             Event::SequenceEnd | Event::MappingEnd => self.end(),
@@ -164,7 +164,24 @@ impl<'a> Builder<'a> {
         Meaning::None
     }
 
-    fn scalar(
+    /// A value or a name.
+    pub fn scalar(&mut self, text: Box<str>, style: Style, place: Place) -> Result<(), Halt> {
+        self.count(1, place)?;
+        self.put(Node { value: Value::Scalar(Text { text, place, style }), place }, 0, 1);
+        Ok(())
+    }
+
+    /// A list begins.
+    pub fn begin_list(&mut self, place: Place) -> Result<(), Halt> {
+        self.begin(Shape::List(Vec::new()), 0, None, place)
+    }
+
+    /// A mapping begins.
+    pub fn begin_map(&mut self, place: Place) -> Result<(), Halt> {
+        self.begin(Shape::Map(Entries::default()), 0, None, place)
+    }
+
+    fn tagged_scalar(
         &mut self,
         text: Cow<'_, str>,
         style: ScalarStyle,
@@ -240,7 +257,8 @@ impl<'a> Builder<'a> {
         Ok(())
     }
 
-    fn end(&mut self) -> Result<(), Halt> {
+    /// The innermost list or mapping ends.
+    pub fn end(&mut self) -> Result<(), Halt> {
         let Open { place, anchor, nodes, wrap: name, shape } = self.open.pop().ok_or(Halt)?;
         let value = match shape {
             Shape::List(list) => Value::List(list),

@@ -1,6 +1,5 @@
 //! Reads a document from disk, or says why it cannot be read.
 
-use std::fmt::Write as _;
 use std::io::Read;
 use std::path::Path;
 
@@ -43,10 +42,7 @@ fn bytes_of(path: &Path) -> std::io::Result<Vec<u8>> {
 pub fn add(name: &str, bytes: &[u8], faults: &mut Diagnostics) -> Option<u16> {
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     match std::str::from_utf8(bytes) {
-        Ok(text) => {
-            let text = if is_json(name, text) { surrogates_joined(text) } else { text.to_owned() };
-            push(name, text, faults)
-        }
+        Ok(text) => push(name, text.to_owned(), faults),
         Err(error) => {
             let valid = String::from_utf8_lossy(&bytes[..error.valid_up_to()]).into_owned();
             let line = valid.matches('\n').count() as u32 + 1;
@@ -62,12 +58,6 @@ pub fn add(name: &str, bytes: &[u8], faults: &mut Diagnostics) -> Option<u16> {
     }
 }
 
-/// By its name, or because it begins as JSON does and hardly any YAML.
-fn is_json(name: &str, text: &str) -> bool {
-    Path::new(name).extension().is_some_and(|extension| extension.eq_ignore_ascii_case("json"))
-        || text.trim_start().strip_prefix('{').is_some_and(|rest| rest.trim_start().starts_with('"'))
-}
-
 fn push(name: &str, text: String, faults: &mut Diagnostics) -> Option<u16> {
     let number = faults.sources.len();
     if number >= limits::SOURCES_MAX {
@@ -80,40 +70,6 @@ fn push(name: &str, text: String, faults: &mut Diagnostics) -> Option<u16> {
     }
     faults.sources.push(Source { name: name.to_owned(), text });
     u16::try_from(number).ok()
-}
-
-/// JSON writes a character beyond the basic plane as two escapes, YAML as one.
-fn surrogates_joined(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some(at) = rest.find('\\') {
-        out.push_str(&rest[..at]);
-        rest = &rest[at..];
-        if let Some(character) = pair(rest.as_bytes()) {
-            let _ = write!(out, "\\U{:08X}", u32::from(character));
-            rest = &rest[12..];
-            continue;
-        }
-        // An escape of two characters, so that `\\ud83d` is not taken for one of six.
-        let end = rest.char_indices().nth(2).map_or(rest.len(), |(end, _)| end);
-        out.push_str(&rest[..end]);
-        rest = &rest[end..];
-    }
-    out.push_str(rest);
-    out
-}
-
-/// The character of `\udXXX\udXXX` at the beginning.
-fn pair(bytes: &[u8]) -> Option<char> {
-    let unit = |at: usize| {
-        let escape = bytes.get(at..at + 6)?.strip_prefix(b"\\u")?;
-        u16::from_str_radix(std::str::from_utf8(escape).ok()?, 16).ok()
-    };
-    let high = unit(0)?;
-    if !(0xd800..0xdc00).contains(&high) {
-        return None;
-    }
-    char::decode_utf16([high, unit(6)?]).next()?.ok()
 }
 
 #[cfg(test)]
@@ -150,16 +106,6 @@ mod tests {
     }
 
     #[test]
-    fn json_is_known_by_its_name_or_its_beginning() {
-        for (name, text) in [("a.json", "x"), ("a.JSON", ""), ("a.yaml", "\n{ \n\t\"a\": 1}")] {
-            assert!(is_json(name, text), "{name}");
-        }
-        for (name, text) in [("a.yaml", "{a: b}"), ("json", "a: b"), ("", "")] {
-            assert!(!is_json(name, text), "{name}");
-        }
-    }
-
-    #[test]
     fn the_number_of_files_is_bounded() {
         let mut faults = Diagnostics::default();
         for _ in 0..limits::SOURCES_MAX {
@@ -167,20 +113,5 @@ mod tests {
         }
         assert_eq!(add("b.yaml", b"", &mut faults), None);
         assert!(faults.render(false).contains("`b.yaml` is one file too many"));
-    }
-
-    #[test]
-    fn surrogates_of_json_become_one_escape() {
-        for (json, yaml) in [
-            (r#""\ud83d\ude00""#, r#""\U0001F600""#),
-            (r#""\\ud83d\\ude00""#, r#""\\ud83d\\ude00""#),
-            (r#""\ud83d""#, r#""\ud83d""#),
-            (r#""a\n\ud83d\ude00b""#, r#""a\n\U0001F600b""#),
-            ("\\", "\\"),
-            ("\\é", "\\é"),
-            ("\\éx", "\\éx"),
-        ] {
-            assert_eq!(surrogates_joined(json), yaml, "{json}");
-        }
     }
 }

@@ -2,6 +2,7 @@
 
 mod builder;
 pub mod file;
+mod json;
 pub mod node;
 pub mod slips;
 mod tags;

@@ -3,6 +3,7 @@
 use saphyr_parser::Parser;
 
 use super::builder::Builder;
+use super::json;
 use super::slips::{self, Syntax};
 use crate::diagnostic::{Diagnostics, Place};
 use crate::limits;
@@ -103,9 +104,25 @@ pub fn parse(text: &str, source: u16, faults: &mut Diagnostics) -> Option<Node> 
 
 /// Reads a document.
 pub fn parse_by(author: Author, text: &str, source: u16, faults: &mut Diagnostics) -> Option<Node> {
-    if !text_is_fit(text, source, faults) {
+    if !text_is_fit(author, text, source, faults) {
         return None;
     }
+    if json::is_likely(text) {
+        let known = faults.list.len();
+        let mut builder = Builder::new(author, source, faults);
+        match json::read(text, source, &mut builder) {
+            Ok(()) => return builder.finish(),
+            Err(json::Stop::Halt) => return None,
+            // What it found is found again.
+            Err(json::Stop::NotJson) => faults.list.truncate(known),
+        }
+        return parse_yaml(author, &json::surrogates_joined(text), source, faults);
+    }
+    parse_yaml(author, text, source, faults)
+}
+
+/// Reads a text that is fit.
+pub(super) fn parse_yaml(author: Author, text: &str, source: u16, faults: &mut Diagnostics) -> Option<Node> {
     let mut builder = Builder::new(author, source, faults);
     let mut parser = Parser::new_from_str(text);
     while let Some(next) = parser.next_event() {
@@ -132,16 +149,17 @@ pub fn parse_by(author: Author, text: &str, source: u16, faults: &mut Diagnostic
 }
 
 /// What the parser must not see: too much, or a NUL, at which it would stop reading without a word.
-fn text_is_fit(text: &str, source: u16, faults: &mut Diagnostics) -> bool {
+fn text_is_fit(author: Author, text: &str, source: u16, faults: &mut Diagnostics) -> bool {
     let whole = Place { source, ..Place::default() };
     if text.len() > limits::DOCUMENT_BYTES_MAX {
-        faults.error(whole, format!("the document is larger than {} MiB", limits::DOCUMENT_BYTES_MAX / (1024 * 1024)));
+        faults.error_hint(
+            whole,
+            format!("the document is larger than {} MiB", limits::DOCUMENT_BYTES_MAX / (1024 * 1024)),
+            "leave out what the gateway does not need, such as examples, or make several documents of it",
+        );
         return false;
     }
-    let unfit = |c: char| {
-        (c.is_control() && !matches!(c, '\t' | '\n' | '\r' | '\u{85}')) || matches!(c, '\u{fffe}' | '\u{ffff}')
-    };
-    let Some(offset) = text.find(unfit) else {
+    let Some(offset) = unfit(author, text) else {
         return true;
     };
     let before = &text[..offset];
@@ -159,6 +177,28 @@ fn text_is_fit(text: &str, source: u16, faults: &mut Diagnostics) -> bool {
         "control characters cannot stand in a document; in double quotes they can be written as escapes",
     );
     false
+}
+
+/// Where the first character stands that cannot be in a document.
+fn unfit(author: Author, text: &str) -> Option<usize> {
+    let is_unfit = |c: char| match author {
+        Author::Operator => {
+            (c.is_control() && !matches!(c, '\t' | '\n' | '\r' | '\u{85}')) || matches!(c, '\u{fffe}' | '\u{ffff}')
+        }
+        // Descriptions hold what was pasted into them, and JSON allows it.
+        Author::Public => c < ' ' && !matches!(c, '\t' | '\n' | '\r'),
+    };
+    // Bytes tell faster than characters: these are unfit, or may begin what is.
+    let is_suspect =
+        |byte: u8| (byte < b' ' && !matches!(byte, b'\t' | b'\n' | b'\r')) || matches!(byte, 0x7f | 0xc2 | 0xef);
+    let mut from = 0;
+    loop {
+        let at = from + text.as_bytes()[from..].iter().position(|byte| is_suspect(*byte))?;
+        if text[at..].starts_with(is_unfit) {
+            return Some(at);
+        }
+        from = at + 1;
+    }
 }
 
 #[cfg(test)]
@@ -280,6 +320,17 @@ mod tests {
     fn names_must_be_texts() {
         let (_, faults) = read("{[a]: b}");
         assert!(faults.render(false).contains("cannot be a list or a mapping"));
+    }
+
+    #[test]
+    fn the_public_may_paste() {
+        for text in ["a: 'x\u{80}\u{7f}\u{ffff}'\n", "{\"a\": \"x\u{80}\u{7f}\u{ffff}\"}"] {
+            let (node, faults) = public(text);
+            assert_eq!((flat(&node).as_str(), faults.as_str()), ("{a:x\u{80}\u{7f}\u{ffff}}", ""));
+            assert!(read(text).1.has_errors(), "the operator did not mean it");
+        }
+        let mut faults = Diagnostics::default();
+        assert_eq!(parse_by(Author::Public, "a: \u{1b}[0m", 0, &mut faults), None);
     }
 
     fn public(text: &str) -> (Node, String) {
