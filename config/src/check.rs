@@ -1,6 +1,6 @@
 //! What can be said of a document without compiling it: names that lead nowhere, names that clash, parts that nobody reaches.
 
-mod domains;
+pub(crate) mod domains;
 mod routes;
 mod stages;
 

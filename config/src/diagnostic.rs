@@ -39,6 +39,17 @@ pub struct Place {
     pub length: u32,
 }
 
+impl Place {
+    /// The column behind the last character that is meant; 0 for the source as a whole.
+    pub const fn end_column(&self) -> u32 {
+        match self.line {
+            0 => 0,
+            _ if self.length == 0 => self.column + 1,
+            _ => self.column + self.length,
+        }
+    }
+}
+
 /// One thing that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fault {
@@ -143,7 +154,7 @@ impl Diagnostics {
         out
     }
 
-    /// The same for programs: `{"ok", "errors", "warnings", "left_out", "diagnostics": [{file, line, column, length, severity, message, hint}]}`.
+    /// The same for programs: `{"ok", "errors", "warnings", "left_out", "diagnostics": [{file, line, column, end_column, length, severity, message, hint}]}`.
     pub fn to_json(&self) -> Value {
         let (errors, warnings) = self.counts();
         let list: Vec<Value> = self
@@ -154,6 +165,7 @@ impl Diagnostics {
                     "file": self.sources.get(usize::from(fault.place.source)).map(|source| &source.name),
                     "line": fault.place.line,
                     "column": fault.place.column,
+                    "end_column": fault.place.end_column(),
                     "length": fault.place.length,
                     "severity": fault.severity.as_str(),
                     "message": fault.what,
@@ -360,6 +372,7 @@ mod tests {
         assert_eq!(value["diagnostics"][0]["file"], "gateway.yaml");
         assert_eq!(value["diagnostics"][0]["line"], 1);
         assert_eq!(value["diagnostics"][0]["column"], 4);
+        assert_eq!(value["diagnostics"][0]["end_column"], 5);
         assert_eq!(value["diagnostics"][0]["message"], "something is wrong");
         assert_eq!(value["diagnostics"][0]["hint"], "mend it");
     }

@@ -2,6 +2,7 @@
 //!
 //! [`load`] and [`load_text`] are the only ways in. Neither panics on any input, and a document with an error gives no snapshot.
 
+pub mod audit;
 pub mod check;
 pub mod compile;
 pub mod definition;

@@ -30,6 +30,8 @@ pub const NODES_MAX: usize = 4_000_000;
 pub const ALIASES_MAX: usize = 10_000;
 /// Faults that are kept; a file that is not a configuration at all should not fill the screen.
 pub const FAULTS_MAX: usize = 200;
+/// Findings of an audit that are kept.
+pub const FINDINGS_MAX: usize = 1_000;
 /// Characters of a fault's sentence and of its hint: both repeat what was written, and that may be megabytes.
 pub const FAULT_CHARS_MAX: usize = 600;
 /// Characters of a source line that a rendered fault shows.

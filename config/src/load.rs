@@ -93,7 +93,11 @@ impl Loader {
 }
 
 /// The document, and what each of its APIs is.
-fn understand(source: u16, base: &Path, faults: &mut Diagnostics) -> Option<(Document, Vec<Option<Definition>>)> {
+pub(crate) fn understand(
+    source: u16,
+    base: &Path,
+    faults: &mut Diagnostics,
+) -> Option<(Document, Vec<Option<Definition>>)> {
     let document = document(source, faults)?;
     let definitions = compile::definitions(&document, base, faults);
     Some((document, definitions))

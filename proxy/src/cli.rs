@@ -2,6 +2,7 @@
 
 #![allow(clippy::doc_markdown, reason = "doc comments are the help text, which has no backticks")]
 
+mod audit;
 mod check;
 mod control;
 mod doctor;
@@ -71,6 +72,24 @@ enum Command {
         /// Print JSON
         #[arg(long)]
         json: bool,
+    },
+    /// Say what is legal in a document, but risky
+    Audit {
+        /// The document
+        #[arg(required_unless_present = "rules")]
+        config: Option<PathBuf>,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+        /// Fail if one of these is found: all, high, medium, or rules such as TG002,TG007
+        #[arg(long, value_name = "RULES", num_args = 0..=1, require_equals = true, default_missing_value = "all")]
+        deny: Option<String>,
+        /// Leave these out: rules such as TG001,TG008
+        #[arg(long, value_name = "RULES", default_value = "", hide_default_value = true)]
+        allow: String,
+        /// List the rules
+        #[arg(long)]
+        rules: bool,
     },
     /// Print the table of routes
     Routes {
@@ -196,6 +215,10 @@ pub fn main() -> ExitCode {
             }
         },
         Command::Check { config, json } => check::check(&config, json),
+        Command::Audit { config: Some(config), json, deny, allow, rules: false } => {
+            audit::print(&config, &audit::Options { json, deny: deny.as_deref(), allow: &allow })
+        }
+        Command::Audit { json, .. } => audit::rules(json),
         Command::Routes { config, json } => with_snapshot(&config, |snapshot| routes::print(snapshot, json)),
         Command::Explain { config, verb, url, headers, canary } => {
             with_snapshot(&config, |snapshot| explain::print(snapshot, &verb, &url, &headers, canary))

@@ -13,7 +13,7 @@ use crate::source::node::Text;
 
 /// Compiles the part `gateway`.
 pub fn compile(spec: GatewaySpec, base: &Path, faults: &mut Diagnostics) -> Gateway {
-    let GatewaySpec { listen, admin, control, state, workers, access_log, limits, watch: _ } = spec;
+    let GatewaySpec { place: _, listen, admin, control, state, workers, access_log, limits, watch: _ } = spec;
     let listen = listen.into_iter().map(|spec| listener(spec, base, faults)).collect();
     let control = control.map(|text| socket_path(base.join(&*text.text), text.place, faults));
     Gateway {
@@ -91,7 +91,7 @@ fn limits_of(spec: &LimitsSpec) -> Limits {
             head: head_bytes
                 .unwrap_or_else(|| head.head.max((field_bytes + target + 64).min(limits::HEAD_BYTES_MAX as u32))),
         },
-        body: match body {
+        body: match body.map(|at| at.value) {
             None => Some(limits::BODY_BYTES),
             Some(BodySpec::Bytes(bytes)) => Some(bytes),
             Some(BodySpec::Unlimited) => None,

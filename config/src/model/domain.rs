@@ -156,7 +156,7 @@ impl DomainSpec {
         });
         let mappings = mappings.collect();
         if rules.len() > RULES_MAX {
-            reader.faults.error(name.place, format!("more than {} routing rules", RULES_MAX));
+            reader.faults.error(name.place, format!("more than {RULES_MAX} routing rules"));
         }
         let rules = rules.iter().take(RULES_MAX);
         let routing_rules = rules.filter_map(|node| RoutingRuleSpec::read(node, reader)).collect();

@@ -14,6 +14,8 @@ use crate::source::node::{Node, Text, Value};
 /// The part `gateway`, as written.
 #[derive(Debug, Clone)]
 pub struct GatewaySpec {
+    /// Where the part begins.
+    pub place: Place,
     /// Where clients are accepted.
     pub listen: Vec<ListenSpec>,
     /// Where health and metrics are answered.
@@ -75,7 +77,7 @@ pub struct LimitsSpec {
     /// Bytes of the whole head.
     pub head_bytes: Option<u32>,
     /// Of a request's body.
-    pub body: Option<BodySpec>,
+    pub body: Option<At<BodySpec>>,
     /// To the end of the head.
     pub header_time: Option<Duration>,
     /// Between requests.
@@ -183,7 +185,7 @@ impl GatewaySpec {
         let limits = object.get("limits").and_then(|node| LimitsSpec::read(node, reader)).unwrap_or_default();
         let watch = object.get("watch").and_then(|node| reader.flag(node, "`watch`")).unwrap_or_default();
         object.close();
-        Some(Self { listen, admin, control, state, workers, access_log, limits, watch })
+        Some(Self { place: node.place, listen, admin, control, state, workers, access_log, limits, watch })
     }
 
     /// A document without the part.
@@ -341,9 +343,12 @@ impl LimitsSpec {
     }
 }
 
-fn body(node: &Node, reader: &mut Reader<'_>) -> Option<BodySpec> {
+fn body(node: &Node, reader: &mut Reader<'_>) -> Option<At<BodySpec>> {
+    let place = node.place;
     if matches!(&node.value, Value::Scalar(text) if &*text.text == "unlimited") {
-        return Some(BodySpec::Unlimited);
+        return Some(At { value: BodySpec::Unlimited, place });
     }
-    reader.size(node, "`body`, unless it is unlimited,", 0, u64::MAX).map(BodySpec::Bytes)
+    reader
+        .size(node, "`body`, unless it is unlimited,", 0, u64::MAX)
+        .map(|bytes| At { value: BodySpec::Bytes(bytes), place })
 }
