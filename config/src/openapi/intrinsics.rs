@@ -6,142 +6,28 @@
 
 use std::collections::HashMap;
 
-use super::{Variables, field};
+use super::{Variables, field, template};
 use crate::diagnostic::{Diagnostics, Place};
 use crate::source::node::{Entry, Node, Style, Text, Value};
 
 /// The document of a file, every function of CloudFormation carried out as far as that can be done here, and `${AWS::…}` replaced.
 /// Of a template it is the document of its first API. `None` after an error: a template without a document.
 pub fn prepare(mut root: Node, variables: &Variables, faults: &mut Diagnostics) -> Option<Node> {
-    let mut defaults = HashMap::new();
-    if is_template(&root) {
-        defaults = defaults_of(&root);
-        root = document_of(root, faults)?;
+    let (mut settings, mut defaults) = (None, HashMap::new());
+    if template::is_template(&root) {
+        let found = template::open(&root, faults)?;
+        root = found.document;
+        settings = Some(found.settings);
+        defaults = found.defaults;
     }
     let mut filler = Filler { variables, defaults, faults, depth: 0, count: 0, first: None };
     filler.walk(&mut root);
+    if let Some(settings) = &mut settings {
+        filler.walk(settings);
+        template::restrict(&mut root, settings, filler.faults);
+    }
     filler.report();
     Some(root)
-}
-
-/// The resources that hold a document, and the property that does.
-const HOLDERS: [(&str, &str); 4] = [
-    ("AWS::ApiGateway::RestApi", "Body"),
-    ("AWS::Serverless::Api", "DefinitionBody"),
-    ("AWS::ApiGatewayV2::Api", "Body"),
-    ("AWS::Serverless::HttpApi", "DefinitionBody"),
-];
-
-/// Whether this is a template of CloudFormation rather than a document.
-fn is_template(root: &Node) -> bool {
-    let Value::Map(entries) = &root.value else { return false };
-    let has = |name| field(entries, name).is_some();
-    field(entries, "Resources").is_some_and(|node| matches!(node.value, Value::Map(_)))
-        && !has("openapi")
-        && !has("swagger")
-        && !has("paths")
-}
-
-/// The defaults of a template's parameters: what a deployment without further words would take.
-fn defaults_of(root: &Node) -> HashMap<Box<str>, Text> {
-    let map = |node: &Node| match &node.value {
-        Value::Map(entries) => entries.clone(),
-        Value::Scalar(_) | Value::List(_) => Vec::new(),
-    };
-    let parameters = field(&map(root), "Parameters").map(map).unwrap_or_default();
-    let default = |entry: &Entry| match &field(&map(&entry.value), "Default")?.value {
-        Value::Scalar(text) => Some((entry.key.text.clone(), text.clone())),
-        Value::List(_) | Value::Map(_) => None,
-    };
-    parameters.iter().filter_map(default).collect()
-}
-
-/// The first document among the resources of a template.
-fn document_of(root: Node, faults: &mut Diagnostics) -> Option<Node> {
-    let place = root.place;
-    let mut found: Option<(Text, Node)> = None;
-    let mut others = 0;
-    let mut without: Option<Text> = None;
-    for Entry { key, value } in resources_of(root) {
-        match body_of(value) {
-            Some(Body::Document(body)) if found.is_none() => found = Some((key, body)),
-            Some(Body::Document(_)) => others += 1,
-            Some(Body::Elsewhere) => without = without.or(Some(key)),
-            None => {}
-        }
-    }
-    match (found, without) {
-        (Some((key, body)), _) => {
-            let more = match others {
-                0 => String::new(),
-                1 => ", one more API in it is passed over".to_owned(),
-                _ => format!(", {others} more APIs in it are passed over"),
-            };
-            faults.warning(
-                key.place,
-                format!("this is a template of CloudFormation: the document of `{}` is imported{more}", key.text),
-                "what else the template says of the API, such as Cors, Auth and BinaryMediaTypes, is not read",
-            );
-            Some(body)
-        }
-        (None, Some(key)) => {
-            faults.error_hint(
-                key.place,
-                format!("the OpenAPI document of `{}` is not in this template", key.text),
-                "import the file that its DefinitionUri, BodyS3Location or AWS::Include names, or what is deployed: \
-                 aws apigateway get-export",
-            );
-            None
-        }
-        (None, None) => {
-            faults.error_hint(
-                place,
-                "this is a template of CloudFormation without an API",
-                "import the OpenAPI document itself, or what is deployed: aws apigateway get-export",
-            );
-            None
-        }
-    }
-}
-
-fn resources_of(root: Node) -> Vec<Entry> {
-    let Value::Map(entries) = root.value else { return Vec::new() };
-    let resources = entries.into_iter().find(|entry| &*entry.key.text == "Resources");
-    match resources.map(|entry| entry.value.value) {
-        Some(Value::Map(entries)) => entries,
-        _ => Vec::new(),
-    }
-}
-
-enum Body {
-    Document(Node),
-    /// The API has a document, or is put together from other resources.
-    Elsewhere,
-}
-
-/// What a resource has of an API; `None`: it is none.
-fn body_of(resource: Node) -> Option<Body> {
-    let Value::Map(entries) = resource.value else { return None };
-    let Value::Scalar(kind) = &field(&entries, "Type")?.value else { return None };
-    let (_, property) = HOLDERS.iter().find(|(holder, _)| *holder == &*kind.text)?;
-    let take = |entries: Vec<Entry>, name: &str| {
-        let entry = entries.into_iter().find(|entry| &*entry.key.text == name)?;
-        match entry.value.value {
-            Value::Map(_) => Some(entry.value),
-            Value::Scalar(_) | Value::List(_) => None,
-        }
-    };
-    let body = take(entries, "Properties").and_then(|properties| match properties.value {
-        Value::Map(entries) => take(entries, property),
-        Value::Scalar(_) | Value::List(_) => None,
-    });
-    // `Fn::Transform` alone: the document is another file.
-    let is_whole = |body: &Node| matches!(&body.value, Value::Map(entries) if !is_only(entries, is_inclusion));
-    Some(body.filter(is_whole).map_or(Body::Elsewhere, Body::Document))
-}
-
-fn is_only(entries: &[Entry], is: impl Fn(&str) -> bool) -> bool {
-    matches!(entries, [entry] if is(&entry.key.text))
 }
 
 /// What puts other entries beside those that are there.
@@ -203,7 +89,7 @@ impl Filler<'_> {
             place,
             what,
             "here it stays a text such as ${Name.Arn}, a parameter has its default, and of an Fn::If the first value is taken; \
-             for the real values import what is deployed: aws apigateway get-export",
+             for the real values import what is deployed: aws apigateway get-export, or apigatewayv2 export-api",
         );
     }
 
@@ -482,40 +368,5 @@ mod tests {
         assert_eq!(faults.render(false), "");
         let (root, _) = prepared("a: {Ref: 'AWS::Region'}\nb: {'Fn::Sub': 'x-${AWS::Region}'}\n", &known);
         assert_eq!(line(&root.unwrap()), "{a: eu-west-1, b: x-eu-west-1}");
-    }
-
-    #[test]
-    fn a_template_gives_its_first_document() {
-        let text = "Parameters: {Ttl: {Default: 60}, Open: {}}\nResources:\n  Table: {Type: 'AWS::DynamoDB::Table'}\n  \
-                    Api:\n    Type: AWS::Serverless::Api\n    Properties:\n      DefinitionBody: {swagger: '2.0', x: {Ref: Ttl}, y: {Ref: Open}}\n  \
-                    Next: {Type: 'AWS::ApiGatewayV2::Api', Properties: {Body: {openapi: 3.0.1}}}\n";
-        let (root, faults) = prepared(text, &Variables::default());
-        assert_eq!(line(&root.unwrap()), "{swagger: 2.0, x: 60, y: ${Open}}");
-        assert!(!faults.has_errors());
-        assert!(faults.list[0].what.contains("the document of `Api` is imported, one more API in it is passed over"));
-    }
-
-    #[test]
-    fn a_template_without_a_document_is_an_error() {
-        for (resource, what) in [
-            ("{Type: 'AWS::DynamoDB::Table'}", "a template of CloudFormation without an API"),
-            ("{Type: 'AWS::Serverless::Api', Properties: {DefinitionUri: api.yaml}}", "of `X` is not in this template"),
-            (
-                "{Type: 'AWS::Serverless::HttpApi', Properties: {DefinitionBody: {'Fn::Transform': {Name: 'AWS::Include'}}}}",
-                "of `X` is not in this template",
-            ),
-            ("{Type: 'AWS::ApiGateway::RestApi'}", "of `X` is not in this template"),
-        ] {
-            let (root, faults) = prepared(&format!("Resources: {{X: {resource}}}\n"), &Variables::default());
-            assert_eq!(root, None);
-            assert!(faults.render(false).contains(what), "{}", faults.render(false));
-        }
-    }
-
-    #[test]
-    fn a_document_with_a_field_of_that_name_is_no_template() {
-        let (root, faults) = prepared("openapi: 3.0.1\nResources: {X: {}}\n", &Variables::default());
-        assert!(root.is_some());
-        assert_eq!(faults.render(false), "");
     }
 }

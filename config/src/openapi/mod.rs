@@ -21,6 +21,7 @@ mod paths;
 mod refs;
 mod schema;
 mod security;
+mod template;
 
 use std::path::{Path, PathBuf};
 
