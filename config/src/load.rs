@@ -6,6 +6,7 @@ use crate::compile::{self, Programs};
 use crate::definition::Definition;
 use crate::diagnostic::Diagnostics;
 use crate::model::Document;
+use crate::model::api::ApiSpec;
 use crate::model::reader::Reader;
 use crate::snapshot::Snapshot;
 use crate::{check, source};
@@ -113,10 +114,21 @@ fn document(source: u16, faults: &mut Diagnostics) -> Option<Document> {
 /// What the APIs of a document are.
 #[derive(Debug)]
 pub struct Definitions {
-    /// Id and definition, in the order of the document.
-    pub list: Vec<(String, Definition)>,
+    /// In the order of the document; those that cannot be read are left out.
+    pub list: Vec<Defined>,
     /// Errors and warnings of reading them, sorted by place.
     pub diagnostics: Diagnostics,
+}
+
+/// One API of a document.
+#[derive(Debug)]
+pub struct Defined {
+    /// Its id.
+    pub id: String,
+    /// The names of its stages.
+    pub stages: Vec<String>,
+    /// What it is.
+    pub definition: Definition,
 }
 
 /// Reads a document and its OpenAPI documents, and compiles nothing.
@@ -125,8 +137,11 @@ pub fn definitions(path: &Path) -> Definitions {
     let source = source::file::read(path, &mut faults);
     let read = source.and_then(|source| understand(source, path.parent().unwrap_or(Path::new("")), &mut faults));
     let list = read.map(|(document, definitions)| {
-        let ids = document.apis.iter().map(|api| api.id.text.to_string());
-        ids.zip(definitions).filter_map(|(id, definition)| Some((id, definition?))).collect()
+        let defined = |(api, definition): (ApiSpec, Option<Definition>)| {
+            let stages = api.stages.iter().map(|stage| stage.name.text.to_string()).collect();
+            Some(Defined { id: api.id.text.to_string(), stages, definition: definition? })
+        };
+        document.apis.into_iter().zip(definitions).filter_map(defined).collect()
     });
     faults.finish();
     Definitions { list: list.unwrap_or_default(), diagnostics: faults }

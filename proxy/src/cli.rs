@@ -7,7 +7,9 @@ mod check;
 mod control;
 mod doctor;
 mod explain;
+mod export;
 mod hosts;
+mod import;
 mod routes;
 
 use std::io::{self, Write as _};
@@ -28,6 +30,8 @@ mod exit {
     pub const USAGE: u8 = 64;
     /// A file that was named cannot be read.
     pub const NO_INPUT: u8 = 66;
+    /// A file cannot be written, or is there already.
+    pub const CANT_CREATE: u8 = 73;
     /// What is needed is not there: no gateway runs, a check of the machine failed.
     pub const UNAVAILABLE: u8 = 69;
     /// The other side answered nonsense.
@@ -114,6 +118,10 @@ enum Command {
         #[arg(long)]
         canary: bool,
     },
+    /// Make a gateway.yaml for OpenAPI documents
+    Import(import::Arguments),
+    /// Write an API as an OpenAPI document
+    Export(export::Arguments),
     /// Print a JSON Schema of gateway.yaml, for editors
     Schema,
     /// Look at this machine: kernel, io_uring, limits, cores, ports, files
@@ -223,6 +231,8 @@ pub fn main() -> ExitCode {
         Command::Explain { config, verb, url, headers, canary } => {
             with_snapshot(&config, |snapshot| explain::print(snapshot, &verb, &url, &headers, canary))
         }
+        Command::Import(arguments) => import::import(&arguments),
+        Command::Export(arguments) => export::export(&arguments),
         Command::Schema => say(&format!("{:#}\n", config::schema::gateway())),
         Command::Doctor { config } => doctor::print(config.as_deref()),
         Command::Reload { gateway } => control::reload(&control_path(&gateway)),
