@@ -115,7 +115,7 @@ fn a_command_line_that_makes_no_sense_is_refused() {
     assert_eq!(said(&["run", "--workers", "0", "x"]).2, 64);
     assert_eq!(said(&["run", "--io-driver", "kqueue", "x"]).2, 64);
     // Not offered before they are built.
-    for command in ["compile", "import", "export", "deploy", "rollback", "top", "upgrade"] {
+    for command in ["compile", "deploy", "rollback", "top", "upgrade"] {
         assert_eq!(said(&[command]).2, 64, "{command}");
     }
 }

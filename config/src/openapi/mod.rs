@@ -18,6 +18,7 @@ mod merge;
 mod operation;
 mod parameters;
 mod paths;
+mod placeholder;
 mod refs;
 mod schema;
 mod security;

@@ -4,7 +4,7 @@ use router::Verb;
 
 use super::document::Document;
 use super::parameters::{self, Body, Read};
-use super::{Source, extensions, field, integration};
+use super::{Source, extensions, field, integration, placeholder};
 use crate::definition::{Method, MethodResponse, ModelRef, Parameter, Word};
 use crate::diagnostic::Place;
 use crate::limits;
@@ -51,7 +51,10 @@ pub fn read<'a>(key: Key<'_, 'a>, node: &'a Node, document: &mut Document<'a>, f
                 body = own_body.or(body);
             }
             "requestBody" => request_body(value, &mut method, document, from),
-            "responses" => method.responses = responses(value, entries, document, from),
+            "responses" => {
+                method.responses = responses(value, entries, document, from);
+                drop_placeholders(&mut method);
+            }
             "security" => security = Some(value),
             "x-amazon-apigateway-auth" => auth = extensions::auth(value, from),
             "x-amazon-apigateway-request-validator" => method.validator = extensions::request_validator(value, from),
@@ -163,6 +166,15 @@ fn responses<'a>(
         responses.push((Word::from(key), response(value, operation, document, from)));
     }
     responses
+}
+
+/// What exports write because the languages want an answer and a description (ours and AWS's) says nothing.
+fn drop_placeholders(method: &mut Method) {
+    let nothing = MethodResponse { description: Some(placeholder::no_response(&method.key())), ..Default::default() };
+    method.responses.retain(|(status, response)| &**status != "default" || *response != nothing);
+    for (status, response) in &mut method.responses {
+        response.description.take_if(|description| *description == placeholder::no_description(status));
+    }
 }
 
 fn response<'a>(

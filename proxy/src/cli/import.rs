@@ -224,8 +224,7 @@ fn relative(file: &Path, folder: &Path) -> String {
 
 /// The text of the gateway.yaml.
 fn document(apis: &[Api], arguments: &Arguments) -> String {
-    let mut out =
-        String::from("# Written by `tollgate import`. The first line of each API says what it was made of.\n");
+    let mut out = String::from("# Written by `tollgate import`; `tollgate check` says what is wrong with it.\n");
     out.push_str("gateway:\n  listen: 127.0.0.1:8080\n  admin: 127.0.0.1:9901\n  control: control.sock\napis:\n");
     for api in apis {
         push_api(&mut out, api, arguments);

@@ -4,6 +4,7 @@ use serde_json::{Map, Value as Json};
 
 use super::{Object, Writer};
 use crate::definition::{Authorizer, Model, ModelRef, Word};
+use crate::openapi::schema::pointer_to;
 
 /// Where models stand in OpenAPI 3.x, and in every definition.
 const SCHEMAS_3: &str = "#/components/schemas/";
@@ -54,10 +55,8 @@ impl Writer<'_> {
     pub(super) fn schema_of(&self, model: &ModelRef) -> Json {
         match model {
             ModelRef::Named(name) => {
-                let place = if self.is_3() { SCHEMAS_3 } else { SCHEMAS_2 };
-                // RFC 6901: in a pointer, these two have another meaning.
-                let name = name.replace('~', "~0").replace('/', "~1");
-                Object::from_iter([("$ref", format!("{place}{name}"))]).into()
+                let reference = Object::from_iter([("$ref", pointer_to(name))]).into();
+                self.schema(&reference)
             }
             ModelRef::Inline(schema) => self.schema(schema),
         }

@@ -4,6 +4,7 @@ use serde_json::{Value as Json, json};
 
 use super::{Object, Writer};
 use crate::definition::{Authorization, Location, Method, MethodResponse, ModelRef, Parameter, Word};
+use crate::openapi::placeholder;
 
 impl Writer<'_> {
     /// One method.
@@ -112,7 +113,7 @@ impl Writer<'_> {
     /// What a method may answer. The languages want at least one answer, and a description of each: where nothing is known, AWS's words.
     fn responses(&self, method: &Method, responses: &[(Word, MethodResponse)]) -> Json {
         if responses.is_empty() {
-            return json!({ "default": { "description": no_response(&method.key()) } });
+            return json!({ "default": { "description": placeholder::no_response(&method.key()) } });
         }
         responses
             .iter()
@@ -124,7 +125,7 @@ impl Writer<'_> {
     fn response(&self, status: &str, response: &MethodResponse) -> Json {
         let MethodResponse { description, headers, models } = response;
         let mut out = Object::default();
-        out.set("description", description.clone().unwrap_or_else(|| no_description(status)));
+        out.set("description", description.clone().unwrap_or_else(|| placeholder::no_description(status)));
         out.object("headers", headers.iter().map(|(name, kind)| (&**name, self.header(kind.as_deref()))));
         if self.is_3() {
             out.maybe("content", Some(self.content(models)).filter(|content| !content.0.is_empty()));
@@ -137,16 +138,6 @@ impl Writer<'_> {
     fn header(&self, kind: Option<&str>) -> Json {
         if self.is_3() { json!({ "schema": schema_3(kind) }) } else { schema_2(kind).into() }
     }
-}
-
-/// The description of the answer of a method that declares none.
-pub(in crate::openapi) fn no_response(key: &str) -> String {
-    format!("Default response for {key}")
-}
-
-/// The description of an answer that has none.
-pub(in crate::openapi) fn no_description(status: &str) -> String {
-    format!("{status} response")
 }
 
 /// All media types of the answers, each once.
