@@ -54,7 +54,7 @@ apis:
     stages: {prod: {}, dev: {}}
     routes:
       "GET /pets/{id}": {timeout: 2s, integration: {type: http_proxy, uri: "http://127.0.0.1:9000/{id}", method: POST}}
-      "ANY /health": {integration: {type: mock, status: 204, headers: {X-A: "$context.requestId"}, body: "yes\nno\n"}}
+      "ANY /health": {integration: {type: mock, status: 203, headers: {X-A: "$context.requestId"}, body: "yes\nno\n"}}
   hello:
     kind: http
     stages: {$default: {}}
@@ -100,7 +100,7 @@ fn native_routes_are_exported() {
     );
     assert_eq!(
         document["paths"]["/health"]["x-amazon-apigateway-any-method"]["x-amazon-apigateway-integration"]["x-tollgate-mock"],
-        json!({ "status": 204, "headers": { "X-A": "$context.requestId" }, "body": "yes\nno\n" })
+        json!({ "status": 203, "headers": { "X-A": "$context.requestId" }, "body": "yes\nno\n" })
     );
     let (out, _, code) = said(&["export", &config, "--api", "hello", "--extensions=integrations"]);
     assert!(out.contains("  /$default:\n    x-amazon-apigateway-any-method:\n      isDefaultRoute: true\n"), "{out}");

@@ -5,7 +5,8 @@ use router::{Kind, Verb};
 use super::Source;
 use super::extensions::{Fields, is_unknown_yet, pairs};
 use crate::definition::{
-    ConnectionType, ContentHandling, Integration, IntegrationResponse, IntegrationType, Passthrough, TransferMode, Word,
+    ConnectionType, ContentHandling, Integration, IntegrationResponse, IntegrationType, MockAnswer, Passthrough,
+    TransferMode, Word,
 };
 use crate::diagnostic::Place;
 use crate::limits;
@@ -90,6 +91,7 @@ pub fn integration<'a>(node: &'a Node, kind: Kind, from: &mut Source<'a>) -> Opt
         request_templates: fields.pairs("requestTemplates", from),
         responses: responses(fields, from),
         response_parameters: response_parameters(fields, from),
+        mock: mock(fields, from),
         ..Integration::new(manner.unwrap_or(IntegrationType::Mock), node.place)
     };
     tls(fields, &mut read, from);
@@ -293,6 +295,25 @@ fn response_parameters(fields: Fields<'_>, from: &mut Source<'_>) -> Vec<(Word, 
         );
     }
     read
+}
+
+/// Our own native mock, as exports write it. What cannot be read is an error: the default would be another answer.
+fn mock(fields: Fields<'_>, from: &mut Source<'_>) -> Option<MockAnswer> {
+    const WHAT: &str = "`x-tollgate-mock`";
+    let node = fields.get("x-tollgate-mock")?;
+    let fields = Fields::open(node, WHAT, &["body", "headers", "status"], from);
+    let status = match fields.text("status", from) {
+        None => Some(200),
+        Some(written) => {
+            let status = written.trim().parse().ok().filter(|status| (200..=599).contains(status));
+            if status.is_none() {
+                let what = format!("the status of {WHAT} cannot be `{written}`");
+                from.error(written.place(), what, "it is a number from 200 to 599");
+            }
+            status
+        }
+    };
+    Some(MockAnswer { status: status?, headers: fields.pairs("headers", from), body: fields.text("body", from) })
 }
 
 #[cfg(test)]
@@ -526,6 +547,21 @@ responseParameters:
         let (read, said) = of(Kind::Http, text);
         assert_eq!(read.unwrap().response_parameters.len(), 1);
         assert_eq!(said, "warning: `responseParameters` of an integration are written by status\n");
+    }
+
+    #[test]
+    fn a_native_mock() {
+        let read = good(Kind::Rest, "{type: mock, x-tollgate-mock: {status: '201', headers: {a: b, c: 5}, body: 'x'}}");
+        let mock = read.mock.unwrap();
+        assert_eq!((mock.status, mock.body.as_deref()), (201, Some("x")));
+        assert_eq!(texts(&mock.headers), [("a", "b"), ("c", "5")]);
+        let read = good(Kind::Http, "{type: mock, x-tollgate-mock: {}}");
+        assert_eq!(read.mock, Some(MockAnswer { status: 200, headers: Vec::new(), body: None }));
+        for status in ["199", "600", "ok"] {
+            let (read, said) = of(Kind::Rest, &format!("{{type: mock, x-tollgate-mock: {{status: {status}}}}}"));
+            assert_eq!(read.unwrap().mock, None);
+            assert_eq!(said, format!("error: the status of `x-tollgate-mock` cannot be `{status}`\n"));
+        }
     }
 
     #[test]

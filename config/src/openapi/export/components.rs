@@ -94,7 +94,7 @@ impl Writer<'_> {
             }
             ("http", false) if rest.get("scheme").and_then(Json::as_str) == Some("basic") => {
                 out.set("type", "basic");
-                rest.remove("scheme");
+                rest.shift_remove("scheme");
             }
             // Swagger 2.0 knows neither; both travel in the field `Authorization`, and the extension says the rest.
             ("http" | "openIdConnect", false) => {
@@ -145,10 +145,10 @@ impl Writer<'_> {
 fn flows_3(mut rest: Map<String, Json>) -> Map<String, Json> {
     let found = rest.get("flow").and_then(Json::as_str).and_then(|flow| FLOWS.iter().find(|(_, two)| *two == flow));
     let Some((three, _)) = found else { return rest };
-    rest.remove("flow");
+    rest.shift_remove("flow");
     let mut flow = Map::new();
     for name in ["authorizationUrl", "tokenUrl", "scopes"] {
-        flow.extend(rest.remove(name).map(|value| (name.to_owned(), value)));
+        flow.extend(rest.shift_remove(name).map(|value| (name.to_owned(), value)));
     }
     flow.entry("scopes").or_insert_with(|| Json::Object(Map::new()));
     rest.insert("flows".to_owned(), Object::from_iter([(*three, flow)]).into());
@@ -157,7 +157,7 @@ fn flows_3(mut rest: Map<String, Json>) -> Map<String, Json> {
 
 /// `flows: {authorizationCode: …}` becomes `flow: accessCode`; of several flows the first.
 fn flows_2(mut rest: Map<String, Json>) -> Map<String, Json> {
-    let Some(Json::Object(flows)) = rest.remove("flows") else { return rest };
+    let Some(Json::Object(flows)) = rest.shift_remove("flows") else { return rest };
     let first = flows.into_iter().find_map(|(name, flow)| {
         let (_, two) = FLOWS.iter().find(|(three, _)| *three == name)?;
         Some((*two, flow))

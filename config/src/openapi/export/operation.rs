@@ -40,7 +40,7 @@ impl Writer<'_> {
             out.list("parameters", parameters.iter().filter_map(parameter_3));
             out.maybe("requestBody", self.body_3(request_models, parameters, *body_required));
         } else {
-            out.list("consumes", request_models.iter().map(|(media_type, _)| media_type.as_str()));
+            out.list("consumes", consumed(request_models, *body_required));
             out.list("produces", produced(responses));
             let body = self.body_2(request_models, *body_required);
             out.list("parameters", parameters.iter().filter_map(parameter_2).chain(body));
@@ -137,6 +137,14 @@ impl Writer<'_> {
 
     fn header(&self, kind: Option<&str>) -> Json {
         if self.is_3() { json!({ "schema": schema_3(kind) }) } else { schema_2(kind).into() }
+    }
+}
+
+/// The media types of the body; one that must be there, but has no model, is JSON of any shape.
+fn consumed(models: &[(Word, ModelRef)], required: bool) -> Vec<&str> {
+    match models {
+        [] if required => vec!["application/json"],
+        models => models.iter().map(|(media_type, _)| &**media_type).collect(),
     }
 }
 
