@@ -208,12 +208,10 @@ async fn accept_all(fd: OwnedFd, entry: Rc<Entry>, worker: Rc<Worker>) {
         }
     }
     if worker.is_draining() {
-        let until = now() + LAST_REQUEST_TIME;
-        while now() < until
-            && let Ok(Ok(fd)) = timeout(LAST_ACCEPT_TIME, listener.accept()).await
-        {
-            admit(fd, &entry, &worker);
-        }
+        // Busy clients are still let in, as far as there is time; the last ones finish their handshake.
+        accept_until_quiet(&listener, &entry, &worker).await;
+        hold_back_new(&listener, &entry);
+        accept_until_quiet(&listener, &entry, &worker).await;
         return;
     }
     take_the_last(listener, &entry, &worker).await;
@@ -221,12 +219,29 @@ async fn accept_all(fd: OwnedFd, entry: Rc<Entry>, worker: Rc<Worker>) {
     see_off(&entry, &worker).await;
 }
 
+/// Lets in who comes within a short time of the one before.
+async fn accept_until_quiet(listener: &Listener, entry: &Entry, worker: &Worker) {
+    let until = now() + LAST_REQUEST_TIME;
+    while now() < until
+        && let Ok(Ok(fd)) = timeout(LAST_ACCEPT_TIME, listener.accept()).await
+    {
+        admit(fd, entry, worker);
+    }
+}
+
+fn hold_back_new(listener: &Listener, entry: &Entry) {
+    // The name of a unix socket is gone before it closes, or goes with the process.
+    if entry.port != 0
+        && let Err(error) = listener.refuse_new()
+    {
+        tracing::warn!(%error, "cannot hold back who knocks at a listener that closes; somebody may be reset");
+    }
+}
+
 /// Empties the queue of a door that closes, handshakes under way included, and closes it.
 async fn take_the_last(listener: Listener, entry: &Rc<Entry>, worker: &Rc<Worker>) {
     let is_tcp = entry.port != 0;
-    if is_tcp && let Err(error) = listener.refuse_new() {
-        tracing::warn!(%error, "cannot hold back who knocks at a listener that closes; somebody may be reset");
-    }
+    hold_back_new(&listener, entry);
     let until = now() + LAST_HANDSHAKES_TIME_MAX;
     let mut last = now();
     loop {

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 use std::sync::{Arc, mpsc};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::connection;
 use crate::io::{self as runtime, DriverKind, Receiver, Why, driver_counts, next_event, now, sleep, spawn};
@@ -122,13 +122,15 @@ async fn listen_to_others(worker: &Rc<Worker>, inbox: &Receiver<Message>) {
     };
     worker.begin_drain();
     let until = now() + time;
-    let last_request = now() + LAST_REQUEST_TIME.min(time);
-    while (worker.connections_open() > 0 || worker.is_accepting()) && now() < last_request {
-        sleep(Duration::from_millis(runtime::limits::TICK_MS)).await;
-    }
+    wait_while(|| worker.is_accepting(), until).await;
+    wait_while(|| worker.connections_open() > 0, until.min(now() + LAST_REQUEST_TIME)).await;
     worker.close_idle();
-    while worker.connections_open() > 0 && now() < until {
+    wait_while(|| worker.connections_open() > 0, until).await;
+    worker.flush_log();
+}
+
+async fn wait_while(is: impl Fn() -> bool, until: Instant) {
+    while is() && now() < until {
         sleep(Duration::from_millis(runtime::limits::TICK_MS)).await;
     }
-    worker.flush_log();
 }

@@ -4,8 +4,11 @@ mod support;
 #[path = "support/wild.rs"]
 mod wild;
 
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, mpsc};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
@@ -197,5 +200,32 @@ fn a_busy_client_learns_with_its_last_answer_that_it_is_over() {
         }
         client.expect_close();
         assert_eq!(gateway.wait_exit().code(), Some(0));
+    });
+}
+
+#[test]
+fn who_has_come_before_the_door_closes_is_served() {
+    on_both_drivers(|driver| {
+        let (backend, _go) = patient();
+        let gateway = gateway(backend.address(), "30s", driver);
+        let address = gateway.address().parse().expect("an address");
+        let served = AtomicU64::new(0);
+        thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    while let Ok(mut stream) = TcpStream::connect_timeout(&address, Duration::from_millis(300)) {
+                        stream.set_read_timeout(Some(support::PATIENCE)).expect("a socket");
+                        stream.write_all(MOCK.as_bytes()).expect("it was let in");
+                        let mut start = [0; 13];
+                        stream.read_exact(&mut start).expect("it is served");
+                        assert_eq!(&start, b"HTTP/1.1 200 ");
+                        served.fetch_add(1, Ordering::AcqRel);
+                    }
+                });
+            }
+            eventually("clients are served", || served.load(Ordering::Acquire) > 50);
+            gateway.signal(Signal::TERM);
+        });
+        assert_eq!(gateway.wait_exit().code(), Some(0), "{}", gateway.stderr());
     });
 }

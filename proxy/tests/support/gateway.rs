@@ -349,7 +349,9 @@ fn dismiss(watch: &mut Child) {
     let _ = watch.wait();
 }
 
-/// Whether anybody listens there.
+/// Whether anybody is let in there: a listener that is about to close leaves those who knock without an answer.
 pub fn is_listening(address: &str) -> bool {
-    TcpStream::connect(address).is_ok_and(|mut stream| stream.write_all(b"").is_ok())
+    let address = address.parse().expect("an address");
+    TcpStream::connect_timeout(&address, Duration::from_millis(100))
+        .is_ok_and(|mut stream| stream.write_all(b"").is_ok())
 }
