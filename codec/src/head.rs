@@ -3,6 +3,8 @@
 //! A head holds no bytes and no heap: it is made once per connection and filled again for each message. Spans are valid for
 //! the buffer that was parsed, and for a copy of it.
 
+use serde::{Deserialize, Serialize};
+
 use std::ops::{Deref, DerefMut};
 
 use crate::limits;
@@ -485,7 +487,7 @@ impl ResponseHead {
 }
 
 /// How large a head may be. `limits::FIELDS_MAX` and `limits::HEAD_MAX` hold whatever is asked for here.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HeadLimits {
     /// Field lines.
     pub fields: u16,

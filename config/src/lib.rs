@@ -15,6 +15,7 @@ pub mod openapi;
 pub mod properties;
 pub mod schema;
 pub mod snapshot;
+pub mod snapshot_file;
 pub mod source;
 
 use std::path::Path;

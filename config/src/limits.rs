@@ -20,6 +20,8 @@ pub const PARAMETERS_MAX: usize = 256;
 pub const IMPORT_BYTES_MAX: usize = 256 * 1024 * 1024;
 /// What a value counts beside its text.
 pub const VALUE_BYTES: usize = 32;
+/// A compiled snapshot: ten times the largest document that is read.
+pub const SNAPSHOT_BYTES_MAX: usize = 1024 * 1024 * 1024;
 /// Deeper than any object of §8 by far; keeps every walk over the tree off the end of the stack.
 pub const DEPTH_MAX: usize = 64;
 /// The same for documents of the public, whose inline schemas nest; what is frozen as JSON is read again by a parser that stops at 128.

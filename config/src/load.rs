@@ -1,15 +1,17 @@
 //! The way in: reads documents and makes snapshots of them. What was compiled before and did not change is kept.
 
+use std::fs::File;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use crate::compile::{self, Programs};
 use crate::definition::Definition;
-use crate::diagnostic::Diagnostics;
+use crate::diagnostic::{Diagnostics, Place};
 use crate::model::Document;
 use crate::model::api::ApiSpec;
 use crate::model::reader::Reader;
 use crate::snapshot::Snapshot;
-use crate::{check, source};
+use crate::{check, limits, snapshot_file, source};
 
 /// What came of a document.
 #[derive(Debug)]
@@ -41,6 +43,9 @@ impl Loader {
     /// Loads a document from a file. Relative paths in it are taken from the file's folder. `is_over` is told when a part of the
     /// load is over; a part that could not begin is not spoken of.
     pub fn load(&mut self, path: &Path, mut is_over: impl FnMut(Part)) -> Loaded {
+        if is_compiled(path) {
+            return compiled(path, &mut is_over);
+        }
         let mut faults = Diagnostics::default();
         let source = source::file::read(path, &mut faults);
         let base = path.parent().unwrap_or(Path::new(""));
@@ -91,6 +96,33 @@ impl Loader {
         is_over(Part::Compile);
         snapshot
     }
+}
+
+/// Whether a file is a compiled snapshot, and no document.
+pub fn is_compiled(path: &Path) -> bool {
+    let mut begin = [0; 8];
+    File::open(path).is_ok_and(|mut file| file.read_exact(&mut begin).is_ok()) && snapshot_file::is_snapshot(&begin)
+}
+
+/// Loads a compiled snapshot: no text is parsed, no document checked.
+fn compiled(path: &Path, is_over: &mut dyn FnMut(Part)) -> Loaded {
+    let mut faults = Diagnostics::default();
+    let mut bytes = Vec::new();
+    let most = limits::SNAPSHOT_BYTES_MAX as u64 + 1;
+    let read = File::open(path).and_then(|file| file.take(most).read_to_end(&mut bytes));
+    is_over(Part::Read);
+    let folder = path.parent().unwrap_or(Path::new(""));
+    let decoded = match read {
+        Ok(_) => snapshot_file::decode(&bytes, folder).map_err(|fault| fault.to_string()),
+        Err(error) => Err(format!("cannot be read: {error}")),
+    };
+    let snapshot = decoded.map_err(|what| {
+        let source = source::file::push(&path.display().to_string(), String::new(), &mut faults).unwrap_or_default();
+        let hint = "compile the document again with this version: `tollgate compile gateway.yaml -o FILE`";
+        faults.error_hint(Place { source, ..Place::default() }, what, hint);
+    });
+    is_over(Part::Compile);
+    Loaded { snapshot: snapshot.ok(), diagnostics: faults, files: vec![path.to_owned()] }
 }
 
 /// The document, and what each of its APIs is.
@@ -149,6 +181,9 @@ pub fn definitions(path: &Path) -> Definitions {
 
 /// Where the document wants its control socket, also when it has errors: a running gateway is asked to reload just then.
 pub fn control_path(path: &Path) -> Option<PathBuf> {
+    if is_compiled(path) {
+        return Loader::default().load(path, |_| {}).snapshot?.gateway.control;
+    }
     let mut faults = Diagnostics::default();
     let source = source::file::read(path, &mut faults)?;
     let control = document(source, &mut faults)?.gateway.control?;

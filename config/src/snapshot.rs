@@ -12,6 +12,7 @@ use policy::rules::Rules;
 use policy::transform::template::Template;
 use policy::transform::uri::UriTemplate;
 use router::{Glob, Kind, Routes, Table, Verb};
+use serde::{Deserialize, Serialize};
 
 /// Everything that a worker needs to serve. Indices into its tables are checked when it is built.
 #[derive(Debug)]
@@ -33,7 +34,7 @@ pub struct Snapshot {
 }
 
 /// The part `gateway` of the document.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Gateway {
     /// Where clients are accepted; never empty.
     pub listen: Vec<Listener>,
@@ -52,7 +53,7 @@ pub struct Gateway {
 }
 
 /// One listening address.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Listener {
     /// Where.
     pub address: ListenAddress,
@@ -63,7 +64,7 @@ pub struct Listener {
 }
 
 /// An address to listen at.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ListenAddress {
     /// An IP address and a port.
     Tcp(SocketAddr),
@@ -72,7 +73,7 @@ pub enum ListenAddress {
 }
 
 /// Where the access log goes; JSON lines in this version.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum AccessLog {
     /// Nowhere.
     None,
@@ -83,7 +84,7 @@ pub enum AccessLog {
 }
 
 /// What a client may ask of us. The defaults and their reasons are in `limits.rs`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {
     /// Of a request's head.
     pub head: HeadLimits,
@@ -104,12 +105,14 @@ pub struct Limits {
 }
 
 /// An API.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Api {
     /// Its name in the document.
     pub id: Arc<str>,
     /// Which rules of matching and which error bodies are its own.
     pub kind: Kind,
+    /// Whether its execute-api name answers (RT-17).
+    pub execute_api: bool,
 }
 
 /// A stage of an API: what it serves, and the live settings over it (F2).
@@ -180,7 +183,7 @@ pub struct Release {
 }
 
 /// An API's definition, compiled for one set of stage variables.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct Program {
     /// Which rules of matching hold.
     pub kind: Kind,
@@ -193,7 +196,7 @@ pub struct Program {
 }
 
 /// Whom a URI names.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Authority {
     /// The Host field towards the backend.
     pub host: Box<[u8]>,
@@ -202,7 +205,7 @@ pub struct Authority {
 }
 
 /// The machines behind an authority.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum AuthorityTarget {
     /// An upstream of the document, by its name.
     Upstream(Box<str>),
@@ -211,7 +214,7 @@ pub enum AuthorityTarget {
 }
 
 /// A base path of a domain, and the stage that it leads to (DM-03).
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Mapping {
     /// `api.example.com`, `*.example.com` or `*`, as written.
     pub domain: Box<str>,
@@ -222,7 +225,7 @@ pub struct Mapping {
 }
 
 /// A routing rule of a domain, and the stage that it leads to (DM-05). All of its conditions must hold.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rule {
     /// As written.
     pub domain: Box<str>,
@@ -239,7 +242,7 @@ pub struct Rule {
 }
 
 /// A method of an API: what may pass, and who answers.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct Method {
     /// `GET /pets/{id}`, as written.
     pub key: Box<str>,
@@ -252,7 +255,7 @@ pub struct Method {
 }
 
 /// The manner of answering (IN-01).
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub enum Integration {
     /// The gateway itself (IN-10).
     Mock(MockRule),
@@ -263,7 +266,7 @@ pub enum Integration {
 }
 
 /// An answer made here.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct MockRule {
     /// 200 to 599.
     pub status: u16,
@@ -274,7 +277,7 @@ pub struct MockRule {
 }
 
 /// An answer fetched from a backend.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct HttpRule {
     /// `http_proxy`: everything passes; `http`: only what is mapped.
     pub proxy: bool,
@@ -291,7 +294,7 @@ pub struct HttpRule {
 }
 
 /// The machines that answer for one name.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Upstream {
     /// Its name in the document, or the authority of the URIs that named it.
     pub name: Arc<str>,
@@ -306,7 +309,7 @@ pub struct Upstream {
 }
 
 /// How a server is chosen.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Balance {
     /// In turn, by weight.
     RoundRobin,
@@ -315,7 +318,7 @@ pub enum Balance {
 }
 
 /// Kept connections of an upstream, for each worker.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pool {
     /// Connections kept without work.
     pub idle: u32,
@@ -326,7 +329,7 @@ pub struct Pool {
 }
 
 /// One machine.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Server {
     /// Where.
     pub address: ServerAddress,
@@ -335,7 +338,7 @@ pub struct Server {
 }
 
 /// Where a server is.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ServerAddress {
     /// An IP address and a port.
     Socket(SocketAddr),

@@ -1,10 +1,12 @@
 //! What a header's value must look like in a routing rule: `a*`, `*a`, `*a*` or `a` (DM-05).
 
 use crate::limits::GLOB_BYTES_MAX;
+use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// A pattern for a whole header value; case counts. `*` stands for any bytes, also none, and may be at either end only.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct Glob {
     /// Without the stars.
     text: Box<str>,
@@ -29,6 +31,23 @@ pub enum GlobFault {
     },
     /// More than `limits::GLOB_BYTES_MAX` bytes.
     TooLong,
+}
+
+impl TryFrom<String> for Glob {
+    type Error = GlobFault;
+
+    fn try_from(text: String) -> Result<Self, GlobFault> {
+        Self::parse(&text)
+    }
+}
+
+impl From<Glob> for String {
+    fn from(glob: Glob) -> Self {
+        let star = |open| if open { "*" } else { "" };
+        // A lone star opens at one end only: the other would make it two.
+        let end = glob.open_end && !(glob.text.is_empty() && glob.open_start);
+        format!("{}{}{}", star(glob.open_start), glob.text, star(end))
+    }
 }
 
 impl Glob {

@@ -55,7 +55,8 @@ pub fn compile(specs: &[ApiSpec], definitions: &[Option<Definition>], parts: &mu
         let Some(definition) = definition else { continue };
         let number = parts.builder.api(&spec.id.text, definition.kind);
         let id: Arc<str> = (*spec.id.text).into();
-        compiled.apis.push(Api { id: id.clone(), kind: definition.kind });
+        let execute_api = definition.endpoint.disable_execute_api != Some(true);
+        compiled.apis.push(Api { id: id.clone(), kind: definition.kind, execute_api });
         let deployed = deployed(spec, parts);
         let api = Work { id: &id, print: Print::of(definition), definition, deployed, names: &names };
         for stage in &spec.stages {

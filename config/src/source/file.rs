@@ -58,7 +58,8 @@ pub fn add(name: &str, bytes: &[u8], faults: &mut Diagnostics) -> Option<u16> {
     }
 }
 
-fn push(name: &str, text: String, faults: &mut Diagnostics) -> Option<u16> {
+/// Adds a text as a source; `None`, and a fault, if there are too many.
+pub fn push(name: &str, text: String, faults: &mut Diagnostics) -> Option<u16> {
     let number = faults.sources.len();
     if number >= limits::SOURCES_MAX {
         faults.error_hint(
