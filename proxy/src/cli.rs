@@ -4,6 +4,7 @@
 
 mod audit;
 mod check;
+mod compile;
 mod control;
 mod doctor;
 mod explain;
@@ -62,9 +63,9 @@ enum Command {
         #[command(flatten)]
         manner: Manner,
     },
-    /// Serve a gateway.yaml
+    /// Serve a gateway.yaml, or a compiled snapshot of one
     Run {
-        /// The document; by default $CONFIGURATION_DIRECTORY/gateway.yaml
+        /// The document or snapshot; by default $CONFIGURATION_DIRECTORY/gateway.yaml
         config: Option<PathBuf>,
         #[command(flatten)]
         manner: Manner,
@@ -94,6 +95,14 @@ enum Command {
         /// List the rules
         #[arg(long)]
         rules: bool,
+    },
+    /// Compile a document to a file that `tollgate run` serves without reading any document
+    Compile {
+        /// The document
+        config: PathBuf,
+        /// The file to write
+        #[arg(short, long, value_name = "FILE")]
+        output: PathBuf,
     },
     /// Print the table of routes
     Routes {
@@ -222,6 +231,7 @@ pub fn main() -> ExitCode {
                 fail(exit::USAGE, "name a document: tollgate run gateway.yaml (there is no $CONFIGURATION_DIRECTORY)")
             }
         },
+        Command::Compile { config, output } => compile::compile(&config, &output),
         Command::Check { config, json } => check::check(&config, json),
         Command::Audit { config: Some(config), json, deny, allow, rules: false } => {
             audit::print(&config, &audit::Options { json, deny: deny.as_deref(), allow: &allow })

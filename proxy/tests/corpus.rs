@@ -54,6 +54,11 @@ fn chunked_bodies() {
 }
 
 #[test]
+fn snapshots() {
+    replay("snapshot", config::properties::snapshot_body);
+}
+
+#[test]
 fn documents() {
     replay("document", config::properties::document);
 }

@@ -119,9 +119,14 @@ impl Gateway {
     pub fn start_in(folder: PathBuf, config: &str, driver: Driver, args: &[&str]) -> Result<Gateway, NotStarted> {
         let document = folder.join("gateway.yaml");
         fs::write(&document, complete(config, &folder)).expect("the folder is writable");
+        Gateway::start_file(folder, &document, driver, args)
+    }
+
+    /// Runs a file that exists: a document, or a compiled snapshot. It has what [`complete`] adds.
+    pub fn start_file(folder: PathBuf, document: &Path, driver: Driver, args: &[&str]) -> Result<Gateway, NotStarted> {
         let notify = UnixDatagram::bind(folder.join("notify.sock")).expect("the folder is writable");
         let mut command = Command::new(env!("CARGO_BIN_EXE_tollgate"));
-        command.arg("run").arg(&document).arg(format!("--io-driver={}", driver.name())).args(args);
+        command.arg("run").arg(document).arg(format!("--io-driver={}", driver.name())).args(args);
         command.env("NOTIFY_SOCKET", folder.join("notify.sock")).env_remove("RUNTIME_DIRECTORY");
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("the binary is built");
