@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use router::Kind;
 
+use crate::definition::Definition;
 use crate::diagnostic::{Diagnostics, Place};
 use crate::limits;
 use crate::model::Document;
@@ -38,6 +39,15 @@ pub fn check(document: &Document, faults: &mut Diagnostics) {
         warn_of_empty_apis(apis, faults);
         warn_of_unreachable_apis(gateway, apis, domains, faults);
         domains::warn_of_useless_rules(domains, faults);
+    }
+}
+
+/// Checks what names a method of an API against the methods that its documents have.
+pub fn check_imported(document: &Document, definitions: &[Option<Definition>], faults: &mut Diagnostics) {
+    for (api, definition) in document.apis.iter().zip(definitions) {
+        if let Some(definition) = definition {
+            stages::check_imported(api, definition, faults);
+        }
     }
 }
 

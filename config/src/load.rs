@@ -88,6 +88,7 @@ impl Loader {
         let (document, definitions) = understand(source, base, faults)?;
         is_over(Part::Read);
         check::check(&document, faults);
+        check::check_imported(&document, &definitions, faults);
         self.programs.begin();
         let snapshot = compile::compile(document, &definitions, base, &mut self.programs, faults);
         if snapshot.is_some() {

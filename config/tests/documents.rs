@@ -53,3 +53,30 @@ fn good_documents_have_no_faults() {
         assert!(loaded.snapshot.is_some());
     }
 }
+
+#[test]
+fn settings_name_methods_of_the_openapi_document() {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("settings");
+    fs::create_dir_all(&folder).unwrap();
+    let operation = "{responses: {default: {description: d}}, x-amazon-apigateway-integration: {type: http_proxy, httpMethod: GET, uri: \"http://127.0.0.1:9000/\"}}";
+    let openapi =
+        format!("openapi: 3.0.1\ninfo: {{title: t, version: \"1\"}}\npaths: {{/pets: {{get: {operation}}}}}\n");
+    fs::write(folder.join("pets.yaml"), openapi).unwrap();
+    let text = r#"
+gateway: {listen: 127.0.0.1:0, state: state}
+apis:
+  a:
+    kind: rest
+    openapi: pets.yaml
+    stages:
+      now: {methods: {/pets/GET: {}, "GET /pet": {}, "*/*": {metrics: true}}}
+      frozen: {auto_deploy: false, methods: {"POST /pets": {metrics: true}}}
+"#;
+    let loaded = config::load_text("gateway.yaml", text, &folder);
+    let said: Vec<(config::Severity, &str)> =
+        loaded.diagnostics.list.iter().map(|fault| (fault.severity, fault.what.as_str())).collect();
+    assert!(said.contains(&(config::Severity::Error, "API `a` has no route `GET /pet`")), "{said:?}");
+    // What is deployed may have methods that the document has no more.
+    assert!(said.contains(&(config::Severity::Warning, "API `a` has no route `POST /pets`")), "{said:?}");
+    assert_eq!(said.iter().filter(|(severity, _)| *severity == config::Severity::Error).count(), 1, "{said:?}");
+}

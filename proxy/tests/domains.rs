@@ -80,7 +80,7 @@ const BETA: &str = "rest beta /a";
 
 #[track_caller]
 fn ask(stage: &Stage, host: &str, path: &str, fields: &[&str]) -> Response {
-    let fields: String = fields.iter().map(|field| format!("{field}\r\n")).collect();
+    let fields = fields.iter().fold(String::new(), |all, field| all + field + "\r\n");
     stage.ask(format!("GET {path} HTTP/1.1\r\nHost: {host}\r\n{fields}\r\n"))
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use router::Kind;
 
+use crate::definition::{Definition, Method};
 use crate::diagnostic::{Diagnostics, Place};
 use crate::limits;
 use crate::model::api::ApiSpec;
@@ -18,7 +19,7 @@ pub fn check(stage: &StageSpec, api: &ApiSpec, kind: Kind, has_state: bool, faul
     let StageSpec { name, variables, auto_deploy, canary, methods } = stage;
     check_name(name, kind, faults);
     check_variables(variables, name.place, faults);
-    let deploys_itself = auto_deploy.is_none_or(|at| at.value);
+    let deploys_itself = deploys_itself(stage);
     if let Some(at) = auto_deploy
         && !at.value
         && !has_state
@@ -29,7 +30,7 @@ pub fn check(stage: &StageSpec, api: &ApiSpec, kind: Kind, has_state: bool, faul
     if let Some(canary) = canary {
         check_canary(canary, variables, deploys_itself, faults);
     }
-    check_settings(methods, api, kind, faults);
+    check_settings(methods, deploys_itself, api, kind, faults);
 }
 
 /// Whether there is a folder for deployments: the document's, or the service manager's.
@@ -103,7 +104,13 @@ fn check_canary(canary: &CanarySpec, of_stage: &[(Text, Text)], deploys_itself: 
 }
 
 /// ST-07, ST-08.
-fn check_settings(settings: &[MethodSettingsSpec], api: &ApiSpec, kind: Kind, faults: &mut Diagnostics) {
+fn check_settings(
+    settings: &[MethodSettingsSpec],
+    deploys_itself: bool,
+    api: &ApiSpec,
+    kind: Kind,
+    faults: &mut Diagnostics,
+) {
     let mut seen: BTreeMap<Option<&str>, &Text> = BTreeMap::new();
     for MethodSettingsSpec { key, method, metrics: _, data_trace, logging_level, throttle, caching } in settings {
         let first = seen.entry(method.as_deref()).or_insert(key);
@@ -112,25 +119,58 @@ fn check_settings(settings: &[MethodSettingsSpec], api: &ApiSpec, kind: Kind, fa
             faults.error_hint(key.place, format!("the settings of `{}` are written twice", key.text), hint);
         }
         if let Some(method) = method {
-            check_method(method, key, api, faults);
+            check_method(method, key, deploys_itself, api, faults);
         }
         let refused = Refused { kind, faults: &mut *faults };
         refused.check(data_trace.map(|at| (at.place, at.value)), *logging_level, throttle.as_ref(), caching.as_ref());
     }
 }
 
-/// What is in an OpenAPI document is known only to whoever imports it.
-fn check_method(method: &str, key: &Text, api: &ApiSpec, faults: &mut Diagnostics) {
+/// What is in an OpenAPI document is known only to whoever has read it: see [`check_imported`].
+fn check_method(method: &str, key: &Text, deploys_itself: bool, api: &ApiSpec, faults: &mut Diagnostics) {
     // What could not be read cannot be missed.
-    if api.openapi.is_some() || api.routes.is_empty() || api.routes.iter().any(|route| *route.key.text == *method) {
+    if api.openapi.is_some() || api.routes.is_empty() {
         return;
     }
-    let near = nearest(method, api.routes.iter().map(|route| &*route.key.text));
-    let hint = match near {
+    let known: Vec<&str> = api.routes.iter().map(|route| &*route.key.text).collect();
+    miss(method, key, deploys_itself, &known, api, faults);
+}
+
+/// Checks the settings of APIs with OpenAPI documents against the methods that were read.
+pub fn check_imported(api: &ApiSpec, definition: &Definition, faults: &mut Diagnostics) {
+    if api.openapi.is_none() || definition.methods.is_empty() {
+        return;
+    }
+    let keys: Vec<String> = definition.methods.iter().map(Method::key).collect();
+    let known: Vec<&str> = keys.iter().map(String::as_str).collect();
+    for stage in &api.stages {
+        for MethodSettingsSpec { key, method, .. } in &stage.methods {
+            if let Some(method) = method {
+                miss(method, key, deploys_itself(stage), &known, api, faults);
+            }
+        }
+    }
+}
+
+/// A deployment may have methods that the document has no more.
+fn miss(method: &str, key: &Text, deploys_itself: bool, known: &[&str], api: &ApiSpec, faults: &mut Diagnostics) {
+    if known.contains(&method) {
+        return;
+    }
+    let hint = match nearest(method, known.iter().copied()) {
         Some(near) => format!("did you mean \"{near}\"?"),
         None => "name a route of the API as it is written there, or \"*/*\" for all".to_owned(),
     };
-    faults.error_hint(key.place, format!("API `{}` has no route `{method}`", api.id.text), hint);
+    let what = format!("API `{}` has no route `{method}`", api.id.text);
+    if deploys_itself {
+        faults.error_hint(key.place, what, hint);
+    } else {
+        faults.warning(key.place, what, hint);
+    }
+}
+
+fn deploys_itself(stage: &StageSpec) -> bool {
+    stage.auto_deploy.is_none_or(|at| at.value)
 }
 
 /// Refuses what a setting asks for and this version does not do. What AWS writes where nothing was asked for is accepted.

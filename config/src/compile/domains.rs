@@ -61,13 +61,18 @@ pub fn close<'a>(definitions: impl Iterator<Item = &'a Definition>, builder: &mu
 
 /// What is written, or whatever there is to ask, rules first.
 fn mode(spec: &DomainSpec) -> RoutingMode {
-    match spec.routing_mode.map(|at| at.value) {
-        Some(RoutingModeSpec::MappingsOnly) => RoutingMode::MappingsOnly,
-        Some(RoutingModeSpec::RulesOnly) => RoutingMode::RulesOnly,
-        Some(RoutingModeSpec::RulesThenMappings) => RoutingMode::RulesThenMappings,
-        None if spec.routing_rules.is_empty() => RoutingMode::MappingsOnly,
-        None if spec.mappings.is_empty() => RoutingMode::RulesOnly,
-        None => RoutingMode::RulesThenMappings,
+    let asked = spec.routing_mode.map_or_else(
+        || match (spec.routing_rules.is_empty(), spec.mappings.is_empty()) {
+            (true, _) => RoutingModeSpec::MappingsOnly,
+            (false, true) => RoutingModeSpec::RulesOnly,
+            (false, false) => RoutingModeSpec::RulesThenMappings,
+        },
+        |at| at.value,
+    );
+    match asked {
+        RoutingModeSpec::MappingsOnly => RoutingMode::MappingsOnly,
+        RoutingModeSpec::RulesOnly => RoutingMode::RulesOnly,
+        RoutingModeSpec::RulesThenMappings => RoutingMode::RulesThenMappings,
     }
 }
 

@@ -70,16 +70,19 @@ impl Field {
     }
 
     /// The same field, in which one of these words may stand in place of such a value.
+    #[must_use]
     pub const fn or(self, words: &'static [&'static str]) -> Self {
         Self { words, ..self }
     }
 
     /// The same field, in which such a value may stand in place of the object, or of each object of the list.
+    #[must_use]
     pub const fn short(self, is: Type) -> Self {
         Self { short: Some(is), ..self }
     }
 
     /// The same field; the object is at fault without it.
+    #[must_use]
     pub const fn needed(self) -> Self {
         Self { needed: true, ..self }
     }

@@ -21,7 +21,7 @@ const NEAREST_SHOWN: usize = 3;
 /// Prints the explanation; the exit code says whether a route answers.
 pub fn print(snapshot: &Snapshot, verb: &str, url: &str, fields: &[String], canary: bool) -> ExitCode {
     let Some(asked) = Asked::parse(verb, url, fields, canary) else {
-        let fields: String = fields.iter().map(|field| format!(" --header '{field}'")).collect();
+        let fields = fields.iter().fold(String::new(), |all, field| all + " --header '" + field + "'");
         let hint = "write GET http://host/path, and header fields as 'name: value'";
         return fail(exit::USAGE, &format!("`{verb} {url}{fields}` is no request: {hint}"));
     };
@@ -72,7 +72,7 @@ impl Asked {
 
     /// The bytes that a client would send.
     fn bytes(&self) -> Vec<u8> {
-        let fields: String = self.fields.iter().map(|field| format!("{field}\r\n")).collect();
+        let fields = self.fields.iter().fold(String::new(), |all, field| all + field + "\r\n");
         format!("{} {} HTTP/1.1\r\nHost: {}\r\n{fields}\r\n", self.verb, self.target, self.authority).into_bytes()
     }
 }

@@ -68,7 +68,7 @@ fn stages(snapshot: &Snapshot) -> Vec<[String; 3]> {
     for stage in &snapshot.stages {
         let mut what = stage.release.as_ref().map_or("nothing deployed yet".to_owned(), serves);
         if let Some(canary) = &stage.canary {
-            what.push_str(&format!("; canary, {} %: {}", canary.percent, serves(&canary.release)));
+            what = format!("{what}; canary, {} %: {}", canary.percent, serves(&canary.release));
         } else if stage.release.as_ref().is_some_and(|release| release.deployment.is_none()) {
             continue;
         }
