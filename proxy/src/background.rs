@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use hickory_resolver::TokioResolver;
 use tokio::task::JoinSet;
 
-use crate::limits::{ADDRESSES_MAX, RESOLVE_MAX, RESOLVE_MIN, RESOLVE_RETRY};
+use crate::limits::{ADDRESSES_MAX, RESOLVE_MAX, RESOLVE_MIN, RESOLVE_RETRY, UNWANTED_NAME_KEPT};
 use crate::upstream::resolve::{Addresses, NameTable};
 
 /// Tells the resolver thread which names are wanted from now on. Dropping it ends the thread.
@@ -21,6 +21,8 @@ pub struct Resolver {
 struct Known {
     addresses: Addresses,
     again: Instant,
+    /// Requests that began before a reload may still ask for a name that is wanted no more.
+    unwanted: Option<Instant>,
 }
 
 impl Resolver {
@@ -53,7 +55,7 @@ fn run(inbox: &Receiver<BTreeSet<Arc<str>>>, publish: &dyn Fn(NameTable)) {
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => return,
         }
-        known.retain(|name, _| wanted.contains(name));
+        known.retain(|name, known| known.is_kept(wanted.contains(name), Instant::now()));
         let is_due = |name: &&Arc<str>| known.get(*name).is_none_or(|known| known.again <= Instant::now());
         let due: Vec<Arc<str>> = wanted.iter().filter(is_due).cloned().collect();
         // All at once, and each answer published as it comes: a dead name holds nobody up.
@@ -66,6 +68,21 @@ fn run(inbox: &Receiver<BTreeSet<Arc<str>>>, publish: &dyn Fn(NameTable)) {
     }
 }
 
+impl Known {
+    /// A name that nobody wants any more is kept for a while, as it is.
+    fn is_kept(&mut self, is_wanted: bool, now: Instant) -> bool {
+        if is_wanted {
+            if self.unwanted.take().is_some() {
+                self.again = now;
+            }
+            return true;
+        }
+        let until = *self.unwanted.get_or_insert(now + UNWANTED_NAME_KEPT);
+        self.again = until;
+        now < until
+    }
+}
+
 /// Notes an answer; true if it changes what is known. A failure keeps what was: an outage of the name service is not one
 /// of the backends.
 fn learn(name: Arc<str>, answer: Answer, known: &mut BTreeMap<Arc<str>, Known>) -> bool {
@@ -73,14 +90,14 @@ fn learn(name: Arc<str>, answer: Answer, known: &mut BTreeMap<Arc<str>, Known>) 
     match answer {
         Ok((addresses, ttl)) => {
             let again = now + ttl.clamp(RESOLVE_MIN, RESOLVE_MAX);
-            let before = known.insert(name, Known { addresses: addresses.clone(), again });
+            let before = known.insert(name, Known { addresses: addresses.clone(), again, unwanted: None });
             before.is_none_or(|before| before.addresses != addresses)
         }
         Err(why) => {
             tracing::warn!(%name, %why, "cannot resolve a backend's name; asking again");
             let again = now + RESOLVE_RETRY;
             let first = !known.contains_key(&name);
-            known.entry(name).or_insert(Known { addresses: Arc::from([]), again }).again = again;
+            known.entry(name).or_insert(Known { addresses: Arc::from([]), again, unwanted: None }).again = again;
             // Whoever waits for the first answer need wait no longer.
             first
         }
@@ -163,6 +180,17 @@ mod tests {
         resolver.want(BTreeSet::from([Arc::from("localhost")]));
         let table = receiver.recv().expect("published");
         assert!(table["localhost"].iter().all(IpAddr::is_loopback), "{table:?}");
+    }
+
+    #[test]
+    fn a_name_that_a_reload_took_away_is_known_for_a_while() {
+        let start = Instant::now();
+        let mut known = Known { addresses: Arc::from([]), again: start, unwanted: None };
+        assert!(known.is_kept(false, start));
+        assert!(known.is_kept(false, start + UNWANTED_NAME_KEPT / 2));
+        assert!(!known.is_kept(false, start + UNWANTED_NAME_KEPT), "it is forgotten, and not asked for before");
+        assert!(known.is_kept(true, start + UNWANTED_NAME_KEPT));
+        assert!(known.is_kept(false, start + UNWANTED_NAME_KEPT), "wanted again, its time begins anew");
     }
 
     #[test]

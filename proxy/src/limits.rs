@@ -64,6 +64,9 @@ pub const RESOLVE_MIN: Duration = Duration::from_secs(1);
 /// See `RESOLVE_MIN`.
 pub const RESOLVE_MAX: Duration = Duration::from_secs(300);
 
+/// How long a name is known after a reload took it away: longer than a request of before may take to its connection.
+pub const UNWANTED_NAME_KEPT: Duration = Duration::from_secs(60);
+
 /// Pause before a name that did not resolve is asked for again.
 pub const RESOLVE_RETRY: Duration = Duration::from_secs(2);
 

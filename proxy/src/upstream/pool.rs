@@ -21,7 +21,8 @@ use crate::observe::metrics::{WorkerMetrics, add, sub};
 /// Tags of parked upstream sockets have this bit; those of clients do not.
 pub const UPSTREAM_TAG: u64 = 1 << 63;
 
-/// An upstream on this worker. Kept across reloads as long as its specification stays the same.
+/// An upstream on this worker. Kept across reloads as long as its specification stays the same; its servers, with their
+/// connections, as long as their addresses do.
 pub struct Upstream {
     /// As configured.
     pub spec: snapshot::Upstream,
@@ -35,8 +36,8 @@ pub struct Upstream {
 pub struct Server {
     /// Where it is.
     pub address: Address,
-    weight: u16,
-    limits: snapshot::Pool,
+    weight: Cell<u16>,
+    limits: Cell<snapshot::Pool>,
     metrics: Arc<WorkerMetrics>,
     tag: u64,
     credit: Cell<i64>,
@@ -51,6 +52,7 @@ pub struct Server {
 }
 
 /// Where a server is.
+#[derive(PartialEq, Eq)]
 pub enum Address {
     /// A literal address.
     Socket(SocketAddr),
@@ -103,13 +105,13 @@ impl Connection {
     pub fn release(self, reusable: bool) {
         let Connection { sock, inflow, request_sent, mut lease, .. } = self;
         let server = lease.server.clone();
-        let room = server.idle.borrow().len() < server.limits.idle as usize;
+        let room = server.idle.borrow().len() < server.limits.get().idle as usize;
         // Bytes behind a whole answer belong to nothing that was asked: such a peer is not used again.
         if !reusable || !request_sent || !inflow.is_empty() || !room || server.retired.get() {
             return;
         }
         lease.kept = true;
-        sock.set_deadline(Some(server.limits.idle_time));
+        sock.set_deadline(Some(server.limits.get().idle_time));
         server.idle.borrow_mut().push(sock.park(server.tag, Group::Large));
         add(&server.metrics.upstream_idle, 1);
     }
@@ -131,7 +133,7 @@ impl Upstream {
             add(&self.metrics.upstream_reuses, 1);
             return Ok((server.lease(sock), index));
         }
-        if server.open.get() >= server.limits.connections {
+        if server.open.get() >= server.limits.get().connections {
             return Err((Fault::PoolExhausted, Some(index)));
         }
         // Counted before the connect, so that a burst cannot exceed the limit.
@@ -156,7 +158,7 @@ impl Upstream {
 
 impl Server {
     fn candidate(&self) -> Candidate {
-        Candidate { weight: self.weight, in_flight: self.in_flight.get(), credit: self.credit.get() }
+        Candidate { weight: self.weight.get(), in_flight: self.in_flight.get(), credit: self.credit.get() }
     }
 
     /// The youngest idle connection: the one least likely to have been closed by the other side.
@@ -171,6 +173,24 @@ impl Server {
             // Its event is on the way and will find it gone from the list.
             self.open.set(self.open.get() - 1);
             sub(&self.metrics.upstream_connections_open, 1);
+        }
+    }
+
+    /// Other settings. Turns begin anew: the others of the upstream may have changed as well.
+    fn change(&self, weight: u16, limits: snapshot::Pool) {
+        self.weight.set(weight);
+        self.limits.set(limits);
+        self.credit.set(0);
+        self.close_idle_beyond(limits.idle as usize);
+    }
+
+    fn close_idle_beyond(&self, most: usize) {
+        while self.idle.borrow().len() > most
+            && let Some(sock) = self.take_idle()
+        {
+            self.open.set(self.open.get() - 1);
+            sub(&self.metrics.upstream_connections_open, 1);
+            drop(sock);
         }
     }
 
@@ -217,8 +237,8 @@ pub struct Pools {
 }
 
 impl Pools {
-    /// The upstreams of a snapshot, by number. One whose specification is unchanged keeps its connections; the connections
-    /// of others are closed as soon as they are idle.
+    /// The upstreams of a snapshot, by number. A server that its upstream still has keeps its connections, whatever else
+    /// changes; those of others are closed as soon as they are idle.
     pub fn adopt(&self, snapshot: &Snapshot, metrics: &Arc<WorkerMetrics>) -> Box<[Rc<Upstream>]> {
         let mut known = std::mem::take(&mut *self.upstreams.borrow_mut());
         let adopted: Box<[Rc<Upstream>]> = snapshot
@@ -226,58 +246,69 @@ impl Pools {
             .iter()
             .map(|spec| match known.remove(&spec.name) {
                 Some(upstream) if upstream.spec == *spec => upstream,
-                Some(changed) => {
-                    self.retire(&changed);
-                    self.make(spec, metrics)
-                }
-                None => self.make(spec, metrics),
+                before => self.make(spec, before.as_deref(), metrics),
             })
             .collect();
-        for gone in known.values() {
-            self.retire(gone);
+        for server in known.values().flat_map(|gone| &gone.servers) {
+            self.retire(server);
         }
         let names = adopted.iter().map(|upstream| (upstream.spec.name.clone(), upstream.clone()));
         *self.upstreams.borrow_mut() = names.collect();
         adopted
     }
 
-    fn make(&self, spec: &snapshot::Upstream, metrics: &Arc<WorkerMetrics>) -> Rc<Upstream> {
-        let server = |server: &snapshot::Server| {
-            let tag = self.next_tag.get() | UPSTREAM_TAG;
-            self.next_tag.set(self.next_tag.get() + 1);
-            let made = Rc::new(Server {
-                address: Address::of(&server.address),
-                weight: server.weight,
-                limits: spec.pool,
-                metrics: metrics.clone(),
-                tag,
-                credit: Cell::new(0),
-                in_flight: Cell::new(0),
-                open: Cell::new(0),
-                idle: RefCell::default(),
-                turn: Cell::new(0),
-                retired: Cell::new(false),
-            });
-            self.servers.borrow_mut().insert(tag, made.clone());
-            made
-        };
-        Rc::new(Upstream {
-            spec: spec.clone(),
-            metrics: metrics.clone(),
-            servers: spec.servers.iter().map(server).collect(),
-        })
+    fn make(&self, spec: &snapshot::Upstream, before: Option<&Upstream>, metrics: &Arc<WorkerMetrics>) -> Rc<Upstream> {
+        // A new field does not build until it is decided whether connections that are open still serve with it: these do.
+        let snapshot::Upstream { name: _, servers, balance: _, pool, connect_time: _ } = spec;
+        let mut left = before.map(|before| before.servers.to_vec()).unwrap_or_default();
+        let servers = servers.iter().map(|server| {
+            let address = Address::of(&server.address);
+            match left.iter().position(|known| known.address == address) {
+                Some(at) => {
+                    let kept = left.remove(at);
+                    kept.change(server.weight, *pool);
+                    kept
+                }
+                None => self.make_server(address, server.weight, *pool, metrics),
+            }
+        });
+        let servers = servers.collect();
+        for gone in &left {
+            self.retire(gone);
+        }
+        Rc::new(Upstream { spec: spec.clone(), metrics: metrics.clone(), servers })
     }
 
-    fn retire(&self, upstream: &Upstream) {
-        for server in &upstream.servers {
-            server.retired.set(true);
-            while let Some(sock) = server.take_idle() {
-                server.open.set(server.open.get() - 1);
-                sub(&server.metrics.upstream_connections_open, 1);
-                drop(sock);
-            }
-            self.servers.borrow_mut().remove(&server.tag);
-        }
+    fn make_server(
+        &self,
+        address: Address,
+        weight: u16,
+        limits: snapshot::Pool,
+        metrics: &Arc<WorkerMetrics>,
+    ) -> Rc<Server> {
+        let tag = self.next_tag.get() | UPSTREAM_TAG;
+        self.next_tag.set(self.next_tag.get() + 1);
+        let made = Rc::new(Server {
+            address,
+            weight: Cell::new(weight),
+            limits: Cell::new(limits),
+            metrics: metrics.clone(),
+            tag,
+            credit: Cell::new(0),
+            in_flight: Cell::new(0),
+            open: Cell::new(0),
+            idle: RefCell::default(),
+            turn: Cell::new(0),
+            retired: Cell::new(false),
+        });
+        self.servers.borrow_mut().insert(tag, made.clone());
+        made
+    }
+
+    fn retire(&self, server: &Server) {
+        server.retired.set(true);
+        server.close_idle_beyond(0);
+        self.servers.borrow_mut().remove(&server.tag);
     }
 
     /// Something happened to an idle connection.
@@ -291,8 +322,8 @@ impl Pools {
     /// Closes what is idle: the worker is about to leave.
     pub fn close_idle(&self) {
         let upstreams: Vec<_> = self.upstreams.borrow().values().cloned().collect();
-        for upstream in &upstreams {
-            self.retire(upstream);
+        for server in upstreams.iter().flat_map(|upstream| &upstream.servers) {
+            self.retire(server);
         }
     }
 }
