@@ -25,8 +25,8 @@ pub use self::diagnostic::{Diagnostics, Fault, Place, Severity};
 pub use self::load::{Defined, Definitions, Loaded, Loader, Part, control_path, definitions};
 pub use self::snapshot::{
     AccessLog, Api, Authority, AuthorityTarget, Balance, Canary, Gateway, HttpRule, Integration, Limits, ListenAddress,
-    Listener, Mapping, Method, MockRule, Pool, Program, Release, Rule, Server, ServerAddress, Snapshot, Stage,
-    Upstream,
+    Listener, Mapping, Method, MockRule, Pool, Program, Release, ResponseShape, Rule, SelectedMock, Server,
+    ServerAddress, Snapshot, Stage, Upstream,
 };
 
 /// Loads a document from a file, once. Relative paths in it are taken from the file's folder.

@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use codec::head::HeadLimits;
 use policy::rules::Rules;
+use policy::transform::constant::MockRequest;
+use policy::transform::parameters::{RequestMapping, ResponseMapping, ResponseRules};
 use policy::transform::template::Template;
 use policy::transform::uri::UriTemplate;
 use router::{Glob, Kind, Routes, Table, Verb};
@@ -259,6 +261,8 @@ pub struct Method {
 pub enum Integration {
     /// The gateway itself (IN-10).
     Mock(MockRule),
+    /// The gateway itself, as API Gateway does it: a request selects one of several answers (IN-10, IN-16).
+    SelectedMock(SelectedMock),
     /// A backend, over HTTP (IN-03, IN-04).
     Http(HttpRule),
     /// Nobody: the method needs what this version does not do, or what was left out. It is answered with 500.
@@ -276,6 +280,15 @@ pub struct MockRule {
     pub body: Template,
 }
 
+/// Answers made here, and which of them a request selects.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct SelectedMock {
+    /// The status that a request means.
+    pub request: MockRequest,
+    /// The answers by that status.
+    pub answers: ResponseRules,
+}
+
 /// An answer fetched from a backend.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct HttpRule {
@@ -287,10 +300,38 @@ pub struct HttpRule {
     pub verb: Option<Verb>,
     /// Path and query towards the backend.
     pub uri: UriTemplate,
+    /// What else the backend is told (MP-01, MP-03).
+    pub request: Option<RequestMapping>,
+    /// What becomes of its answer.
+    pub response: ResponseShape,
+    /// Whether a mapping reads a body: then the request's is read whole before the call, and goes on from memory.
+    pub holds_body: bool,
     /// The whole URI as written, for people.
     pub written: Box<str>,
     /// To the end of the head of the backend's answer.
     pub timeout: Duration,
+}
+
+/// What becomes of a backend's answer.
+#[derive(Debug, Serialize, Deserialize)]
+pub enum ResponseShape {
+    /// It passes by the rules of its integration type.
+    AsIs,
+    /// It passes, but for what is mapped for its status; `None`: for all others (MP-04).
+    Mapped(Box<[(Option<u16>, ResponseMapping)]>),
+    /// One of these takes its place (IN-16, IN-17).
+    Selected(ResponseRules),
+}
+
+impl ResponseShape {
+    /// Whether it reads the backend's body.
+    pub fn needs_body(&self) -> bool {
+        match self {
+            Self::AsIs => false,
+            Self::Mapped(mappings) => mappings.iter().any(|(_, mapping)| mapping.needs_body()),
+            Self::Selected(rules) => rules.needs_body(),
+        }
+    }
 }
 
 /// The machines that answer for one name.

@@ -271,7 +271,7 @@ fn check_program(program: &Program) -> Result<(), SnapshotFault> {
                     return Err(invalid("a mock that no answer can be made of"));
                 }
             }
-            Integration::Http(_) | Integration::Unavailable(_) => {}
+            Integration::Http(_) | Integration::SelectedMock(_) | Integration::Unavailable(_) => {}
         }
     }
     Ok(())

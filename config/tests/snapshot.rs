@@ -187,7 +187,7 @@ fn timeouts_follow_the_kind_unless_written() {
     let snapshot = full();
     let timeout = |stage: &str, key: &str| match &method(&snapshot, stage, key).integration {
         Integration::Http(rule) => rule.timeout.as_millis(),
-        Integration::Mock(_) | Integration::Unavailable(_) => panic!("{key}"),
+        Integration::Mock(_) | Integration::SelectedMock(_) | Integration::Unavailable(_) => panic!("{key}"),
     };
     assert_eq!(timeout("prod", "ANY /pets/{id}"), 29_000);
     assert_eq!(timeout("$default", "$default"), 30_000);

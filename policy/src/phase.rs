@@ -7,22 +7,29 @@
 pub enum Phase {
     /// The stage is known but no method fits: the refusal of RT-07 or RT-12.
     NoSuchMethod,
-    /// The backend's request target and header fields are made (step 13).
+    /// The backend's request target is made, with what is mapped into it (step 13).
     ShapeCall,
+    /// Header fields of the backend's request are mapped (step 13; MP-01, MP-03).
+    MapRequest,
     /// The integration answers (step 14).
     Integrate,
+    /// The answer is selected and its parts are mapped (step 15; IN-16, MP-02, MP-04).
+    MapResponse,
 }
 
 impl Phase {
     /// Every phase, in order.
-    pub const ALL: &[Self] = &[Self::NoSuchMethod, Self::ShapeCall, Self::Integrate];
+    pub const ALL: &[Self] =
+        &[Self::NoSuchMethod, Self::ShapeCall, Self::MapRequest, Self::Integrate, Self::MapResponse];
 
     /// Its name in logs and metrics: lower case with underscores.
     pub const fn name(self) -> &'static str {
         match self {
             Self::NoSuchMethod => "no_such_method",
             Self::ShapeCall => "shape_call",
+            Self::MapRequest => "map_request",
             Self::Integrate => "integrate",
+            Self::MapResponse => "map_response",
         }
     }
 }

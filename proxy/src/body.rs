@@ -102,6 +102,48 @@ impl BodyReader {
         Ok(())
     }
 
+    /// Reads the whole body, or what is left of it, for a rule that looks into it.
+    pub async fn gather(
+        &mut self,
+        (from, inflow): (&Sock, &mut RBuf),
+        (bytes_max, idle): (u64, Duration),
+        out: &mut Vec<u8>,
+    ) -> Result<(), Broken> {
+        loop {
+            let mut batch = Batch::default();
+            self.decode(inflow, &mut batch).map_err(Broken::SourceMisbehaved)?;
+            if self.received > bytes_max {
+                return Err(Broken::TooLarge);
+            }
+            batch.copy_to(out);
+            if self.is_done() {
+                return Ok(());
+            }
+            self.receive((from, inflow), idle).await?;
+        }
+    }
+
+    /// Throws away what has arrived; true if that was the rest.
+    pub fn skip_arrived(&mut self, inflow: &mut RBuf) -> bool {
+        self.decode(inflow, &mut Batch::default()).is_ok() && self.is_done()
+    }
+
+    /// Waits for more of the body.
+    async fn receive(&mut self, (from, inflow): (&Sock, &mut RBuf), idle: Duration) -> Result<(), Broken> {
+        from.set_deadline(Some(idle));
+        let received = from.recv(Group::Large).await;
+        from.set_deadline(None);
+        match received {
+            Ok(bytes) if bytes.is_empty() && !self.end_of_stream() => Err(Broken::SourceClosed),
+            Ok(bytes) => {
+                *inflow = bytes;
+                Ok(())
+            }
+            Err(error) if is_timeout(&error) => Err(Broken::SourceStalled),
+            Err(_) => Err(Broken::SourceClosed),
+        }
+    }
+
     /// Reads and throws away at most `bytes_max` bytes; true when the body is at its end.
     pub async fn drain(&mut self, from: &Sock, inflow: &mut RBuf, bytes_max: u64) -> bool {
         let limit = self.received.saturating_add(bytes_max);
@@ -269,7 +311,7 @@ impl Pump<'_> {
                 return Ok(());
             }
             if !self.reader.is_done() && transfer.head.is_none() && self.inflow.is_empty() {
-                self.receive().await?;
+                self.reader.receive((self.from, self.inflow), self.idle).await?;
             }
             self.fill(transfer)?;
         }
@@ -306,21 +348,6 @@ impl Pump<'_> {
         let outcome = self.to.flush().await;
         self.to.set_deadline(None);
         outcome.map_err(|error| if is_timeout(&error) { Broken::SinkStalled } else { Broken::SinkClosed })
-    }
-
-    async fn receive(&mut self) -> Result<(), Broken> {
-        self.from.set_deadline(Some(self.idle));
-        let received = self.from.recv(Group::Large).await;
-        self.from.set_deadline(None);
-        match received {
-            Ok(bytes) if bytes.is_empty() && !self.reader.end_of_stream() => Err(Broken::SourceClosed),
-            Ok(bytes) => {
-                *self.inflow = bytes;
-                Ok(())
-            }
-            Err(error) if is_timeout(&error) => Err(Broken::SourceStalled),
-            Err(_) => Err(Broken::SourceClosed),
-        }
     }
 }
 

@@ -17,12 +17,12 @@ use crate::body::{BodyReader, Broken, Encoding, Pump, Transfer};
 use crate::entry::{Entry, Peer};
 use crate::head_bytes::HeadBytes;
 use crate::io::{Outgoing, RBuf, Sock, vector};
-use crate::limits::DRAIN_BYTES_MAX;
+use crate::limits::{DRAIN_BYTES_MAX, HELD_BYTES_MAX};
 use crate::observe::metrics::add;
 use crate::scratch::Scratch;
 use crate::state::{Live, Worker};
 use crate::trip::Trip;
-use crate::upstream::{Answer, Connection};
+use crate::upstream::{self, Answer, Connection};
 
 /// What the spine decided to say.
 pub enum Reply {
@@ -86,6 +86,18 @@ impl Exchange {
         self.body = BodyReader::new(Framing::None);
         self.continue_owed = false;
         self.path_rewritten = false;
+    }
+
+    /// Reads the request's body whole, for a rule that looks into it. It is bounded by `limits.body`, and the client is told to go
+    /// on if it waits for that.
+    pub async fn gather(&mut self, limits: &Limits, held: &mut Vec<u8>) -> Result<(), Fault> {
+        if self.continue_owed && self.inflow.is_empty() && !self.body.is_done() {
+            upstream::call::promise(&self.sock).await?;
+        }
+        self.continue_owed = false;
+        let bounds = (limits.body.unwrap_or(HELD_BYTES_MAX), limits.body_idle_time);
+        let gathered = self.body.gather((&self.sock, &mut self.inflow), bounds, held).await;
+        gathered.map_err(|broken| broken.by_client())
     }
 
     /// Sends a reply, whole: the one ending of every request. Never fails: what breaks is written into the trip.
@@ -203,10 +215,13 @@ impl Exchange {
     }
 
     async fn send_streamed(&mut self, answer: Answer, trip: &mut Trip, live: &Live, worker: &Worker) {
-        let Answer { mut connection, head_bytes, proxy } = answer;
+        let Answer { mut connection, head_bytes, proxy, shaped } = answer;
         let announced = self.scratch.answer.framing;
-        // Where the integration has a method of its own, the backend may answer a HEAD with a body: it is nobody's.
-        let framing = if self.is_head() { Framing::None } else { announced };
+        let status = shaped.as_ref().map_or(self.scratch.answer.status, |shaped| shaped.status);
+        // Where the integration has a method of its own, the backend may answer a HEAD with a body: it is nobody's. Nor is the
+        // body of an answer that was given a status without one.
+        let bodiless = self.is_head() || (shaped.is_some() && matches!(status, 204 | 304));
+        let framing = if bodiless { Framing::None } else { announced };
         let http11 = self.scratch.head.version == Version::Http11;
         // An end that only the closing of the connection would show is shown by chunks, where the client knows them.
         let encoding = match framing {
@@ -217,9 +232,15 @@ impl Exchange {
             self.keep_alive = false;
         }
         let mut out = vector();
-        self.begin_head(self.scratch.answer.status, trip, worker, &mut out);
-        self.write_answer_fields(&head_bytes, proxy, trip.kind.unwrap_or(Kind::Rest), &mut out);
-        self.write_framing(&head_bytes, framing, encoding, &mut out);
+        self.begin_head(status, trip, worker, &mut out);
+        match shaped {
+            Some(shaped) => {
+                out.extend_from_slice(&shaped.fields);
+                crate::io::recycle(shaped.fields);
+            }
+            None => self.write_answer_fields(&head_bytes, proxy, trip.kind.unwrap_or(Kind::Rest), &mut out),
+        }
+        self.write_framing(&head_bytes, (status, framing), encoding, &mut out);
         add(&worker.metrics.bytes_sent, out.len() as u64);
         drop(head_bytes);
         let mut reader = BodyReader::new(framing);
@@ -323,7 +344,13 @@ impl Exchange {
         }
     }
 
-    fn write_framing(&self, head_bytes: &[u8], framing: Framing, encoding: Encoding, out: &mut Vec<u8>) {
+    fn write_framing(
+        &self,
+        head_bytes: &[u8],
+        (status, framing): (u16, Framing),
+        encoding: Encoding,
+        out: &mut Vec<u8>,
+    ) {
         match framing {
             Framing::Length(length) => write::content_length(out, length),
             _ if encoding == Encoding::Chunked => write::field(out, b"Transfer-Encoding", b"chunked"),
@@ -334,7 +361,7 @@ impl Exchange {
                 }
             }
             // The backend was asked with HEAD, the client did not: its answer ends here.
-            Framing::None if !matches!(self.scratch.answer.status, 204 | 304) => write::content_length(out, 0),
+            Framing::None if !matches!(status, 204 | 304) => write::content_length(out, 0),
             _ => {}
         }
         write::end(out);

@@ -20,6 +20,12 @@ pub const ATTEMPTS_MAX: u32 = 2;
 /// A body piece of at most this many bytes is copied behind its head: one send of one piece is cheaper than two pieces.
 pub const COPY_BYTES_MAX: usize = 4 * 1024;
 
+/// Bytes of a request's body that is read whole for a mapping where `limits.body` is unlimited: what API Gateway takes.
+pub const HELD_BYTES_MAX: u64 = 10 * 1024 * 1024;
+
+/// Bytes of an answer's body that is read whole for a mapping: what API Gateway lets a backend send.
+pub const ANSWER_HELD_BYTES_MAX: u64 = 10 * 1024 * 1024;
+
 /// Time in which a backend that stopped reading may still send the answer that explains it (row F27).
 pub const LAST_WORDS_TIME: Duration = Duration::from_secs(1);
 

@@ -3,18 +3,22 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use codec::head::{Fate, Name};
+use codec::head::{Fate, Framing, Name};
 use codec::http1::write;
 use codec::target::canonical_path;
-use config::snapshot::{Gateway, Integration};
+use config::snapshot::{Gateway, HttpRule, Integration, ResponseShape, SelectedMock};
 use policy::fault::Fault;
 use policy::phase::Phase;
 use policy::refusal::Refusal;
+use policy::transform::constant::MockStatus;
 use router::{ApiId, Glob, Located, Miss, Verb};
 
+use crate::body::{BodyReader, Broken};
 use crate::exchange::{Exchange, Reply};
-use crate::integration::{http, mock};
+use crate::integration::http::Call;
+use crate::integration::{http, mapping, mock};
 use crate::io::{now, recycle, vector};
+use crate::limits::ANSWER_HELD_BYTES_MAX;
 use crate::record;
 use crate::state::{Live, Place, Worker};
 use crate::trip::Trip;
@@ -141,24 +145,104 @@ async fn fulfil(
     let method = live.method(place).ok_or(Refusal::NoSuchMethod)?;
     match &method.integration {
         Integration::Mock(rule) => Ok(mock::answer(rule, exchange, place, trip, live)),
-        Integration::Unavailable(_) => Err(Refusal::NotAvailable.into()),
+        Integration::SelectedMock(rule) => select_mock(rule, exchange, place, trip, live).await,
         Integration::Http(rule) => {
-            let target = phase(Phase::ShapeCall, http::target(rule, exchange, place))?;
+            let gateway = &live.snapshot().gateway;
+            let mut call = Call::new(rule);
+            if rule.holds_body {
+                exchange.gather(&gateway.limits, &mut call.held).await?;
+            }
+            phase(Phase::ShapeCall, http::target(&mut call, exchange, place, trip, live))?;
+            phase(Phase::MapRequest, mapping::request(&mut call, exchange, place, trip, live))?;
             let number = live.release(place).map_or(0, |release| release.upstreams[rule.authority as usize]);
             let upstream = &live.upstreams[number as usize];
             trip.upstream = Some(number);
             let trace = http::trace_id(trip, worker);
-            let (shape, source) = http::prepare((rule, &target), exchange, live, place, &trace);
-            let bounds = bounds(rule.timeout, &live.snapshot().gateway);
+            let (shape, source) = http::prepare(&call, exchange, live, place, &trace);
+            let bounds = bounds(rule.timeout, gateway);
             let began = now();
             let called = upstream::call::call((upstream, &worker.names), source, bounds, |out| shape.write(out)).await;
             trip.integration_micros = Some((now() - began).as_micros() as u64);
-            recycle(target);
+            call.recycle();
             let (connection, head_bytes) = phase(Phase::Integrate, called)?;
             trip.integration_status = Some(exchange.scratch.answer.status);
-            Ok(Reply::Streamed(Answer { connection, head_bytes, proxy: rule.proxy }))
+            let answer = Answer { connection, head_bytes, proxy: rule.proxy, shaped: None };
+            match rule.response {
+                ResponseShape::AsIs => Ok(Reply::Streamed(answer)),
+                _ => map_answer(rule, answer, exchange, place, trip, live, worker).await,
+            }
         }
+        Integration::Unavailable(_) => Err(Refusal::NotAvailable.into()),
     }
+}
+
+/// From the head of the backend's answer to what the client gets instead.
+async fn map_answer(
+    rule: &HttpRule,
+    mut answer: Answer,
+    exchange: &mut Exchange,
+    place: Place,
+    trip: &Trip,
+    live: &Live,
+    worker: &Worker,
+) -> Result<Reply, Stop> {
+    let (status, framing) = (exchange.scratch.answer.status, exchange.scratch.answer.framing);
+    let mut reader = BodyReader::new(framing);
+    let Some(choice) = phase(Phase::MapResponse, mapping::choose(rule, status))? else {
+        return Ok(Reply::Streamed(answer));
+    };
+    let constant = choice.constant(exchange);
+    let mut body = None;
+    if choice.needs_body() && !reader.is_done() {
+        let bounds = (ANSWER_HELD_BYTES_MAX, live.snapshot().gateway.limits.body_idle_time);
+        let connection = &mut answer.connection;
+        let mut held = vector();
+        let gathered = reader.gather((&connection.sock, &mut connection.inflow), bounds, &mut held).await;
+        gathered.map_err(|broken| match broken {
+            Broken::TooLarge => Stop::Refused(Refusal::AnswerTooLarge),
+            broken => Stop::Broken(broken.by_backend()),
+        })?;
+        body = Some(held);
+    }
+    let facts = http::facts(exchange, place, trip, live);
+    let read = (&*answer.head_bytes, body.as_deref().unwrap_or_default());
+    let kind = (live.api(place).kind, rule.proxy, constant.is_some());
+    let shaped = phase(Phase::MapResponse, choice.shape(exchange, facts, read, kind))?;
+    if constant.is_none() && body.is_none() {
+        return Ok(Reply::Streamed(Answer { shaped: Some(shaped), ..answer }));
+    }
+    let Answer { mut connection, .. } = answer;
+    // A body that nobody reads is not waited for.
+    let whole = reader.skip_arrived(&mut connection.inflow) && framing != Framing::UntilClose;
+    connection.release(whole && exchange.scratch.answer.keep_alive && !worker.is_draining());
+    let mut sent = body.unwrap_or_else(vector);
+    if let Some(constant) = constant {
+        sent.clear();
+        sent.extend_from_slice(constant);
+    }
+    Ok(Reply::Whole { status: shaped.status, fields: shaped.fields, body: sent })
+}
+
+/// A mock as API Gateway does it: a template, or the body without one, names the status that selects the answer.
+async fn select_mock(
+    rule: &SelectedMock,
+    exchange: &mut Exchange,
+    place: Place,
+    trip: &Trip,
+    live: &Live,
+) -> Result<Reply, Stop> {
+    let typed = exchange.scratch.head.fields.get(Name::ContentType).map(|field| field.value.of(&exchange.head_bytes));
+    let status = match phase(Phase::MapRequest, rule.request.choose(typed))? {
+        MockStatus::Known(status) => status,
+        MockStatus::InBody => {
+            let mut body = vector();
+            exchange.gather(&live.snapshot().gateway.limits, &mut body).await?;
+            let status = mock::status_in(&body);
+            recycle(body);
+            status?
+        }
+    };
+    phase(Phase::MapResponse, mock::selected(rule, status, exchange, place, (trip, live)))
 }
 
 fn bounds(timeout: Duration, gateway: &Gateway) -> Bounds {

@@ -6,6 +6,7 @@ mod gateway;
 mod mock;
 mod native;
 mod needs;
+mod parameters;
 mod program;
 mod programs;
 mod upstreams;

@@ -1,6 +1,9 @@
 //! What a method needs that this version does not do. Such a method is kept and reported, and answers 500: nothing that restricts
 //! access, and nothing that changes a message, is ever passed over in silence.
 
+use policy::transform::constant::is_constant_template;
+use router::Kind;
+
 use crate::definition::{
     Authorization, ConnectionType, Definition, Integration, IntegrationType, Location, Method, Passthrough,
 };
@@ -26,6 +29,7 @@ pub struct Needs {
     all: Option<&'static str>,
 }
 
+const PROGRAMS: &str = "templates with references or directives are";
 const LATER: &str = "the method is kept; it will be served by a version that has this";
 
 impl Needs {
@@ -65,7 +69,7 @@ impl Needs {
             let hint = "add x-amazon-apigateway-integration: API Gateway would not deploy it either (ST-03)";
             return Some(Lack { place: *method.place, what: "it has no integration".to_owned(), hint });
         };
-        of_integration(integration).and_then(|what| lack(place, what))
+        of_integration(definition.kind, integration).and_then(|what| lack(place, what))
     }
 }
 
@@ -79,7 +83,7 @@ fn validates(definition: &Definition, method: &Method) -> bool {
     (validator.parameters && parameters) || (validator.body && !method.request_models.is_empty())
 }
 
-fn of_integration(integration: &Integration) -> Option<&'static str> {
+fn of_integration(kind: Kind, integration: &Integration) -> Option<&'static str> {
     if integration.mock.is_some() {
         return None;
     }
@@ -89,8 +93,8 @@ fn of_integration(integration: &Integration) -> Option<&'static str> {
         IntegrationType::AwsProxy => return Some("Lambda integrations are"),
         IntegrationType::Aws if uri.contains(":lambda:") => return Some("Lambda integrations are"),
         IntegrationType::Aws => return Some("AWS service integrations are"),
-        IntegrationType::Mock => return Some("mapping templates are"),
-        IntegrationType::Http | IntegrationType::HttpProxy => {}
+        IntegrationType::Mock if kind == Kind::Http => return Some("mock integrations of HTTP APIs are"),
+        IntegrationType::Mock | IntegrationType::Http | IntegrationType::HttpProxy => {}
     }
     if integration.connection_type == Some(ConnectionType::VpcLink) {
         return Some("VPC links are");
@@ -103,9 +107,17 @@ fn of_integration(integration: &Integration) -> Option<&'static str> {
     {
         return Some("content handling is");
     }
-    if integration.passthrough == Some(Passthrough::Never) {
-        return Some("passthroughBehavior NEVER is");
+    let mut templates = integration.responses.iter().flat_map(|response| &response.templates);
+    if !templates.all(|(_, text)| is_constant_template(text)) {
+        return Some(PROGRAMS);
     }
-    let has_templates = integration.responses.iter().any(|response| !response.templates.is_empty());
-    (has_templates || !integration.request_templates.is_empty()).then_some("mapping templates are")
+    match integration.kind {
+        // Its request template says a status, and nothing is sent.
+        IntegrationType::Mock => {
+            let constant = integration.request_templates.iter().all(|(_, text)| is_constant_template(text));
+            (!constant).then_some(PROGRAMS)
+        }
+        _ if integration.passthrough == Some(Passthrough::Never) => Some("passthroughBehavior NEVER is"),
+        _ => (!integration.request_templates.is_empty()).then_some("request templates are"),
+    }
 }

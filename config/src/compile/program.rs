@@ -4,12 +4,14 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 
 use policy::rules::Rules;
+use policy::transform::parameters::RequestMapping;
 use policy::transform::template::TemplateNames;
 use router::{Kind, RouteFault, RoutesBuilder, Template, TemplateFault, TemplateProblem};
 
 use crate::compile::mock;
 use crate::compile::native;
 use crate::compile::needs::{self, Needs};
+use crate::compile::parameters;
 use crate::compile::upstreams::Names;
 use crate::compile::uri::{self, UriWrong};
 use crate::definition::{self, Definition, IntegrationType, Word};
@@ -171,16 +173,18 @@ impl Compiler<'_> {
         let Some(integration) = &method.integration else {
             return Integration::Unavailable("no integration".into()); // `lack` has said so.
         };
+        let names = TemplateNames { path_variables: variables, stage_variables: self.setting.variables };
         match (integration.kind, &integration.mock) {
-            (_, Some(answer)) => {
-                let names = TemplateNames { path_variables: variables, stage_variables: self.setting.variables };
-                match mock::compile(answer, names, self.faults) {
-                    Some(rule) => Integration::Mock(rule),
-                    None => Integration::Unavailable("a faulty mock".into()),
-                }
-            }
-            (IntegrationType::Http | IntegrationType::HttpProxy, None) => self.http(method, integration, variables),
-            (IntegrationType::Mock | IntegrationType::Aws | IntegrationType::AwsProxy, None) => {
+            (_, Some(answer)) => match mock::compile(answer, names, self.faults) {
+                Some(rule) => Integration::Mock(rule),
+                None => Integration::Unavailable("a faulty mock".into()),
+            },
+            (IntegrationType::Http | IntegrationType::HttpProxy, None) => self.http(method, integration, names),
+            (IntegrationType::Mock, None) => match parameters::mock(self.definition.kind, integration, names) {
+                Ok(rule) => Integration::SelectedMock(rule),
+                Err(wrongs) => self.faulty(method, wrongs, "a faulty mock"),
+            },
+            (IntegrationType::Aws | IntegrationType::AwsProxy, None) => {
                 Integration::Unavailable("an integration of this type".into())
             }
         }
@@ -190,7 +194,7 @@ impl Compiler<'_> {
         &mut self,
         method: &definition::Method,
         spec: &definition::Integration,
-        variables: &[Box<str>],
+        names: TemplateNames<'_>,
     ) -> Integration {
         let Some(written) = &spec.uri else {
             return self.unavailable(
@@ -207,19 +211,26 @@ impl Compiler<'_> {
                 Err(()) => return Integration::Unavailable("a verb that is none".into()),
             },
         };
+        let kind = self.definition.kind;
+        let (request, response) =
+            match (parameters::request(kind, spec, names), parameters::response(kind, spec, names)) {
+                (Ok(request), Ok(response)) => (request, response),
+                (request, response) => {
+                    let mut wrongs = request.err().unwrap_or_default();
+                    wrongs.extend(response.err().unwrap_or_default());
+                    return self.faulty(method, wrongs, "a faulty mapping");
+                }
+            };
         let context = uri::Context {
             stage: self.setting.stage,
-            stage_variables: self.setting.variables,
-            path_variables: variables,
+            stage_variables: names.stage_variables,
+            path_variables: names.path_variables,
+            mapped: request.as_ref().map(RequestMapping::path_names).unwrap_or_default(),
             upstreams: self.setting.upstreams,
         };
         let target = match uri::compile(&written.0, &context, self.faults) {
             Ok(target) => target,
-            Err(UriWrong { place, what, hint }) if needs::is_native(place) => {
-                self.faults.error_hint(place, what, hint);
-                return Integration::Unavailable("a faulty URI".into());
-            }
-            Err(UriWrong { place, what, hint }) => return self.unavailable(method, place, what, hint),
+            Err(wrong) => return self.faulty(method, vec![wrong], "a faulty URI"),
         };
         let proxy = spec.kind == IntegrationType::HttpProxy;
         // RT-13: behind an HTTP API's `$default`, the client's whole path follows the URI.
@@ -230,9 +241,24 @@ impl Compiler<'_> {
             authority: self.authorities.number(target.authority),
             verb,
             uri,
+            holds_body: request.as_ref().is_some_and(RequestMapping::needs_body) || response.needs_body(),
+            request,
+            response,
             written: written.0.text.clone(),
             timeout: spec.timeout_ms.map_or(default, |ms| std::time::Duration::from_millis(u64::from(ms))),
         })
+    }
+
+    /// Reports what is wrong with an integration: errors in gateway.yaml, warnings in a document that other tools wrote.
+    fn faulty(&mut self, method: &definition::Method, wrongs: Vec<UriWrong>, what: &str) -> Integration {
+        for UriWrong { place, what, hint } in wrongs {
+            if needs::is_native(place) {
+                self.faults.error_hint(place, what, hint);
+            } else {
+                self.unavailable(method, place, what, hint);
+            }
+        }
+        Integration::Unavailable(what.into())
     }
 
     /// A method that is known, but not executed: it is reported, and answers 500.

@@ -31,6 +31,8 @@ pub struct Context<'a> {
     pub stage_variables: &'a BTreeMap<String, String>,
     /// The variables of the route's path.
     pub path_variables: &'a [Box<str>],
+    /// The variables that a parameter mapping fills.
+    pub mapped: &'a [Box<str>],
     /// The upstreams that a host may name.
     pub upstreams: &'a Names,
 }
@@ -202,7 +204,7 @@ fn check_authority(authority: &str, start: usize, filled: &Filled<'_>, stage: &s
 }
 
 fn path_and_query(tail: &str, at: usize, context: &Context<'_>) -> Result<UriTemplate, Wrong> {
-    UriTemplate::compile(tail, context.path_variables).map_err(|fault| {
+    UriTemplate::compile_mapped(tail, context.path_variables, context.mapped).map_err(|fault| {
         let (what, hint) = match fault.what {
             UriProblem::NoSuchVariable => unknown_variable(&tail[fault.offset..], context.path_variables),
             UriProblem::Brace => (fault.what.message().to_owned(), "a variable is written `{name}`".to_owned()),

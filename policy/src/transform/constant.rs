@@ -1,5 +1,9 @@
 //! Mapping templates that are no programs: their text is what they print. And what a mock's request template says (IN-10).
 
+use serde::{Deserialize, Serialize};
+
+use crate::refusal::Refusal;
+
 /// Whether a template prints itself: no reference (`$x`, `${x}`, `$!x`), no directive and no comment of VTL. A `$` or `#` that
 /// begins none of them is text.
 pub fn is_constant_template(text: &str) -> bool {
@@ -62,6 +66,46 @@ pub fn mock_status(text: &str) -> Option<u16> {
         }
         if reader.take(',').is_none() && !reader.rest.starts_with('}') {
             return None;
+        }
+    }
+}
+
+/// What a mock makes of a request: the status that selects its answer (IN-10, MP-06, MP-07).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MockRequest {
+    /// Media type, and the status that its template says; `None`: none, which is answered with 500.
+    templates: Box<[(Box<str>, Option<u16>)]>,
+    /// Whether a request of another type is refused; otherwise its own body says the status.
+    refuses_others: bool,
+}
+
+/// Where a mock's status stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MockStatus {
+    /// In a template.
+    Known(u16),
+    /// In the request's body, which [`mock_status`] reads.
+    InBody,
+}
+
+impl MockRequest {
+    /// Compiles media types and templates; `Err` is the place of one that is a program.
+    pub fn compile(templates: &[(&str, &str)], refuses_others: bool) -> Result<Self, usize> {
+        if let Some(program) = templates.iter().position(|(_, text)| !is_constant_template(text)) {
+            return Err(program);
+        }
+        let templates = templates.iter().map(|(media, text)| ((*media).into(), mock_status(text))).collect();
+        Ok(Self { templates, refuses_others })
+    }
+
+    /// Chooses by the request's `Content-Type`; without one it is JSON's. `$default` is for all others.
+    pub fn choose(&self, content_type: Option<&[u8]>) -> Result<MockStatus, Refusal> {
+        let wanted = content_type.map_or(&b"application/json"[..], media_type);
+        let of = |wanted: &[u8]| self.templates.iter().find(|(media, _)| media.as_bytes().eq_ignore_ascii_case(wanted));
+        match of(wanted).or_else(|| of(b"$default")) {
+            Some((_, status)) => status.map(MockStatus::Known).ok_or(Refusal::MappingFailed),
+            None if self.refuses_others => Err(Refusal::UnsupportedMediaType),
+            None => Ok(MockStatus::InBody),
         }
     }
 }
@@ -211,6 +255,30 @@ mod tests {
         for (text, status) in cases {
             assert_eq!(mock_status(text), status, "{text}");
         }
+    }
+
+    #[test]
+    fn the_status_is_chosen_by_content_type() {
+        // MP-06, MP-07
+        let templates =
+            [("application/json", "{statusCode: 200}"), ("text/xml", "{statusCode: 300}"), ("text/html", "{}")];
+        let mock = MockRequest::compile(&templates, true).unwrap();
+        let choose = |mock: &MockRequest, value: &str| mock.choose((!value.is_empty()).then_some(value.as_bytes()));
+        for (value, expected) in [
+            ("", Ok(MockStatus::Known(200))),
+            ("application/json; charset=utf-8", Ok(MockStatus::Known(200))),
+            ("Text/XML", Ok(MockStatus::Known(300))),
+            ("text/html", Err(Refusal::MappingFailed)),
+            ("text/plain", Err(Refusal::UnsupportedMediaType)),
+        ] {
+            assert_eq!(choose(&mock, value), expected, "{value}");
+        }
+        let mock = MockRequest::compile(&templates, false).unwrap();
+        assert_eq!(choose(&mock, "text/plain"), Ok(MockStatus::InBody));
+        let mock = MockRequest::compile(&[("$default", "{statusCode: 202}")], true).unwrap();
+        assert_eq!(choose(&mock, "text/plain"), Ok(MockStatus::Known(202)));
+        assert_eq!(choose(&MockRequest::compile(&[], false).unwrap(), ""), Ok(MockStatus::InBody));
+        assert_eq!(MockRequest::compile(&[("a/b", ""), ("application/json", "$x")], false), Err(1));
     }
 
     #[test]

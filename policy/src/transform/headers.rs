@@ -90,7 +90,7 @@ fn is_sigv4(value: &[u8]) -> bool {
 }
 
 /// What becomes of a backend's field on its way to the client. The client's framing, `Date` and ids are ours.
-/// Of a non-proxy integration only mapped fields return, and this version maps none (IN-17).
+/// Of a non-proxy integration only mapped fields return (IN-17); those are not among these.
 pub fn to_client(kind: Kind, proxy: bool, field: &Field) -> Rule {
     if !proxy {
         return match field.known {
@@ -137,17 +137,22 @@ pub const fn copies_content_type(verb: Verb) -> bool {
 }
 
 /// Writes what every backend is told of the client and the call (§4.1, IN-21, RT-16): `X-Amzn-Trace-Id`, and
-/// for a REST API `X-Amzn-Apigateway-Api-Id` and `X-Forwarded-*`, for an HTTP API `Forwarded`.
-pub fn write_origin(kind: Kind, origin: &Origin<'_>, out: &mut Vec<u8>) {
+/// for a REST API `X-Amzn-Apigateway-Api-Id` and `X-Forwarded-*`, for an HTTP API `Forwarded`. An operator may have mapped
+/// others in the place of `X-Forwarded-*`: `is_mapped`.
+pub fn write_origin(kind: Kind, origin: &Origin<'_>, is_mapped: impl Fn(Name) -> bool, out: &mut Vec<u8>) {
     write::field(out, b"X-Amzn-Trace-Id", origin.trace_id);
     match kind {
         Kind::Rest | Kind::WebSocket => {
             write::field(out, b"X-Amzn-Apigateway-Api-Id", origin.api_id);
-            write::field(out, b"X-Forwarded-For", origin.client_ip);
-            if origin.port != 0 {
+            if !is_mapped(Name::XForwardedFor) {
+                write::field(out, b"X-Forwarded-For", origin.client_ip);
+            }
+            if origin.port != 0 && !is_mapped(Name::XForwardedPort) {
                 write::field(out, b"X-Forwarded-Port", itoa::Buffer::new().format(origin.port).as_bytes());
             }
-            write::field(out, b"X-Forwarded-Proto", origin.scheme());
+            if !is_mapped(Name::XForwardedProto) {
+                write::field(out, b"X-Forwarded-Proto", origin.scheme());
+            }
         }
         Kind::Http => write_forwarded(origin, out),
     }
@@ -182,12 +187,16 @@ impl Origin<'_> {
     }
 }
 
-/// Writes the fields that a non-proxy call has by itself (IN-04).
-pub fn write_call_defaults(api_id: &[u8], out: &mut Vec<u8>) {
-    write::field(out, b"Accept", b"application/json");
-    out.extend_from_slice(b"User-Agent: AmazonAPIGateway_");
-    out.extend_from_slice(api_id);
-    out.extend_from_slice(b"\r\n");
+/// Writes the fields that a non-proxy call has by itself, where they are not mapped (IN-04).
+pub fn write_call_defaults(api_id: &[u8], is_mapped: impl Fn(Name) -> bool, out: &mut Vec<u8>) {
+    if !is_mapped(Name::Accept) {
+        write::field(out, b"Accept", b"application/json");
+    }
+    if !is_mapped(Name::UserAgent) {
+        out.extend_from_slice(b"User-Agent: AmazonAPIGateway_");
+        out.extend_from_slice(api_id);
+        out.extend_from_slice(b"\r\n");
+    }
 }
 
 /// Writes the ids that every answer bears, refusals included (§0.2). `None`: no API is known; it is answered
@@ -376,7 +385,7 @@ mod tests {
 
     #[test]
     fn what_backends_are_told() {
-        let rest = written(|out| write_origin(Kind::Rest, &origin("203.0.113.9", "h", true), out));
+        let rest = written(|out| write_origin(Kind::Rest, &origin("203.0.113.9", "h", true), |_| false, out));
         assert_eq!(
             rest,
             "X-Amzn-Trace-Id: Root=1-5759e988-bd862e3fe1be46a994272793\r\n\
@@ -394,7 +403,7 @@ mod tests {
             ("203.0.113.9", "a\"b", "for=203.0.113.9;proto=http"),
         ];
         for (ip, host, forwarded) in cases {
-            let http = written(|out| write_origin(Kind::Http, &origin(ip, host, false), out));
+            let http = written(|out| write_origin(Kind::Http, &origin(ip, host, false), |_| false, out));
             let expected =
                 format!("X-Amzn-Trace-Id: Root=1-5759e988-bd862e3fe1be46a994272793\r\nForwarded: {forwarded}\r\n");
             assert_eq!(http, expected, "{host}");
@@ -403,7 +412,7 @@ mod tests {
 
     #[test]
     fn our_own_fields() {
-        let defaults = written(|out| write_call_defaults(b"a1b2", out));
+        let defaults = written(|out| write_call_defaults(b"a1b2", |_| false, out));
         assert_eq!(defaults, "Accept: application/json\r\nUser-Agent: AmazonAPIGateway_a1b2\r\n", "IN-04");
         for kind in [Some(Kind::Rest), Some(Kind::WebSocket), None] {
             let ids = written(|out| write_ids(kind, b"id", b"long=", out));

@@ -7,7 +7,7 @@ use codec::head::{Fate, RequestHead};
 use codec::http1::misbehave::Misbehaviour;
 use codec::http1::parse::{Progress, parse_request};
 use codec::target::canonical_path;
-use config::{HttpRule, Integration, Method, Release, Rule, Snapshot, Stage};
+use config::{HttpRule, Integration, Method, Release, ResponseShape, Rule, Snapshot, Stage};
 use policy::phase::Phase;
 use policy::refusal::Refusal;
 use router::{Captures, Glob, Kind, Miss, Template, Verb};
@@ -206,14 +206,26 @@ fn answers(snapshot: &Snapshot, request: &Request<'_>, found: &Found<'_>, captur
             line(out, "variable", &format!("{name} = {value}"));
         }
     }
-    let phases: Vec<&str> =
-        Phase::ALL.iter().filter(|phase| **phase != Phase::NoSuchMethod).map(|phase| phase.name()).collect();
-    line(out, "phases", &phases.join(" → "));
+    line(out, "phases", &phases(&method.integration).join(" → "));
     match &method.integration {
         Integration::Mock(mock) => line(out, "answers", &format!("mock, status {}", mock.status)),
+        Integration::SelectedMock(_) => line(out, "answers", "mock, by the status of its request template"),
         Integration::Http(rule) => http(snapshot, request, (rule, found), captures, out),
         Integration::Unavailable(why) => line(out, "answers", &format!("500: {why}")),
     }
+}
+
+/// What happens to the request, in order.
+fn phases(integration: &Integration) -> Vec<&'static str> {
+    let happens = |phase: Phase| match (integration, phase) {
+        (_, Phase::NoSuchMethod) => false,
+        (Integration::Http(rule), Phase::MapRequest) => rule.request.is_some(),
+        (Integration::Http(rule), Phase::MapResponse) => !matches!(rule.response, ResponseShape::AsIs),
+        (Integration::SelectedMock(_), Phase::ShapeCall) => false,
+        (Integration::Mock(_) | Integration::Unavailable(_), Phase::MapRequest | Phase::MapResponse) => false,
+        _ => true,
+    };
+    Phase::ALL.iter().filter(|phase| happens(**phase)).map(|phase| phase.name()).collect()
 }
 
 fn why(method: &Method, request: &Request<'_>) -> &'static str {
@@ -245,6 +257,9 @@ fn http(
     let kind = if rule.proxy { "http_proxy" } else { "http" };
     let verb = rule.verb.or(request.verb).map_or("", Verb::as_str);
     line(out, "answers", &format!("{kind}: {verb} http://{}{}", text(host), text(&target)));
+    if rule.request.is_some() {
+        line(out, "mapping", "parameters of the request are mapped as well; this target is without them");
+    }
     line(out, "written", &rule.written);
     line(out, "upstream", &format!("{}: {}", upstream.name, servers(upstream)));
     line(out, "timeout", &format!("{:?} to the end of the answer's head", rule.timeout));

@@ -105,6 +105,7 @@ fn row(snapshot: &Snapshot, stage: &Stage, name: &str, release: &Release, method
     let verb = method.key.split_once(' ').map_or("ANY", |(verb, _)| verb);
     let (kind, target) = match &method.integration {
         Integration::Mock(mock) => ("mock", mock.status.to_string()),
+        Integration::SelectedMock(_) => ("mock", String::new()),
         Integration::Http(http) => {
             let kind = if http.proxy { "http_proxy" } else { "http" };
             let upstream = &snapshot.upstreams[release.upstreams[http.authority as usize] as usize];

@@ -7,10 +7,12 @@ use policy::context;
 use policy::facts::Facts;
 use policy::refusal::Refusal;
 use policy::transform::headers::{self, Origin, Rule};
+use policy::transform::parameters::Input;
 use router::{Kind, Verb};
 
+use super::mapping::Mapped;
 use crate::exchange::Exchange;
-use crate::io::vector;
+use crate::io::{recycle, vector};
 use crate::scratch::Scratch;
 use crate::state::{Live, Place, Worker};
 use crate::trip::Trip;
@@ -36,20 +38,53 @@ pub fn facts<'a>(exchange: &'a Exchange, place: Place, trip: &'a Trip, live: &'a
 }
 
 /// The request target for the backend. The client's query is passed on by proxy integrations only (IN-04).
-pub fn target(rule: &HttpRule, exchange: &Exchange, place: Place) -> Result<Vec<u8>, Refusal> {
+pub fn target(call: &mut Call<'_>, exchange: &Exchange, place: Place, trip: &Trip, live: &Live) -> Result<(), Refusal> {
+    let Call { rule, target, held, .. } = call;
     let query = exchange.scratch.head.query.filter(|_| rule.proxy).map(|query| query.of(&exchange.head_bytes));
-    let mut target = vector();
-    rule.uri.render_target(exchange.path(), place.rest, &exchange.scratch.captures, query, &mut target);
+    *target = vector();
+    match &rule.request {
+        None => rule.uri.render_target(exchange.path(), place.rest, &exchange.scratch.captures, query, target),
+        Some(mapping) => {
+            let input = Input { facts: facts(exchange, place, trip, live), body: held };
+            mapping.write_target(&rule.uri, &input, query, target)?;
+        }
+    }
     if target.len() > codec::limits::HEAD_MAX {
         return Err(Refusal::InvalidEndpoint);
     }
-    Ok(target)
+    Ok(())
+}
+
+/// What was made for a call before it begins.
+pub struct Call<'a> {
+    /// What is done.
+    pub rule: &'a HttpRule,
+    /// The request target.
+    pub target: Vec<u8>,
+    /// The mapped header fields.
+    pub mapped: Mapped,
+    /// The whole body, if it was read for a mapping.
+    pub held: Vec<u8>,
+}
+
+impl<'a> Call<'a> {
+    /// Nothing is made yet.
+    pub fn new(rule: &'a HttpRule) -> Call<'a> {
+        let held = if rule.holds_body { vector() } else { Vec::new() };
+        Call { rule, target: Vec::new(), mapped: Mapped::default(), held }
+    }
+
+    /// Gives the memory back.
+    pub fn recycle(self) {
+        recycle(self.target);
+        recycle(self.mapped.lines);
+        recycle(self.held);
+    }
 }
 
 /// All that the request's head for the backend is made of.
 pub struct Shape<'a> {
-    rule: &'a HttpRule,
-    target: &'a [u8],
+    call: &'a Call<'a>,
     head: &'a RequestHead,
     head_bytes: &'a [u8],
     host: &'a [u8],
@@ -59,12 +94,13 @@ pub struct Shape<'a> {
 
 /// Takes the exchange apart: what the head is written from, and what the call needs of the client.
 pub fn prepare<'a>(
-    (rule, target): (&'a HttpRule, &'a [u8]),
+    call: &'a Call<'a>,
     exchange: &'a mut Exchange,
     live: &'a Live,
     place: Place,
     trace_id: &'a [u8],
 ) -> (Shape<'a>, Source<'a>) {
+    let rule = call.rule;
     let api = live.api(place);
     let host =
         live.release(place).map_or(&b""[..], |release| &release.program.authorities[rule.authority as usize].host);
@@ -80,12 +116,13 @@ pub fn prepare<'a>(
         api_id: api.id.as_bytes(),
         trace_id,
     };
-    let shape = Shape { rule, target, head, head_bytes, host, kind: api.kind, origin };
+    let shape = Shape { call, head, head_bytes, host, kind: api.kind, origin };
     let source = Source {
         sock,
         inflow,
         body,
         framing: head.framing,
+        is_held: !call.held.is_empty(),
         continue_owed,
         idempotent: matches!(verb, Some(Verb::Get | Verb::Head | Verb::Options | Verb::Put | Verb::Delete)),
         to_head: verb == Some(Verb::Head),
@@ -102,31 +139,47 @@ pub fn trace_id(trip: &Trip, worker: &Worker) -> [u8; context::TRACE_ID_LEN] {
 }
 
 impl Shape<'_> {
-    /// Writes the head: the backend's own host and framing, the client's fields by the kind's rules, and what backends are
-    /// told of the client.
+    /// Writes the head: the backend's own host and framing, the client's fields by the kind's rules, what backends are told of
+    /// the client, and what is mapped in their place. A body that is held follows.
     pub fn write(&self, out: &mut Vec<u8>) {
-        let (rule, bytes) = (self.rule, self.head_bytes);
+        let (Call { rule, target, mapped, .. }, bytes) = (self.call, self.head_bytes);
         let method = rule.verb.map_or(self.head.method.of(bytes), |verb| verb.as_str().as_bytes());
-        write::request_line(out, method, self.target);
-        write::field(out, b"Host", self.host);
+        let by = rule.request.as_ref();
+        let gives_way = |known: Name, name: &[u8]| by.is_some_and(|by| by.replaces(mapped.applied, known, name));
+        let is_mapped = |known: Name| by.is_some_and(|by| by.has(mapped.applied, known));
+        write::request_line(out, method, target);
+        if !is_mapped(Name::Host) {
+            write::field(out, b"Host", self.host);
+        }
         let typed = rule.proxy || Verb::parse(method).is_none_or(headers::copies_content_type);
         for field in &*self.head.fields {
             let is_type = field.known == Name::ContentType;
-            if headers::to_backend(self.kind, rule.proxy, field, bytes) == Rule::Pass && (typed || !is_type) {
+            if headers::to_backend(self.kind, rule.proxy, field, bytes) == Rule::Pass
+                && (typed || !is_type)
+                && !gives_way(field.known, field.name.of(bytes))
+            {
                 write::field(out, field.name.of(bytes), field.value.of(bytes));
             }
         }
         if !rule.proxy {
-            headers::write_call_defaults(self.origin.api_id, out);
+            headers::write_call_defaults(self.origin.api_id, is_mapped, out);
         }
-        headers::write_origin(self.kind, &self.origin, out);
+        headers::write_origin(self.kind, &self.origin, is_mapped, out);
         // A gateway says that it was here (RFC 9110 §7.6.3).
         write::field(out, b"Via", b"1.1 tollgate");
+        out.extend_from_slice(&mapped.lines);
+        self.write_framing(out);
+    }
+
+    fn write_framing(&self, out: &mut Vec<u8>) {
+        let Call { rule, held, .. } = self.call;
         match self.head.framing {
             Framing::None | Framing::UntilClose => {}
+            _ if rule.holds_body => write::content_length(out, held.len() as u64),
             Framing::Length(length) => write::content_length(out, length),
             Framing::Chunked => write::field(out, b"Transfer-Encoding", b"chunked"),
         }
         write::end(out);
+        out.extend_from_slice(held);
     }
 }

@@ -1,4 +1,5 @@
 //! The manners of answering.
 
 pub mod http;
+pub mod mapping;
 pub mod mock;

@@ -60,7 +60,8 @@ pub async fn call(
 /// Again only where nothing was sent, or where a pooled connection had gone stale under a request that may be repeated and
 /// has no body to lose (row C12).
 fn may_retry(fault: Fault, reused: bool, source: &Source<'_>) -> bool {
-    let untouched = source.body.received == 0;
+    // A body that is held can be sent again; whether the backend has acted on it is not known.
+    let untouched = source.body.received == 0 || source.is_held;
     match fault.retry() {
         Retry::Never => false,
         Retry::Always => untouched,
@@ -75,7 +76,7 @@ async fn converse(
     connection: &mut Connection,
     head: Vec<u8>,
 ) -> Result<HeadBytes, Fault> {
-    if !source.body.is_done() {
+    if !source.body.is_done() || source.is_held {
         return converse_with_body(source, bounds, connection, head).await;
     }
     let sent = connection.sock.send(Outgoing::new(head)).await;
@@ -121,12 +122,12 @@ async fn converse_with_body(
     connection: &mut Connection,
     head: Vec<u8>,
 ) -> Result<HeadBytes, Fault> {
-    if *source.continue_owed && source.inflow.is_empty() {
+    if *source.continue_owed && source.inflow.is_empty() && !source.is_held {
         promise(source.sock).await?;
     }
     *source.continue_owed = false;
     let encoding = match source.framing {
-        Framing::Chunked => Encoding::Chunked,
+        Framing::Chunked if !source.is_held => Encoding::Chunked,
         _ => Encoding::Plain,
     };
     let mut transfer = Transfer::new(head, encoding);
@@ -167,7 +168,7 @@ async fn converse_with_body(
 }
 
 /// `100 Continue` is ours to say, once the policies have let the request pass (row F31).
-async fn promise(client: &Sock) -> Result<(), Fault> {
+pub async fn promise(client: &Sock) -> Result<(), Fault> {
     let mut interim = vector();
     interim.extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
     client.send(Outgoing::new(interim)).await.map_err(|_| Fault::ClientGone)

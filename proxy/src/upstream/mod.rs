@@ -26,6 +26,8 @@ pub struct Source<'a> {
     pub body: &'a mut BodyReader,
     /// How that body is framed.
     pub framing: Framing,
+    /// Whether the body is held in memory: the head is written with it.
+    pub is_held: bool,
     /// Whether the client waits for `100 Continue`.
     pub continue_owed: &'a mut bool,
     /// Whether the request may be repeated (RFC 9110 §9.2.2).
@@ -55,4 +57,14 @@ pub struct Answer {
     pub head_bytes: HeadBytes,
     /// Whether the integration passes the backend's fields.
     pub proxy: bool,
+    /// What a mapping made of the head, in its place.
+    pub shaped: Option<Shaped>,
+}
+
+/// An answer's head as a mapping made it.
+pub struct Shaped {
+    /// What the client is told: 200 to 599.
+    pub status: u16,
+    /// Complete lines, CRLF included; those of the backend that pass are among them.
+    pub fields: Vec<u8>,
 }

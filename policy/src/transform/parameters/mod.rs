@@ -28,6 +28,7 @@ use serde::{Deserialize, Serialize};
 use super::json_path::JsonPathProblem;
 use super::template::TemplateNames;
 use crate::facts::Facts;
+use crate::limits::MAPPINGS_MAX;
 
 pub use fields::RESERVED;
 pub use request::RequestMapping;
@@ -58,15 +59,17 @@ pub struct AnswerInput<'a> {
 
 /// Which steps of a mapping took effect on one message: a step whose source is missing has none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Applied(u128);
+pub struct Applied([u64; 2]);
+
+const _: () = assert!(MAPPINGS_MAX <= 2 * u64::BITS as usize, "each step has its bit");
 
 impl Applied {
     fn mark(&mut self, step: usize) {
-        self.0 |= 1 << step;
+        self.0[step / 64] |= 1 << (step % 64);
     }
 
     fn has(self, step: usize) -> bool {
-        self.0 & (1 << step) != 0
+        self.0[step / 64] & (1 << (step % 64)) != 0
     }
 }
 

@@ -105,6 +105,11 @@ impl RequestMapping {
         replaces(&self.headers, applied, known, name)
     }
 
+    /// Whether this writes a field, whatever else is written; `known` is one that stands for exactly one field.
+    pub fn has(&self, applied: Applied, known: Name) -> bool {
+        has(&self.headers, applied, known)
+    }
+
     /// Writes the backend's request target: the URI with its variables filled in, or the path that is mapped, and the query.
     /// `client_query` is the client's query without its `?`, if it is passed on.
     pub fn write_target(
@@ -236,6 +241,13 @@ fn begin_parameter(step: &QueryStep, out: &mut Vec<u8>) {
     out.push(b'&');
     out.extend_from_slice(&step.encoded);
     out.push(b'=');
+}
+
+/// Whether a field of this name is written by a step that took effect.
+pub(super) fn has(steps: &[HeaderStep], applied: Applied, known: Name) -> bool {
+    let writes =
+        |(place, step): (usize, &HeaderStep)| applied.has(place) && step.value.is_some() && step.name.known == known;
+    applied != Applied::default() && steps.iter().enumerate().any(writes)
 }
 
 /// Writes the lines of all steps that have a value.

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize, Serializer};
 
 use super::expression::{Reader, is_rest_name, is_token};
 use super::fields;
-use super::request::{HeaderStep, header_step, http_action, is_twice, replaces, write_steps};
+use super::request::{HeaderStep, has, header_step, http_action, is_twice, replaces, write_steps};
 use super::value::{Place, Sources, Value};
 use super::{Action, AnswerInput, Applied, MappingFault, MappingProblem, Refused, Written};
 use crate::limits::MAPPINGS_MAX;
@@ -61,12 +61,9 @@ impl ResponseMapping {
         replaces(&self.headers, applied, known, name)
     }
 
-    /// Whether a field is written by this mapping, whatever else is.
+    /// Whether this writes a field, whatever else is written; `known` is one that stands for exactly one field.
     pub fn has(&self, applied: Applied, known: Name) -> bool {
-        let writes = |(place, step): (usize, &HeaderStep)| {
-            applied.has(place) && step.value.is_some() && step.name.known == known
-        };
-        self.headers.iter().enumerate().any(writes)
+        has(&self.headers, applied, known)
     }
 
     /// The status that the client gets instead of the backend's (MP-04). What is no number from 200 to 599 changes nothing.

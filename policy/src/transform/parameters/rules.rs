@@ -29,8 +29,8 @@ pub struct ResponseRules {
 pub struct ResponseRule {
     /// As written; `default` or empty: for every status that no other rule takes.
     pub pattern: Box<str>,
-    /// What the client gets: 200 to 599.
-    pub status: u16,
+    /// What the client gets: 200 to 599; `None`: the backend's.
+    pub status: Option<u16>,
     /// The header fields, and no others (IN-17).
     pub mapping: ResponseMapping,
     /// The body.
@@ -46,7 +46,7 @@ pub struct Bodies(Box<[(Box<str>, Box<str>)]>);
 pub struct ResponseSpec<'a> {
     /// A regular expression over the whole status, `default` or nothing.
     pub pattern: &'a str,
-    /// The client's status.
+    /// The client's status; empty for the backend's, which only our own routes can say.
     pub status: &'a str,
     /// MP-02: target and expression.
     pub parameters: &'a [(&'a str, &'a str)],
@@ -104,7 +104,8 @@ impl ResponseRules {
             let mut fault = |what| faults.push(RuleFault { rule, what });
             let pattern = pattern(spec.pattern).map_err(|()| fault(RuleProblem::Pattern));
             let status = status_of(spec.status.as_bytes());
-            if status.is_none() {
+            let is_status = status.is_some() || spec.status.is_empty();
+            if !is_status {
                 fault(RuleProblem::Status);
             }
             for (place, (_, text)) in spec.templates.iter().enumerate() {
@@ -114,7 +115,7 @@ impl ResponseRules {
             }
             let mapping = ResponseMapping::compile(kind, spec.parameters, names)
                 .map_err(|found| found.into_iter().for_each(|found| fault(RuleProblem::Mapping(found))));
-            if let (Ok(pattern), Some(status), Ok(mapping)) = (pattern, status, mapping) {
+            if let (Ok(pattern), true, Ok(mapping)) = (pattern, is_status, mapping) {
                 patterns.push(pattern);
                 rules.push(ResponseRule {
                     pattern: spec.pattern.into(),
@@ -132,6 +133,11 @@ impl ResponseRules {
     /// The answer for a backend's status; none is a fault of the configuration: 500 (IN-16).
     pub fn choose(&self, status: u16) -> Option<&ResponseRule> {
         self.rules.get(usize::from(*self.chosen.get(usize::from(status))?))
+    }
+
+    /// Whether any of them reads the backend's body.
+    pub fn needs_body(&self) -> bool {
+        self.rules.iter().any(|rule| rule.mapping.needs_body())
     }
 
     /// All answers, in order.
@@ -177,7 +183,7 @@ struct WrittenRules(Vec<WrittenRule>);
 #[derive(Serialize, Deserialize)]
 struct WrittenRule {
     pattern: Box<str>,
-    status: u16,
+    status: Option<u16>,
     mapping: Written,
     templates: Box<[(Box<str>, Box<str>)]>,
 }
@@ -205,7 +211,7 @@ impl TryFrom<WrittenRules> for ResponseRules {
             // Each has stage variables of its own, so each is compiled by itself.
             let parameters = rule.mapping.entries();
             let templates: Vec<(&str, &str)> = rule.templates.iter().map(|(media, text)| (&**media, &**text)).collect();
-            let status = rule.status.to_string();
+            let status = rule.status.map_or(String::new(), |status| status.to_string());
             let spec = ResponseSpec {
                 pattern: &rule.pattern,
                 status: &status,
@@ -268,16 +274,17 @@ mod tests {
         for (status, expected) in
             [(200, 200), (400, 400), (404, 400), (500, 200), (502, 502), (504, 502), (514, 502), (555, 200), (999, 200)]
         {
-            assert_eq!(rules.choose(status).map(|rule| rule.status), Some(expected), "{status}");
+            assert_eq!(rules.choose(status).map(|rule| rule.status), Some(Some(expected)), "{status}");
         }
         assert!(rules.choose(1_000).is_none());
         assert_eq!(rules.rules().len(), 5);
         let strict = compile(&[spec("2\\d\\d", "200"), spec("30.", "302")]).unwrap();
-        assert_eq!(strict.choose(204).unwrap().status, 200);
-        assert_eq!(strict.choose(301).unwrap().status, 302);
+        assert_eq!(strict.choose(204).unwrap().status, Some(200));
+        assert_eq!(strict.choose(301).unwrap().status, Some(302));
         assert!(strict.choose(404).is_none(), "no match and no default is a fault of the configuration");
         assert!(compile(&[]).unwrap().choose(200).is_none());
-        assert_eq!(compile(&[spec("", "201"), spec("default", "202")]).unwrap().choose(200).unwrap().status, 201);
+        assert_eq!(compile(&[spec("", "201"), spec("default", "202")]).unwrap().choose(200).unwrap().status, Some(201));
+        assert_eq!(compile(&[spec("default", "")]).unwrap().choose(200).unwrap().status, None);
     }
 
     #[test]
@@ -326,7 +333,7 @@ mod tests {
         assert_eq!(found, expected);
         let many = vec![spec("200", "200"); RESPONSE_RULES_MAX + 1];
         assert_eq!(compile(&many).unwrap_err()[0].what, RuleProblem::TooMany);
-        assert_eq!(compile(&many[1..]).unwrap().choose(200).unwrap().status, 200);
+        assert_eq!(compile(&many[1..]).unwrap().choose(200).unwrap().status, Some(200));
     }
 
     #[test]
