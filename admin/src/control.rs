@@ -1,8 +1,9 @@
-//! The control socket: commands for the owner of the process, and the client that `tollgate reload` and `status` use.
+//! The control socket: commands for the owner of the process, and the client that `tollgate reload`, `deploy` and others use.
 //!
 //! A line of JSON each way: `{"command":"reload"}` is answered by `{"answer":…}` or `{"error":"…"}`. Several commands may
 //! follow each other on a connection.
 
+use std::borrow::Borrow;
 use std::fmt;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
@@ -23,23 +24,40 @@ use tokio::time::{sleep, timeout};
 
 use crate::desk::Desk;
 use crate::limits;
+use crate::orders::{CanaryActionOrder, DeployOrder, RollbackOrder};
 
 /// What may be commanded.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "command", rename_all = "snake_case")]
 pub enum Command {
     /// Load the configuration again. The answer is a [`ReloadReport`](crate::ReloadReport).
     Reload,
     /// The state of the gateway, as at `/status`.
     Status,
+    /// Deploy. The answer is a [`ChangeReport`](crate::orders::ChangeReport).
+    Deploy(DeployOrder),
+    /// Go back. The answer is a [`ChangeReport`](crate::orders::ChangeReport).
+    Rollback(RollbackOrder),
+    /// Do something with a canary. The answer is a [`ChangeReport`](crate::orders::ChangeReport).
+    Canary(CanaryActionOrder),
+    /// List an API's deployments. The answer is a [`Listing`](crate::orders::Listing).
+    Deployments {
+        /// The API's id.
+        api: String,
+    },
 }
 
 impl Command {
     /// How long a client waits for the answer.
-    const fn patience(self) -> Duration {
+    const fn patience(&self) -> Duration {
         match self {
-            Command::Reload => limits::RELOAD_CALL_TIME,
             Command::Status => limits::STATUS_CALL_TIME,
+            // All of them load documents, or wait for those that do.
+            Command::Reload
+            | Command::Deploy(_)
+            | Command::Rollback(_)
+            | Command::Canary(_)
+            | Command::Deployments { .. } => limits::RELOAD_CALL_TIME,
         }
     }
 }
@@ -167,7 +185,7 @@ impl Socket {
 
 /// Takes commands until `stop` turns true.
 pub(crate) async fn serve(listener: tokio::net::UnixListener, desk: Arc<Desk>, mut stop: watch::Receiver<bool>) {
-    let room = Arc::new(Room { desk, reloading: Mutex::new(()) });
+    let room = Arc::new(Room { desk, turn: Mutex::new(()) });
     let places = Arc::new(Semaphore::new(limits::CONTROL_CONNECTIONS));
     loop {
         let place = places.clone().acquire_owned().await.expect("the semaphore is never closed");
@@ -197,8 +215,8 @@ pub(crate) async fn serve(listener: tokio::net::UnixListener, desk: Arc<Desk>, m
 /// What the connections share.
 struct Room {
     desk: Arc<Desk>,
-    /// Held during a reload: the next one waits.
-    reloading: Mutex<()>,
+    /// Held while something is changed: the next one waits.
+    turn: Mutex<()>,
 }
 
 async fn converse(stream: tokio::net::UnixStream, room: &Room) {
@@ -262,27 +280,51 @@ async fn perform(line: &[u8], room: &Room) -> Result<Value, String> {
     match serde_json::from_slice(line).map_err(|error| format!("not a known command: {error}"))? {
         Command::Status => Ok((room.desk.status)()),
         Command::Reload => {
-            let _turn = room.reloading.lock().await;
-            let desk = room.desk.clone();
-            let report = tokio::task::spawn_blocking(move || (desk.reload)()).await.map_err(|error| {
-                tracing::error!(%error, "the reload panicked");
-                "the reload panicked; the configuration from before it still serves".to_owned()
-            })?;
+            let report = in_turn(room, |desk| (desk.reload)()).await?;
             tracing::info!(ok = report.ok, generation = report.generation, "reload commanded");
-            serde_json::to_value(report).map_err(|error| error.to_string())
+            told(&report)
         }
+        Command::Deploy(order) => {
+            tracing::info!(api = order.api, stage = order.stage, canary = order.canary.is_some(), "deploy commanded");
+            told(&in_turn(room, move |desk| (desk.deploy)(&order)).await?)
+        }
+        Command::Rollback(order) => {
+            tracing::info!(api = order.api, stage = order.stage, to = order.id, "rollback commanded");
+            told(&in_turn(room, move |desk| (desk.rollback)(&order)).await?)
+        }
+        Command::Canary(order) => {
+            tracing::info!(api = order.api, stage = order.stage, action = order.action.as_str(), "canary commanded");
+            told(&in_turn(room, move |desk| (desk.canary)(&order)).await?)
+        }
+        Command::Deployments { api } => told(&in_turn(room, move |desk| (desk.deployments)(&api)).await?),
     }
 }
 
-/// Sends one command to the gateway that listens at `path`, and waits for the answer: 10 s, a reload 120 s. Blocking.
+/// Does what may take long on a thread of its own, one at a time.
+async fn in_turn<T: Send + 'static>(room: &Room, work: impl FnOnce(&Desk) -> T + Send + 'static) -> Result<T, String> {
+    let _turn = room.turn.lock().await;
+    let desk = room.desk.clone();
+    tokio::task::spawn_blocking(move || work(&desk)).await.map_err(|error| {
+        tracing::error!(%error, "a command panicked");
+        "the command panicked; the configuration from before it still serves".to_owned()
+    })
+}
+
+fn told(answer: &impl Serialize) -> Result<Value, String> {
+    serde_json::to_value(answer).map_err(|error| error.to_string())
+}
+
+/// Sends one command to the gateway that listens at `path`, and waits for the answer: 10 s for a status, 120 s for what loads
+/// documents. Blocking.
 ///
 /// # Errors
 /// See [`CallError`]. A reload that failed is not one of them: it is an answer with `ok: false`.
-pub fn call(path: &Path, command: Command) -> Result<Value, CallError> {
+pub fn call(path: &Path, command: impl Borrow<Command>) -> Result<Value, CallError> {
+    let command = command.borrow();
     call_within(path, command, command.patience())
 }
 
-fn call_within(path: &Path, command: Command, patience: Duration) -> Result<Value, CallError> {
+fn call_within(path: &Path, command: &Command, patience: Duration) -> Result<Value, CallError> {
     let deadline = Instant::now() + patience;
     let mut stream = UnixStream::connect(path).map_err(|error| match error.kind() {
         io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => CallError::NotRunning(path.to_path_buf()),
@@ -293,7 +335,7 @@ fn call_within(path: &Path, command: Command, patience: Duration) -> Result<Valu
         io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => CallError::TimedOut(patience),
         _ => CallError::Broken(error),
     };
-    let mut line = serde_json::to_vec(&command).expect("a command is plain data");
+    let mut line = serde_json::to_vec(command).expect("a command is plain data");
     line.push(b'\n');
     stream.set_write_timeout(Some(patience)).map_err(broken)?;
     stream.write_all(&line).map_err(broken)?;
@@ -333,6 +375,7 @@ enum Reply {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::orders::CanaryAction;
 
     #[test]
     fn only_the_owner_and_root_command() {
@@ -346,8 +389,21 @@ mod tests {
 
     #[test]
     fn commands_are_spelled_as_documented() {
-        assert_eq!(serde_json::to_string(&Command::Reload).unwrap(), r#"{"command":"reload"}"#);
-        assert_eq!(serde_json::from_str::<Command>(r#"{"command":"status"}"#).unwrap(), Command::Status);
+        let spelled = |command: Command, text: &str| {
+            assert_eq!(serde_json::to_string(&command).unwrap(), text);
+            assert_eq!(serde_json::from_str::<Command>(text).unwrap(), command);
+        };
+        spelled(Command::Reload, r#"{"command":"reload"}"#);
+        spelled(Command::Status, r#"{"command":"status"}"#);
+        spelled(Command::Deployments { api: "a".into() }, r#"{"command":"deployments","api":"a"}"#);
+        let order = CanaryActionOrder { api: "a".into(), stage: "s".into(), action: CanaryAction::Promote };
+        spelled(Command::Canary(order), r#"{"command":"canary","api":"a","stage":"s","action":"promote"}"#);
+        let deploy = DeployOrder { api: "a".into(), stage: "s".into(), ..DeployOrder::default() };
+        let short = r#"{"command":"deploy","api":"a","stage":"s"}"#;
+        assert_eq!(serde_json::from_str::<Command>(short).unwrap(), Command::Deploy(deploy));
+        let rollback = RollbackOrder { api: "a".into(), stage: "s".into(), id: None };
+        let short = r#"{"command":"rollback","api":"a","stage":"s"}"#;
+        assert_eq!(serde_json::from_str::<Command>(short).unwrap(), Command::Rollback(rollback));
     }
 
     #[test]
@@ -357,7 +413,7 @@ mod tests {
         let silent = UnixListener::bind(&path).unwrap();
         let patience = Duration::from_millis(50);
         let before = Instant::now();
-        let answer = call_within(&path, Command::Status, patience);
+        let answer = call_within(&path, &Command::Status, patience);
         assert!(matches!(answer, Err(CallError::TimedOut(time)) if time == patience), "{answer:?}");
         assert!(before.elapsed() >= patience);
         drop(silent);

@@ -12,7 +12,10 @@ pub mod control;
 mod desk;
 mod http;
 pub mod limits;
+pub mod orders;
+mod report;
 mod running;
 
-pub use desk::{Desk, Failure, ReloadReport, Timing};
+pub use desk::Desk;
+pub use report::{Failure, ReloadReport, Timing};
 pub use running::{Running, start};

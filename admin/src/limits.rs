@@ -18,9 +18,9 @@ pub const GRACE_TIME: Duration = Duration::from_secs(1);
 
 /// Connections to the control socket at once: commands are rare and take turns anyway.
 pub const CONTROL_CONNECTIONS: usize = 16;
-/// Bytes of one command line. The longest command known is under 100.
-pub const COMMAND_BYTES: usize = 4 * 1024;
-/// Bytes of one answer line that the client takes. A status of thousands of APIs is below it.
+/// Bytes of one command line. The longest deploys with a note and a hundred stage variables of the longest kind: about 70 KB.
+pub const COMMAND_BYTES: usize = 128 * 1024;
+/// Bytes of one answer line that the client takes. A status of thousands of APIs is below it, and so are a thousand deployments.
 pub const ANSWER_BYTES: usize = 16 * 1024 * 1024;
 /// Time for the next whole command line; also how long a silent peer is kept.
 pub const COMMAND_TIME: Duration = Duration::from_secs(10);

@@ -14,6 +14,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use admin::control::{self, CallError, Command};
+use admin::orders::{
+    CanaryAction, CanaryActionOrder, CanaryOrder, ChangeReport, DeployOrder, DeploymentList, Listing, Outcome,
+    RollbackOrder,
+};
 use admin::{Desk, ReloadReport, Running, limits};
 use serde_json::{Value, json};
 
@@ -57,12 +61,24 @@ impl Gateway {
     }
 
     fn desk(self: &Arc<Self>) -> Desk {
-        let (ready, reload) = (self.clone(), self.clone());
+        let (ready, reload, deploy) = (self.clone(), self.clone(), self.clone());
         Desk {
             status: Box::new(|| json!({"generation": 7})),
             metrics: Box::new(|| "# TYPE tollgate_x gauge\ntollgate_x 1\n".repeat(2_000)),
             ready: Box::new(move || ready.ready.load(SeqCst)),
             reload: Box::new(move || reload.reload()),
+            deploy: Box::new(move |order| ChangeReport {
+                outcome: Outcome::Done,
+                told: vec![format!("{order:?}")],
+                deployment: Some("k3j2h1g0f9".into()),
+                faults: String::new(),
+                reload: Some(deploy.reload()),
+            }),
+            rollback: Box::new(|order| ChangeReport::not_done(Outcome::Refused, format!("{order:?}"), "hint")),
+            canary: Box::new(|order| ChangeReport::not_done(Outcome::Failed, format!("{order:?}"), "hint")),
+            deployments: Box::new(|api| {
+                Listing::List(DeploymentList { api: api.into(), deployments: Vec::new(), stages: Vec::new() })
+            }),
         }
     }
 }
@@ -230,6 +246,37 @@ fn commands_are_answered() {
     let report = control::call(&house.socket(), Command::Reload).unwrap();
     let report: ReloadReport = serde_json::from_value(report).unwrap();
     assert_eq!((report.ok, report.generation, report.took), (true, 1, Duration::from_micros(1_500)));
+}
+
+#[test]
+fn orders_arrive_as_they_were_given() {
+    let house = House::open();
+    let call = |command| control::call(&house.socket(), command).unwrap();
+    let report = |command| serde_json::from_value::<ChangeReport>(call(command)).unwrap();
+    let canary = CanaryOrder {
+        percent: Some(2.5),
+        // The longest that may be ordered.
+        variables: (0..100).map(|n| (format!("{n:064}"), "v".repeat(512))).collect(),
+        without: vec!["old".into()],
+    };
+    let order = DeployOrder {
+        api: "pets".into(),
+        stage: "prod".into(),
+        note: "\u{1f680}\"".repeat(1_024),
+        canary: Some(canary.clone()),
+    };
+    let done = report(Command::Deploy(order.clone()));
+    assert_eq!((done.outcome, done.told), (Outcome::Done, vec![format!("{order:?}")]));
+    assert_eq!(done.reload.map(|reload| reload.generation), Some(1));
+    let order = RollbackOrder { api: "pets".into(), stage: "prod".into(), id: Some("k3j2h1g0f9".into()) };
+    let refused = report(Command::Rollback(order.clone()));
+    assert_eq!((refused.outcome, refused.told), (Outcome::Refused, vec![format!("{order:?}"), "hint".into()]));
+    let action = CanaryAction::Change(canary);
+    let order = CanaryActionOrder { api: "pets".into(), stage: "prod".into(), action };
+    let failed = report(Command::Canary(order.clone()));
+    assert_eq!((failed.outcome, failed.told), (Outcome::Failed, vec![format!("{order:?}"), "hint".into()]));
+    let listing = serde_json::from_value::<Listing>(call(Command::Deployments { api: "pets".into() })).unwrap();
+    assert!(matches!(listing, Listing::List(list) if list.api == "pets"));
 }
 
 /// Sends bytes to the control socket and reads what comes until it closes, or the lines that are asked for.

@@ -42,6 +42,15 @@ pub struct Store<D = System> {
     disk: D,
 }
 
+/// The state directory: `gateway.state`, else the one that the service manager made.
+pub fn state_folder(setting: Option<&Path>) -> Option<PathBuf> {
+    setting.map(Path::to_path_buf).or_else(|| {
+        let folders = std::env::var_os("STATE_DIRECTORY")?;
+        // There may be several, between colons.
+        std::env::split_paths(&folders).next().filter(|folder| !folder.as_os_str().is_empty())
+    })
+}
+
 impl Store {
     /// The deployments in a state directory, which need not exist yet. Nothing is written.
     ///

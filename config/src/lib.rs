@@ -22,7 +22,9 @@ use std::path::Path;
 
 pub use self::compile::state_directory;
 pub use self::diagnostic::{Diagnostics, Fault, Place, Severity};
-pub use self::load::{Defined, Definitions, Loaded, Loader, Part, control_path, definitions};
+pub use self::load::{
+    DeclaredStage, Defined, Definitions, Loaded, Loader, Part, control_path, definitions, is_compiled,
+};
 pub use self::snapshot::{
     AccessLog, Api, Authority, AuthorityTarget, Balance, Canary, Gateway, HttpRule, Integration, Limits, ListenAddress,
     Listener, Mapping, Method, MockRule, Pool, Program, Release, ResponseShape, Rule, SelectedMock, Server,

@@ -6,10 +6,12 @@ use std::path::{Path, PathBuf};
 
 use crate::compile::{self, Programs};
 use crate::definition::Definition;
+use crate::deployments::{Declared, state_folder};
 use crate::diagnostic::{Diagnostics, Place};
 use crate::model::Document;
 use crate::model::api::ApiSpec;
 use crate::model::reader::Reader;
+use crate::model::stage::StageSpec;
 use crate::snapshot::Snapshot;
 use crate::{check, limits, snapshot_file, source};
 
@@ -145,10 +147,14 @@ fn document(source: u16, faults: &mut Diagnostics) -> Option<Document> {
 }
 
 /// What the APIs of a document are.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Definitions {
     /// In the order of the document; those that cannot be read are left out.
     pub list: Vec<Defined>,
+    /// What is said of the stages of those and of the other APIs.
+    pub stages: Vec<DeclaredStage>,
+    /// Where the gateway keeps what must outlive it, if anywhere.
+    pub state: Option<PathBuf>,
     /// Errors and warnings of reading them, sorted by place.
     pub diagnostics: Diagnostics,
 }
@@ -164,20 +170,50 @@ pub struct Defined {
     pub definition: Definition,
 }
 
+/// A stage of a document, as far as deployments are concerned.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeclaredStage {
+    /// The API's id.
+    pub api: String,
+    /// Its name.
+    pub stage: String,
+    /// What the document decides.
+    pub declared: Declared,
+}
+
+fn declared_stages(document: &Document) -> Vec<DeclaredStage> {
+    let stages = document.apis.iter().flat_map(|api| api.stages.iter().map(move |stage| (api, stage)));
+    let declared = |stage: &StageSpec| Declared {
+        auto_deploy: stage.auto_deploy.as_ref().is_none_or(|at| at.value),
+        canary: stage.canary.is_some(),
+    };
+    stages
+        .map(|(api, stage)| DeclaredStage {
+            api: api.id.text.to_string(),
+            stage: stage.name.text.to_string(),
+            declared: declared(stage),
+        })
+        .collect()
+}
+
 /// Reads a document and its OpenAPI documents, and compiles nothing.
 pub fn definitions(path: &Path) -> Definitions {
     let mut faults = Diagnostics::default();
     let source = source::file::read(path, &mut faults);
-    let read = source.and_then(|source| understand(source, path.parent().unwrap_or(Path::new("")), &mut faults));
-    let list = read.map(|(document, definitions)| {
-        let defined = |(api, definition): (ApiSpec, Option<Definition>)| {
+    let base = path.parent().unwrap_or(Path::new(""));
+    let mut found = Definitions::default();
+    if let Some((document, definitions)) = source.and_then(|source| understand(source, base, &mut faults)) {
+        let defined = |(api, definition): (&ApiSpec, Option<Definition>)| {
             let stages = api.stages.iter().map(|stage| stage.name.text.to_string()).collect();
             Some(Defined { id: api.id.text.to_string(), stages, definition: definition? })
         };
-        document.apis.into_iter().zip(definitions).filter_map(defined).collect()
-    });
+        found.list = document.apis.iter().zip(definitions).filter_map(defined).collect();
+        found.stages = declared_stages(&document);
+        let state = document.gateway.state.as_ref().map(|folder| base.join(&*folder.text));
+        found.state = state_folder(state.as_deref());
+    }
     faults.finish();
-    Definitions { list: list.unwrap_or_default(), diagnostics: faults }
+    Definitions { diagnostics: faults, ..found }
 }
 
 /// Where the document wants its control socket, also when it has errors: a running gateway is asked to reload just then.

@@ -6,6 +6,7 @@ mod audit;
 mod check;
 mod compile;
 mod control;
+mod deployments;
 mod doctor;
 mod explain;
 mod export;
@@ -37,6 +38,8 @@ mod exit {
     pub const UNAVAILABLE: u8 = 69;
     /// The other side answered nonsense.
     pub const PROTOCOL: u8 = 76;
+    /// A file could not be read or written.
+    pub const IO: u8 = 74;
     /// Not in time; trying again may help.
     pub const TRY_AGAIN: u8 = 75;
     /// Not allowed.
@@ -151,6 +154,41 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Freeze an API as the document has it now, and let a stage serve that (stages with auto_deploy: false)
+    Deploy {
+        #[command(flatten)]
+        wanted: deployments::Wanted,
+        #[command(flatten)]
+        gateway: Named,
+    },
+    /// List the deployments of an API: when, why, and which stages serve them
+    Deployments {
+        /// The API's id
+        api: String,
+        #[command(flatten)]
+        gateway: Named,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Let a stage serve an earlier deployment: the one before, or any that is named
+    Rollback {
+        #[command(flatten)]
+        target: deployments::Target,
+        /// Which; `tollgate deployments` lists them
+        id: Option<String>,
+        #[command(flatten)]
+        gateway: Named,
+    },
+    /// Look at the canary of a stage, change, promote or end it
+    Canary {
+        #[command(flatten)]
+        target: deployments::Target,
+        #[command(flatten)]
+        gateway: Named,
+        #[command(subcommand)]
+        what: deployments::Canary,
+    },
     /// Print the version
     Version,
     /// Print a completion script
@@ -179,6 +217,24 @@ struct Running {
     /// Its control socket; by default the document's, or $RUNTIME_DIRECTORY/control.sock
     #[arg(long, value_name = "SOCKET")]
     control: Option<PathBuf>,
+}
+
+/// The same for commands whose arguments name other things.
+#[derive(Debug, clap::Args)]
+struct Named {
+    /// The document that the gateway serves; by default $CONFIGURATION_DIRECTORY/gateway.yaml
+    #[arg(long, global = true, value_name = "CONFIG")]
+    config: Option<PathBuf>,
+    /// Its control socket; by default the document's, or $RUNTIME_DIRECTORY/control.sock
+    #[arg(long, global = true, value_name = "SOCKET")]
+    control: Option<PathBuf>,
+}
+
+impl From<Named> for Running {
+    fn from(named: Named) -> Self {
+        let Named { config, control } = named;
+        Self { config, control }
+    }
 }
 
 /// What the workers wait with.
@@ -247,6 +303,12 @@ pub fn main() -> ExitCode {
         Command::Doctor { config } => doctor::print(config.as_deref()),
         Command::Reload { gateway } => control::reload(&control_path(&gateway)),
         Command::Status { gateway, json } => control::status(&control_path(&gateway), json),
+        Command::Deploy { wanted, gateway } => deployments::deploy(&control_path(&gateway.into()), wanted),
+        Command::Deployments { api, gateway, json } => {
+            deployments::deployments(&control_path(&gateway.into()), api, json)
+        }
+        Command::Rollback { target, id, gateway } => deployments::rollback(&control_path(&gateway.into()), target, id),
+        Command::Canary { target, gateway, what } => deployments::canary(&control_path(&gateway.into()), target, what),
         Command::Version => say(&format!("tollgate {}\n", env!("CARGO_PKG_VERSION"))),
         Command::Completions { shell } => {
             let mut script = Vec::new();

@@ -4,6 +4,7 @@ mod background;
 mod body;
 mod connection;
 pub mod demo;
+mod deploy;
 mod doors;
 mod downstream;
 mod entry;

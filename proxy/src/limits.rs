@@ -84,3 +84,9 @@ pub const RETIRED_LOOK: Duration = Duration::from_secs(1);
 
 /// Time that a stopping gateway waits for the access log to take its last lines.
 pub const LOG_PATIENCE: Duration = Duration::from_secs(2);
+
+/// Time that a deployment waits for another process that is changing the state directory: that takes milliseconds.
+pub const STATE_LOCK_TIME: Duration = Duration::from_secs(2);
+
+/// Pause between two looks at that lock.
+pub const STATE_LOCK_PAUSE: Duration = Duration::from_millis(20);

@@ -1,9 +1,9 @@
-//! The one door for a new configuration: SIGHUP, `tollgate reload` and the watcher of documents all come here.
+//! The one door for a new configuration: SIGHUP, `tollgate reload`, deployments and the watcher of documents all come here.
 //!
 //! The calling thread serves nobody: it reads, checks, compiles and binds. Each worker then swaps its cell between two
 //! requests and says so. Whatever fails before that changes nothing.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -38,7 +38,7 @@ impl Source {
     pub fn load(&self, loader: &mut Loader, is_over: impl FnMut(Part)) -> Loaded {
         match self {
             Source::File(path) => loader.load(path, is_over),
-            Source::Text(text) => loader.load_bytes("demo", text.as_bytes(), std::path::Path::new(".")),
+            Source::Text(text) => loader.load_bytes("demo", text.as_bytes(), Path::new(".")),
         }
     }
 }
@@ -165,16 +165,31 @@ impl Reloader {
         lock(&self.log).take().is_none_or(|log| log.stop(LOG_PATIENCE))
     }
 
+    /// The document on disk, if that is what is served.
+    pub fn document(&self) -> Option<&Path> {
+        match &self.source {
+            Source::File(path) => Some(path),
+            Source::Text(_) => None,
+        }
+    }
+
     /// Loads the document again and serves it if it is whole and all of its addresses can be had. Blocks until every worker
     /// has swapped.
     pub fn reload(&self, by: By) -> ReloadReport {
-        let mut turn = lock(&self.turn);
+        self.alone().reload(by)
+    }
+
+    /// The right to reload: while it is held, nobody else does.
+    pub fn alone(&self) -> Alone<'_> {
+        Alone { reloader: self, turn: lock(&self.turn) }
+    }
+
+    fn reload_in(&self, turn: &mut Turn, by: By) -> ReloadReport {
         turn.sweep();
         let mut watch = Stopwatch::start();
         let mut faults = String::new();
-        let outcome = self
-            .load(&mut turn, &mut watch, &mut faults)
-            .and_then(|snapshot| self.serve(snapshot, &mut turn, &mut watch));
+        let outcome =
+            self.load(turn, &mut watch, &mut faults).and_then(|snapshot| self.serve(snapshot, turn, &mut watch));
         let took = watch.began.elapsed();
         let (served, failure) = match outcome {
             Ok(served) if served.swapped => (Some(served), None),
@@ -279,6 +294,19 @@ impl Reloader {
         let Ok(mut turn) = self.turn.try_lock() else { return true };
         turn.sweep();
         !turn.retired.is_empty()
+    }
+}
+
+/// The right to reload.
+pub struct Alone<'a> {
+    reloader: &'a Reloader,
+    turn: MutexGuard<'a, Turn>,
+}
+
+impl Alone<'_> {
+    /// As [`Reloader::reload`].
+    pub fn reload(&mut self, by: By) -> ReloadReport {
+        self.reloader.reload_in(&mut self.turn, by)
     }
 }
 

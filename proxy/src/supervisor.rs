@@ -11,6 +11,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use admin::Desk;
+use admin::orders::ChangeReport;
 use config::Loader;
 use config::snapshot::{Gateway, Snapshot};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -20,6 +21,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use signal_hook::iterator::{Handle, Signals};
 
 use crate::background::Resolver;
+use crate::deploy::Deployer;
 use crate::doors::{Doors, cannot_listen};
 use crate::io::{DriverChoice, DriverKind, Sender, channel, pick};
 use crate::listener::Order;
@@ -317,6 +319,9 @@ fn open_desk(
     };
     let shown = addresses.clone();
     let (for_status, for_reload, for_ready) = (reloader.clone(), reloader.clone(), reloader.clone());
+    let deployer = Arc::new(Deployer::new(reloader.clone()));
+    let (for_deploy, for_rollback, for_canary, for_list) =
+        (deployer.clone(), deployer.clone(), deployer.clone(), deployer);
     let (status_metrics, render) = (metrics.clone(), metrics.clone());
     let desk = Desk {
         status: Box::new(move || status(&for_status, &status_metrics, &shown, &facts)),
@@ -328,6 +333,10 @@ fn open_desk(
             tell(&report);
             report
         }),
+        deploy: Box::new(move |order| tell_of(for_deploy.deploy(order))),
+        rollback: Box::new(move |order| tell_of(for_rollback.rollback(order))),
+        canary: Box::new(move |order| tell_of(for_canary.canary(order))),
+        deployments: Box::new(move |api| for_list.list(api)),
     };
     let running = admin::start(desk, admin, control);
     Ok((running.map_err(|error| Failure(format!("cannot open the desk: {error}"), exit::OS))?, addresses))
@@ -409,6 +418,13 @@ fn serve_signals(signals: &mut Signals, reload: &mpsc::Sender<By>, reloader: &Re
     }
     tracing::error!("a worker ended unasked: leaving, so that the service manager starts anew");
     false
+}
+
+fn tell_of(report: ChangeReport) -> ChangeReport {
+    if let Some(reload) = &report.reload {
+        tell(reload);
+    }
+    report
 }
 
 fn tell(report: &admin::ReloadReport) {

@@ -101,8 +101,11 @@ fn doctor_looks_at_the_machine() {
 
 #[test]
 fn commands_to_a_gateway_that_does_not_run_fail() {
-    for command in ["reload", "status"] {
-        let (out, err, code) = said(&[command, "--control", "/nowhere/control.sock"]);
+    for command in
+        ["reload", "status", "deploy a s", "rollback a s", "deployments a", "canary a s show", "canary a s drop"]
+    {
+        let arguments: Vec<&str> = command.split(' ').chain(["--control", "/nowhere/control.sock"]).collect();
+        let (out, err, code) = said(&arguments);
         assert_eq!((out.as_str(), code), ("", 69), "{command}");
         assert!(err.contains("no gateway listens at /nowhere/control.sock"), "{err}");
     }
@@ -114,8 +117,13 @@ fn a_command_line_that_makes_no_sense_is_refused() {
     assert_eq!(said(&["run"]).2, 64);
     assert_eq!(said(&["run", "--workers", "0", "x"]).2, 64);
     assert_eq!(said(&["run", "--io-driver", "kqueue", "x"]).2, 64);
+    assert_eq!(said(&["deploy", "a"]).2, 64);
+    assert_eq!(said(&["deploy", "a", "s", "--percent", "5"]).2, 64, "of what?");
+    assert_eq!(said(&["deploy", "a", "s", "--canary", "--variable", "x"]).2, 64);
+    assert_eq!(said(&["canary", "a", "s"]).2, 64);
+    assert_eq!(said(&["canary", "a", "s", "percent", "x"]).2, 64);
     // Not offered before they are built.
-    for command in ["compile", "deploy", "rollback", "top", "upgrade"] {
+    for command in ["compile", "top", "upgrade"] {
         assert_eq!(said(&[command]).2, 64, "{command}");
     }
 }

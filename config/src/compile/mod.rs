@@ -18,7 +18,7 @@ use router::{Builder, Kind};
 
 pub use self::programs::Programs;
 use crate::definition::Definition;
-use crate::deployments::Store;
+use crate::deployments::{Store, state_folder};
 use crate::diagnostic::Diagnostics;
 use crate::model::Document;
 use crate::model::api::ApiSpec;
@@ -70,8 +70,7 @@ fn imported(spec: &OpenApiSpec, kind: Kind, base: &Path, faults: &mut Diagnostic
 
 /// Where a gateway keeps what must outlive it: as configured, or the directory that the service manager made.
 pub fn state_directory(gateway: &Gateway) -> Option<PathBuf> {
-    let made = || std::env::var_os("STATE_DIRECTORY").filter(|folder| !folder.is_empty()).map(PathBuf::from);
-    gateway.state.clone().or_else(made)
+    state_folder(gateway.state.as_deref())
 }
 
 /// The deployments, if any stage serves one.

@@ -18,14 +18,20 @@ pub fn reload(path: &Path) -> ExitCode {
         Err(error) => return no_answer(&error),
     };
     let Ok(report) = serde_json::from_value::<ReloadReport>(answer) else {
-        return fail(exit::PROTOCOL, "the gateway's answer makes no sense: is it another version?");
+        return nonsense();
     };
     complain(&report.faults);
     let (text, code) = told(&report);
     if code == 0 { say(&text) } else { fail(code, text.trim_end()) }
 }
 
-fn told(report: &ReloadReport) -> (String, u8) {
+/// The gateway has answered something else than was asked.
+pub(super) fn nonsense() -> ExitCode {
+    fail(exit::PROTOCOL, "the gateway's answer makes no sense: is it another version?")
+}
+
+/// What a report says to people, and the exit code.
+pub(super) fn told(report: &ReloadReport) -> (String, u8) {
     let ReloadReport { ok: _, generation, failure, took, parts, changes, faults: _ } = report;
     let code = match failure {
         None => 0,
@@ -62,11 +68,13 @@ pub fn status(path: &Path, as_json: bool) -> ExitCode {
     }
 }
 
-fn no_answer(error: &CallError) -> ExitCode {
+/// Says why there is no answer, and what to do.
+pub(super) fn no_answer(error: &CallError) -> ExitCode {
     let (code, hint) = match error {
-        CallError::NotRunning(_) => {
-            (exit::UNAVAILABLE, "; name its document, one that has gateway.control, or its socket (--control PATH)")
-        }
+        CallError::NotRunning(_) => (
+            exit::UNAVAILABLE,
+            "; start it, or name its document, one that has gateway.control, or its socket (--control PATH)",
+        ),
         CallError::Denied(_) => (exit::NO_PERMISSION, "; try it as that user, or with sudo"),
         CallError::Refused(_) => (exit::NO_PERMISSION, ""),
         CallError::TimedOut(_) => (exit::TRY_AGAIN, "; `tollgate status` shows whether it came through"),

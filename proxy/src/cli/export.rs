@@ -107,7 +107,7 @@ fn chosen(arguments: &Arguments) -> Result<(String, Definition), ExitCode> {
         let title = config.file_stem().unwrap_or_default().to_string_lossy().into_owned();
         return read(config, arguments.kind.into()).map(|definition| (title, definition));
     }
-    let Definitions { list, diagnostics } = config::definitions(config);
+    let Definitions { list, diagnostics, stages: _, state: _ } = config::definitions(config);
     said(config, &diagnostics)?;
     let ids: Vec<String> = list.iter().map(|defined| defined.id.clone()).collect();
     let only = list.len() == 1;
