@@ -42,6 +42,7 @@ mod kind;
 pub mod limits;
 mod mapping;
 mod names;
+pub mod properties;
 mod routes;
 mod routes_builder;
 mod routing_rules;

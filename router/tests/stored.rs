@@ -1,7 +1,7 @@
 //! Routes as bytes: whole ones come back as they were, and broken ones do no harm.
 
 use proptest::prelude::*;
-use router::{Captures, Kind, Routes, RoutesBuilder, Template, Verb};
+use router::{Captures, Kind, Routes, RoutesBuilder, Template, Verb, properties};
 
 const VERBS: [Verb; 3] = [Verb::Get, Verb::Post, Verb::Put];
 
@@ -105,10 +105,9 @@ proptest! {
         }
         bytes.truncate(cut.map_or(bytes.len(), |cut| cut.index(bytes.len())));
         if let Ok(routes) = postcard::from_bytes::<Routes>(&bytes) {
-            let most = routes.methods_max();
             // Debug builds also assert that no node is entered twice.
-            for (found, _) in answers(&routes, &near(&list)) {
-                prop_assert!(found <= most);
+            for path in near(&list) {
+                properties::routes(&routes, path.as_bytes());
             }
         }
     }
@@ -122,7 +121,9 @@ proptest! {
         bytes.push(endpoints * 5);
         bytes.extend([1, 7, 0, 0, 0].repeat(endpoints as usize));
         if let Ok(routes) = postcard::from_bytes::<Routes>(&bytes) {
-            answers(&routes, &["/".to_owned(), "/a/a/a".to_owned(), "/b".repeat(500)]);
+            for path in ["/", "/a/a/a", &"/b".repeat(500), &"/".repeat(500)] {
+                properties::routes(&routes, path.as_bytes());
+            }
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Routes against a slow twin: a list of templates, tried one after the other in the documented order.
 
 use proptest::prelude::*;
-use router::{Captures, Kind, RouteFault, Routes, RoutesBuilder, Template, Verb};
+use router::{Captures, Kind, RouteFault, Routes, RoutesBuilder, Template, Verb, properties};
 
 /// What one segment of a template is; the order is the order in which matches are preferred.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -237,13 +237,8 @@ proptest! {
         rest in any::<bool>(),
     ) {
         let (frozen, _) = build(if rest { Kind::Rest } else { Kind::Http }, routes, false);
-        let mut captures = Captures::new();
         for path in [path.clone(), [b"/", &path[..]].concat(), [b"/a/", &path[..]].concat()] {
-            if frozen.find(&path, 0, Verb::Get, &mut captures).is_some() {
-                for i in 0..captures.len() {
-                    prop_assert!(captures.of(i, &path).is_some_and(|value| !value.is_empty()));
-                }
-            }
+            properties::routes(&frozen, &path);
         }
     }
 }
