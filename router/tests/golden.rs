@@ -1,8 +1,8 @@
 //! The rows of the feature list that concern matching, and the recorded vectors; rows that nobody has checked on AWS are named `assumed`.
 
 use router::{
-    ApiId, Builder, Captures, HostPattern, Kind, Located, MapFault, Miss, Routes, RoutesBuilder, StageRef, Table,
-    Template, Verb,
+    ApiId, Builder, Captures, HostPattern, Kind, Located, MapFault, Miss, RouteFault, Routes, RoutesBuilder, StageRef,
+    Table, Template, TemplateFault, TemplateProblem, Verb,
 };
 
 /// `VERB /path` or `$default`, in the order of their method numbers.
@@ -34,15 +34,18 @@ fn find(routes: &Routes, verb: &str, path: &str, rest: u16, captures: &mut Captu
     routes.find(path.as_bytes(), rest, Verb::parse(verb.as_bytes())?, captures)
 }
 
-/// Each request, `VERB /path`, and the route it finds; `-` for none.
+/// Each request, `VERB /path`, and the route it finds; `-` for none. The order in which routes are added makes no difference.
 fn check(kind: Kind, list: &[&str], requests: &[(&str, &str)]) {
-    let routes = routes(kind, list);
+    let reversed: Vec<&str> = list.iter().rev().copied().collect();
     let mut captures = Captures::new();
-    for (request, expect) in requests {
-        let (verb, path) = request.split_once(' ').expect(request);
-        let found = find(&routes, verb, path, 0, &mut captures);
-        let got = found.map_or("-", |method| list[method as usize]);
-        assert_eq!(got, *expect, "{kind:?} {request}");
+    for list in [list, &reversed] {
+        let routes = routes(kind, list);
+        for (request, expect) in requests {
+            let (verb, path) = request.split_once(' ').expect(request);
+            let found = find(&routes, verb, path, 0, &mut captures);
+            let got = found.map_or("-", |method| list[method as usize]);
+            assert_eq!(got, *expect, "{kind:?} {request}");
+        }
     }
 }
 
@@ -55,6 +58,43 @@ fn captured(routes: &Routes, path: &str, i: usize) -> (String, String) {
         path[start as usize..end as usize].to_owned()
     };
     (text(captures.get(i)), text(captures.parameter(i)))
+}
+
+#[test]
+fn rt_01_one_method_for_a_verb_and_a_resource() {
+    let template = |path| Template::parse(path).expect("valid");
+    let mut builder = RoutesBuilder::new(Kind::Rest);
+    assert_eq!(builder.route(Some(Verb::Get), &template("/pets"), 0), Ok(()));
+    assert_eq!(builder.route(Some(Verb::Put), &template("/pets/"), 1), Ok(()));
+    assert_eq!(builder.route(Some(Verb::Get), &template("/pets"), 2), Err(RouteFault::Duplicate { of: 0 }));
+    assert_eq!(builder.route(Some(Verb::Put), &template("/pets"), 2), Err(RouteFault::Duplicate { of: 1 }));
+    check(Kind::Rest, &["GET /a_b-c.d,e:f/{g_h-i.j}"], &[("GET /a_b-c.d,e:f/1", "GET /a_b-c.d,e:f/{g_h-i.j}")]);
+    // The root is there without any resource; it has methods of its own.
+    check(Kind::Rest, &["POST /"], &[("POST /", "POST /"), ("GET /", "-"), ("POST /x", "-")]);
+}
+
+#[test]
+fn rt_04_rt_05_resources_that_cannot_be() {
+    use TemplateProblem as P;
+    for (path, offset, what) in
+        [("/a{b}", 2, P::PartialVariable), ("/{proxy+}/x", 9, P::UnderGreedy), ("/x/{proxy+}/{id}", 11, P::UnderGreedy)]
+    {
+        assert_eq!(Template::parse(path), Err(TemplateFault { offset, what }), "{path}");
+    }
+    let mut builder = RoutesBuilder::new(Kind::Rest);
+    assert_eq!(builder.route(None, &Template::parse("/{proxy+}").expect("valid"), 0), Ok(()));
+    let sibling = "{proxy+}".into();
+    let second = builder.route(None, &Template::parse("/{id}").expect("valid"), 1);
+    assert_eq!(second, Err(RouteFault::SecondVariable { sibling }));
+}
+
+#[test]
+fn rt_11_only_http_apis_have_a_default_route() {
+    for (kind, expect) in
+        [(Kind::Http, Ok(())), (Kind::Rest, Err(RouteFault::NoDefault)), (Kind::WebSocket, Err(RouteFault::NoDefault))]
+    {
+        assert_eq!(RoutesBuilder::new(kind).default_route(0), expect, "{kind:?}");
+    }
 }
 
 #[test]

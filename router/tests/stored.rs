@@ -157,3 +157,28 @@ fn an_empty_tree_is_stored_and_nothing_is_not() {
     assert_eq!(back.find(b"/", 0, Verb::Get, &mut Captures::new()), None);
     assert!(postcard::from_bytes::<Routes>(&[0, 0, 0, 0]).is_err());
 }
+
+/// The fuzz target's corpus: whole, cut short everywhere, and with one byte changed.
+#[test]
+fn the_corpus_does_no_harm() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus/routes");
+    let property = |bytes: &[u8]| {
+        let read = postcard::take_from_bytes::<Routes>(bytes);
+        read.map(|(routes, path)| properties::routes(&routes, path)).is_ok()
+    };
+    let mut inputs = 0;
+    for entry in std::fs::read_dir(folder).expect("every target has a corpus") {
+        let mut bytes = std::fs::read(entry.expect("a file").path()).expect("a file");
+        assert!(property(&bytes));
+        for at in 0..bytes.len() {
+            property(&bytes[..at]);
+            for change in [1, 4, 32, 128, 255] {
+                bytes[at] ^= change;
+                property(&bytes);
+                bytes[at] ^= change;
+            }
+        }
+        inputs += 1;
+    }
+    assert!(inputs >= 5);
+}
