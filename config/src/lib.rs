@@ -27,7 +27,7 @@ pub use self::load::{
 };
 pub use self::snapshot::{
     AccessLog, Api, Authority, AuthorityTarget, Balance, Canary, Gateway, HttpRule, Integration, Limits, ListenAddress,
-    Listener, Mapping, Method, MockRule, Pool, Program, Release, ResponseShape, Rule, SelectedMock, Server,
+    Listener, Mapping, Measured, Method, MockRule, Pool, Program, Release, ResponseShape, Rule, SelectedMock, Server,
     ServerAddress, Snapshot, Stage, Upstream,
 };
 

@@ -128,6 +128,29 @@ pub struct Stage {
     pub release: Option<Release>,
     /// What a share of its requests gets instead (ST-09).
     pub canary: Option<Canary>,
+    /// Which of its methods have metrics of their own.
+    pub measured: Measured,
+}
+
+/// Which methods of a stage have metrics of their own (ST-07, ST-08); none by default.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Measured {
+    /// Those that are not named.
+    pub others: bool,
+    /// By key, such as `GET /pets`.
+    pub named: BTreeMap<Box<str>, bool>,
+}
+
+impl Measured {
+    /// Whether the method of that key has.
+    pub fn has(&self, key: &str) -> bool {
+        self.named.get(key).copied().unwrap_or(self.others)
+    }
+
+    /// Whether no method has.
+    pub fn is_none(&self) -> bool {
+        !self.others && !self.named.values().any(|has| *has)
+    }
 }
 
 impl Stage {

@@ -22,8 +22,8 @@ use sha2::{Digest, Sha256};
 
 use crate::limits;
 use crate::snapshot::{
-    AccessLog, Api, Canary, Gateway, Integration, ListenAddress, Mapping, Program, Release, Rule, ServerAddress,
-    Snapshot, Stage, Upstream,
+    AccessLog, Api, Canary, Gateway, Integration, ListenAddress, Mapping, Measured, Program, Release, Rule,
+    ServerAddress, Snapshot, Stage, Upstream,
 };
 
 const MAGIC: &[u8; 8] = b"TOLLGATE";
@@ -100,6 +100,7 @@ struct StageBody {
     name: Arc<str>,
     release: Option<ReleaseBody>,
     canary: Option<(f64, ReleaseBody)>,
+    measured: Measured,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -156,12 +157,13 @@ struct Programs<'a> {
 
 impl<'a> Programs<'a> {
     fn stage(&mut self, stage: &'a Stage) -> StageBody {
-        let Stage { api, name, release, canary } = stage;
+        let Stage { api, name, release, canary, measured } = stage;
         StageBody {
             api: *api,
             name: name.clone(),
             release: release.as_ref().map(|release| self.release(release)),
             canary: canary.as_ref().map(|canary| (canary.percent, self.release(&canary.release))),
+            measured: measured.clone(),
         }
     }
 
@@ -286,7 +288,7 @@ struct Linker<'a> {
 
 impl Linker<'_> {
     fn stage(&self, body: StageBody) -> Result<Stage, SnapshotFault> {
-        let StageBody { api, name, release, canary } = body;
+        let StageBody { api, name, release, canary, measured } = body;
         if self.apis.get(api as usize).is_none() {
             return Err(invalid("a stage without its API"));
         }
@@ -298,7 +300,7 @@ impl Linker<'_> {
             Some((percent, release)) => Some(Canary::new(percent, self.release(release, api)?)),
             None => None,
         };
-        Ok(Stage { api, name, release, canary })
+        Ok(Stage { api, name, release, canary, measured })
     }
 
     fn release(&self, body: ReleaseBody, api: u32) -> Result<Release, SnapshotFault> {

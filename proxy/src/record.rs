@@ -29,6 +29,9 @@ pub fn record(exchange: &Exchange, trip: &Trip, live: &Live, worker: &Worker) {
             bytes_sent: trip.body_sent,
         };
         live.published.stage_metrics[place.stage as usize].record(worker.index, &sample);
+        if let Some(of_method) = live.published.method_metrics(place) {
+            of_method.record(worker.index, &sample);
+        }
     }
     if worker.has_log() {
         worker.log(&line(exchange, trip, live, latency_micros));

@@ -40,15 +40,39 @@ pub struct Published {
     pub snapshot: Snapshot,
     /// Counters of each stage, by its number.
     pub stage_metrics: Box<[Arc<StageMetrics>]>,
+    /// Counters of methods, by the number of their stage; of the stage's release, then of its canary's.
+    method_metrics: Box<[[MethodMetrics; 2]]>,
 }
+
+/// By method number; empty where no method has counters of its own.
+type MethodMetrics = Box<[Option<Arc<StageMetrics>>]>;
 
 impl Published {
     /// Finds each stage its counters; the same ones as before for a stage of the same name.
     pub fn new(generation: u64, snapshot: Snapshot, metrics: &Metrics) -> Arc<Published> {
         let counters = |stage: &Stage| metrics.stage(&snapshot.apis[stage.api as usize].id, &stage.name);
         let stage_metrics = snapshot.stages.iter().map(counters).collect();
-        Arc::new(Published { generation, snapshot, stage_metrics })
+        let of_methods = |stage: &Stage| {
+            [stage.release.as_ref(), stage.canary.as_ref().map(|canary| &canary.release)]
+                .map(|release| method_metrics(&snapshot, stage, release, metrics))
+        };
+        let method_metrics = snapshot.stages.iter().map(of_methods).collect();
+        Arc::new(Published { generation, snapshot, stage_metrics, method_metrics })
     }
+
+    /// The counters of the method of a place, if it has any of its own (ST-07).
+    pub fn method_metrics(&self, place: Place) -> Option<&StageMetrics> {
+        let release = &self.method_metrics[place.stage as usize][usize::from(place.canary)];
+        release.get(place.method? as usize)?.as_deref()
+    }
+}
+
+fn method_metrics(snapshot: &Snapshot, stage: &Stage, release: Option<&Release>, metrics: &Metrics) -> MethodMetrics {
+    let Some(release) = release.filter(|_| !stage.measured.is_none()) else { return Box::default() };
+    let api = &snapshot.apis[stage.api as usize].id;
+    let counters =
+        |method: &Method| stage.measured.has(&method.key).then(|| metrics.method(api, &stage.name, &method.key));
+    release.program.methods.iter().map(counters).collect()
 }
 
 /// What one worker serves. A request keeps the one that it began with.

@@ -12,8 +12,9 @@ use crate::definition::Definition;
 use crate::deployments::{ApiState, DefinitionHash, StageState, Store, StoreFault};
 use crate::diagnostic::{Diagnostics, Fault};
 use crate::model::api::ApiSpec;
+use crate::model::settings::MethodSettingsSpec;
 use crate::model::stage::StageSpec;
-use crate::snapshot::{Api, Canary, Program, Release, Stage};
+use crate::snapshot::{Api, Canary, Measured, Program, Release, Stage};
 use crate::source::node::Text;
 
 /// APIs and stages as the table numbers them.
@@ -65,7 +66,8 @@ pub fn compile(specs: &[ApiSpec], definitions: &[Option<Definition>], parts: &mu
             let name: Arc<str> = (*stage.name.text).into();
             compiled.refs.insert((id.clone(), name.clone()), (place, index));
             let (release, canary) = api.releases(stage, parts);
-            compiled.stages.push(Stage { api: number.0, name, release, canary });
+            let measured = measured(&stage.methods);
+            compiled.stages.push(Stage { api: number.0, name, release, canary, measured });
         }
     }
     compiled
@@ -89,6 +91,23 @@ fn deploys_itself(stage: &StageSpec) -> bool {
 
 fn refuse(at: &Text, fault: &StoreFault, faults: &mut Diagnostics) {
     faults.error_hint(at.place, fault.what.clone(), fault.hint.clone());
+}
+
+/// ST-07, ST-08: settings lie over whatever a stage serves; they are no part of a deployment.
+fn measured(settings: &[MethodSettingsSpec]) -> Measured {
+    let mut measured = Measured::default();
+    for MethodSettingsSpec { key: _, method, metrics, data_trace: _, logging_level: _, throttle: _, caching: _ } in
+        settings
+    {
+        match (method, metrics) {
+            (None, Some(metrics)) => measured.others = *metrics,
+            (Some(method), Some(metrics)) => {
+                measured.named.insert(method.clone(), *metrics);
+            }
+            (_, None) => {}
+        }
+    }
+    measured
 }
 
 type Variables = BTreeMap<String, String>;

@@ -5,6 +5,8 @@ use std::time::Duration;
 /// Pairs of API and stage with counters of their own. Each has two histograms: 1,000 pairs are about 36,000 series, which
 /// a Prometheus still likes. Later pairs share the pair [`OVERFLOW`].
 pub const STAGE_PAIRS: usize = 1_000;
+/// Triples of API, stage and method with counters of their own, where an operator asks for them: as many series as for stages.
+pub const METHOD_TRIPLES: usize = 1_000;
 /// The name, as API and as stage, of the pair that counts for all beyond [`STAGE_PAIRS`].
 pub const OVERFLOW: &str = "__overflow__";
 

@@ -301,10 +301,13 @@ pub struct Metrics {
     pub(super) writer: Arc<WriterMetrics>,
     pub(super) started: SystemTime,
     stages: Mutex<Stages>,
+    methods: Mutex<Methods>,
     control: Mutex<Control>,
 }
 
 type Stages = BTreeMap<(Box<str>, Box<str>), Arc<StageMetrics>>;
+/// By API, stage and method.
+type Methods = BTreeMap<[Box<str>; 3], Arc<StageMetrics>>;
 
 /// What changes a few times in a process's life.
 #[derive(Clone, Debug, Default)]
@@ -354,6 +357,7 @@ impl Metrics {
             writer: Arc::default(),
             started: SystemTime::now(),
             stages: Mutex::default(),
+            methods: Mutex::default(),
             control: Mutex::default(),
             setup,
         })
@@ -379,6 +383,16 @@ impl Metrics {
             wanted = key(limits::OVERFLOW, limits::OVERFLOW);
         }
         stages.entry(wanted).or_insert_with(|| Arc::new(StageMetrics::new(self.workers.len()))).clone()
+    }
+
+    /// The counters of a method in a stage, as [`Metrics::stage`]. At most [`limits::METHOD_TRIPLES`] are told apart.
+    pub fn method(&self, api: &str, stage: &str, method: &str) -> Arc<StageMetrics> {
+        let mut methods = locked(&self.methods);
+        let mut wanted = [api, stage, method].map(Box::from);
+        if !methods.contains_key(&wanted) && methods.len() >= limits::METHOD_TRIPLES {
+            wanted = [limits::OVERFLOW; 3].map(Box::from);
+        }
+        methods.entry(wanted).or_insert_with(|| Arc::new(StageMetrics::new(self.workers.len()))).clone()
     }
 
     /// A reload has ended: the snapshot of this number serves, or the one from before. The first load of the process is
@@ -426,6 +440,10 @@ impl Metrics {
     pub(super) fn stages(&self) -> Stages {
         locked(&self.stages).clone()
     }
+
+    pub(super) fn methods(&self) -> Methods {
+        locked(&self.methods).clone()
+    }
 }
 
 pub(super) fn since_epoch(time: SystemTime) -> Duration {
@@ -460,6 +478,20 @@ mod tests {
     fn statuses_that_are_none_have_a_class_of_their_own() {
         let classes = [0, 99, 100, 204, 301, 499, 500, 599, 600, u16::MAX].map(class);
         assert_eq!(classes, [0, 0, 1, 2, 3, 4, 5, 5, 0, 0]);
+    }
+
+    #[test]
+    fn methods_beyond_the_limit_share_one_row() {
+        let metrics = metrics(1);
+        for number in 0..=limits::METHOD_TRIPLES {
+            metrics.method("a", "s", &format!("GET /{number}")).record(0, &Sample::default());
+        }
+        metrics.method("a", "s", "GET /0").record(0, &Sample::default());
+        let methods = metrics.methods();
+        assert_eq!(methods.len(), limits::METHOD_TRIPLES + 1);
+        let count = |key: [&str; 3]| methods[&key.map(Box::from)].blocks()[0].classes[0].load(Relaxed);
+        assert_eq!(count(["a", "s", "GET /0"]), 2);
+        assert_eq!(count([limits::OVERFLOW; 3]), 1);
     }
 
     #[test]

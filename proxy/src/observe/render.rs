@@ -54,6 +54,14 @@ impl Metrics {
         let stages = self.stages();
         let stages: Vec<Labelled> = stages.iter().map(|((api, stage), metrics)| (&**api, &**stage, metrics)).collect();
         render_stages(&mut page, &stages);
+        let methods = self.methods();
+        let methods: Vec<(Vec<Label>, &StageMetrics)> = methods
+            .iter()
+            .map(|([api, stage, method], metrics)| {
+                (vec![("api", &**api), ("stage", &**stage), ("method", &**method)], &**metrics)
+            })
+            .collect();
+        render_methods(&mut page, &methods);
         page.text
     }
 
@@ -140,38 +148,66 @@ impl Metrics {
 
 /// API, stage, and their counters.
 type Labelled<'a> = (&'a str, &'a str, &'a Arc<StageMetrics>);
+/// Name and value.
+type Label<'a> = (&'a str, &'a str);
+
+fn sum(metrics: &StageMetrics, of: impl Fn(&StageBlock) -> &AtomicU64) -> u64 {
+    metrics.blocks().iter().map(|block| of(block).load(Relaxed)).sum()
+}
+
+/// ST-07: methods whose settings ask for metrics. CloudWatch has the same by `Resource` and `Method`.
+fn render_methods(page: &mut Page, methods: &[(Vec<Label<'_>>, &StageMetrics)]) {
+    if methods.is_empty() {
+        return;
+    }
+    let name = "tollgate_method_requests_total";
+    page.family(name, "counter", "Requests of a method whose settings ask for metrics, by class of status.");
+    for (labels, metrics) in methods {
+        for (index, class) in CLASS_NAMES.iter().enumerate() {
+            let labels = [labels, &[("class", *class)][..]].concat();
+            page.sample(name, &labels, sum(metrics, |block| &block.classes[index]));
+        }
+    }
+    let name = "tollgate_method_latency_seconds";
+    page.family(name, "histogram", "As of stages, of a method whose settings ask for metrics.");
+    for (labels, metrics) in methods {
+        page.histogram(name, labels, metrics, |block| &block.latency);
+    }
+    let name = "tollgate_method_integration_latency_seconds";
+    page.family(name, "histogram", "As of stages, of a method whose settings ask for metrics.");
+    for (labels, metrics) in methods {
+        page.histogram(name, labels, metrics, |block| &block.integration);
+    }
+}
 
 fn render_stages(page: &mut Page, stages: &[Labelled<'_>]) {
-    let sum = |metrics: &StageMetrics, of: &dyn Fn(&StageBlock) -> &AtomicU64| -> u64 {
-        metrics.blocks().iter().map(|block| of(block).load(Relaxed)).sum()
-    };
     let name = "tollgate_stage_requests_total";
     page.family(name, "counter", "Requests of a stage, by class of status.");
     for (api, stage, metrics) in stages {
         for (index, class) in CLASS_NAMES.iter().enumerate() {
             let labels = [("api", *api), ("stage", *stage), ("class", *class)];
-            page.sample(name, &labels, sum(metrics, &|block| &block.classes[index]));
+            page.sample(name, &labels, sum(metrics, |block| &block.classes[index]));
         }
     }
     let name = "tollgate_stage_received_bytes_total";
     page.family(name, "counter", "Bytes received for a stage.");
     for (api, stage, metrics) in stages {
-        page.sample(name, &[("api", *api), ("stage", *stage)], sum(metrics, &|block| &block.bytes_received));
+        page.sample(name, &[("api", *api), ("stage", *stage)], sum(metrics, |block| &block.bytes_received));
     }
     let name = "tollgate_stage_sent_bytes_total";
     page.family(name, "counter", "Bytes sent by a stage.");
     for (api, stage, metrics) in stages {
-        page.sample(name, &[("api", *api), ("stage", *stage)], sum(metrics, &|block| &block.bytes_sent));
+        page.sample(name, &[("api", *api), ("stage", *stage)], sum(metrics, |block| &block.bytes_sent));
     }
     let name = "tollgate_stage_latency_seconds";
     page.family(name, "histogram", "From the first byte of a request to the last of its answer.");
-    for stage in stages {
-        page.histogram(name, stage, |block| &block.latency);
+    for (api, stage, metrics) in stages {
+        page.histogram(name, &[("api", api), ("stage", stage)], metrics, |block| &block.latency);
     }
     let name = "tollgate_stage_integration_latency_seconds";
     page.family(name, "histogram", "From the call of a backend to the head of its answer.");
-    for stage in stages {
-        page.histogram(name, stage, |block| &block.integration);
+    for (api, stage, metrics) in stages {
+        page.histogram(name, &[("api", api), ("stage", stage)], metrics, |block| &block.integration);
     }
 }
 
@@ -212,7 +248,13 @@ impl Page {
     }
 
     /// Buckets made cumulative. The count is their sum, so that it equals `+Inf` though workers go on counting.
-    fn histogram(&mut self, name: &str, (api, stage, metrics): &Labelled<'_>, of: fn(&StageBlock) -> &Histogram) {
+    fn histogram(
+        &mut self,
+        name: &str,
+        labels: &[Label<'_>],
+        metrics: &StageMetrics,
+        of: fn(&StageBlock) -> &Histogram,
+    ) {
         let mut counts = [0; BOUNDS.len() + 1];
         let mut micros = 0;
         for block in metrics.blocks() {
@@ -223,10 +265,10 @@ impl Page {
         for (index, count) in counts.iter().enumerate() {
             total += count;
             let bound = BOUNDS.get(index).map_or_else(|| "+Inf".to_owned(), |&micros| seconds(micros).to_string());
-            self.sample(&bucket, &[("api", api), ("stage", stage), ("le", &bound)], total);
+            self.sample(&bucket, &[labels, &[("le", bound.as_str())]].concat(), total);
         }
-        self.sample(&format!("{name}_sum"), &[("api", api), ("stage", stage)], seconds(micros));
-        self.sample(&format!("{name}_count"), &[("api", api), ("stage", stage)], total);
+        self.sample(&format!("{name}_sum"), labels, seconds(micros));
+        self.sample(&format!("{name}_count"), labels, total);
     }
 }
 
