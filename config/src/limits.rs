@@ -14,8 +14,8 @@ pub const REFERENCE_HOPS_MAX: usize = 32;
 pub const MODELS_MAX: usize = 20_000;
 /// Methods of one API: AWS allows 300 resources, the largest public descriptions have some ten thousand operations.
 pub const METHODS_MAX: usize = 100_000;
-/// Parameters of one method: ten times what anybody was seen to declare.
-pub const PARAMETERS_MAX: usize = 256;
+/// Parameters of one method: public descriptions have up to some three hundred.
+pub const PARAMETERS_MAX: usize = 1_000;
 /// What an import may make, counted as the bytes of its texts and [`VALUE_BYTES`] for each value: a `$ref` writes much with few letters.
 pub const IMPORT_BYTES_MAX: usize = 256 * 1024 * 1024;
 /// What a value counts beside its text.

@@ -42,7 +42,7 @@ pub struct Imported {
 }
 
 /// Reads a document. `before` is what the documents before it have made, to which it may refer.
-pub fn read<'a>(number: usize, before: Option<&Definition>, from: &mut Source<'a>) -> Option<Imported> {
+pub fn read(number: usize, before: Option<&Definition>, from: &mut Source<'_>) -> Option<Imported> {
     let node = from.files.root(number);
     let Value::Map(root) = &node.value else {
         from.error(node.place, "this is no OpenAPI document", BEGINNING);
@@ -258,5 +258,125 @@ pub fn check(definition: &mut Definition, used: &[Word], from: &mut Source<'_>) 
             format!("there is no request validator `{name}`"),
             "validators stand under `x-amazon-apigateway-request-validators`",
         );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{good, with_faults};
+    use super::*;
+    use crate::openapi::ImportOptions;
+
+    #[test]
+    fn versions_that_are_understood() {
+        for line in [
+            "openapi: 3.0.0",
+            "openapi: 3.0.4",
+            "openapi: '3.0.1'",
+            "openapi: 3.0",
+            "openapi: 3.1",
+            "openapi: 3.1.1",
+            "swagger: '2.0'",
+            "swagger: 2.0",
+            "swagger: 2",
+        ] {
+            assert_eq!(good(Kind::Rest, &format!("{line}\npaths: {{/a: {{get: {{}}}}}}\n")).methods.len(), 1, "{line}");
+        }
+        for (text, what) in [
+            ("openapi: 2.0\npaths: {}", "a.yaml:1:10: error: `openapi: 2.0` is no version that is understood"),
+            ("openapi: 4.0.0\npaths: {}", "a.yaml:1:10: error: `openapi: 4.0.0` is no version that is understood"),
+            ("swagger: 1.2\npaths: {}", "a.yaml:1:10: error: `swagger: 1.2` is no version that is understood"),
+            (
+                "info: {}\npaths: {}",
+                "a.yaml:1:1: error: this is no OpenAPI document: it has neither `openapi` nor `swagger`",
+            ),
+            ("[openapi]", "a.yaml:1:1: error: this is no OpenAPI document"),
+            ("text", "a.yaml:1:1: error: this is no OpenAPI document"),
+            ("", "a.yaml: error: the document is empty"),
+            ("openapi: 3.0.1\ninfo: {}\n", "a.yaml:1:1: error: the document has no `paths`"),
+        ] {
+            let (_, faults) = with_faults(&ImportOptions::new(Kind::Rest), text);
+            assert_eq!(faults, what, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_a_document_says_of_itself() {
+        let text = "
+openapi: 3.1.0
+jsonSchemaDialect: https://json-schema.org/draft/2020-12/schema
+info: {title: Pets, version: 1.0, description: many, license: {name: none}, summary: s}
+externalDocs: {url: 'https://x'}
+tags: [{name: a, description: d, x-amazon-apigateway-tag-value: v}, {name: b}]
+paths: {}
+";
+        let definition = good(Kind::Rest, text);
+        let Info { title, version, description } = definition.info;
+        assert_eq!(
+            [title.as_deref(), version.as_deref(), description.as_deref()],
+            [Some("Pets"), Some("1.0"), Some("many")]
+        );
+        assert_eq!(definition.tags[0].value.as_deref(), Some("v"));
+        assert_eq!(definition.tags[1].name, "b");
+    }
+
+    #[test]
+    fn webhooks_are_warned_of() {
+        let text = "openapi: 3.1.0\npaths: {}\nwebhooks: {x: {post: {}}}\n";
+        let (_, faults) = with_faults(&ImportOptions::new(Kind::Http), text);
+        assert_eq!(faults, "a.yaml:3:1: warning: `webhooks` are passed over");
+    }
+
+    #[test]
+    fn extensions_of_the_other_kind_are_warned_of() {
+        let text = "
+openapi: 3.0.1
+x-amazon-apigateway-policy: {Statement: []}
+x-amazon-apigateway-cors: {allowOrigins: ['*']}
+paths: {}
+";
+        let (http, faults) = with_faults(&ImportOptions::new(Kind::Http), text);
+        assert_eq!(faults, "a.yaml:3:1: warning: `x-amazon-apigateway-policy` is passed over");
+        let http = http.unwrap();
+        assert!(http.cors.is_some() && http.policy.is_none());
+        let (rest, faults) = with_faults(&ImportOptions::new(Kind::Rest), text);
+        assert_eq!(faults, "a.yaml:4:1: warning: `x-amazon-apigateway-cors` is passed over");
+        let rest = rest.unwrap();
+        assert!(rest.cors.is_none() && rest.policy.is_some());
+    }
+
+    #[test]
+    fn validators_that_are_named_are_there() {
+        let text = "
+openapi: 3.0.1
+x-amazon-apigateway-request-validators: {all: {validateRequestBody: true, validateRequestParameters: true}}
+x-amazon-apigateway-request-validator: all
+paths: {/a: {get: {x-amazon-apigateway-request-validator: none}, put: {x-amazon-apigateway-request-validator: all}}}
+";
+        let (definition, faults) = with_faults(&ImportOptions::new(Kind::Rest), text);
+        assert_eq!(faults, "a.yaml:5:59: error: there is no request validator `none`");
+        let definition = definition.unwrap();
+        assert_eq!((&definition.validator, definition.validators.len()), (&Some("all".into()), 1));
+        let (_, faults) = with_faults(&ImportOptions::new(Kind::Http), text);
+        assert!(!faults.contains("error"), "{faults}");
+    }
+
+    #[test]
+    fn documentation_may_be_passed_over() {
+        let text =
+            "openapi: 3.0.1\npaths: {}\nx-amazon-apigateway-documentation: {version: '1', documentationParts: []}\n";
+        assert!(good(Kind::Rest, text).documentation.is_some());
+        let options = ImportOptions { ignore_documentation: true, ..ImportOptions::new(Kind::Rest) };
+        assert!(with_faults(&options, text).0.unwrap().documentation.is_none());
+    }
+
+    #[test]
+    fn servers_configure_the_endpoint() {
+        let text = "
+openapi: 3.0.1
+servers: [{url: 'https://x', x-amazon-apigateway-endpoint-configuration: {disableExecuteApiEndpoint: true}}]
+paths: {}
+";
+        assert_eq!(good(Kind::Http, text).endpoint.disable_execute_api, Some(true));
     }
 }

@@ -8,6 +8,14 @@ use crate::source::node::{Node, Style, Value};
 
 /// The value as JSON.
 pub fn of(node: &Node, from: &mut Source<'_>) -> Json {
+    let bytes = match &node.value {
+        Value::Scalar(text) => text.text.len(),
+        Value::List(_) => 0,
+        Value::Map(entries) => entries.iter().map(|entry| entry.key.text.len()).sum(),
+    };
+    if !from.spend(limits::VALUE_BYTES + bytes) {
+        return Json::Null;
+    }
     match &node.value {
         Value::Scalar(text) if text.style == Style::Plain => {
             plain(&text.text).unwrap_or_else(|| Json::String(text.text.to_string()))

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::definition::{Definition, Documentation, Endpoint, Info, Tag, Word};
+use crate::definition::{Definition, Documentation, Endpoint, Info, Method, Tag, Word};
 
 /// Merges: what the import does not mention stays; where both have something, the import wins.
 pub fn merge(into: &mut Definition, imported: Definition) {
@@ -31,7 +31,7 @@ pub fn merge(into: &mut Definition, imported: Definition) {
     replace(&mut into.info.title, title);
     replace(&mut into.info.version, version);
     replace(&mut into.info.description, description);
-    by_key(&mut into.methods, methods, |method| method.key());
+    by_key(&mut into.methods, methods, Method::key);
     by_key(&mut into.resources, resources, Word::to_string);
     let paths: std::collections::HashSet<&str> = into.methods.iter().map(|method| &*method.path).collect();
     into.resources.retain(|path| !paths.contains(path.as_str()));
@@ -84,5 +84,73 @@ fn by_key<T>(known: &mut Vec<T>, imported: Vec<T>, key: impl Fn(&T) -> String) {
                 known.push(item);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use router::Kind;
+    use serde_json::json;
+
+    use super::super::tests::good;
+    use super::*;
+
+    #[test]
+    fn what_is_mentioned_wins_and_the_rest_stays() {
+        let mut known = good(
+            Kind::Rest,
+            "
+openapi: 3.0.1
+info: {title: a, description: stays}
+tags: [{name: t, description: old}, {name: u}]
+x-amazon-apigateway-binary-media-types: [image/png]
+x-amazon-apigateway-api-key-source: HEADER
+x-amazon-apigateway-minimum-compression-size: 10
+x-amazon-apigateway-policy: {Version: '2012-10-17', Statement: []}
+x-amazon-apigateway-gateway-responses: {DEFAULT_4XX: {statusCode: 418}, QUOTA_EXCEEDED: {statusCode: 420}}
+paths: {/a: {get: {operationId: old}}, /e: {}}
+components: {securitySchemes: {k: {type: apiKey, name: x-api-key, in: header}}}
+",
+        );
+        let imported = good(
+            Kind::Rest,
+            "
+openapi: 3.0.1
+info: {title: b}
+tags: [{name: t, description: new}]
+x-amazon-apigateway-binary-media-types: [image/png, font/woff]
+x-amazon-apigateway-minimum-compression-size: 20
+x-amazon-apigateway-gateway-responses: {DEFAULT_4XX: {statusCode: 444}}
+paths: {/a: {get: {operationId: new}}, /e: {put: {}}, /f: {}}
+",
+        );
+        merge(&mut known, imported);
+        assert_eq!((known.info.title.as_deref(), known.info.description.as_deref()), (Some("b"), Some("stays")));
+        assert_eq!(known.tags.iter().map(|tag| tag.description.as_deref()).collect::<Vec<_>>(), [Some("new"), None]);
+        assert_eq!(known.binary_media_types, [Word::from("image/png"), Word::from("font/woff")]);
+        assert_eq!(known.minimum_compression_size, Some(20));
+        assert!(known.api_key_source.is_some() && known.policy.is_some());
+        let statuses: Vec<_> =
+            known.gateway_responses.iter().map(|(_, r)| r.status.clone().unwrap().to_string()).collect();
+        assert_eq!(statuses, ["444", "420"]);
+        assert_eq!(known.methods.iter().map(Method::key).collect::<Vec<_>>(), ["GET /a", "PUT /e"]);
+        assert_eq!(known.methods[0].operation_id, Some("new".into()));
+        assert_eq!(known.resources, [Word::from("/f")]);
+        assert_eq!(known.authorizers.len(), 1);
+    }
+
+    #[test]
+    fn parts_of_the_documentation_are_known_by_their_location() {
+        let mut known = Definition::new(Kind::Rest);
+        let part = |path: &str, text: &str| json!({"location": {"type": "RESOURCE", "path": path}, "properties": text});
+        let with = |version: Option<&str>, parts: Vec<serde_json::Value>| {
+            let documentation = Some(Documentation { version: version.map(str::to_owned), parts });
+            Definition { documentation, ..Definition::new(Kind::Rest) }
+        };
+        merge(&mut known, with(Some("1"), vec![part("/a", "old"), part("/b", "stays")]));
+        merge(&mut known, with(None, vec![part("/a", "new"), part("/c", "more")]));
+        let found = known.documentation.unwrap();
+        assert_eq!(found.version.as_deref(), Some("1"));
+        assert_eq!(found.parts, [part("/a", "new"), part("/b", "stays"), part("/c", "more")]);
     }
 }

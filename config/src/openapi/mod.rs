@@ -298,20 +298,6 @@ impl<'a> Source<'a> {
         }
     }
 
-    /// A whole number, also in quotes; anything else is a warning.
-    pub(crate) fn integer(&mut self, node: &Node, what: &str) -> Option<i64> {
-        let word = self.text(node, what)?;
-        let number = word.as_str().parse().ok();
-        if number.is_none() {
-            self.warn(
-                word.place(),
-                format!("{what} must be a whole number, not `{word}`"),
-                "it is passed over: write the digits alone",
-            );
-        }
-        number
-    }
-
     /// The value as JSON, by YAML's core schema. A `$ref` stays as it is.
     pub(crate) fn json(&mut self, node: &Node) -> Json {
         json::of(node, self)
@@ -366,6 +352,10 @@ pub(crate) mod tests {
             let _ = std::fs::remove_dir_all(&path);
             std::fs::create_dir_all(&path).unwrap();
             Self(path)
+        }
+
+        pub fn path(&self) -> PathBuf {
+            self.0.clone()
         }
 
         pub fn write(&self, name: &str, text: &str) -> (PathBuf, Place) {
@@ -474,10 +464,14 @@ paths:
 
     #[test]
     fn references_cannot_make_much_of_little() {
-        let responses: String =
-            (0..2_000).map(|at| format!("        r{at}: {{$ref: '#/components/responses/big'}}\n")).collect();
-        let operations: String =
-            (0..200).map(|at| format!("  /p{at}: {{get: {{$ref: '#/components/x-operation'}}}}\n")).collect();
+        let responses = (0..2_000)
+            .map(|at| format!("        r{at}: {{$ref: '#/components/responses/big'}}\n"))
+            .collect::<Vec<_>>()
+            .concat();
+        let operations = (0..200)
+            .map(|at| format!("  /p{at}: {{get: {{$ref: '#/components/x-operation'}}}}\n"))
+            .collect::<Vec<_>>()
+            .concat();
         let long = "x".repeat(10_000);
         let text = format!(
             "openapi: 3.0.1\npaths:\n{operations}components:\n  x-operation:\n      responses:\n{responses}  responses:\n    big: {{description: {long}}}\n"

@@ -84,7 +84,7 @@ pub fn read<'a>(key: Key<'_, 'a>, node: &'a Node, document: &mut Document<'a>, f
 }
 
 /// Parameters on one side, the body on the other. More parameters than a method may have are not looked through.
-pub fn divided<'a>(list: Vec<Read<'a>>) -> (Vec<Parameter>, Option<Body<'a>>) {
+pub fn divided(list: Vec<Read<'_>>) -> (Vec<Parameter>, Option<Body<'_>>) {
     let mut found = Vec::new();
     let mut body = None;
     for read in list {
@@ -208,4 +208,106 @@ fn headers<'a>(node: &'a Node, from: &mut Source<'a>) -> Vec<(Word, Option<Strin
         headers.push((Word::from(key), parameters::type_of(entries, from)));
     }
     headers
+}
+
+#[cfg(test)]
+mod tests {
+    use router::Kind;
+    use serde_json::json;
+
+    use super::super::tests::good;
+    use super::*;
+
+    fn only(text: &str) -> Method {
+        good(Kind::Rest, text).methods.into_iter().next().expect("an operation")
+    }
+
+    #[test]
+    fn an_operation_tells_readers_of_itself() {
+        let method = only(
+            "
+openapi: 3.0.1
+paths: {/a: {patch: {operationId: x, summary: s, description: d, deprecated: true, tags: [t, 7], x-other: [], callbacks: {}}}}
+",
+        );
+        assert_eq!((method.verb, &*method.path), (Some(Verb::Patch), "/a"));
+        assert_eq!(method.operation_id, Some("x".into()));
+        assert_eq!((method.summary.as_deref(), method.description.as_deref()), (Some("s"), Some("d")));
+        assert!(method.deprecated);
+        assert_eq!(method.tags, ["t", "7"]);
+        assert_eq!(method.integration, None, "nobody answers yet (ST-03)");
+    }
+
+    #[test]
+    fn bodies_of_open_api_3() {
+        let method = only(
+            "
+openapi: 3.0.1
+paths:
+  /a:
+    post:
+      requestBody: {$ref: '#/components/requestBodies/b'}
+      responses:
+        200: {$ref: '#/components/responses/r'}
+        default: {description: else}
+        x-own: {description: passed over}
+components:
+  requestBodies:
+    b:
+      required: true
+      content:
+        application/json: {schema: {$ref: '#/components/schemas/Pet'}}
+        text/plain: {schema: {type: string, maxLength: 3}}
+        image/png: {}
+  responses:
+    r:
+      description: fine
+      headers: {X-A: {schema: {type: integer}}, X-B: {$ref: '#/components/headers/h'}}
+      content: {application/json: {schema: {type: array, items: {$ref: '#/components/schemas/Pet'}}}}
+  headers: {h: {description: no type}}
+  schemas: {Pet: {type: object}}
+",
+        );
+        assert!(method.body_required);
+        let inline = ModelRef::Inline(json!({"type": "string", "maxLength": 3}));
+        let expected = [("application/json".into(), ModelRef::Named("Pet".into())), ("text/plain".into(), inline)];
+        assert_eq!(method.request_models, expected);
+        let [(status, ok), (other, _)] = &method.responses[..] else { panic!("{:?}", method.responses) };
+        assert_eq!((status.as_str(), other.as_str(), ok.description.as_deref()), ("200", "default", Some("fine")));
+        assert_eq!(ok.headers, [("X-A".into(), Some("integer".to_owned())), ("X-B".into(), None)]);
+        let list = json!({"type": "array", "items": {"$ref": "#/components/schemas/Pet"}});
+        assert_eq!(ok.models, [("application/json".into(), ModelRef::Inline(list))]);
+    }
+
+    #[test]
+    fn bodies_of_swagger_2() {
+        let text = "
+swagger: '2.0'
+consumes: [application/json, application/xml]
+produces: [text/x-root]
+paths:
+  /a:
+    parameters: [{name: body, in: body, required: true, schema: {$ref: '#/definitions/Pet'}}]
+    post:
+      responses: {200: {description: fine, schema: {$ref: '#/definitions/Pet'}, headers: {X-A: {type: integer}}}}
+    put:
+      consumes: [text/plain]
+      produces: []
+      parameters: [{name: other, in: body, schema: {type: string}}]
+      responses: {200: {description: fine, schema: {type: string}}}
+definitions: {Pet: {type: object}}
+";
+        let methods = good(Kind::Rest, text).methods;
+        let pet = ModelRef::Named("Pet".into());
+        let string = ModelRef::Inline(json!({"type": "string"}));
+        assert_eq!(
+            methods[0].request_models,
+            [("application/json".into(), pet.clone()), ("application/xml".into(), pet.clone())]
+        );
+        assert!(methods[0].body_required && !methods[1].body_required, "the operation's own body counts");
+        assert_eq!(methods[0].responses[0].1.models, [("text/x-root".into(), pet)]);
+        assert_eq!(methods[0].responses[0].1.headers, [("X-A".into(), Some("integer".to_owned()))]);
+        assert_eq!(methods[1].request_models, [("text/plain".into(), string.clone())]);
+        assert_eq!(methods[1].responses[0].1.models, [("application/json".into(), string)], "without any, it is JSON");
+    }
 }

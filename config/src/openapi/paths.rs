@@ -98,7 +98,7 @@ fn item_methods<'a>(
     let mut methods = Vec::new();
     let referred = referred.iter().filter(|entry| field(beside, &entry.key.text).is_none());
     for Entry { key, value } in beside.iter().chain(referred) {
-        let Some(verb) = verb_of(key, from) else { continue };
+        let Ok(verb) = verb_of(key, from) else { continue };
         if value.is_null() {
             continue;
         }
@@ -110,13 +110,13 @@ fn item_methods<'a>(
     methods
 }
 
-/// The verb of an entry of a path item; `None` if it is something else.
-fn verb_of(key: &Text, from: &mut Source<'_>) -> Option<Option<Verb>> {
+/// The verb of an entry of a path item, `None` for ANY; an `Err` if it is something else.
+fn verb_of(key: &Text, from: &mut Source<'_>) -> Result<Option<Verb>, ()> {
     if &*key.text == ANY {
-        return Some(None);
+        return Ok(None);
     }
     if let Some((_, verb)) = VERBS.iter().find(|(name, _)| *name == &*key.text) {
-        return Some(Some(*verb));
+        return Ok(Some(*verb));
     }
     if key.text.eq_ignore_ascii_case("trace") {
         from.warn(key.place, "`trace` is passed over", "API Gateway has no method for it");
@@ -128,7 +128,7 @@ fn verb_of(key: &Text, from: &mut Source<'_>) -> Option<Option<Verb>> {
             format!("OpenAPI writes verbs in small letters: `{}`", key.text.to_ascii_lowercase()),
         );
     }
-    None
+    Err(())
 }
 
 /// `isDefaultRoute: true` makes ANY the `$default` route of an HTTP API (RT-13).
@@ -184,5 +184,164 @@ fn hint(fault: &TemplateFault) -> &'static str {
         }
         TemplateProblem::EmptySegment => "remove one of the slashes",
         _ => "a path is written like /pets/{id} or /files/{proxy+}",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{good, with_faults};
+    use super::*;
+    use crate::openapi::{BasePath, ImportOptions};
+
+    fn keys(kind: Kind, text: &str) -> Vec<String> {
+        good(kind, text).methods.iter().map(Method::key).collect()
+    }
+
+    #[test]
+    fn verbs_and_any() {
+        let text = "
+openapi: 3.0.1
+paths:
+  x-of-ours: {get: {}}
+  /a:
+    summary: of the path
+    servers: []
+    get: {}
+    put: {}
+    post: {}
+    delete: {}
+    options: {}
+    head: {}
+    patch: {}
+    x-amazon-apigateway-any-method: {}
+  /{proxy+}: {x-amazon-apigateway-any-method: {}}
+";
+        let all = ["GET /a", "PUT /a", "POST /a", "DELETE /a", "OPTIONS /a", "HEAD /a", "PATCH /a", "ANY /a"];
+        for kind in [Kind::Rest, Kind::Http] {
+            let keys = keys(kind, text);
+            assert_eq!(keys[..8], all);
+            assert_eq!(keys[8..], ["ANY /{proxy+}"]);
+        }
+    }
+
+    #[test]
+    fn the_default_route_of_an_http_api() {
+        let text = "
+openapi: 3.0.1
+paths:
+  /$default: {x-amazon-apigateway-any-method: {isDefaultRoute: true}}
+  /a: {x-amazon-apigateway-any-method: {isDefaultRoute: false}}
+";
+        assert_eq!(keys(Kind::Http, text), ["$default", "ANY /a"]);
+        assert_eq!(keys(Kind::Rest, text), ["ANY /$default", "ANY /a"], "REST APIs have no such route");
+        let elsewhere = "{openapi: 3.0.1, paths: {/x: {x-amazon-apigateway-any-method: {isDefaultRoute: true}}}}";
+        assert_eq!(keys(Kind::Http, elsewhere), ["$default"]);
+    }
+
+    #[test]
+    fn paths_without_methods_are_resources() {
+        let text = "{swagger: '2.0', paths: {/b/: {}, /b: , /a: {parameters: []}, /c/: {}, /c: {get: {}}}}";
+        assert_eq!(good(Kind::Rest, text).resources, [Word::from("/b"), Word::from("/a")]);
+        assert!(good(Kind::Http, text).resources.is_empty());
+    }
+
+    #[test]
+    fn a_slash_at_the_end_is_none_of_a_rest_api() {
+        let text = "{swagger: '2.0', paths: {/: {get: {}}, /a/: {get: {}}, /a: {put: {}}}}";
+        assert_eq!(keys(Kind::Rest, text), ["GET /", "GET /a", "PUT /a"]);
+        assert_eq!(keys(Kind::Http, text), ["GET /", "GET /a/", "PUT /a"]);
+        let twice = "swagger: '2.0'\npaths:\n  /a/: {get: {operationId: x}}\n  /a: {get: {operationId: y}}\n";
+        let (definition, faults) = with_faults(&ImportOptions::new(Kind::Rest), twice);
+        assert_eq!(faults, "a.yaml:4:8: warning: `GET /a` is written twice");
+        assert_eq!(definition.unwrap().methods[0].operation_id, Some("y".into()));
+    }
+
+    #[test]
+    fn path_items_may_stand_elsewhere() {
+        let text = "
+openapi: 3.1.0
+paths:
+  /a:
+    $ref: '#/components/pathItems/shared'
+    get: {operationId: beside}
+  /b: {$ref: '#/components/pathItems/shared'}
+components:
+  pathItems:
+    shared:
+      parameters: [{name: q, in: query}]
+      get: {operationId: shared}
+      put: {$ref: '#/components/x-operations/put'}
+  x-operations: {put: {operationId: put}}
+";
+        let methods = good(Kind::Rest, text).methods;
+        let seen: Vec<_> = methods.iter().map(|m| (m.key(), m.operation_id.clone().unwrap().to_string())).collect();
+        let expected = [("GET /a", "beside"), ("PUT /a", "put"), ("GET /b", "shared"), ("PUT /b", "put")];
+        assert_eq!(seen, expected.map(|(key, id)| (key.to_owned(), id.to_owned())));
+        assert!(methods.iter().all(|method| method.parameters.len() == 1));
+    }
+
+    #[test]
+    fn base_paths() {
+        let two = "{swagger: '2.0', basePath: /a/b/c/, paths: {/: {get: {}}, /e: {get: {}}, /f: {}}}";
+        let three = "{openapi: 3.0.1, servers: [{url: 'https://x.example/a/b/c?d'}], paths: {/: {get: {}}, /e: {get: {}}, /f: {}}}";
+        let variable =
+            "{openapi: 3.0.1, servers: [{url: 'https://x/{basePath}', variables: {basePath: {default: a/b/c}}}],
+            paths: {/: {get: {}}, /e: {get: {}}, /f: {}}}";
+        let other = "{openapi: 3.0.1, servers: [{url: '/a/{v}/c', variables: {v: {default: b}}}], paths: {/: {get: {}}, /e: {get: {}}, /f: {}}}";
+        for text in [two, three, variable, other] {
+            for (mode, root, below, empty) in [
+                (BasePath::Ignore, "GET /", "GET /e", "/f"),
+                (BasePath::Prepend, "GET /a/b/c", "GET /a/b/c/e", "/a/b/c/f"),
+                (BasePath::Split, "GET /b/c", "GET /b/c/e", "/b/c/f"),
+            ] {
+                let options = ImportOptions { base_path: mode, ..ImportOptions::new(Kind::Rest) };
+                let definition = with_faults(&options, text).0.unwrap();
+                let keys: Vec<String> = definition.methods.iter().map(Method::key).collect();
+                assert_eq!(keys, [root, below], "{mode:?} {text}");
+                assert_eq!(definition.resources, [Word::from(empty)]);
+            }
+        }
+        for base in ["", "basePath: /,", "basePath: ,", "basePath: /one,"] {
+            let options = ImportOptions { base_path: BasePath::Split, ..ImportOptions::new(Kind::Rest) };
+            let text = format!("{{swagger: '2.0', {base} paths: {{/e: {{get: {{}}}}}}}}");
+            assert_eq!(with_faults(&options, &text).0.unwrap().methods[0].key(), "GET /e", "{base}");
+        }
+    }
+
+    #[test]
+    fn paths_that_api_gateway_refuses_are_errors() {
+        let text = "
+openapi: 3.0.1
+paths:
+  a: {get: {}}
+  /a/{b}.json: {get: {}}
+  /a//b: {get: {}}
+  /{p+}/x: {get: {}}
+  /a?b=c: {get: {}}
+  /{a}/{a}: {get: {}}
+  /ok: {get: {}}
+";
+        let (definition, faults) = with_faults(&ImportOptions::new(Kind::Rest), text);
+        let expected = "\
+a.yaml:4:3: error: path `a` does not begin with `/`
+a.yaml:5:9: error: path `/a/{b}.json`: a variable must be a whole segment, as in `/{id}/`
+a.yaml:6:6: error: path `/a//b`: an empty segment (`//`) cannot be routed
+a.yaml:7:8: error: path `/{p+}/x`: nothing may follow a greedy variable
+a.yaml:8:5: error: path `/a?b=c`: this character cannot stand in a path
+a.yaml:9:9: error: path `/{a}/{a}`: the same variable twice in one path";
+        assert_eq!(faults, expected);
+        assert_eq!(definition.unwrap().methods.len(), 1, "the rest is read all the same");
+    }
+
+    #[test]
+    fn verbs_that_are_none() {
+        let text = "openapi: 3.0.1\npaths:\n  /a:\n    trace: {}\n    GET: {}\n    Post: {}\n    query: {}\n";
+        let (definition, faults) = with_faults(&ImportOptions::new(Kind::Rest), text);
+        let expected = "\
+a.yaml:4:5: warning: `trace` is passed over
+a.yaml:5:5: warning: `GET` is passed over
+a.yaml:6:5: warning: `Post` is passed over";
+        assert_eq!(faults, expected);
+        assert_eq!(definition.unwrap().resources, [Word::from("/a")]);
     }
 }

@@ -293,13 +293,19 @@ impl Found {
         }
         match &node.value {
             Value::Scalar(_) => {}
-            Value::List(list) => list.iter().for_each(|node| self.walk(node)),
+            Value::List(list) => {
+                for node in list {
+                    self.walk(node);
+                }
+            }
             Value::Map(entries) => {
                 if entries.len() > LARGE {
                     let names = entries.iter().enumerate().map(|(at, entry)| (entry.key.text.clone(), at));
                     self.large.insert(address(node), names.collect());
                 }
-                entries.iter().for_each(|entry| self.walk(&entry.value));
+                for entry in entries {
+                    self.walk(&entry.value);
+                }
             }
         }
     }
@@ -346,4 +352,166 @@ fn percent_decoded(text: &str) -> String {
         }
     }
     String::from_utf8(out).unwrap_or_else(|_| text.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use router::Kind;
+
+    use super::super::tests::{Folder, good, with_faults};
+    use super::*;
+    use crate::openapi::{ImportOptions, import};
+
+    fn imported(files: &[(PathBuf, Place)], options: &ImportOptions) -> (String, Diagnostics) {
+        let mut faults = Diagnostics::default();
+        let definition = import(files, options, &mut faults);
+        let found = definition.map_or_else(String::new, |definition| serde_json::to_string(&definition).unwrap());
+        (found, faults)
+    }
+
+    #[test]
+    fn pointers_find_their_way() {
+        let text = "
+openapi: 3.0.1
+paths:
+  /a/{b}: {get: {parameters: [{$ref: '#/components/parameters/a~1b'}, {$ref: '#/components/parameters/c%20~0d'}]}}
+  /c: {get: {parameters: [{$ref: '#/paths/~1a~1%7Bb%7D/get/parameters/0'}]}}
+components: {parameters: {a/b: {name: x, in: query}, c ~d: {name: y, in: query}}}
+";
+        let methods = good(Kind::Rest, text).methods;
+        let names = |at: usize| methods[at].parameters.iter().map(|p| p.name.to_string()).collect::<Vec<_>>();
+        assert_eq!((names(0), names(1)), (vec!["x".to_owned(), "y".to_owned()], vec!["x".to_owned()]));
+    }
+
+    #[test]
+    fn references_that_lead_nowhere_are_errors() {
+        for (reference, why) in [
+            ("#/components/parameters/none", "there is no `none` on the way"),
+            ("#/components/parameters/list/7", "there is no `7` on the way"),
+            ("#/openapi/x", "there is no `x` on the way"),
+            ("#anchor", "the part behind `#` does not begin with `/`"),
+            ("https://example.com/a.yaml#/a", "it names a place on the network"),
+            ("//example.com/a.yaml", "it names a place on the network"),
+            ("other.yaml", "it names a file, and this document is none"),
+        ] {
+            let text = format!(
+                "openapi: 3.0.1\npaths: {{/a: {{get: {{parameters: [{{$ref: '{reference}'}}]}}}}}}\ncomponents: {{parameters: {{list: []}}}}\n"
+            );
+            let (definition, faults) = with_faults(&ImportOptions::new(Kind::Rest), &text);
+            assert_eq!(faults, format!("a.yaml:2:40: error: `$ref: {reference}` leads nowhere: {why}"));
+            assert!(definition.is_some());
+        }
+    }
+
+    #[test]
+    fn circles_end() {
+        let text = "
+openapi: 3.0.1
+paths: {/a: {$ref: '#/paths/~1b'}, /b: {$ref: '#/paths/~1a'}, /c: {$ref: '#/paths/~1c'}}
+";
+        let (_, faults) = with_faults(&ImportOptions::new(Kind::Rest), text);
+        assert_eq!(faults.lines().count(), 3, "{faults}");
+        assert!(faults.lines().all(|line| line.contains("leads to another one")), "{faults}");
+    }
+
+    #[test]
+    fn files_are_found_beside_and_below() {
+        let folder = Folder::new("refs");
+        let main = folder.write(
+            "api/main.yaml",
+            "
+openapi: 3.0.1
+paths:
+  /a: {$ref: 'paths/a.yaml'}
+  /b: {$ref: '../shared.json#/b'}
+",
+        );
+        folder.write("api/paths/a.yaml", "get: {parameters: [{$ref: '../../shared.json#/p'}, {$ref: 'a.yaml#/x-own'}]}\nx-own: {name: own, in: query}\n");
+        folder.write(
+            "shared.json",
+            r##"{"p": {"name": "p", "in": "query"}, "b": {"put": {"parameters": [{"$ref": "#/p"}]}}}"##,
+        );
+        let mut options = ImportOptions { root: Some(folder.path()), ..ImportOptions::new(Kind::Rest) };
+        let (found, faults) = imported(std::slice::from_ref(&main), &options);
+        assert_eq!(faults.render(false), "");
+        assert_eq!(found.matches(r#""name":"p""#).count(), 2, "{found}");
+        assert_eq!(found.matches(r#""name":"own""#).count(), 1, "{found}");
+        let names: Vec<&str> = faults.sources.iter().map(|source| source.name.rsplit('/').next().unwrap()).collect();
+        assert_eq!(names, ["main.yaml", "a.yaml", "shared.json"], "each is read once");
+        assert_eq!(faults.files.len(), 3, "all are watched");
+        options.root = None;
+        let (_, faults) = imported(&[main], &options);
+        let said = faults.render(false);
+        assert!(said.contains("`$ref: ../shared.json#/b` leads nowhere: it leaves the folder"), "{said}");
+    }
+
+    #[test]
+    fn files_that_must_not_be_read_are_not() {
+        let folder = Folder::new("hostile");
+        let outside = Folder::new("outside");
+        let (secret, _) = outside.write("secret.yaml", "get: {operationId: secret}\n");
+        folder.write("secret.key", "get: {}\n");
+        std::os::unix::fs::symlink(&secret, folder.path().join("link.yaml")).unwrap();
+        std::fs::create_dir(folder.path().join("folder.yaml")).unwrap();
+        let references = [
+            ("link.yaml".to_owned(), "it leaves the folder of the configuration"),
+            (secret.display().to_string(), "it names an absolute path"),
+            ("../../../../etc/none.yaml".to_owned(), "the file cannot be read"),
+            ("secret.key".to_owned(), "it names no document"),
+            ("folder.yaml".to_owned(), "it is no file"),
+            ("none.yaml".to_owned(), "the file cannot be read"),
+            ("file:///etc/passwd".to_owned(), "it names a place on the network"),
+        ];
+        for (reference, why) in references {
+            let main = folder.write("main.yaml", &format!("openapi: 3.0.1\npaths: {{/a: {{$ref: '{reference}'}}}}\n"));
+            let (found, faults) = imported(&[main], &ImportOptions::new(Kind::Rest));
+            let said = faults.render(false);
+            assert!(said.contains(&format!("leads nowhere: {why}")), "{reference}: {said}");
+            assert!(!found.contains("secret"), "{reference}");
+        }
+    }
+
+    #[test]
+    fn what_is_only_mentioned_is_no_fault() {
+        let folder = Folder::new("mention");
+        let text = "{openapi: 3.0.1, paths: {}, x-example: {$ref: none.yaml}, components: {examples: {e: {$ref: 'https://x/y.yaml'}}}}";
+        let (_, faults) = imported(&[folder.write("main.yaml", text)], &ImportOptions::new(Kind::Rest));
+        assert_eq!(faults.render(false), "");
+    }
+
+    #[test]
+    fn a_file_with_faults_says_them_once() {
+        let folder = Folder::new("faulty");
+        let text = "{openapi: 3.0.1, paths: {/a: {$ref: bad.yaml}, /b: {$ref: 'bad.yaml#/b'}}}";
+        folder.write("bad.yaml", "get: {\n");
+        let (_, faults) = imported(&[folder.write("main.yaml", text)], &ImportOptions::new(Kind::Rest));
+        let said = faults.render(false);
+        assert_eq!(said.matches("bad.yaml:").count(), 1, "{said}");
+        assert_eq!(said.matches("the file has faults of its own").count(), 2, "{said}");
+    }
+
+    #[test]
+    fn the_number_of_files_is_bounded() {
+        let folder = Folder::new("many");
+        let paths = (0..=limits::REFERRED_FILES_MAX)
+            .map(|at| format!("  /p{at}: {{$ref: f{at}.yaml}}\n"))
+            .collect::<Vec<_>>()
+            .concat();
+        for at in 0..=limits::REFERRED_FILES_MAX {
+            folder.write(&format!("f{at}.yaml"), "get: {}\n");
+        }
+        let main = folder.write("main.yaml", &format!("openapi: 3.0.1\npaths:\n{paths}"));
+        let (_, faults) = imported(&[main], &ImportOptions::new(Kind::Rest));
+        assert!(faults.sources.len() <= limits::REFERRED_FILES_MAX);
+        assert!(faults.has_errors());
+    }
+
+    #[test]
+    fn escapes_that_are_none_stay() {
+        for (token, meant) in
+            [("a%2", "a%2"), ("a%zz", "a%zz"), ("%C3%A4", "ä"), ("%ff", "%ff"), ("~01", "~1"), ("%7E1", "/")]
+        {
+            assert_eq!(unescaped(token), meant);
+        }
+    }
 }

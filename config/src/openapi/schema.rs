@@ -160,25 +160,27 @@ impl<'a> Models<'a> {
         let entries = match &node.value {
             Value::Scalar(_) => return json::of(node, from),
             Value::List(list) => {
+                if !from.spend(limits::VALUE_BYTES) {
+                    return Json::Null;
+                }
                 return Json::Array(list.iter().map(|node| self.schema(node, Keys::Words, from)).collect());
             }
             Value::Map(entries) => entries,
         };
         let names: usize = entries.iter().map(|entry| entry.key.text.len()).sum();
-        if !from.spend(limits::VALUE_BYTES * (1 + entries.len()) + names) {
+        if !from.spend(limits::VALUE_BYTES + names) {
             return Json::Null;
         }
         let mut map = Map::with_capacity(entries.len());
         for Entry { key, value } in entries {
             let value = match (keys, &*key.text, &value.value) {
-                (Keys::Names, ..) => self.schema(value, Keys::Words, from),
                 (Keys::Words, "$ref", Value::Scalar(text)) => match self.named(text, from) {
                     Some(name) => Json::String(pointer_to(&name)),
                     None => continue,
                 },
                 (Keys::Words, word, _) if NAMED.contains(&word) => self.schema(value, Keys::Names, from),
                 (Keys::Words, word, _) if VALUES.contains(&word) || word.starts_with("x-") => json::of(value, from),
-                (Keys::Words, ..) => self.schema(value, Keys::Words, from),
+                (Keys::Words | Keys::Names, ..) => self.schema(value, Keys::Words, from),
             };
             map.insert(key.text.to_string(), value);
         }
@@ -245,5 +247,151 @@ pub fn check_names(used: &[Word], definition: &mut Definition, from: &mut Source
             "schemas stand under `components: {schemas: …}`, in Swagger 2.0 under `definitions`",
             from,
         );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::tests::{Folder, good, with_faults};
+    use super::*;
+    use crate::diagnostic::Diagnostics;
+    use crate::openapi::{ImportOptions, import};
+
+    fn models(definition: &Definition) -> Vec<(&str, &Json)> {
+        definition.models.iter().map(|(name, model)| (name.as_str(), &model.schema)).collect()
+    }
+
+    #[test]
+    fn recursive_schemas_keep_their_references() {
+        let three = "
+openapi: 3.0.1
+paths: {}
+components:
+  schemas:
+    Tree:
+      description: grows
+      type: object
+      properties:
+        children: {type: array, items: {$ref: '#/components/schemas/Tree'}}
+        default: {$ref: '#/components/schemas/Tree'}
+        $ref: {type: string}
+      example: {$ref: '#/not/a/reference'}
+      enum: [{$ref: x}, 1, null, 1.5]
+";
+        let tree = json!({
+            "description": "grows",
+            "type": "object",
+            "properties": {
+                "children": {"type": "array", "items": {"$ref": "#/components/schemas/Tree"}},
+                "default": {"$ref": "#/components/schemas/Tree"},
+                "$ref": {"type": "string"},
+            },
+            "example": {"$ref": "#/not/a/reference"},
+            "enum": [{"$ref": "x"}, 1, null, 1.5],
+        });
+        let definition = good(Kind::Rest, three);
+        assert_eq!(models(&definition), [("Tree", &tree)]);
+        assert_eq!(definition.models[0].1.description.as_deref(), Some("grows"));
+        let two = three
+            .replace("openapi: 3.0.1", "swagger: '2.0'")
+            .replace("#/components/schemas/", "#/definitions/")
+            .replace("components:\n  schemas:\n", "definitions:\n");
+        assert_eq!(models(&good(Kind::Rest, &two)), [("Tree", &tree)]);
+    }
+
+    #[test]
+    fn urls_of_models_are_references() {
+        let text = "
+swagger: '2.0'
+paths: {/a: {put: {parameters: [{in: body, schema: {$ref: 'https://apigateway.amazonaws.com/restapis/abc123/models/Pet'}}]}}}
+definitions:
+  Pet: {properties: {a: {$ref: 'https://apigateway.us-east-1.amazonaws.com/restapis/abc123/models/Pet'}, b: {$ref: Pet}}}
+";
+        let definition = good(Kind::Rest, text);
+        assert_eq!(definition.methods[0].request_models[0].1, ModelRef::Named("Pet".into()));
+        let pet = json!({"$ref": "#/components/schemas/Pet"});
+        assert_eq!(models(&definition), [("Pet", &json!({"properties": {"a": pet, "b": pet}}))]);
+    }
+
+    #[test]
+    fn what_stands_elsewhere_becomes_a_model() {
+        let folder = Folder::new("schemas");
+        let main = folder.write(
+            "main.yaml",
+            "
+openapi: 3.0.1
+paths:
+  /a:
+    put:
+      requestBody: {content: {application/json: {schema: {$ref: 'common.yaml#/components/schemas/Pet'}}}}
+      responses:
+        200: {content: {application/json: {schema: {$ref: '#/x-schemas/inner'}}}}
+        201: {content: {application/json: {schema: {$ref: 'whole.json'}}}}
+        202: {content: {application/json: {schema: {$ref: 'common.yaml#/components/schemas/Other'}}}}
+components: {schemas: {Pet: {type: string}, Whole: {$ref: whole.json}, Alias: {$ref: '#/components/schemas/Pet'}}}
+x-schemas: {inner: {items: {$ref: '#/x-schemas/inner'}}}
+",
+        );
+        folder.write(
+            "common.yaml",
+            "components: {schemas: {Pet: {properties: {o: {$ref: '#/components/schemas/Other'}}}, Other: {type: number}}}\n",
+        );
+        folder.write("whole.json", r#"{"type": "object"}"#);
+        let mut faults = Diagnostics::default();
+        let definition = import(&[main], &ImportOptions::new(Kind::Rest), &mut faults).unwrap();
+        assert_eq!(faults.render(false), "");
+        let method = &definition.methods[0];
+        let named = |at: usize| &method.responses[at].1.models[0].1;
+        assert_eq!(method.request_models[0].1, ModelRef::Named("Pet2".into()), "`Pet` is another one");
+        assert_eq!(named(0), &ModelRef::Named("inner".into()));
+        assert_eq!(named(1), &ModelRef::Named("Whole".into()), "it has a name here");
+        assert_eq!(named(2), &ModelRef::Named("Other".into()));
+        let expected = [
+            ("Pet", json!({"type": "string"})),
+            ("Whole", json!({"type": "object"})),
+            ("Alias", json!({"$ref": "#/components/schemas/Pet"})),
+            ("Pet2", json!({"properties": {"o": {"$ref": "#/components/schemas/Other"}}})),
+            ("inner", json!({"items": {"$ref": "#/components/schemas/inner"}})),
+            ("Other", json!({"type": "number"})),
+        ];
+        assert_eq!(models(&definition), expected.iter().map(|(name, schema)| (*name, schema)).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn models_that_are_not_there() {
+        let text = "
+openapi: 3.0.1
+paths:
+  /a:
+    put:
+      requestBody: {content: {a/b: {schema: {$ref: '#/components/schemas/Gone'}}, c/d: {schema: {$ref: '#/components/schemas/Empty'}}}}
+      responses: {500: {content: {a/b: {schema: {$ref: '#/x/y'}}}}}
+";
+        let (definition, faults) = with_faults(&ImportOptions::new(Kind::Rest), text);
+        let expected = "\
+a.yaml:6:52: error: there is no model `Gone`
+a.yaml:7:56: error: `$ref: #/x/y` leads nowhere: there is no `x` on the way";
+        assert_eq!(faults, expected);
+        assert_eq!(models(&definition.unwrap())[0].0, "Empty", "every API has it");
+        let (_, faults) = with_faults(&ImportOptions::new(Kind::Http), text);
+        assert_eq!(faults, expected.replace("error", "warning"), "HTTP APIs validate nothing");
+    }
+
+    #[test]
+    fn names_are_escaped_in_references() {
+        let text = "
+swagger: '2.0'
+paths: {/a: {put: {parameters: [{in: body, schema: {$ref: '#/definitions/a~1b%C2%ABc%C2%BB'}}]}}}
+definitions: {a/b«c»: {type: object, properties: {x: {$ref: '#/definitions/a~1b«c»'}}}}
+";
+        let definition = good(Kind::Rest, text);
+        assert_eq!(definition.methods[0].request_models[0].1, ModelRef::Named("a/b«c»".into()));
+        assert_eq!(definition.models[0].1.schema["properties"]["x"]["$ref"], "#/components/schemas/a~1b«c»");
+        for (name, pointer) in [("a~b", "a~0b"), ("a%b", "a%25b"), ("A.b-c_d", "A.b-c_d")] {
+            assert_eq!(pointer_to(name), format!("#/components/schemas/{pointer}"));
+            assert_eq!(unescaped(pointer), name);
+        }
     }
 }

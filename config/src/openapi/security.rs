@@ -147,3 +147,107 @@ pub fn of_root<'a>(root: &'a [Entry], from: &mut Source<'_>) -> Option<&'a Node>
     }
     None
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{good, with_faults};
+    use super::*;
+    use crate::openapi::ImportOptions;
+
+    const SCHEMES: &str = "
+openapi: 3.0.1
+components:
+  securitySchemes:
+    key: {type: apiKey, name: X-Api-Key, in: header}
+    other: {type: apiKey, name: token, in: header, description: not checked}
+    iam: {type: apiKey, name: Authorization, in: header, x-amazon-apigateway-authtype: awsSigv4}
+    own:
+      type: apiKey
+      name: Authorization
+      in: header
+      x-amazon-apigateway-authtype: custom
+      x-amazon-apigateway-authorizer: {type: token, authorizerUri: 'arn:aws:apigateway:eu-west-1:lambda:path/x'}
+    jwt:
+      type: oauth2
+      flows: {}
+      x-amazon-apigateway-authorizer:
+        type: jwt
+        identitySource: $request.header.Authorization
+        jwtConfiguration: {issuer: 'https://id.example', audience: [web]}
+";
+
+    fn demands(kind: Kind, security: &str) -> (Demands, String) {
+        let text = format!("{SCHEMES}paths: {{/a: {{get: {{{security}}}}}}}\n");
+        let (definition, faults) = with_faults(&ImportOptions::new(kind), &text);
+        let method = definition.unwrap().methods.remove(0);
+        (Demands { authorization: method.authorization, api_key_required: method.api_key_required }, faults)
+    }
+
+    fn by(name: &str, scopes: &[&str]) -> Authorization {
+        Authorization::Authorizer { name: name.into(), scopes: scopes.iter().map(|scope| (*scope).into()).collect() }
+    }
+
+    #[test]
+    fn what_schemes_mean() {
+        let none = Authorization::None;
+        for (security, authorization, key) in [
+            ("security: []", none.clone(), false),
+            ("security: [{}]", none.clone(), false),
+            ("security: [{key: []}]", none.clone(), true),
+            ("security: [{iam: []}]", Authorization::Iam, false),
+            ("security: [{own: []}]", by("own", &[]), false),
+            ("security: [{own: [], key: []}]", by("own", &[]), true),
+            ("security: [{key: []}, {own: []}]", by("own", &[]), true),
+            ("security: [{own: [a]}, {iam: []}, {jwt: [b]}]", by("own", &["a"]), false),
+            ("security: [{iam: []}, {own: []}]", Authorization::Iam, false),
+            ("security: [{own: []}], x-amazon-apigateway-auth: {type: AWS_IAM}", Authorization::Iam, false),
+        ] {
+            let expected = Demands { authorization, api_key_required: key };
+            assert_eq!(demands(Kind::Rest, security), (expected, String::new()), "{security}");
+        }
+        assert_eq!(demands(Kind::Http, "security: [{jwt: [r, w]}]").0.authorization, by("jwt", &["r", "w"]));
+    }
+
+    #[test]
+    fn what_restricts_nothing_is_said() {
+        let (found, faults) = demands(Kind::Rest, "security: [{other: []}]");
+        assert_eq!(found, Demands::default());
+        assert_eq!(faults, "a.yaml:6:5: warning: `other` restricts nothing: the scheme has no authorizer");
+        let (found, faults) = demands(Kind::Http, "security: [{key: []}]");
+        assert!(!found.api_key_required);
+        assert_eq!(faults, "a.yaml:5:5: warning: `key` restricts nothing: HTTP APIs have no API keys");
+        let (_, faults) = demands(Kind::Rest, "security: [{nobody: []}]");
+        assert!(faults.ends_with("error: there is no security scheme `nobody`"), "{faults}");
+    }
+
+    #[test]
+    fn security_of_the_document_counts_in_http_apis_alone() {
+        let text = format!("{SCHEMES}security: [{{jwt: []}}]\npaths: {{/a: {{get: {{}}, put: {{security: []}}}}}}\n");
+        let methods = good(Kind::Http, &text).methods;
+        assert_eq!((&methods[0].authorization, &methods[1].authorization), (&by("jwt", &[]), &Authorization::None));
+        let (definition, faults) = with_faults(&ImportOptions::new(Kind::Rest), &text);
+        assert_eq!(definition.unwrap().methods[0].authorization, Authorization::None);
+        assert!(
+            faults.contains("warning: `security` of the whole document restricts nothing in a REST API"),
+            "{faults}"
+        );
+    }
+
+    #[test]
+    fn schemes_are_kept_as_they_are_written() {
+        let definition = good(Kind::Rest, &format!("{SCHEMES}paths: {{}}\n"));
+        let names: Vec<&str> = definition.authorizers.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names, ["key", "other", "iam", "own", "jwt"]);
+        let [_, (_, other), (_, iam), (_, own), (_, jwt)] = &definition.authorizers[..] else { panic!() };
+        assert_eq!(
+            (other.scheme.as_str(), other.name.as_deref(), other.location.as_deref()),
+            ("apiKey", Some("token"), Some("header"))
+        );
+        assert_eq!(other.rest, Some(serde_json::json!({"description": "not checked"})));
+        assert_eq!(iam.auth_type.as_deref(), Some("awsSigv4"));
+        assert_eq!(own.authorizer.as_ref().unwrap()["type"], "token");
+        assert_eq!(jwt.rest, Some(serde_json::json!({"flows": {}})));
+        let two = "{swagger: '2.0', paths: {}, securityDefinitions: {b: {type: basic}, r: {$ref: '#/securityDefinitions/b'}}}";
+        assert_eq!(good(Kind::Rest, two).authorizers[1].1.scheme, "basic");
+    }
+}
