@@ -1,6 +1,7 @@
 //! What is exported is imported again without a difference, in both languages and both forms, for definitions of every shape.
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
 use config::definition::{
     ApiKeySource, Authorization, Authorizer, ConnectionType, ContentHandling, Cors, Definition, Documentation,
@@ -8,7 +9,7 @@ use config::definition::{
     MethodResponse, MockAnswer, Model, ModelRef, Parameter, Passthrough, Tag, TransferMode, Validator, Word,
 };
 use config::openapi::export::{self, ExportOptions, Format};
-use config::openapi::{ImportOptions, import_text};
+use config::openapi::{ImportOptions, import, import_text};
 use config::{Diagnostics, Place};
 use proptest::collection::{btree_map, btree_set, vec};
 use proptest::option;
@@ -307,7 +308,7 @@ fn schemes(sayable: Sayable) -> Vec<(&'static str, Authorizer)> {
     };
     let mut all = vec![
         ("iam", Authorizer { auth_type: Some("awsSigv4".into()), ..key_scheme("Authorization") }),
-        ("key", key_scheme("x-api-key")),
+        ("key", Authorizer { auth_type: Some("custom".into()), ..key_scheme("X-Api-Key") }),
         ("token", with(key_scheme("Authorization"), "token", Some("custom"))),
         ("pool", with(key_scheme("Authorization"), "cognito_user_pools", Some("cognito_user_pools"))),
         ("bare", with(scheme("oauth2", None), "jwt", None)),
@@ -539,4 +540,52 @@ proptest! {
         again(&definition, Format::OpenApi30);
         again(&definition, Format::Swagger20);
     }
+}
+
+/// Files below a folder, in order.
+fn files(folder: &Path, found: &mut Vec<PathBuf>) {
+    let mut entries: Vec<PathBuf> =
+        std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
+    entries.sort();
+    for path in entries {
+        if path.is_dir() {
+            files(&path, found);
+        } else {
+            found.push(path);
+        }
+    }
+}
+
+/// `None`: it is no description, or has faults of its own.
+fn description(path: &Path) -> Option<(Definition, Format)> {
+    let text = std::fs::read_to_string(path).ok()?;
+    let mut faults = Diagnostics::default();
+    let definition = import(&[(path.to_owned(), Place::default())], &ImportOptions::new(Kind::Rest), &mut faults)?;
+    let is_two = text.lines().take(40).any(|line| line.trim_start().trim_start_matches('"').starts_with("swagger"));
+    let format = if is_two { Format::Swagger20 } else { Format::OpenApi30 };
+    (!faults.has_errors() && !definition.methods.is_empty()).then_some((definition, format))
+}
+
+/// Descriptions of real APIs (`.ci/descriptions` fetches them): written in their own language, nothing of them is lost.
+#[test]
+fn descriptions_are_read_again() {
+    let Some(folder) = std::env::var_os("TOLLGATE_DESCRIPTIONS") else {
+        println!("skipped: TOLLGATE_DESCRIPTIONS names no folder");
+        return;
+    };
+    let mut found = Vec::new();
+    files(Path::new(&folder), &mut found);
+    let (mut read, mut lost) = (0, Vec::new());
+    for path in found {
+        let Some((mut definition, format)) = description(&path) else { continue };
+        read += 1;
+        definition.info.title.get_or_insert("API".into());
+        definition.info.version.get_or_insert("1.0".into());
+        let same = std::panic::catch_unwind(|| again(&definition, format) == definition);
+        if !same.unwrap_or(false) {
+            lost.push(path.display().to_string());
+        }
+    }
+    println!("{read} descriptions, {} of them with a loss", lost.len());
+    assert!(read > 0 && lost.is_empty(), "{lost:#?}");
 }

@@ -122,11 +122,13 @@ impl Writer<'_> {
 
     /// The scheme that stands for API keys (OA-08).
     pub(super) fn api_key_scheme(&self) -> &str {
+        let says =
+            |value: &Option<String>, word: &str| value.as_deref().is_some_and(|value| value.eq_ignore_ascii_case(word));
         let is_key = |scheme: &Authorizer| {
             scheme.scheme == "apiKey"
-                && scheme.location.as_deref() == Some("header")
-                && scheme.name.as_ref().is_some_and(|name| name.eq_ignore_ascii_case("x-api-key"))
-                && scheme.auth_type.is_none()
+                && says(&scheme.location, "header")
+                && says(&scheme.name, "x-api-key")
+                && !says(&scheme.auth_type, "awsSigv4")
                 && scheme.authorizer.is_none()
         };
         let found = self.definition.authorizers.iter().find(|(_, scheme)| is_key(scheme));
