@@ -323,7 +323,7 @@ fn files(faults: &Diagnostics) -> Vec<(PathBuf, u16)> {
         let found = faults.sources.iter().position(|source| source.name == name)?;
         u16::try_from(found).ok()
     };
-    faults.files.iter().filter_map(|path| Some((path.clone(), number(path)?))).collect()
+    faults.files.iter().filter_map(|file| Some((file.path.clone(), number(&file.path)?))).collect()
 }
 
 fn look(subject: &Subject<'_>) -> Vec<Finding> {

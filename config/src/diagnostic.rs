@@ -1,10 +1,10 @@
 //! Faults of a document: where, what, and how to mend it. All of them at once, sorted by place.
 
 use std::fmt::Write as _;
-use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
+use crate::input::Input;
 use crate::limits;
 
 /// Whether a fault keeps the configuration from serving.
@@ -80,7 +80,7 @@ pub struct Diagnostics {
     /// The texts that they are about.
     pub sources: Vec<Source>,
     /// The files that were read, or should have been; `source::file::read` notes them.
-    pub files: Vec<PathBuf>,
+    pub files: Vec<Input>,
     /// Faults left out because there were more than [`limits::FAULTS_MAX`].
     pub left_out: usize,
 }

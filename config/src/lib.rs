@@ -8,6 +8,7 @@ pub mod compile;
 pub mod definition;
 pub mod deployments;
 pub mod diagnostic;
+pub mod input;
 pub mod limits;
 pub mod load;
 pub mod model;
@@ -22,6 +23,7 @@ use std::path::Path;
 
 pub use self::compile::state_directory;
 pub use self::diagnostic::{Diagnostics, Fault, Place, Severity};
+pub use self::input::Input;
 pub use self::load::{
     DeclaredStage, Defined, Definitions, Loaded, Loader, Part, control_path, definitions, is_compiled,
 };

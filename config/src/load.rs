@@ -8,6 +8,7 @@ use crate::compile::{self, Programs};
 use crate::definition::Definition;
 use crate::deployments::{Declared, state_folder};
 use crate::diagnostic::{Diagnostics, Place};
+use crate::input::Input;
 use crate::model::Document;
 use crate::model::api::ApiSpec;
 use crate::model::reader::Reader;
@@ -23,7 +24,7 @@ pub struct Loaded {
     /// Errors and warnings, sorted by place.
     pub diagnostics: Diagnostics,
     /// Every file that was read, and every one that should have been: whoever watches them knows when to load again.
-    pub files: Vec<PathBuf>,
+    pub files: Vec<Input>,
 }
 
 /// A part of a load that is over: for callers with a clock.
@@ -115,6 +116,7 @@ fn compiled(path: &Path, is_over: &mut dyn FnMut(Part)) -> Loaded {
     let read = File::open(path).and_then(|file| file.take(most).read_to_end(&mut bytes));
     is_over(Part::Read);
     let folder = path.parent().unwrap_or(Path::new(""));
+    let input = if read.is_ok() { Input::new(path, &bytes) } else { Input::missing(path) };
     let decoded = match read {
         Ok(_) => snapshot_file::decode(&bytes, folder).map_err(|fault| fault.to_string()),
         Err(error) => Err(format!("cannot be read: {error}")),
@@ -125,7 +127,7 @@ fn compiled(path: &Path, is_over: &mut dyn FnMut(Part)) -> Loaded {
         faults.error_hint(Place { source, ..Place::default() }, what, hint);
     });
     is_over(Part::Compile);
-    Loaded { snapshot: snapshot.ok(), diagnostics: faults, files: vec![path.to_owned()] }
+    Loaded { snapshot: snapshot.ok(), diagnostics: faults, files: vec![input] }
 }
 
 /// The document, and what each of its APIs is.

@@ -52,6 +52,8 @@ pub struct Gateway {
     pub access_log: AccessLog,
     /// What a client may ask of us.
     pub limits: Limits,
+    /// Whether documents that change are loaded again by themselves.
+    pub watch: bool,
 }
 
 /// One listening address.

@@ -11,7 +11,7 @@ use std::{panic, thread};
 
 use admin::{Failure, ReloadReport, Timing};
 use config::snapshot::{AccessLog, Snapshot};
-use config::{Loaded, Loader, Part};
+use config::{Input, Loaded, Loader, Part};
 
 use crate::background::Resolver;
 use crate::doors::{Doors, Plan, Summary};
@@ -50,7 +50,7 @@ pub struct Parts {
     /// What serves.
     pub first: Arc<Published>,
     /// The files that it was made of.
-    pub files: Vec<PathBuf>,
+    pub files: Vec<Input>,
     /// Where it serves.
     pub doors: Doors,
     /// The access log's writer.
@@ -89,7 +89,7 @@ struct Turn {
 struct Serving {
     published: Arc<Published>,
     listeners: Vec<String>,
-    files: Vec<PathBuf>,
+    files: Vec<Input>,
 }
 
 /// What a reload made serve.
@@ -148,7 +148,7 @@ impl Reloader {
     }
 
     /// The files of which the last load was made, or should have been.
-    pub fn files(&self) -> Vec<PathBuf> {
+    pub fn files(&self) -> Vec<Input> {
         lock(&self.serving).files.clone()
     }
 

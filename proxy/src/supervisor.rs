@@ -12,8 +12,8 @@ use std::time::Duration;
 
 use admin::Desk;
 use admin::orders::ChangeReport;
-use config::Loader;
 use config::snapshot::{Gateway, Snapshot};
+use config::{Input, Loader};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use rustix::thread::CpuSet;
 use serde_json::json;
@@ -145,7 +145,7 @@ fn run_inner(options: Options) -> Result<ExitCode, Failure> {
     Ok(if told && clean { ExitCode::SUCCESS } else { ExitCode::from(exit::OS) })
 }
 
-fn load(source: &Source, loader: &mut Loader) -> Result<(Snapshot, Vec<PathBuf>), Failure> {
+fn load(source: &Source, loader: &mut Loader) -> Result<(Snapshot, Vec<Input>), Failure> {
     let loaded = source.load(loader, |_| {});
     let rendered = loaded.diagnostics.render(io::stderr().is_terminal());
     if !rendered.is_empty() {

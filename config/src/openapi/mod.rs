@@ -34,6 +34,7 @@ use self::refs::Files;
 pub use self::schema::pointer_to;
 use crate::definition::{Definition, Word};
 use crate::diagnostic::{Diagnostics, Place, Severity};
+use crate::input::Input;
 use crate::limits;
 use crate::source::node::{Entry, Node, Value};
 
@@ -139,7 +140,7 @@ fn is_there(path: &Path, place: Place, faults: &mut Diagnostics) -> bool {
             "check the path: it is taken from the folder of the configuration",
         ),
     };
-    faults.files.push(path.to_owned());
+    faults.files.push(Input::missing(path));
     faults.error_hint(place, what, hint);
     false
 }
@@ -429,7 +430,7 @@ components: {schemas: {B: {type: integer}}}
         let said = faults.render(false);
         assert!(said.contains("gateway.yaml:7:3: error: `") && said.contains("none.yaml` cannot be read"), "{said}");
         assert!(said.contains("is no file"), "{said}");
-        assert!(faults.files.contains(&folder.0.join("none.yaml")), "it may come yet");
+        assert!(faults.files.contains(&Input::missing(&folder.0.join("none.yaml"))), "it may come yet");
     }
 
     #[test]

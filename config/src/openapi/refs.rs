@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use super::{Variables, intrinsics};
 use crate::diagnostic::{Diagnostics, Place};
+use crate::input::Input;
 use crate::limits;
 use crate::source::file;
 use crate::source::node::{self, Author, Node, Text, Value};
@@ -158,7 +159,7 @@ impl Files {
             return Err(Broken::new("it names an absolute path", IN_THE_TREE));
         }
         let real = std::fs::canonicalize(&path).map_err(|error| {
-            faults.files.push(path.clone());
+            faults.files.push(Input::missing(&path));
             Broken::new(
                 format!("the file cannot be read: {error}"),
                 "check the path: it is taken from the document's folder",

@@ -1,19 +1,22 @@
 //! Reads a document from disk, or says why it cannot be read.
 
-use std::io::Read;
 use std::path::Path;
 
 use crate::diagnostic::{Diagnostics, Place, Source};
+use crate::input::{Input, bytes_of};
 use crate::limits;
 
 /// The text of a file without its byte order mark. Its name becomes a source of `faults` in any case, and its path one of the
 /// files that a watcher looks after.
 pub fn read(path: &Path, faults: &mut Diagnostics) -> Option<u16> {
-    faults.files.push(path.to_owned());
     let name = path.display().to_string();
-    match bytes_of(path) {
-        Ok(bytes) => add(&name, &bytes, faults),
+    match bytes_of(path, limits::DOCUMENT_BYTES_MAX as u64 + 1) {
+        Ok(bytes) => {
+            faults.files.push(Input::new(path, &bytes));
+            add(&name, &bytes, faults)
+        }
         Err(error) => {
+            faults.files.push(Input::missing(path));
             let source = push(&name, String::new(), faults)?;
             let hint = match error.kind() {
                 std::io::ErrorKind::NotFound => "check the path; it is taken from the current directory",
@@ -25,17 +28,6 @@ pub fn read(path: &Path, faults: &mut Diagnostics) -> Option<u16> {
             None
         }
     }
-}
-
-/// At most one byte more than a document may have: a device or a pipe must not fill the memory.
-fn bytes_of(path: &Path) -> std::io::Result<Vec<u8>> {
-    let file = std::fs::File::open(path)?;
-    if file.metadata()?.is_dir() {
-        return Err(std::io::ErrorKind::IsADirectory.into());
-    }
-    let mut bytes = Vec::new();
-    file.take(limits::DOCUMENT_BYTES_MAX as u64 + 1).read_to_end(&mut bytes)?;
-    Ok(bytes)
 }
 
 /// Adds a text as a source; `None` if it is not UTF-8, which is then a fault.
@@ -81,7 +73,7 @@ mod tests {
     fn a_file_that_is_not_there_is_a_fault_with_its_name() {
         let mut faults = Diagnostics::default();
         assert_eq!(read(Path::new("/nowhere/gateway.yaml"), &mut faults), None);
-        assert_eq!(faults.files, [Path::new("/nowhere/gateway.yaml")], "it may come yet");
+        assert_eq!(faults.files, [Input::missing(Path::new("/nowhere/gateway.yaml"))], "it may come yet");
         assert!(faults.render(false).starts_with("/nowhere/gateway.yaml: error: cannot be read"));
     }
 
