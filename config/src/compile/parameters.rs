@@ -2,9 +2,9 @@
 
 use policy::transform::constant::MockRequest;
 use policy::transform::parameters::{
-    MappingFault, RequestMapping, ResponseMapping, ResponseRules, ResponseSpec, RuleFault, RuleProblem,
+    MappingFault, MappingProblem, RequestMapping, ResponseMapping, ResponseRules, ResponseSpec, RuleFault, RuleProblem,
 };
-use policy::transform::template::TemplateNames;
+use policy::transform::template::{TemplateNames, Variable};
 use router::Kind;
 
 use crate::compile::needs;
@@ -22,9 +22,15 @@ pub fn request(kind: Kind, spec: &Integration, names: TemplateNames<'_>) -> Resu
     }
     let compiled = RequestMapping::compile(kind, &texts(&spec.request_parameters), names);
     let wrongs = |faults: Vec<MappingFault>| {
-        faults.iter().map(|fault| mapping(kind, &spec.request_parameters, fault, false)).collect()
+        faults.iter().map(|fault| mapping(kind, &spec.request_parameters, fault, (names, false))).collect()
     };
     compiled.map(Some).map_err(wrongs)
+}
+
+/// The variables of the URI that the mapping fills, whether it can be used or not.
+pub fn path_names(spec: &Integration) -> Vec<Box<str>> {
+    let filled = spec.request_parameters.iter();
+    filled.filter_map(|(target, _)| target.strip_prefix("integration.request.path.").map(Box::from)).collect()
 }
 
 /// What becomes of the backend's answer.
@@ -85,7 +91,7 @@ fn by_status(spec: &Integration, names: TemplateNames<'_>) -> Result<ResponseSha
 
 fn answer(kind: Kind, parameters: &Pairs, names: TemplateNames<'_>) -> Result<ResponseMapping, Vec<Wrong>> {
     ResponseMapping::compile(kind, &texts(parameters), names)
-        .map_err(|faults| faults.iter().map(|fault| mapping(kind, parameters, fault, true)).collect())
+        .map_err(|faults| faults.iter().map(|fault| mapping(kind, parameters, fault, (names, true))).collect())
 }
 
 /// IN-16. An integration without any answer is AWS's to refuse on each request; here it is told once.
@@ -108,7 +114,8 @@ fn rules(kind: Kind, spec: &Integration, names: TemplateNames<'_>) -> Result<Res
             templates,
         })
         .collect();
-    let wrongs = |faults: Vec<RuleFault>| faults.iter().map(|fault| rule(kind, &spec.responses, fault)).collect();
+    let wrongs =
+        |faults: Vec<RuleFault>| faults.iter().map(|fault| rule(kind, &spec.responses, fault, names)).collect();
     ResponseRules::compile(kind, &specs, names).map_err(wrongs)
 }
 
@@ -116,20 +123,25 @@ fn texts(pairs: &Pairs) -> Vec<(&str, &str)> {
     pairs.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect()
 }
 
-fn mapping(kind: Kind, pairs: &Pairs, fault: &MappingFault, in_answer: bool) -> Wrong {
+fn mapping(kind: Kind, pairs: &Pairs, fault: &MappingFault, (names, in_answer): (TemplateNames<'_>, bool)) -> Wrong {
     let (target, expression) = &pairs[fault.entry];
     let word = if fault.in_target { target } else { expression };
-    Wrong {
-        place: word.0.place_at(fault.offset),
-        what: format!("`{word}`: {}", fault.what.message()),
-        hint: fault.what.hint(kind, in_answer).to_owned(),
-    }
+    let hint = match fault.what {
+        MappingProblem::NoSuchPathVariable if names.path_variables.is_empty() => "it has none".to_owned(),
+        MappingProblem::NoSuchPathVariable => format!("it has {}", names.path_variables.join(", ")),
+        MappingProblem::UnknownContext => {
+            let known: Vec<&str> = Variable::NAMES.iter().map(|(name, _)| *name).collect();
+            format!("those with a value in this version are {}", known.join(", "))
+        }
+        what => what.hint(kind, in_answer).to_owned(),
+    };
+    Wrong { place: word.0.place_at(fault.offset), what: format!("`{word}`: {}", fault.what.message()), hint }
 }
 
-fn rule(kind: Kind, responses: &[IntegrationResponse], fault: &RuleFault) -> Wrong {
+fn rule(kind: Kind, responses: &[IntegrationResponse], fault: &RuleFault, names: TemplateNames<'_>) -> Wrong {
     let response = &responses[fault.rule];
     let (word, hint) = match &fault.what {
-        RuleProblem::Mapping(found) => return mapping(kind, &response.parameters, found, true),
+        RuleProblem::Mapping(found) => return mapping(kind, &response.parameters, found, (names, true)),
         RuleProblem::Template(place) => return template(&response.templates[*place].1),
         RuleProblem::Pattern => {
             (&response.pattern, "write a regular expression such as 5\\d{2}, without look-around and back references")

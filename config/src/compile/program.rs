@@ -212,25 +212,25 @@ impl Compiler<'_> {
             },
         };
         let kind = self.definition.kind;
-        let (request, response) =
-            match (parameters::request(kind, spec, names), parameters::response(kind, spec, names)) {
-                (Ok(request), Ok(response)) => (request, response),
-                (request, response) => {
-                    let mut wrongs = request.err().unwrap_or_default();
-                    wrongs.extend(response.err().unwrap_or_default());
-                    return self.faulty(method, wrongs, "a faulty mapping");
-                }
-            };
+        let (request, response) = (parameters::request(kind, spec, names), parameters::response(kind, spec, names));
+        let mapped = match &request {
+            Ok(mapping) => mapping.as_ref().map(|mapping| mapping.path_names().to_vec()).unwrap_or_default(),
+            Err(_) => parameters::path_names(spec),
+        };
         let context = uri::Context {
             stage: self.setting.stage,
             stage_variables: names.stage_variables,
             path_variables: names.path_variables,
-            mapped: request.as_ref().map(RequestMapping::path_names).unwrap_or_default(),
+            mapped: &mapped,
             upstreams: self.setting.upstreams,
         };
-        let target = match uri::compile(&written.0, &context, self.faults) {
-            Ok(target) => target,
-            Err(wrong) => return self.faulty(method, vec![wrong], "a faulty URI"),
+        let target = uri::compile(&written.0, &context, self.faults).map_err(|wrong| vec![wrong]);
+        let (target, request, response) = match (target, request, response) {
+            (Ok(target), Ok(request), Ok(response)) => (target, request, response),
+            (target, request, response) => {
+                let wrongs = [target.err(), request.err(), response.err()].into_iter().flatten().flatten();
+                return self.faulty(method, wrongs.collect(), "a faulty URI or mapping");
+            }
         };
         let proxy = spec.kind == IntegrationType::HttpProxy;
         // RT-13: behind an HTTP API's `$default`, the client's whole path follows the URI.

@@ -101,7 +101,14 @@ impl<'a> Choice<'a> {
             }
             match headers::to_client(kind, proxy, field) {
                 Rule::Pass => write::field(&mut fields, name, value),
-                Rule::Remap => headers::write_remapped(name, value, &mut fields),
+                Rule::Remap => {
+                    let from = fields.len();
+                    headers::write_remapped(name, value, &mut fields);
+                    let renamed = &fields[from..from + headers::REMAPPED.len() + name.len()];
+                    if self.mapping.replaces(applied, Name::of(renamed), renamed) {
+                        fields.truncate(from);
+                    }
+                }
                 Rule::Drop => continue,
             }
             typed |= field.known == Name::ContentType;

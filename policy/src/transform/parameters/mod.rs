@@ -174,6 +174,7 @@ impl MappingProblem {
             (Self::Name, _, _) => "names have letters, digits and the marks . _ $ -",
             (Self::Status, _, _) => "write a number such as 403",
             (Self::NoSlash | Self::DotSegment, _, _) => "write /path, or /path/${request.path.name}",
+            (Self::JsonPath(_), _, _) => "names, numbers and stars lead through a body: .pets[0].name or .pets[*].name",
             (Self::Target, Kind::Http, false) => {
                 "write append:, overwrite: or remove: and header.name or querystring.name, or overwrite:path"
             }
