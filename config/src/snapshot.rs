@@ -13,7 +13,7 @@ use policy::transform::constant::MockRequest;
 use policy::transform::parameters::{RequestMapping, ResponseMapping, ResponseRules};
 use policy::transform::template::Template;
 use policy::transform::uri::UriTemplate;
-use router::{Glob, Kind, Routes, Table, Verb};
+use router::{Glob, Kind, Routes, RoutingMode, Table, Verb};
 use serde::{Deserialize, Serialize};
 
 /// Everything that a worker needs to serve. Indices into its tables are checked when it is built.
@@ -33,6 +33,8 @@ pub struct Snapshot {
     pub mappings: Box<[Mapping]>,
     /// The routing rules that the table asks, of each domain by priority; for people as well.
     pub rules: Box<[Rule]>,
+    /// The hosts that the table knows, as written, and which of their rules and mappings it asks.
+    pub domains: Box<[(Box<str>, RoutingMode)]>,
 }
 
 /// The part `gateway` of the document.

@@ -80,6 +80,7 @@ struct Written<'a> {
     upstreams: &'a [Upstream],
     mappings: &'a [Mapping],
     rules: &'a [Rule],
+    domains: &'a [(Box<str>, RoutingMode)],
 }
 
 /// The same, read.
@@ -92,6 +93,7 @@ struct Body {
     upstreams: Box<[Upstream]>,
     mappings: Box<[Mapping]>,
     rules: Box<[Rule]>,
+    domains: Box<[(Box<str>, RoutingMode)]>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -138,6 +140,7 @@ pub fn encode(snapshot: &Snapshot, base: &Path) -> Vec<u8> {
         upstreams: &upstreams,
         mappings: &snapshot.mappings,
         rules: &snapshot.rules,
+        domains: &snapshot.domains,
     };
     let body = postcard::to_stdvec(&written).expect("a snapshot has nothing that postcard cannot write");
     let mut file = Vec::with_capacity(HEADER + body.len());
@@ -218,7 +221,7 @@ pub fn decode_body(body: &[u8], folder: &Path) -> Result<Snapshot, SnapshotFault
     if !rest.is_empty() {
         return Err(invalid("bytes are left over"));
     }
-    let Body { mut gateway, apis, programs, stages, mut upstreams, mappings, rules } = body;
+    let Body { mut gateway, apis, programs, stages, mut upstreams, mappings, rules, domains } = body;
     rebase(&mut gateway, &mut upstreams, |path| *path = folder.join(&*path));
     if gateway.listen.is_empty() || upstreams.iter().any(|upstream| upstream.servers.is_empty()) {
         return Err(invalid("a gateway without listeners, or an upstream without servers"));
@@ -227,8 +230,8 @@ pub fn decode_body(body: &[u8], folder: &Path) -> Result<Snapshot, SnapshotFault
     let programs: Vec<Arc<Program>> = programs.into_iter().map(Arc::new).collect();
     let linker = Linker { programs, upstreams: upstreams.len(), apis: &apis };
     let stages = stages.into_iter().map(|stage| linker.stage(stage)).collect::<Result<Box<[Stage]>, _>>()?;
-    let table = table(&apis, &stages, &mappings, &rules)?;
-    Ok(Snapshot { gateway, table, apis, stages, upstreams, mappings, rules })
+    let table = table((&apis, &stages), &domains, &mappings, &rules)?;
+    Ok(Snapshot { gateway, table, apis, stages, upstreams, mappings, rules, domains })
 }
 
 fn invalid(what: impl Into<String>) -> SnapshotFault {
@@ -317,7 +320,12 @@ impl Linker<'_> {
 }
 
 /// The table is made anew: it is small, and nothing of it has to be believed.
-fn table(apis: &[Api], stages: &[Stage], mappings: &[Mapping], rules: &[Rule]) -> Result<Table, SnapshotFault> {
+fn table(
+    (apis, stages): (&[Api], &[Stage]),
+    domains: &[(Box<str>, RoutingMode)],
+    mappings: &[Mapping],
+    rules: &[Rule],
+) -> Result<Table, SnapshotFault> {
     let mut builder = Builder::new();
     for api in apis {
         let number = builder.api(&api.id, api.kind);
@@ -332,6 +340,9 @@ fn table(apis: &[Api], stages: &[Stage], mappings: &[Mapping], rules: &[Rule]) -
         .collect();
     let stage = |number: u32| refs.get(number as usize).copied().ok_or_else(|| invalid("a domain without its stage"));
     let host = |text: &str| HostPattern::parse(text).map_err(|fault| invalid(format!("domain {text}: {fault}")));
+    for (domain, mode) in domains {
+        builder.mode(&host(domain)?, *mode);
+    }
     for Mapping { domain, base_path, stage: number } in mappings {
         let mapped = builder.map(&host(domain)?, base_path, stage(*number)?);
         mapped.map_err(|fault| invalid(format!("base path {base_path}: {fault}")))?;
@@ -345,11 +356,9 @@ fn table(apis: &[Api], stages: &[Stage], mappings: &[Mapping], rules: &[Rule]) -
             stage: stage(*number)?,
             strip_base_path: *strip_base_path,
         };
-        let pattern = host(domain)?;
-        builder.rule(&pattern, made).map_err(|fault| invalid(format!("rule {priority} of {domain}: {fault}")))?;
-        builder.mode(&pattern, RoutingMode::RulesThenMappings);
+        builder.rule(&host(domain)?, made).map_err(|fault| invalid(format!("rule {priority} of {domain}: {fault}")))?;
     }
-    if mappings.is_empty() && rules.is_empty() && apis.len() == 1 {
+    if domains.is_empty() && apis.len() == 1 {
         builder.sole_api(router::ApiId(0));
     }
     Ok(builder.build())
@@ -371,8 +380,8 @@ mod tests {
 
     /// Everything but the table, which has no form to compare; the tests of requests see it.
     fn shown(snapshot: &Snapshot) -> String {
-        let Snapshot { gateway, table: _, apis, stages, upstreams, mappings, rules } = snapshot;
-        format!("{gateway:?}{apis:?}{stages:?}{upstreams:?}{mappings:?}{rules:?}")
+        let Snapshot { gateway, table: _, apis, stages, upstreams, mappings, rules, domains } = snapshot;
+        format!("{gateway:?}{apis:?}{stages:?}{upstreams:?}{mappings:?}{rules:?}{domains:?}")
     }
 
     #[test]

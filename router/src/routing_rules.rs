@@ -5,6 +5,7 @@ use crate::{
     limits::{RULE_ALTERNATIVES_MAX, RULE_HEADER_GROUPS_MAX, RULE_HEADER_NAME_BYTES_MAX, RULE_PRIORITIES, RULES_MAX},
     mapping::{MapFault, StageRef, base_path},
 };
+use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// One rule as an operator writes it. All conditions must hold; a rule without any takes every request.
@@ -23,7 +24,7 @@ pub struct RoutingRule {
 }
 
 /// Which of a host's rules and mappings are asked (DM-05).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum RoutingMode {
     /// Mappings alone; rules wait.
     #[default]

@@ -16,6 +16,8 @@ pub struct Listed {
     pub mappings: Vec<Mapping>,
     /// Rules that are asked, of each domain by priority.
     pub rules: Vec<Rule>,
+    /// All domains, and what is asked of them.
+    pub domains: Vec<(Box<str>, RoutingMode)>,
 }
 
 /// Compiles the part `domains`, and lists what it leads to. Without it, an only API answers at every host.
@@ -36,6 +38,7 @@ pub fn compile(specs: &[DomainSpec], compiled: &Compiled, builder: &mut Builder,
         };
         let mode = mode(spec);
         builder.mode(&pattern, mode);
+        listed.domains.push((name.text.clone(), mode));
         let mut domain = Domain { name, pattern, compiled, builder, faults };
         let mappings: Vec<Mapping> = mappings.iter().filter_map(|mapping| domain.map(mapping)).collect();
         let mut rules: Vec<Rule> = routing_rules.iter().filter_map(|rule| domain.rule(rule)).collect();

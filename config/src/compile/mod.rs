@@ -115,5 +115,6 @@ pub fn compile(
         upstreams: upstreams.finish(),
         mappings: listed.mappings.into(),
         rules: listed.rules.into(),
+        domains: listed.domains.into(),
     })
 }
