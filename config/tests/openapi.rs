@@ -699,6 +699,31 @@ fn cloudformation_and_its_variables() {
 }
 
 #[test]
+fn names_that_nothing_defines() {
+    check(
+        "rest/undefined_names",
+        &[
+            ("validator", Json::Null),
+            ("methods > GET /none > authorization", json!("none")),
+            ("methods > GET /none > api_key_required", json!(true)),
+            ("methods > GET /unknown > authorization > authorizer > name", json!("Nobody")),
+            ("methods > GET /mapping > authorization > authorizer > name", json!("Nobody")),
+            ("methods > GET /text > authorization > authorizer > name", json!("Nobody")),
+            ("methods > GET /text > api_key_required", json!(true)),
+            ("methods > POST /models > validator", json!("all")),
+        ],
+    );
+    check(
+        "rest/mixed_versions",
+        &[
+            ("methods > GET /a > authorization > authorizer > name", json!("UserAuthorizer")),
+            ("authorizers > UserAuthorizer > auth_type", json!("cognito_user_pools")),
+            ("models > Thing > schema > type", json!("object")),
+        ],
+    );
+}
+
+#[test]
 fn errors_are_found_all_at_once() {
     for (name, errors) in [("rest/errors", 14), ("rest/template_elsewhere", 1)] {
         let path = documents().into_iter().find(|(known, _)| known == name).expect("it is there").1;

@@ -53,10 +53,12 @@ pub fn read(number: usize, before: Option<&Definition>, from: &mut Source<'_>) -
     definition.info = info(root, from);
     definition.tags = tags(root, from);
     let components = field(root, "components").map(|node| from.entries(node, "`components`")).unwrap_or_default();
-    let (schemas, schemes) = match version {
-        Version::Two => (field(root, "definitions"), field(root, "securityDefinitions")),
-        Version::Three => (field(components, "schemas"), field(components, "securitySchemes")),
+    // Samples have names of the other version, and AWS reads them.
+    let either = |two: &str, three: &str| match version {
+        Version::Two => field(root, two).or(field(components, three)),
+        Version::Three => field(components, three).or(field(root, two)),
     };
+    let (schemas, schemes) = (either("definitions", "schemas"), either("securityDefinitions", "securitySchemes"));
     if let Some(node) = schemes {
         definition.authorizers = security::authorizers(node, from);
     }
@@ -244,10 +246,21 @@ fn base_path_of_servers<'a>(root: &'a [Entry], from: &mut Source<'a>) -> Option<
     path.map(|path| path.split(['?', '#']).next().unwrap_or_default().to_owned())
 }
 
+fn is_none(name: &Word) -> bool {
+    name.eq_ignore_ascii_case("NONE")
+}
+
 /// Whether what methods name is there, now that every document is read.
 pub fn check(definition: &mut Definition, used: &[Word], from: &mut Source<'_>) {
     schema::check_names(used, definition, from);
     let names: Vec<&Word> = definition.validators.iter().map(|(name, _)| name).collect();
+    if !names.iter().any(|name| is_none(name)) {
+        // What some write for no validator.
+        definition.validator.take_if(|name| is_none(name));
+        for method in &mut definition.methods {
+            method.validator.take_if(|name| is_none(name));
+        }
+    }
     let named = definition.methods.iter().filter_map(|method| method.validator.as_ref()).chain(&definition.validator);
     for name in named {
         if from.options.kind == Kind::Http || names.contains(&name) {
@@ -351,10 +364,10 @@ paths: {}
 openapi: 3.0.1
 x-amazon-apigateway-request-validators: {all: {validateRequestBody: true, validateRequestParameters: true}}
 x-amazon-apigateway-request-validator: all
-paths: {/a: {get: {x-amazon-apigateway-request-validator: none}, put: {x-amazon-apigateway-request-validator: all}}}
+paths: {/a: {get: {x-amazon-apigateway-request-validator: other}, put: {x-amazon-apigateway-request-validator: all}}}
 ";
         let (definition, faults) = with_faults(&ImportOptions::new(Kind::Rest), text);
-        assert_eq!(faults, "a.yaml:5:59: error: there is no request validator `none`");
+        assert_eq!(faults, "a.yaml:5:59: error: there is no request validator `other`");
         let definition = definition.unwrap();
         assert_eq!((&definition.validator, definition.validators.len()), (&Some("all".into()), 1));
         let (_, faults) = with_faults(&ImportOptions::new(Kind::Http), text);

@@ -460,7 +460,7 @@ paths:
         {
             assert!(faults.contains(what), "{what}: {faults}");
         }
-        assert_eq!(faults.lines().count(), 8, "{faults}");
+        assert_eq!(faults.lines().count(), 9, "{faults}");
     }
 
     #[test]

@@ -240,12 +240,11 @@ pub fn check_names(used: &[Word], definition: &mut Definition, from: &mut Source
             definition.models.push((name.clone(), Model { description: None, schema }));
             continue;
         }
-        let what = format!("there is no model `{name}`");
-        fault(
+        // A warning in AWS too: the method is made without it.
+        from.warn(
             name.place(),
-            what,
+            format!("there is no model `{name}`, no body is compared with it"),
             "schemas stand under `components: {schemas: …}`, in Swagger 2.0 under `definitions`",
-            from,
         );
     }
 }
@@ -371,7 +370,7 @@ paths:
 ";
         let (definition, faults) = with_faults(&ImportOptions::new(Kind::Rest), text);
         let expected = "\
-a.yaml:6:52: error: there is no model `Gone`
+a.yaml:6:52: warning: there is no model `Gone`, no body is compared with it
 a.yaml:7:56: error: `$ref: #/x/y` leads nowhere: there is no `x` on the way";
         assert_eq!(faults, expected);
         assert_eq!(models(&definition.unwrap())[0].0, "Empty", "every API has it");

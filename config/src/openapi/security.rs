@@ -8,7 +8,7 @@ use serde_json::{Map, Value as Json};
 use super::{Source, authorizer, field, json};
 use crate::definition::{Authorization, Authorizer, Definition, Word};
 use crate::diagnostic::Place;
-use crate::source::node::{Entry, Node};
+use crate::source::node::{Entry, Node, Text, Value};
 
 /// What an operation gets of `security`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -94,15 +94,18 @@ impl Schemes {
 
     /// What a `security` list demands. Of several authorizers the first counts, as in AWS; a key may be needed beside it.
     pub fn demands(&self, node: &Node, from: &mut Source<'_>) -> Demands {
-        let mut demands = Demands::default();
-        for alternative in from.list(node, "`security`") {
-            for Entry { key, value } in from.entries(alternative, "an entry of `security`") {
+        let (mut demands, mut missing) = (Demands::default(), None);
+        let alternatives = match node.value {
+            Value::Map(_) => {
+                from.warn(node.place, "`security` is a list, not a mapping", "it is taken as a list of this alone");
+                std::slice::from_ref(node)
+            }
+            Value::Scalar(_) | Value::List(_) => from.list(node, "`security`"),
+        };
+        for alternative in alternatives {
+            for (key, scopes) in schemes_of(alternative, from) {
                 let Some((means, place)) = self.known.get(&key.text) else {
-                    from.error(
-                        key.place,
-                        format!("there is no security scheme `{}`", key.text),
-                        "schemes stand under `components: {securitySchemes: …}`, in Swagger 2.0 under `securityDefinitions`",
-                    );
+                    missing = missing.or(unknown(key, from));
                     continue;
                 };
                 match means {
@@ -120,15 +123,45 @@ impl Schemes {
                     Means::Iam | Means::Authorizer if demands.authorization != Authorization::None => {}
                     Means::Iam => demands.authorization = Authorization::Iam,
                     Means::Authorizer => {
-                        let scopes = from.list(value, "scopes").iter();
+                        let scopes = scopes.map(|node| from.list(node, "scopes")).unwrap_or_default().iter();
                         let scopes = scopes.filter_map(|scope| from.text(scope, "a scope")).collect();
                         demands.authorization = Authorization::Authorizer { name: Word::from(key), scopes };
                     }
                 }
             }
         }
+        if let (Authorization::None, Some(missing)) = (&demands.authorization, missing) {
+            demands.authorization = missing;
+        }
         demands
     }
+}
+
+/// The schemes of one alternative with their scopes. A bare name is taken for one without scopes: passed over, it would open.
+fn schemes_of<'n>(node: &'n Node, from: &mut Source<'_>) -> Vec<(&'n Text, Option<&'n Node>)> {
+    match &node.value {
+        Value::Scalar(text) if !node.is_null() => {
+            from.warn(node.place, "an entry of `security` is a mapping", format!("write `{}: []`", text.text));
+            vec![(text, None)]
+        }
+        _ => {
+            from.entries(node, "an entry of `security`").iter().map(|entry| (&entry.key, Some(&entry.value))).collect()
+        }
+    }
+}
+
+/// A scheme that nobody has defined. AWS seems to pass over it, and then the method is open; here nobody passes. `NONE` is SAM's word for
+/// nothing.
+fn unknown(key: &Text, from: &mut Source<'_>) -> Option<Authorization> {
+    if key.text.eq_ignore_ascii_case("NONE") {
+        return None;
+    }
+    from.warn(
+        key.place,
+        format!("there is no security scheme `{}`, nobody passes", key.text),
+        "schemes stand under `components: {securitySchemes: …}`, in Swagger 2.0 under `securityDefinitions`",
+    );
+    Some(Authorization::Authorizer { name: Word::from(key), scopes: Vec::new() })
 }
 
 /// The root's `security`, which counts in HTTP APIs alone (OA-07).
@@ -216,8 +249,20 @@ components:
         let (found, faults) = demands(Kind::Http, "security: [{key: []}]");
         assert!(!found.api_key_required);
         assert_eq!(faults, "a.yaml:5:5: warning: `key` restricts nothing: HTTP APIs have no API keys");
-        let (_, faults) = demands(Kind::Rest, "security: [{nobody: []}]");
-        assert!(faults.ends_with("error: there is no security scheme `nobody`"), "{faults}");
+    }
+
+    #[test]
+    fn what_nobody_has_defined_closes() {
+        for security in ["[{nobody: []}]", "{nobody: []}", "[nobody]", "nobody", "[{nobody: []}, {other: []}]"] {
+            let (found, faults) = demands(Kind::Rest, &format!("security: {security}"));
+            assert_eq!(found.authorization, by("nobody", &[]), "{security}");
+            assert!(faults.contains("warning: there is no security scheme `nobody`, nobody passes"), "{faults}");
+            assert!(!faults.contains("error"), "{faults}");
+        }
+        let (found, _) = demands(Kind::Rest, "security: [{nobody: []}, {own: [a]}]");
+        assert_eq!(found.authorization, by("own", &["a"]), "what is defined counts");
+        let (found, faults) = demands(Kind::Rest, "security: [{NONE: []}]");
+        assert_eq!((found, faults.as_str()), (Demands::default(), ""), "SAM's word for nothing");
     }
 
     #[test]
