@@ -164,7 +164,7 @@ fn body_models(models: Vec<String>, sayable: Sayable) -> impl Strategy<Value = V
 fn type_name(sayable: Sayable) -> impl Strategy<Value = Option<String>> {
     let known = select(vec!["string", "integer", "number", "boolean", "array", "object"]);
     option::of(known).prop_map(move |name| match name {
-        None | Some("object") if sayable.is(Format::Swagger20) => Some("string".to_owned()),
+        Some("object") if sayable.is(Format::Swagger20) => Some("string".to_owned()),
         name => name.map(str::to_owned),
     })
 }
@@ -557,13 +557,34 @@ fn files(folder: &Path, found: &mut Vec<PathBuf>) {
 }
 
 /// `None`: it is no description, or has faults of its own.
-fn description(path: &Path) -> Option<(Definition, Format)> {
+fn description(path: &Path, kind: Kind) -> Option<(Definition, Format)> {
     let text = std::fs::read_to_string(path).ok()?;
     let mut faults = Diagnostics::default();
-    let definition = import(&[(path.to_owned(), Place::default())], &ImportOptions::new(Kind::Rest), &mut faults)?;
-    let is_two = text.lines().take(40).any(|line| line.trim_start().trim_start_matches('"').starts_with("swagger"));
+    let files = [(path.to_owned(), Place::default())];
+    let mut definition = import(&files, &ImportOptions::new(kind), &mut faults)?;
+    let is_two =
+        text.lines().take(40).any(|line| line.trim_start_matches(['"', '{', ' ', '\t']).starts_with("swagger"));
     let format = if is_two { Format::Swagger20 } else { Format::OpenApi30 };
+    definition.info.title.get_or_insert("API".into());
+    definition.info.version.get_or_insert("1.0".into());
     (!faults.has_errors() && !definition.methods.is_empty()).then_some((definition, format))
+}
+
+/// Written in its own language, nothing of a document is lost; in the other one, it is lost once.
+#[test]
+fn documents_with_extensions_are_read_again() {
+    let mut read = 0;
+    for (folder, kind) in [("rest", Kind::Rest), ("http", Kind::Http)] {
+        let mut found = Vec::new();
+        files(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/openapi").join(folder), &mut found);
+        for path in found {
+            let Some((definition, format)) = description(&path, kind) else { continue };
+            read += 1;
+            assert_eq!(again(&definition, format), definition, "{}", path.display());
+            again(&definition, if format == Format::OpenApi30 { Format::Swagger20 } else { Format::OpenApi30 });
+        }
+    }
+    assert!(read > 20, "{read}");
 }
 
 /// Descriptions of real APIs (`.ci/descriptions` fetches them): written in their own language, nothing of them is lost.
@@ -577,10 +598,8 @@ fn descriptions_are_read_again() {
     files(Path::new(&folder), &mut found);
     let (mut read, mut lost) = (0, Vec::new());
     for path in found {
-        let Some((mut definition, format)) = description(&path) else { continue };
+        let Some((definition, format)) = description(&path, Kind::Rest) else { continue };
         read += 1;
-        definition.info.title.get_or_insert("API".into());
-        definition.info.version.get_or_insert("1.0".into());
         let same = std::panic::catch_unwind(|| again(&definition, format) == definition);
         if !same.unwrap_or(false) {
             lost.push(path.display().to_string());

@@ -113,7 +113,7 @@ impl std::error::Error for UnknownExtensions {}
 ///
 /// - Both: an unset title or version is written as the options say. Methods of one path stand together. A path parameter is always
 ///   required. A method that needs an API key brings a scheme `api_key` if the definition has none for `x-api-key`.
-/// - Swagger 2.0: cookies; a parameter without a type or of type `object` (it becomes `string`); more than one model of a body: one that
+/// - Swagger 2.0: cookies; a parameter of type `object` (it becomes `string`); more than one model of a body: one that
 ///   depends on the media type, media types that differ between answers; a required body without a model; the schemes `http`, other
 ///   than `basic`, and `openIdConnect` (they become `apiKey` schemes of the field `Authorization`); more than one flow of `oauth2`.
 /// - OpenAPI 3.0: parameters of a form (they become a model of the body); the scheme `basic` is written `http`.

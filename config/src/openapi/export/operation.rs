@@ -205,7 +205,7 @@ fn schema_3(type_name: Option<&str>) -> Json {
 
 fn schema_2(type_name: Option<&str>) -> Object {
     let mut out = Object::default();
-    out.set("type", type_name.filter(|name| *name != "object").unwrap_or("string"));
+    out.maybe("type", type_name.map(|name| if name == "object" { "string" } else { name }));
     out.maybe("items", Some(json!({ "type": "string" })).filter(|_| type_name == Some("array")));
     out
 }
