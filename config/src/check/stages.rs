@@ -89,7 +89,7 @@ fn check_variable(name: &Text, value: &Text, faults: &mut Diagnostics) {
     }
 }
 
-/// ST-09. On a stage that deploys itself, the canary serves the same document: only its variables can differ.
+/// ST-09. A canary that the document writes serves what its stage serves: only its variables can differ.
 fn check_canary(canary: &CanarySpec, of_stage: &[(Text, Text)], deploys_itself: bool, faults: &mut Diagnostics) {
     let CanarySpec { place, percent, variables } = canary;
     check_variables(variables, *place, faults);
@@ -97,8 +97,12 @@ fn check_canary(canary: &CanarySpec, of_stage: &[(Text, Text)], deploys_itself: 
         let of_stage = of_stage.iter().find(|(known, _)| known.text == name.text);
         of_stage.is_none_or(|(_, known)| known.text != value.text)
     });
-    if deploys_itself && !differs && percent.is_some_and(|at| at.value > 0.0) {
-        let hint = "give it `variables` of its own, or write `auto_deploy: false` and deploy to the canary";
+    if !differs && percent.is_some_and(|at| at.value > 0.0) {
+        let hint = if deploys_itself {
+            "give it `variables` of its own; with `auto_deploy: false`, `tollgate deploy --canary` gives it another deployment"
+        } else {
+            "give it `variables` of its own, or remove it: `tollgate deploy --canary` makes one with another deployment"
+        };
         faults.warning(*place, "this canary answers as the stage does", hint);
     }
 }
