@@ -20,13 +20,13 @@ fn file(name: &str, text: &str) -> String {
     path.to_str().expect("UTF-8").to_owned()
 }
 
-const RISKY: &str = r#"gateway: {listen: 127.0.0.1:8080}
+const RISKY: &str = r#"gateway: {listen: 127.0.0.1:0}
 apis:
   shop:
     kind: rest
     routes:
       "GET /a":
-        integration: {type: http_proxy, uri: "http://127.0.0.1:9000/a"}
+        integration: {type: http_proxy, uri: "http://backend.example/a"}
         request_parameters: {integration.request.header.Authorization: "'Basic dXNlcjpwYXNz'"}
     stages: {prod: {}}
 "#;
