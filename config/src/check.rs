@@ -8,14 +8,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use router::Kind;
 
-use crate::definition::Definition;
+use crate::definition::{Definition, Word};
 use crate::diagnostic::{Diagnostics, Place};
 use crate::limits;
 use crate::model::Document;
 use crate::model::api::ApiSpec;
 use crate::model::domain::DomainSpec;
 use crate::model::gateway::{AddressSpec, GatewaySpec};
-use crate::model::integration::IntegrationSpec;
 use crate::model::openapi::OpenApiSpec;
 use crate::model::stage::StageSpec;
 use crate::model::upstream::UpstreamSpec;
@@ -35,15 +34,17 @@ pub fn check(document: &Document, faults: &mut Diagnostics) {
     domains::check(domains, apis, faults);
     // What looks forgotten may only be unreadable: nothing is called useless beside an error.
     if !faults.has_errors() {
-        warn_of_unused_upstreams(upstreams, apis, faults);
         warn_of_empty_apis(apis, faults);
         warn_of_unreachable_apis(gateway, apis, domains, faults);
         domains::warn_of_useless_rules(domains, faults);
     }
 }
 
-/// Checks what names a method of an API against the methods that its documents have.
+/// Checks what only whoever has read the OpenAPI documents can know. `definitions` stand beside the document's APIs.
 pub fn check_imported(document: &Document, definitions: &[Option<Definition>], faults: &mut Diagnostics) {
+    if !faults.has_errors() {
+        warn_of_unused_upstreams(document, definitions, faults);
+    }
     for (api, definition) in document.apis.iter().zip(definitions) {
         if let Some(definition) = definition {
             stages::check_imported(api, definition, faults);
@@ -101,31 +102,26 @@ fn clash<'a>(seen: &mut BTreeMap<String, &'a Text>, name: &'a Text, what: &str, 
 }
 
 /// An upstream whose name stands in no URI and in no stage variable.
-fn warn_of_unused_upstreams(upstreams: &[UpstreamSpec], apis: &[ApiSpec], faults: &mut Diagnostics) {
-    if apis.iter().any(|api| api.openapi.is_some()) {
-        // Its URIs are known only to whoever imports the documents.
+fn warn_of_unused_upstreams(document: &Document, definitions: &[Option<Definition>], faults: &mut Diagnostics) {
+    let methods = definitions.iter().flatten().flat_map(|definition| &definition.methods);
+    let uris: Vec<&Word> = methods.filter_map(|method| method.integration.as_ref()?.uri.as_ref()).collect();
+    let stages = document.apis.iter().flat_map(|api| &api.stages);
+    // `http://${stageVariables.colour}-pets/` builds a name from pieces, and what is deployed may call others than the document.
+    let is_open = stages.clone().any(|stage| stage.auto_deploy.is_some_and(|at| !at.value))
+        || uris.iter().any(|uri| uri.contains("${stageVariables."));
+    if is_open {
         return;
     }
     let mut used: BTreeSet<String> = BTreeSet::new();
-    let mut note = |text: &str| {
-        used.extend(text.split(['/', ':', '?', '#']).map(str::to_ascii_lowercase));
-    };
-    for api in apis {
-        for route in &api.routes {
-            if let Some(IntegrationSpec::Http(http)) = &route.integration {
-                note(&http.uri.text);
-            }
-        }
-        for (_, value) in api.stages.iter().flat_map(variables) {
-            note(&value.text);
-        }
+    let mut note = |text: &str| used.extend(text.split(['/', ':', '?', '#']).map(str::to_ascii_lowercase));
+    for uri in uris {
+        note(uri);
     }
-    let composed = apis.iter().flat_map(|api| &api.routes).any(|route| {
-        // `http://${stageVariables.colour}-pets/` builds a name from pieces.
-        matches!(&route.integration, Some(IntegrationSpec::Http(http)) if http.uri.text.contains("${stageVariables."))
-    });
-    for UpstreamSpec { name, .. } in upstreams {
-        if !composed && !used.contains(&name.text.to_ascii_lowercase()) {
+    for (_, value) in stages.flat_map(variables) {
+        note(&value.text);
+    }
+    for UpstreamSpec { name, .. } in &document.upstreams {
+        if !used.contains(&name.text.to_ascii_lowercase()) {
             let hint = format!("a route calls it with uri: \"http://{}/…\"", name.text);
             faults.warning(name.place, format!("upstream `{}` is not used", name.text), hint);
         }

@@ -54,16 +54,40 @@ fn good_documents_have_no_faults() {
     }
 }
 
-#[test]
-fn settings_name_methods_of_the_openapi_document() {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("settings");
+/// A folder with `pets.yaml`, which has `GET /pets` and calls the upstream `pets`.
+fn folder_with_pets(name: &str) -> PathBuf {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
     fs::create_dir_all(&folder).unwrap();
-    let operation = "{responses: {default: {description: d}}, x-amazon-apigateway-integration: {type: http_proxy, httpMethod: GET, uri: \"http://127.0.0.1:9000/\"}}";
+    let operation = "{responses: {default: {description: d}}, x-amazon-apigateway-integration: {type: http_proxy, httpMethod: GET, uri: \"http://pets/\"}}";
     let openapi =
         format!("openapi: 3.0.1\ninfo: {{title: t, version: \"1\"}}\npaths: {{/pets: {{get: {operation}}}}}\n");
     fs::write(folder.join("pets.yaml"), openapi).unwrap();
+    folder
+}
+
+#[test]
+fn upstreams_that_no_openapi_document_calls_are_not_used() {
+    let folder = folder_with_pets("upstreams");
     let text = r#"
 gateway: {listen: 127.0.0.1:0, state: state}
+upstreams: {pets: {servers: ["127.0.0.1:9000"]}, idle: {servers: ["127.0.0.1:9001"]}}
+apis: {a: {kind: rest, openapi: pets.yaml, stages: {prod: STAGE}}}
+"#;
+    let said = |stage: &str| {
+        let loaded = config::load_text("gateway.yaml", &text.replace("STAGE", stage), &folder);
+        loaded.diagnostics.list.iter().map(|fault| fault.what.clone()).collect::<Vec<String>>()
+    };
+    assert_eq!(said("{}"), ["upstream `idle` is not used"]);
+    // What is deployed may call others than the document.
+    assert!(!said("{auto_deploy: false}").iter().any(|what| what.contains("not used")));
+}
+
+#[test]
+fn settings_name_methods_of_the_openapi_document() {
+    let folder = folder_with_pets("settings");
+    let text = r#"
+gateway: {listen: 127.0.0.1:0, state: state}
+upstreams: {pets: {servers: ["127.0.0.1:9000"]}}
 apis:
   a:
     kind: rest
