@@ -208,6 +208,18 @@ impl<D: Disk> Store<D> {
     }
 }
 
+/// Takes the bytes for a file of the state directory, of either sort; for tests and fuzzers.
+pub(crate) fn must_hold(bytes: &[u8]) {
+    if let Ok(state) = ApiState::read("pets", bytes) {
+        state.must_hold();
+    }
+    if let Ok(definition) = thaw(&DefinitionHash::of(bytes), bytes) {
+        let frozen = freeze(&definition).expect("what was thawed can be frozen");
+        let again = thaw(&frozen.hash, &frozen.bytes).expect("what is frozen can be thawed");
+        assert_eq!(again, definition, "nothing is lost");
+    }
+}
+
 fn newer(shown: &str, what: &str) -> StoreFault {
     StoreFault::new(
         FaultKind::Newer,

@@ -35,6 +35,11 @@ pub fn document(bytes: &[u8]) {
     }
 }
 
+/// Reads the bytes as a file of the state directory. Panics if one that is taken for good does not keep what it promises.
+pub fn deployments(bytes: &[u8]) {
+    crate::deployments::must_hold(bytes);
+}
+
 /// Reads the bytes as the body of a compiled snapshot, whose checksum anybody can forge.
 pub fn snapshot_body(bytes: &[u8]) {
     if let Ok(snapshot) = snapshot_file::decode_body(bytes, Path::new("/srv/tollgate")) {

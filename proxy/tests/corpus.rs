@@ -64,6 +64,11 @@ fn documents() {
 }
 
 #[test]
+fn deployments() {
+    replay("deployments", config::properties::deployments);
+}
+
+#[test]
 fn targets() {
     replay("target", properties::target);
 }

@@ -202,7 +202,7 @@ impl ApiState {
         if !is_note(&note) {
             return Err(NotDone::Note);
         }
-        self.sequence += 1;
+        self.sequence = self.sequence.saturating_add(1);
         let id = self.next_id(&hash);
         self.deployments.push(Deployment { id: id.clone(), hash, created, note, methods });
         Ok(id)

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::frozen::DefinitionHash;
+use super::operations::{CanaryWish, Declared, NewDeployment};
 use crate::limits;
 
 /// The form that this version writes.
@@ -179,6 +180,34 @@ impl ApiState {
         let mut text = serde_json::to_vec_pretty(self).expect("plain data with text for keys");
         text.push(b'\n');
         text
+    }
+
+    /// Panics if a promise of the type does not hold, or does not survive what may be done with it.
+    pub(super) fn must_hold(mut self) {
+        const MANUAL: Declared = Declared { auto_deploy: false, canary: false };
+        let survives = |state: &Self| {
+            let read = Self::read(&state.api, &state.to_text()).expect("what is written is read");
+            assert_eq!(read, *state, "nothing is lost");
+            for name in state.stages.keys() {
+                assert!(state.stage(name).is_some(), "a stage has its deployment");
+            }
+        };
+        survives(&self);
+        let hash = DefinitionHash::of(b"");
+        let new = || NewDeployment { hash, methods: 1, created: u64::MAX, note: String::new() };
+        let names: Vec<String> = self.stages.keys().cloned().chain(["new".to_owned()]).collect();
+        for name in names {
+            // Whatever comes of it.
+            let _ = self.promote(&name, MANUAL);
+            let _ = self.deploy_canary(&name, MANUAL, new(), &CanaryWish::default());
+            let _ = self.drop_canary(&name);
+            let _ = self.forget_variables(&name);
+            let id = self.deploy(&name, MANUAL, new()).expect("a stage without a canary takes a deployment");
+            survives(&self);
+            assert_ne!(self.rollback(&name, MANUAL, None).as_ref(), Ok(&id), "back is somewhere else");
+        }
+        self.prune(0);
+        survives(&self);
     }
 
     /// Reads the file of `api`. Whatever the bytes, what comes out keeps every promise of the type.
