@@ -12,7 +12,14 @@ use config::{Diagnostics, Place, Severity};
 use router::Kind;
 
 /// What API Gateway would refuse as well, by a part of our sentence: the fault is the document's own.
-const THEIRS: &[&str] = &[];
+const THEIRS: &[&str] = &[
+    "a variable must be a whole segment",    // RT-04
+    "this character cannot stand in a path", // RT-01
+    "the same variable twice in one path",   // RT-01
+    "an empty segment",                      // RT-01
+    "the document is larger than",           // OA-01: AWS takes 6 MB, we take 64 MiB
+    "the document has no `paths`",           // OpenAPI 3.0 §4.7.1
+];
 
 /// No description may take longer, whatever its size; the largest have 10 MB.
 const TIME_MAX: Duration = Duration::from_secs(20);

@@ -122,7 +122,7 @@ fn complete(read: &mut Integration, fields: Fields<'_>, kind: Kind, from: &mut S
         } else {
             "write where the backend is: `uri: \"https://pets.example.com/{proxy}\"`"
         };
-        from.error(*read.place, format!("{WHAT} has no `uri`"), hint);
+        from.warn(*read.place, format!("{WHAT} has no `uri`"), hint);
     }
     if fields.get("httpMethod").is_none() && read.kind != IntegrationType::Mock && kind == Kind::Rest {
         let taken = if is_lambda { "POST is taken, as every call of Lambda is one" } else { "the client's is taken" };
@@ -479,7 +479,7 @@ responseParameters:
         for text in ["{type: http, httpMethod: GET}", "{type: aws_proxy, httpMethod: POST, uri: ''}"] {
             let (read, said) = of(Kind::Rest, text);
             assert!(read.is_some());
-            assert_eq!(said, "error: `x-amazon-apigateway-integration` has no `uri`\n");
+            assert_eq!(said, "warning: `x-amazon-apigateway-integration` has no `uri`\n");
         }
         good(Kind::Rest, "{type: http_proxy, httpMethod: GET, integrationTarget: arn}");
         let (_, said) =
