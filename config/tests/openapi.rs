@@ -699,6 +699,27 @@ fn cloudformation_and_its_variables() {
 }
 
 #[test]
+fn habits_of_yaml() {
+    check(
+        "rest/yaml_habits",
+        &[
+            ("info > version", json!("2024-01-01")),
+            (of!("GET /whole", "kind"), json!("aws_proxy")),
+            (of!("GET /merged", "http_method"), json!("POST")),
+            (of!("GET /merged", "timeout_ms"), json!(10_000)),
+            (of!("POST /merged", "timeout_ms"), json!(5_000)),
+            (of!("POST /merged", "responses > 0 > status"), json!("200")),
+            (
+                of!("POST /merged", "responses > 0 > parameters"),
+                json!({"method.response.header.X": "'y'", "method.response.header.Access-Control-Allow-Origin": "'*'"}),
+            ),
+            (of!("OPTIONS /merged", "responses > 0 > status"), json!("204")),
+            ("methods > GET /pattern > parameters > 0 > required", json!(true)),
+        ],
+    );
+}
+
+#[test]
 fn names_that_nothing_defines() {
     check(
         "rest/undefined_names",

@@ -170,7 +170,7 @@ fn timeout(fields: Fields<'_>, from: &mut Source<'_>) -> Option<u32> {
     let written = fields.text("timeoutInMillis", from)?;
     let least = u32::try_from(limits::TIMEOUT_MIN.as_millis()).unwrap_or(u32::MAX);
     let most = u32::try_from(limits::TIMEOUT_MAX.as_millis()).unwrap_or(u32::MAX);
-    let Some(millis) = written.trim().parse::<f64>().ok().filter(|millis| millis.is_finite()) else {
+    let Some(millis) = written.trim().replace('_', "").parse::<f64>().ok().filter(|millis| millis.is_finite()) else {
         if is_unknown_yet(&written) {
             from.warn(
                 written.place(),

@@ -288,6 +288,9 @@ impl<'a> Source<'a> {
         match word.as_str() {
             "true" | "True" | "TRUE" => Some(true),
             "false" | "False" | "FALSE" => Some(false),
+            // What they are by YAML 1.1, which AWS reads.
+            "yes" | "Yes" | "YES" | "on" | "On" | "ON" => Some(true),
+            "no" | "No" | "NO" | "off" | "Off" | "OFF" => Some(false),
             other => {
                 self.warn(
                     word.place(),

@@ -67,6 +67,8 @@ pub struct Builder<'a> {
     nodes: usize,
     aliases: usize,
     documents: usize,
+    /// The document before this one, and where this one begins: marks of documents may stand without any behind or before them.
+    before: Option<(Option<Node>, Place)>,
     last_plain: Option<Place>,
 }
 
@@ -84,6 +86,7 @@ impl<'a> Builder<'a> {
             nodes: 0,
             aliases: 0,
             documents: 0,
+            before: None,
             last_plain: None,
         }
     }
@@ -108,7 +111,16 @@ impl<'a> Builder<'a> {
     }
 
     /// The tree, if there is one.
-    pub fn finish(self) -> Option<Node> {
+    pub fn finish(mut self) -> Option<Node> {
+        if let Some((before, place)) = self.before.take() {
+            let is_empty = |node: &Option<Node>| node.as_ref().is_none_or(Node::is_null);
+            if is_empty(&self.root) {
+                self.root = before;
+            } else if !is_empty(&before) {
+                let _ = self.second(place);
+                return None;
+            }
+        }
         if self.root.is_none() {
             let place = Place { source: self.source, ..Place::default() };
             let hint = match self.author {
@@ -127,9 +139,17 @@ impl<'a> Builder<'a> {
 
     fn document(&mut self, place: Place) -> Result<(), Halt> {
         self.documents += 1;
-        if self.documents == 1 {
-            return Ok(());
+        match (self.documents, self.author) {
+            (1, _) => Ok(()),
+            (2, Author::Public) => {
+                self.before = Some((self.root.take(), place));
+                Ok(())
+            }
+            _ => self.second(place),
         }
+    }
+
+    fn second(&mut self, place: Place) -> Result<(), Halt> {
         self.faults.error_hint(place, "a second document begins here", "one file holds one document: remove the `---`");
         Err(Halt)
     }

@@ -280,6 +280,25 @@ mod tests {
     }
 
     #[test]
+    fn marks_of_documents_without_any_behind_them_are_the_publics_habit() {
+        for (text, is_good) in [
+            ("a: b\n---\n", true),
+            ("---\na: b\n---\n...\n", true),
+            ("---\n---\na: b\n", true),
+            ("a: b\n---\nc: d\n", false),
+            ("a: b\n---\n---\n", false),
+        ] {
+            let mut faults = Diagnostics::default();
+            faults.sources.push(Source { name: "x.yaml".into(), text: text.into() });
+            let node = parse_by(Author::Public, text, 0, &mut faults);
+            assert_eq!(node.is_some(), is_good, "{text}");
+            assert_eq!(faults.render(false).contains("a second document begins here"), !is_good, "{text}");
+        }
+        let (node, faults) = read("a: b\n---\n");
+        assert!(node.is_none() && faults.has_errors(), "the operator writes one");
+    }
+
+    #[test]
     fn a_document_that_grows_by_aliases_is_refused() {
         let mut text = String::from("a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n");
         let level =
