@@ -44,7 +44,7 @@ mod tests {
             assert_eq!(*phase as usize, place, "{}", phase.name());
         }
         assert!(Phase::ALL.is_sorted());
-        assert_eq!(Phase::ALL.last(), Some(&Phase::Integrate));
+        assert_eq!(Phase::ALL.last(), Some(&Phase::MapResponse));
     }
 
     #[test]

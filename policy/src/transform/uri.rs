@@ -6,6 +6,7 @@
 
 use std::fmt;
 
+use codec::target::canonical_path;
 use router::Captures;
 use serde::{Deserialize, Serialize};
 
@@ -61,6 +62,8 @@ pub enum UriProblem {
     Byte,
     /// A fragment (`#`), which is never sent.
     Fragment,
+    /// `.` or `..` as a segment of a path that a mapping fills: then nobody could tell them from a value's.
+    DotSegment,
 }
 
 impl UriProblem {
@@ -74,6 +77,7 @@ impl UriProblem {
             Self::NoSuchVariable => "the method's path has no variable of this name",
             Self::Byte => "this character must be percent-encoded in a URI",
             Self::Fragment => "a fragment is never sent to a backend",
+            Self::DotSegment => "a path that a mapping fills may not have `.` or `..` as a segment",
         }
     }
 }
@@ -110,6 +114,9 @@ impl UriTemplate {
             Some(at) => parts(path_and_query, at + 1, text.len(), names)?,
             None => Vec::new(),
         };
+        if path.iter().any(|part| matches!(part, Part::Mapped(..))) && !is_canonical(&path) {
+            return Err(UriFault { offset: 0, what: UriProblem::DotSegment });
+        }
         Ok(Self { path: path.into(), query: query.into(), appends_path: false })
     }
 
@@ -238,6 +245,19 @@ impl Names<'_> {
             (None, variable) => variable.map(Part::Variable),
         }
     }
+}
+
+/// Whether a path has no dot segments of its own.
+fn is_canonical(path: &[Part]) -> bool {
+    let outline = path.iter().fold(Vec::new(), |mut outline, part| {
+        match part {
+            Part::Literal(text) => outline.extend_from_slice(text),
+            Part::Variable(_) | Part::Mapped(..) => outline.push(b'x'),
+        }
+        outline
+    });
+    let mut scratch = Vec::new();
+    canonical_path(&outline, &mut scratch).is_ok_and(|path| path.len() == outline.len())
 }
 
 /// Where the first variable above the limit stands.
@@ -433,6 +453,18 @@ mod tests {
             assert_eq!(fault, UriFault { offset, what }, "{uri}");
             assert!(!what.message().is_empty());
         }
+    }
+
+    #[test]
+    fn a_mapped_path_has_no_dot_segments_of_its_own() {
+        for (uri, fine) in
+            [("/a/../{b}", false), ("/./{b}", false), ("/a/.{b}", true), ("/a/..?x={b}", true), ("/{b}/.", false)]
+        {
+            let fault = UriFault { offset: 0, what: UriProblem::DotSegment };
+            let compiled = UriTemplate::compile_mapped(uri, &[], &variables(&["b"]));
+            assert_eq!(compiled.map(|_| ()), if fine { Ok(()) } else { Err(fault) }, "{uri}");
+        }
+        assert!(UriTemplate::compile("/a/../{b}", &variables(&["b"])).is_ok(), "as the operator wrote it");
     }
 
     #[test]
