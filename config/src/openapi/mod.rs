@@ -286,11 +286,9 @@ impl<'a> Source<'a> {
     pub(crate) fn flag(&mut self, node: &Node, what: &str) -> Option<bool> {
         let word = self.text(node, what)?;
         match word.as_str() {
-            "true" | "True" | "TRUE" => Some(true),
-            "false" | "False" | "FALSE" => Some(false),
-            // What they are by YAML 1.1, which AWS reads.
-            "yes" | "Yes" | "YES" | "on" | "On" | "ON" => Some(true),
-            "no" | "No" | "NO" | "off" | "Off" | "OFF" => Some(false),
+            // The last six are YAML 1.1, which AWS reads.
+            "true" | "True" | "TRUE" | "yes" | "Yes" | "YES" | "on" | "On" | "ON" => Some(true),
+            "false" | "False" | "FALSE" | "no" | "No" | "NO" | "off" | "Off" | "OFF" => Some(false),
             other => {
                 self.warn(
                     word.place(),
