@@ -7,7 +7,7 @@ use router::Kind;
 use crate::definition::{
     Authorization, ConnectionType, Definition, Integration, IntegrationType, Location, Method, Passthrough,
 };
-use crate::diagnostic::Place;
+use crate::diagnostic::{Diagnostics, Place};
 
 /// Whether something stands in gateway.yaml itself: there a fault is an error, for nobody else's tool wrote it.
 pub fn is_native(place: Place) -> bool {
@@ -30,6 +30,7 @@ pub struct Needs {
 }
 
 const PROGRAMS: &str = "templates with references or directives are";
+const LATER_API: &str = "it is kept; a version that has this will do it";
 const LATER: &str = "the method is kept; it will be served by a version that has this";
 
 impl Needs {
@@ -37,12 +38,28 @@ impl Needs {
     pub fn of(definition: &Definition) -> Self {
         let all = if definition.policy.is_some() {
             Some("resource policies are")
+        } else if definition.endpoint.types.iter().any(|kind| kind.eq_ignore_ascii_case("PRIVATE")) {
+            Some("private endpoints are")
         } else if definition.cors.is_some() {
             Some("CORS configurations are")
         } else {
             None
         };
         Self { all }
+    }
+
+    /// What an API asks for that is not done, and changes neither who may call nor what is answered in earnest.
+    pub fn warn_of_the_rest(definition: &Definition, faults: &mut Diagnostics) {
+        if let Some((name, _)) = definition.gateway_responses.first() {
+            let what =
+                format!("gateway responses are not available in this version: `{name}` and others are AWS's own");
+            faults.warning(name.place(), what, LATER_API);
+        }
+        if definition.minimum_compression_size.is_some() {
+            let source = definition.methods.first().map(|method| method.place.source).unwrap_or_default();
+            let what = "compression is not available in this version: answers pass as the backend sends them";
+            faults.warning(Place { source, ..Place::default() }, what, LATER_API);
+        }
     }
 
     /// The first thing that a method lacks.
@@ -119,5 +136,52 @@ fn of_integration(kind: Kind, integration: &Integration) -> Option<&'static str>
         }
         _ if integration.passthrough == Some(Passthrough::Never) => Some("passthroughBehavior NEVER is"),
         _ => (!integration.request_templates.is_empty()).then_some("request templates are"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    /// What `check` says of an API whose OpenAPI document has these lines at its top level, and this method.
+    fn said(root: &str, method: &str) -> String {
+        let folder = std::env::temp_dir().join(format!("tollgate-needs-{}-{:p}", std::process::id(), &root));
+        std::fs::create_dir_all(&folder).unwrap();
+        let document = format!(
+            "openapi: 3.0.1\ninfo: {{title: t, version: '1'}}\n{root}\npaths:\n  /x:\n    get:\n      {method}\n"
+        );
+        std::fs::write(folder.join("x.yaml"), document).unwrap();
+        let text = "{gateway: {listen: 127.0.0.1:1}, apis: {a: {kind: rest, openapi: x.yaml, stages: {s: {}}}}}";
+        let loaded = crate::load_text("gateway.yaml", text, Path::new(&folder));
+        std::fs::remove_dir_all(&folder).unwrap();
+        assert!(loaded.snapshot.is_some(), "{}", loaded.diagnostics.render(false));
+        loaded.diagnostics.list.iter().map(|fault| format!("{}\n", fault.what)).collect()
+    }
+
+    const PROXY: &str = "x-amazon-apigateway-integration: {type: http_proxy, httpMethod: GET, uri: 'http://b.test/'}";
+
+    #[test]
+    fn what_is_not_done_is_said() {
+        for (root, method, says) in [
+            ("", PROXY, ""),
+            ("x-amazon-apigateway-policy: {Statement: []}", PROXY, "`GET /x` answers 500: resource policies are"),
+            (
+                "servers: [{url: 'https://x', x-amazon-apigateway-endpoint-configuration: {types: [PRIVATE]}}]",
+                PROXY,
+                "`GET /x` answers 500: private endpoints are",
+            ),
+            ("x-amazon-apigateway-minimum-compression-size: 100", PROXY, "compression is not available"),
+            (
+                "x-amazon-apigateway-gateway-responses: {THROTTLED: {statusCode: 420}}",
+                PROXY,
+                "gateway responses are not available",
+            ),
+            ("", "summary: nobody answers", "`GET /x` answers 500: it has no integration"),
+            ("", "x-amazon-apigateway-auth: {type: AWS_IAM}\n      responses: {}", "`GET /x` answers 500: AWS_IAM"),
+        ] {
+            let said = said(root, method);
+            assert_eq!(said.is_empty(), says.is_empty(), "{root} {method}: {said}");
+            assert!(said.contains(says), "{root} {method}: {said}");
+        }
     }
 }

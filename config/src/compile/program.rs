@@ -41,6 +41,7 @@ pub fn compile(definition: &Definition, setting: &Setting<'_>, faults: &mut Diag
         needs: Needs::of(definition),
         numbered: Vec::new(),
     };
+    Needs::warn_of_the_rest(definition, compiler.faults);
     let mut methods = Vec::with_capacity(definition.methods.len());
     for method in &definition.methods {
         let number = methods.len() as u32;
