@@ -11,16 +11,16 @@ use crate::limits;
 pub struct Input {
     /// As it was opened.
     pub path: PathBuf,
-    /// A hash of what was in it; `None`: it could not be read.
-    content: Option<u64>,
+    /// A hash of what was in it, and of how many bytes at most; `None`: it could not be read.
+    content: Option<(u64, u64)>,
 }
 
 impl Input {
-    /// A file with this content.
-    pub fn new(path: &Path, bytes: &[u8]) -> Self {
+    /// A file with this content, of which at most so many bytes were read.
+    pub fn new(path: &Path, bytes: &[u8], most: u64) -> Self {
         let mut hasher = DefaultHasher::new();
         hasher.write(bytes);
-        Self { path: path.to_owned(), content: Some(hasher.finish()) }
+        Self { path: path.to_owned(), content: Some((hasher.finish(), most)) }
     }
 
     /// A file that could not be read: it may come yet.
@@ -28,10 +28,14 @@ impl Input {
         Self { path: path.to_owned(), content: None }
     }
 
-    /// Whether another content would be read now.
+    /// Whether another content would be read now. A pipe is read once, and never changes.
     pub fn has_changed(&self) -> bool {
-        let now = bytes_of(&self.path, limits::SNAPSHOT_BYTES_MAX as u64 + 1);
-        now.map_or_else(|_| Self::missing(&self.path), |bytes| Self::new(&self.path, &bytes)) != *self
+        let most = self.content.map_or(limits::DOCUMENT_BYTES_MAX as u64 + 1, |(_, most)| most);
+        let content = match std::fs::metadata(&self.path) {
+            Ok(found) if !found.is_file() && !found.is_dir() => return false,
+            _ => bytes_of(&self.path, most).ok(),
+        };
+        content.map_or_else(|| Self::missing(&self.path), |bytes| Self::new(&self.path, &bytes, most)) != *self
     }
 }
 
@@ -56,12 +60,15 @@ mod tests {
         let missing = Input::missing(&path);
         assert!(!missing.has_changed());
         std::fs::write(&path, "one").expect("a writable folder");
-        let one = Input::new(&path, b"one");
+        let one = Input::new(&path, b"one", 4);
         assert_eq!((missing.has_changed(), one.has_changed()), (true, false));
         std::fs::write(&path, "two").expect("a writable folder");
         assert!(one.has_changed());
         std::fs::write(&path, "one").expect("a writable folder");
         assert!(!one.has_changed(), "written anew, and the same");
+        std::fs::write(&path, "onetwo").expect("a writable folder");
+        let cut = Input::new(&path, b"onet", 4);
+        assert!(!cut.has_changed(), "what was not read then is not read now");
         std::fs::remove_file(&path).expect("it is there");
         assert_eq!((missing.has_changed(), one.has_changed()), (false, true));
     }

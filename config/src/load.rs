@@ -116,7 +116,7 @@ fn compiled(path: &Path, is_over: &mut dyn FnMut(Part)) -> Loaded {
     let read = File::open(path).and_then(|file| file.take(most).read_to_end(&mut bytes));
     is_over(Part::Read);
     let folder = path.parent().unwrap_or(Path::new(""));
-    let input = if read.is_ok() { Input::new(path, &bytes) } else { Input::missing(path) };
+    let input = if read.is_ok() { Input::new(path, &bytes, most) } else { Input::missing(path) };
     let decoded = match read {
         Ok(_) => snapshot_file::decode(&bytes, folder).map_err(|fault| fault.to_string()),
         Err(error) => Err(format!("cannot be read: {error}")),

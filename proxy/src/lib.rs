@@ -1,6 +1,7 @@
 //! The running gateway: workers, the request's way, and what the binary `tollgate` is made of.
 
 mod background;
+mod bell;
 mod body;
 mod connection;
 pub mod demo;
@@ -23,4 +24,5 @@ mod state;
 pub mod supervisor;
 mod trip;
 mod upstream;
+mod watch;
 mod worker;

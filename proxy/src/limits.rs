@@ -82,6 +82,18 @@ pub const SWAP_TIME_MAX: Duration = Duration::from_secs(5);
 /// How often it is looked whether the last request has let go of a retired snapshot.
 pub const RETIRED_LOOK: Duration = Duration::from_secs(1);
 
+/// Documents that changed are loaded when nothing more has happened to them for this long: a tool writes several of them.
+pub const WATCH_QUIET: Duration = Duration::from_millis(200);
+
+/// … or after this long, if something happens all the time.
+pub const WATCH_DELAY_MAX: Duration = Duration::from_secs(2);
+
+/// How often watched documents are looked at although nothing was heard: network file systems tell of no writer elsewhere.
+pub const WATCH_LOOK: Duration = Duration::from_secs(30);
+
+/// Symbolic links that are followed in one path, as in the kernel.
+pub const LINKS_MAX: usize = 40;
+
 /// Time that a stopping gateway waits for the access log to take its last lines.
 pub const LOG_PATIENCE: Duration = Duration::from_secs(2);
 

@@ -14,6 +14,7 @@ use config::snapshot::{AccessLog, Snapshot};
 use config::{Input, Loaded, Loader, Part};
 
 use crate::background::Resolver;
+use crate::bell::Bell;
 use crate::doors::{Doors, Plan, Summary};
 use crate::io::Sender;
 use crate::limits::{LOG_PATIENCE, RETIRED_LOOK, SWAP_TIME_MAX};
@@ -61,6 +62,8 @@ pub struct Parts {
     pub workers: Vec<Sender<Message>>,
     /// Who resolves names.
     pub resolver: Resolver,
+    /// Rung after each load.
+    pub bell: Bell,
 }
 
 /// Publishes snapshots to the workers, one at a time.
@@ -77,6 +80,7 @@ pub struct Reloader {
     log: Mutex<Option<Writer>>,
     /// Held while something is sent to the workers: nothing is sent behind the word to leave.
     leaving: Mutex<bool>,
+    bell: Bell,
 }
 
 struct Turn {
@@ -111,7 +115,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Reloader {
     /// Takes over after the first load.
     pub fn new(parts: Parts) -> Reloader {
-        let Parts { source: (source, loader), first, files, doors, log, metrics, workers, resolver } = parts;
+        let Parts { source: (source, loader), first, files, doors, log, metrics, workers, resolver, bell } = parts;
         resolver.want(resolve::names_of(&first.snapshot));
         metrics.loaded(first.generation);
         Reloader {
@@ -124,6 +128,7 @@ impl Reloader {
             doors: Mutex::new(doors),
             log: Mutex::new(Some(log)),
             leaving: Mutex::new(false),
+            bell,
         }
     }
 
@@ -150,6 +155,11 @@ impl Reloader {
     /// The files of which the last load was made, or should have been.
     pub fn files(&self) -> Vec<Input> {
         lock(&self.serving).files.clone()
+    }
+
+    /// Rung after each load.
+    pub fn bell(&self) -> &Bell {
+        &self.bell
     }
 
     /// Opens the access log again under its name.
@@ -207,6 +217,7 @@ impl Reloader {
         self.metrics.reloaded(by, served.as_ref().map(|served| served.published.generation), took);
         let changes = served.map(|served| self.settle(served)).unwrap_or_default();
         let generation = self.current().generation;
+        self.bell.ring();
         ReloadReport { ok: failure.is_none(), generation, failure, took, parts: watch.parts, changes, faults }
     }
 
@@ -364,6 +375,15 @@ pub fn destination(log: &AccessLog) -> Destination {
     }
 }
 
+/// Carries out a reload and does not panic: a thread that reloads for others goes on. False if it would have.
+pub fn attempt(reload: impl FnOnce()) -> bool {
+    let went = panic::catch_unwind(panic::AssertUnwindSafe(reload)).is_ok();
+    if !went {
+        tracing::error!("a reload panicked; what served before still serves");
+    }
+    went
+}
+
 /// Starts the thread that reloads when it is asked to, so that nobody who asks has to wait. It also frees what was retired.
 /// `tell` gets each report.
 pub fn start_thread(
@@ -377,10 +397,7 @@ pub fn start_thread(
                 Ok(by) => {
                     // Whoever asked meanwhile is served as well.
                     while asked.try_recv().is_ok() {}
-                    let reload = panic::AssertUnwindSafe(|| tell(&reloader.reload(by)));
-                    if panic::catch_unwind(reload).is_err() {
-                        tracing::error!("a reload panicked; what served before still serves");
-                    }
+                    attempt(|| tell(&reloader.reload(by)));
                 }
                 Err(RecvTimeoutError::Timeout) => {
                     reloader.sweep();

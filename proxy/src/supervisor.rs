@@ -21,6 +21,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use signal_hook::iterator::{Handle, Signals};
 
 use crate::background::Resolver;
+use crate::bell::Bell;
 use crate::deploy::Deployer;
 use crate::doors::{Doors, cannot_listen};
 use crate::io::{DriverChoice, DriverKind, Sender, channel, pick};
@@ -30,6 +31,7 @@ use crate::observe::metrics::{By, Metrics, Setup};
 use crate::observe::writer::Writer;
 use crate::reload::{self, Parts as ReloadParts, Reloader, Source, destination};
 use crate::state::Published;
+use crate::watch;
 use crate::worker::{self, Message, Parts};
 
 /// Exit codes, after sysexits.h.
@@ -125,12 +127,14 @@ fn run_inner(options: Options) -> Result<ExitCode, Failure> {
         metrics: metrics.clone(),
         workers: crew.inboxes.clone(),
         resolver,
+        bell: Bell::new().map_err(|error| Failure(format!("no eventfd: {error}"), exit::OS))?,
     };
     let reloader = Arc::new(Reloader::new(parts));
     let facts = Facts { driver, note, workers };
     let (desk, addresses) = open_desk(&gateway, (&reloader, &metrics, facts))?;
-    let reload = reload::start_thread(reloader.clone(), tell)
-        .map_err(|error| Failure(format!("cannot start the thread for reloads: {error}"), exit::OS))?;
+    let threads = |error: io::Error| Failure(format!("cannot start a thread: {error}"), exit::OS);
+    let reload = reload::start_thread(reloader.clone(), tell).map_err(threads)?;
+    watch::start(reloader.clone(), metrics, tell).map_err(threads)?;
     let announced = announce(&addresses);
     (options.on_ready)(&addresses);
     notify(&[sd_notify::NotifyState::Ready, sd_notify::NotifyState::Status(&announced)]);

@@ -10,9 +10,10 @@ use crate::limits;
 /// files that a watcher looks after.
 pub fn read(path: &Path, faults: &mut Diagnostics) -> Option<u16> {
     let name = path.display().to_string();
-    match bytes_of(path, limits::DOCUMENT_BYTES_MAX as u64 + 1) {
+    let most = limits::DOCUMENT_BYTES_MAX as u64 + 1;
+    match bytes_of(path, most) {
         Ok(bytes) => {
-            faults.files.push(Input::new(path, &bytes));
+            faults.files.push(Input::new(path, &bytes, most));
             add(&name, &bytes, faults)
         }
         Err(error) => {

@@ -321,6 +321,9 @@ pub(super) struct Control {
     pub(super) last_reload: Duration,
     pub(super) last_reload_took: Duration,
     pub(super) driver: Option<(&'static str, String)>,
+    /// Files that are watched, and how often their contents were compared.
+    pub(super) watched: u64,
+    pub(super) watch_looks: u64,
 }
 
 /// Who asked for a reload.
@@ -415,6 +418,16 @@ impl Metrics {
         control.generation = generation;
         control.last_reload_failed = false;
         control.last_success = since_epoch(SystemTime::now());
+    }
+
+    /// So many files are watched.
+    pub fn set_watched(&self, files: u64) {
+        locked(&self.control).watched = files;
+    }
+
+    /// The contents of the watched files were compared with what was loaded.
+    pub fn watch_looked(&self) {
+        locked(&self.control).watch_looks += 1;
     }
 
     /// Which driver carries the sockets (`io_uring`, `epoll`), and why not the better one, if so.

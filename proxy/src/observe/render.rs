@@ -93,6 +93,13 @@ impl Metrics {
         gauge("tollgate_last_reload_time_seconds", "When the last reload ended, Unix time; 0: there was none.", &last);
         let took = control.last_reload_took.as_secs_f64();
         gauge("tollgate_last_reload_duration_seconds", "How long the last reload took, failed or not.", &took);
+        gauge("tollgate_watched_files", "Files that are watched for changes (gateway.watch).", &control.watched);
+        page.family(
+            "tollgate_watch_looks_total",
+            "counter",
+            "Times that watched files were compared with what was loaded.",
+        );
+        page.sample("tollgate_watch_looks_total", &[], control.watch_looks);
         page.family("tollgate_reloads_total", "counter", "Reloads of the configuration, by result and by who asked.");
         for (by, [ok, failed]) in By::ALL.iter().zip(control.reloads) {
             page.sample("tollgate_reloads_total", &[("result", "ok"), ("by", by.name())], ok);
