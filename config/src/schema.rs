@@ -3,8 +3,11 @@
 //! It is for people who write: where the reader is lenient (nothing behind the colon of a text, `"true"` in quotes), it asks for the plain
 //! form. What `check` refuses for more than its shape (a route that leads nowhere, a limit out of range) is not in it.
 
+mod extensions;
+
 use serde_json::{Map, Value, json};
 
+pub use self::extensions::extensions;
 use crate::model::DOCUMENT;
 use crate::model::field::{Field, Table, Type};
 

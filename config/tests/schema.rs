@@ -4,8 +4,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use config::Diagnostics;
+use config::openapi::ImportOptions;
 use config::source::node::{self, Node, Style, Value as Shape};
 use jsonschema::Validator;
+use router::Kind;
 use serde_json::{Value, json};
 
 fn schema() -> Validator {
@@ -19,8 +21,8 @@ fn json_of(node: &Node) -> Value {
     match &node.value {
         Shape::Scalar(text) if text.style == Style::Plain => match &*text.text {
             "" | "~" | "null" => Value::Null,
-            "true" => true.into(),
-            "false" => false.into(),
+            "true" | "True" | "TRUE" => true.into(),
+            "false" | "False" | "FALSE" => false.into(),
             other => other.parse().map_or_else(|_| other.into(), |number: i64| json!(number)),
         },
         Shape::Scalar(text) => (*text.text).into(),
@@ -172,4 +174,70 @@ fn what_the_reader_takes_is_valid() {
         }
     }
     assert!(taken > 50 && refused > 200, "{taken} taken, {refused} refused by both");
+}
+
+/// The documents of a folder of `openapi/` whose import finds nothing to say.
+fn imported(folder: &str, kind: Kind) -> Vec<(String, Value)> {
+    let folder = repository().join("config/tests/openapi").join(folder);
+    let paths =
+        fs::read_dir(folder).expect("the folder is in the repository").map(|entry| entry.expect("a file").path());
+    let mut found = Vec::new();
+    for path in paths.filter(|path| path.extension().is_some_and(|end| end == "yaml" || end == "json")) {
+        let (name, text) = (path.display().to_string(), fs::read_to_string(&path).expect("a file can be read"));
+        let mut faults = Diagnostics::default();
+        config::openapi::import_text(&name, text.as_bytes(), &ImportOptions::new(kind), &mut faults);
+        if faults.list.is_empty() {
+            found.push((name, parse(&text)));
+        }
+    }
+    found
+}
+
+fn extensions() -> Validator {
+    let schema = config::schema::extensions();
+    jsonschema::meta::validate(&schema).expect("the schema is one");
+    jsonschema::draft202012::new(&schema).expect("the schema compiles")
+}
+
+#[test]
+fn extensions_that_are_imported_without_a_word_are_valid() {
+    let schema = extensions();
+    let all = [imported("rest", Kind::Rest), imported("http", Kind::Http)].concat();
+    assert!(all.len() > 10, "{}", all.len());
+    for (name, document) in all {
+        assert_eq!(faults(&schema, &document), Vec::<String>::new(), "{name}");
+    }
+}
+
+#[test]
+fn slips_in_extensions_are_refused() {
+    let schema = extensions();
+    let integration =
+        |text: &str| parse(&format!("paths: {{/a: {{get: {{x-amazon-apigateway-integration: {text}}}}}}}"));
+    for good in [
+        integration("{type: AWS_PROXY, uri: {Fn::Sub: 'arn:${x}'}, timeoutInMillis: '${time}', $ref: '#/x'}"),
+        integration("{type: mock, requestTemplates: {application/json: {statusCode: 200}}, x-own: 1}"),
+        parse("x-other: 1\npaths: {}\ncomponents: {schemas: {a: {x-amazon-apigateway-integration: 5}}}"),
+    ] {
+        assert_eq!(faults(&schema, &good), Vec::<String>::new(), "{good}");
+    }
+    for faulty in [
+        integration("{type: proxy}"),
+        integration("{type: mock, httpmethod: GET}"),
+        integration("{type: mock, requestParameters: [a]}"),
+        integration("{type: mock, timeoutInMillis: soon}"),
+        integration("{type: mock, responses: {default: {status: 200}}}"),
+        integration("{type: mock, passthroughBehavior: sometimes}"),
+        integration("mock"),
+        parse("x-amazon-apigateway-cors: {allowOrigin: ['*']}"),
+        parse("x-amazon-apigateway-api-key-source: COOKIE"),
+        parse("x-amazon-apigateway-request-validators: {all: {validateBody: true}}"),
+        parse("x-amazon-apigateway-gateway-responses: {THROTTLED: {status: 429}}"),
+        parse("paths: {/a: {get: {x-amazon-apigateway-auth: {type: JWT}}}}"),
+        parse("securityDefinitions: {a: {x-amazon-apigateway-authorizer: {type: lambda}}}"),
+        parse("components: {securitySchemes: {a: {x-amazon-apigateway-authorizer: {uri: x}}}}"),
+        parse("servers: [{x-amazon-apigateway-endpoint-configuration: {disabled: true}}]"),
+    ] {
+        assert_ne!(faults(&schema, &faulty), Vec::<String>::new(), "{faulty}");
+    }
 }

@@ -135,7 +135,11 @@ enum Command {
     /// Write an API as an OpenAPI document
     Export(export::Arguments),
     /// Print a JSON Schema of gateway.yaml, for editors
-    Schema,
+    Schema {
+        /// Of the x-amazon-apigateway-* extensions of an OpenAPI document instead
+        #[arg(long)]
+        openapi_extensions: bool,
+    },
     /// Look at this machine: kernel, io_uring, limits, cores, ports, files
     Doctor {
         /// The document whose ports and files are looked at as well
@@ -299,7 +303,8 @@ pub fn main() -> ExitCode {
         }
         Command::Import(arguments) => import::import(&arguments),
         Command::Export(arguments) => export::export(&arguments),
-        Command::Schema => say(&format!("{:#}\n", config::schema::gateway())),
+        Command::Schema { openapi_extensions: false } => say(&format!("{:#}\n", config::schema::gateway())),
+        Command::Schema { openapi_extensions: true } => say(&format!("{:#}\n", config::schema::extensions())),
         Command::Doctor { config } => doctor::print(config.as_deref()),
         Command::Reload { gateway } => control::reload(&control_path(&gateway)),
         Command::Status { gateway, json } => control::status(&control_path(&gateway), json),

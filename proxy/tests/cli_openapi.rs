@@ -26,6 +26,9 @@ fn the_schema_is_json_and_names_its_dialect() {
     assert_eq!(schema["$schema"], "https://json-schema.org/draft/2020-12/schema");
     assert_eq!(schema["$defs"]["document"]["required"], json!(["gateway"]));
     assert_eq!((err.as_str(), code), ("", 0));
+    let (out, _, code) = said(&["schema", "--openapi-extensions"]);
+    let schema: Value = serde_json::from_str(&out).expect("JSON");
+    assert!(schema["properties"]["x-amazon-apigateway-policy"].is_object() && code == 0);
 }
 
 /// A folder of its own for a test, empty.
@@ -53,13 +56,13 @@ apis:
     kind: rest
     stages: {prod: {}, dev: {}}
     routes:
-      "GET /pets/{id}": {timeout: 2s, integration: {type: http_proxy, uri: "http://127.0.0.1:9000/{id}", method: POST}}
+      "GET /pets/{id}": {timeout: 2s, integration: {type: http_proxy, uri: "http://pets.example/{id}", method: POST}}
       "ANY /health": {integration: {type: mock, status: 203, headers: {X-A: "$context.requestId"}, body: "yes\nno\n"}}
   hello:
     kind: http
     stages: {$default: {}}
     routes:
-      $default: {integration: {type: http_proxy, uri: "http://127.0.0.1:9000"}}
+      $default: {integration: {type: http_proxy, uri: "http://pets.example"}}
 domains:
   "*": {mappings: {/: pets/prod, /hello: hello/$default}}
 "#;
@@ -71,7 +74,7 @@ const SWAGGER: &str = r##"{
       "x-amazon-apigateway-integration": {"type": "http_proxy", "httpMethod": "GET", "uri": "http://${stageVariables.host}/pets"}},
     "post": {"consumes": ["application/json"], "parameters": [{"in": "body", "name": "pet", "schema": {"type": "object"}}],
       "responses": {}, "security": [{"api_key": []}],
-      "x-amazon-apigateway-integration": {"type": "http_proxy", "httpMethod": "POST", "uri": "http://127.0.0.1:9000/pets"}}
+      "x-amazon-apigateway-integration": {"type": "http_proxy", "httpMethod": "POST", "uri": "http://pets.example/pets"}}
   }},
   "definitions": {"Pets": {"type": "array", "items": {"type": "string"}}},
   "securityDefinitions": {"api_key": {"type": "apiKey", "name": "x-api-key", "in": "header"}}
@@ -90,13 +93,13 @@ fn native_routes_are_exported() {
         json!([{ "url": "https://a.example/{basePath}", "variables": { "basePath": { "default": "prod" } } }])
     );
     assert_eq!(document["paths"].as_object().unwrap().keys().collect::<Vec<_>>(), ["/pets/{id}", "/health"]);
-    assert!(!out.contains("x-amazon-apigateway-integration") && !out.contains("9000"), "{out}");
+    assert!(!out.contains("x-amazon-apigateway-integration") && !out.contains("pets.example"), "{out}");
     let (out, _, _) = said(&["export", &config, "--api", "pets", "--extensions", "--json"]);
     let document: Value = serde_json::from_str(&out).expect("JSON");
     assert_eq!(document.get("servers"), None);
     assert_eq!(
         document["paths"]["/pets/{id}"]["get"]["x-amazon-apigateway-integration"],
-        json!({ "type": "http_proxy", "httpMethod": "POST", "uri": "http://127.0.0.1:9000/{id}", "timeoutInMillis": 2000 })
+        json!({ "type": "http_proxy", "httpMethod": "POST", "uri": "http://pets.example/{id}", "timeoutInMillis": 2000 })
     );
     assert_eq!(
         document["paths"]["/health"]["x-amazon-apigateway-any-method"]["x-amazon-apigateway-integration"]["x-tollgate-mock"],
@@ -184,10 +187,7 @@ fn a_document_becomes_a_gateway() {
     assert_eq!(code, 0, "{err}");
     assert!(out.starts_with("REST API `old-pets` (Old Pets 7): 2 methods on 1 path, 1 model\n"), "{out}");
     assert!(out.contains("API keys are not available"), "{out}");
-    assert!(
-        out.contains(&format!("wrote {config}\n")) && out.contains("curl -i http://127.0.0.1:8080/prod/pets"),
-        "{out}"
-    );
+    assert!(out.contains(&format!("wrote {config}\n")) && out.contains("/prod/pets\n"), "{out}");
     let text = read(&config);
     assert!(text.contains("    openapi: old.json\n    stages:\n      prod:\n"), "{text}");
     assert!(text.contains("        #   host: "), "the stage variable that it uses: {text}");

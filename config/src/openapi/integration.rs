@@ -565,6 +565,16 @@ responseParameters:
     }
 
     #[test]
+    fn the_schema_for_editors_has_the_same_fields() {
+        let schema = crate::schema::extensions();
+        let properties = schema["$defs"]["integration"]["properties"].as_object().unwrap();
+        let mut offered: Vec<&str> =
+            properties.keys().map(String::as_str).filter(|name| !name.starts_with(['$', 'x'])).collect();
+        offered.sort_unstable();
+        assert_eq!(offered, FIELDS);
+    }
+
+    #[test]
     fn slips_are_warned_of() {
         let text =
             "{type: mock, http_method: GET, passthroughBehaviour: never, requestTemplate: {}, note: x, x-more: y}";

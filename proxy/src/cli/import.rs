@@ -216,7 +216,8 @@ fn relative(file: &Path, folder: &Path) -> String {
     };
     let (mut to, mut from) = (file_path.components().peekable(), folder.components().peekable());
     while to.peek().is_some() && to.peek() == from.peek() {
-        (to.next(), from.next());
+        to.next();
+        from.next();
     }
     let up = from.map(|_| Component::ParentDir);
     up.chain(to).collect::<PathBuf>().display().to_string()
