@@ -475,7 +475,7 @@ responseParameters:
     }
 
     #[test]
-    fn a_missing_uri_is_an_error() {
+    fn a_missing_uri_is_said() {
         for text in ["{type: http, httpMethod: GET}", "{type: aws_proxy, httpMethod: POST, uri: ''}"] {
             let (read, said) = of(Kind::Rest, text);
             assert!(read.is_some());
