@@ -22,7 +22,7 @@ pub struct Arguments {
     /// The API, if there are several
     #[arg(long, value_name = "ID")]
     api: Option<String>,
-    /// The stage that clients are told to call
+    /// The stage that clients are told to call; what is written is the document, not what the stage was deployed with
     #[arg(long)]
     stage: Option<String>,
     /// Where they find it: api.example.com, or http://127.0.0.1:8080
