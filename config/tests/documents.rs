@@ -57,11 +57,11 @@ fn good_documents_have_no_faults() {
 /// A folder with `pets.yaml`, which has `GET /pets` and calls the upstream `pets`.
 fn folder_with_pets(name: &str) -> PathBuf {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
-    fs::create_dir_all(&folder).unwrap();
+    fs::create_dir_all(&folder).expect("the folder for temporary files is writable");
     let operation = "{responses: {default: {description: d}}, x-amazon-apigateway-integration: {type: http_proxy, httpMethod: GET, uri: \"http://pets/\"}}";
     let openapi =
         format!("openapi: 3.0.1\ninfo: {{title: t, version: \"1\"}}\npaths: {{/pets: {{get: {operation}}}}}\n");
-    fs::write(folder.join("pets.yaml"), openapi).unwrap();
+    fs::write(folder.join("pets.yaml"), openapi).expect("the folder for temporary files is writable");
     folder
 }
 

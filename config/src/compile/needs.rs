@@ -155,7 +155,8 @@ mod tests {
         let loaded = crate::load_text("gateway.yaml", text, Path::new(&folder));
         std::fs::remove_dir_all(&folder).unwrap();
         assert!(loaded.snapshot.is_some(), "{}", loaded.diagnostics.render(false));
-        loaded.diagnostics.list.iter().map(|fault| format!("{}\n", fault.what)).collect()
+        let said: Vec<&str> = loaded.diagnostics.list.iter().map(|fault| &*fault.what).collect();
+        said.join("\n")
     }
 
     const PROXY: &str = "x-amazon-apigateway-integration: {type: http_proxy, httpMethod: GET, uri: 'http://b.test/'}";

@@ -46,7 +46,7 @@ pub fn compile(definition: &Definition, setting: &Setting<'_>, faults: &mut Diag
     for method in &definition.methods {
         let number = methods.len() as u32;
         compiler.numbered.push(method);
-        let Some(path) = compiler.add_route(method, number, &mut routes) else {
+        let Ok(path) = compiler.add_route(method, number, &mut routes) else {
             compiler.numbered.pop();
             continue;
         };
@@ -87,25 +87,25 @@ struct Compiler<'a> {
 }
 
 impl Compiler<'_> {
-    /// Adds the method's route. `None`: it has no path that can be matched; `Some(None)`: it is `$default`.
+    /// Adds the method's route; `None` is `$default`. A fault is added beside every `Err`.
     fn add_route(
         &mut self,
         method: &definition::Method,
         number: u32,
         routes: &mut RoutesBuilder,
-    ) -> Option<Option<Template>> {
+    ) -> Result<Option<Template>, ()> {
         if &*method.path == "$default" {
             if let Err(fault) = routes.default_route(number) {
                 self.route_fault(method, &fault);
-                return None;
+                return Err(());
             }
-            return Some(None);
+            return Ok(None);
         }
         let template = match Template::parse(&method.path) {
             Ok(template) => template,
             Err(fault) => {
-                self.template_fault(method, fault);
-                return None;
+                self.template_fault(method, &fault);
+                return Err(());
             }
         };
         if needs::is_native(*method.place) {
@@ -113,21 +113,23 @@ impl Compiler<'_> {
         }
         if let Err(fault) = routes.route(method.verb, &template, number) {
             self.route_fault(method, &fault);
-            return None;
+            return Err(());
         }
-        Some(Some(template))
+        Ok(Some(template))
     }
 
-    fn template_fault(&mut self, method: &definition::Method, fault: TemplateFault) {
-        let TemplateFault { offset, what } = fault;
-        let hint = match what {
+    fn template_fault(&mut self, method: &definition::Method, fault: &TemplateFault) {
+        let hint = match fault.what {
             TemplateProblem::NoLeadingSlash if method.path.starts_with(' ') => "write one space between verb and path",
             TemplateProblem::UnderGreedy => "`{proxy+}` takes the whole rest of the path: it comes last",
             TemplateProblem::Character => "a query is no part of a route; other characters are percent-encoded",
             _ => "a path is written like /pets/{id} or /files/{proxy+}",
         };
-        let fault = TemplateFault { offset, what };
-        self.faults.error_hint(method.path.0.place_at(offset), format!("route `{}`: {fault}", method.key()), hint);
+        self.faults.error_hint(
+            method.path.0.place_at(fault.offset),
+            format!("route `{}`: {fault}", method.key()),
+            hint,
+        );
     }
 
     fn route_fault(&mut self, method: &definition::Method, fault: &RouteFault) {
