@@ -218,11 +218,11 @@ fn answers(snapshot: &Snapshot, request: &Request<'_>, found: &Found<'_>, captur
 /// What happens to the request, in order.
 fn phases(integration: &Integration) -> Vec<&'static str> {
     let happens = |phase: Phase| match (integration, phase) {
-        (_, Phase::NoSuchMethod) => false,
+        (_, Phase::NoSuchMethod)
+        | (Integration::SelectedMock(_), Phase::ShapeCall)
+        | (Integration::Mock(_) | Integration::Unavailable(_), Phase::MapRequest | Phase::MapResponse) => false,
         (Integration::Http(rule), Phase::MapRequest) => rule.request.is_some(),
         (Integration::Http(rule), Phase::MapResponse) => !matches!(rule.response, ResponseShape::AsIs),
-        (Integration::SelectedMock(_), Phase::ShapeCall) => false,
-        (Integration::Mock(_) | Integration::Unavailable(_), Phase::MapRequest | Phase::MapResponse) => false,
         _ => true,
     };
     Phase::ALL.iter().filter(|phase| happens(**phase)).map(|phase| phase.name()).collect()
