@@ -2,8 +2,11 @@
 
 use std::path::Path;
 
-use router::{Captures, Verb};
+use router::{Captures, Kind, Verb};
 
+use crate::definition::{Authorization, Definition, ModelRef};
+use crate::diagnostic::Diagnostics;
+use crate::openapi::{self, BasePath, ImportOptions};
 use crate::snapshot::{Release, Snapshot, Stage};
 use crate::snapshot_file;
 
@@ -17,6 +20,62 @@ pub fn document(bytes: &[u8]) {
         diagnostics.has_errors(),
         "a snapshot, or an error that says why there is none"
     );
+    can_be_shown(diagnostics);
+    if let Some(snapshot) = &loaded.snapshot {
+        holds_together(snapshot);
+        let file = snapshot_file::encode(snapshot, Path::new("/srv/tollgate"));
+        let read = snapshot_file::decode(&file, Path::new("/srv/tollgate")).expect("what is written is read");
+        assert_eq!(snapshot_file::encode(&read, Path::new("/srv/tollgate")), file, "nothing is lost");
+    }
+}
+
+/// Imports the bytes as an OpenAPI document, for both kinds of API. Panics if there is neither a definition nor an error, if a definition
+/// without errors names what it does not have, or if it is another one after it was stored.
+pub fn openapi(bytes: &[u8]) {
+    for (kind, base_path) in [(Kind::Rest, BasePath::Prepend), (Kind::Http, BasePath::Ignore)] {
+        let mut faults = Diagnostics::default();
+        let options = ImportOptions { base_path, ..ImportOptions::new(kind) };
+        let definition = openapi::import_text("api.yaml", bytes, &options, &mut faults);
+        faults.finish();
+        can_be_shown(&faults);
+        assert!(definition.is_some() || faults.has_errors(), "a definition, or an error that says why there is none");
+        let Some(definition) = definition else { continue };
+        let stored = serde_json::to_vec(&definition).expect("a definition can be written");
+        let read: Definition = serde_json::from_slice(&stored).expect("what is written is read");
+        assert_eq!(read, definition, "nothing is lost");
+        if !faults.has_errors() {
+            has_what_it_names(&definition);
+        }
+    }
+}
+
+/// Panics if a definition has a key twice, or names a model, validator or authorizer that it does not have.
+fn has_what_it_names(definition: &Definition) {
+    let mut keys: Vec<String> = definition.methods.iter().map(crate::definition::Method::key).collect();
+    keys.sort();
+    assert!(keys.windows(2).all(|pair| pair[0] != pair[1]), "no key twice");
+    for method in &definition.methods {
+        assert!(!definition.resources.contains(&method.path), "a path with methods is no path without");
+        if let Authorization::Authorizer { name, .. } = &method.authorization {
+            assert!(definition.authorizers.iter().any(|(known, _)| known == name), "an authorizer exists");
+        }
+        if definition.kind == Kind::Http {
+            continue; // nothing is validated there (VA-07)
+        }
+        let answers = method.responses.iter().flat_map(|(_, response)| &response.models);
+        for (_, model) in method.request_models.iter().chain(answers) {
+            if let ModelRef::Named(name) = model {
+                assert!(definition.models.iter().any(|(known, _)| known == name), "a model exists");
+            }
+        }
+        if let Some(name) = &method.validator {
+            assert!(definition.validators.iter().any(|(known, _)| known == name), "a validator exists");
+        }
+    }
+}
+
+/// Panics if faults are unsorted, point out of their text, or would steer a terminal.
+fn can_be_shown(diagnostics: &Diagnostics) {
     assert!(diagnostics.list.is_sorted_by_key(|fault| fault.place), "faults are sorted by place");
     for fault in &diagnostics.list {
         let source =
@@ -27,12 +86,6 @@ pub fn document(bytes: &[u8]) {
     let rendered = diagnostics.render(false);
     assert!(rendered.chars().all(|c| c == '\n' || !c.is_control()), "nothing from a document may steer the terminal");
     assert_eq!(diagnostics.to_json()["errors"], diagnostics.counts().0);
-    if let Some(snapshot) = &loaded.snapshot {
-        holds_together(snapshot);
-        let file = snapshot_file::encode(snapshot, Path::new("/srv/tollgate"));
-        let read = snapshot_file::decode(&file, Path::new("/srv/tollgate")).expect("what is written is read");
-        assert_eq!(snapshot_file::encode(&read, Path::new("/srv/tollgate")), file, "nothing is lost");
-    }
 }
 
 /// Reads the bytes as a file of the state directory. Panics if one that is taken for good does not keep what it promises.

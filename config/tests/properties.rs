@@ -4,16 +4,45 @@ use proptest::prelude::*;
 
 const GOOD: [&str; 2] = [include_str!("good/full.yaml"), include_str!("documents/useless.yaml")];
 
+/// OpenAPI documents: what the fuzzer begins with.
+const OPENAPI: [&str; 7] = [
+    include_str!("../../fuzz/corpus/openapi/three"),
+    include_str!("../../fuzz/corpus/openapi/two"),
+    include_str!("../../fuzz/corpus/openapi/http"),
+    include_str!("../../fuzz/corpus/openapi/refs"),
+    include_str!("../../fuzz/corpus/openapi/functions"),
+    include_str!("../../fuzz/corpus/openapi/template"),
+    include_str!("../../fuzz/corpus/openapi/gateway"),
+];
+
 /// A good document with a few stretches cut, doubled, or replaced.
-fn mutated() -> impl Strategy<Value = Vec<u8>> {
+fn mutated(good: &'static [&'static str]) -> impl Strategy<Value = Vec<u8>> {
     let change = (
         0..usize::MAX,
         0..40_usize,
-        prop::sample::select(vec!["", " ", "\t", "\n", ":", "{", "}", "*", "&a", "\"", "é", "\0", "$", "://", "#"]),
+        prop::sample::select(vec![
+            "",
+            " ",
+            "\t",
+            "\n",
+            ":",
+            "{",
+            "}",
+            "*",
+            "&a",
+            "\"",
+            "é",
+            "\0",
+            "$",
+            "://",
+            "#",
+            "$ref: '#/paths'",
+            "!Sub ",
+        ]),
         any::<bool>(),
     );
-    (0..GOOD.len(), prop::collection::vec(change, 1..6)).prop_map(|(which, changes)| {
-        let mut bytes = GOOD[which].as_bytes().to_vec();
+    (0..good.len(), prop::collection::vec(change, 1..6)).prop_map(|(which, changes)| {
+        let mut bytes = good[which].as_bytes().to_vec();
         for (at, length, insert, double) in changes {
             let from = at % bytes.len().max(1);
             let to = (from + length).min(bytes.len());
@@ -85,8 +114,25 @@ proptest! {
     }
 
     #[test]
-    fn documents_with_slips(bytes in mutated()) {
+    fn documents_with_slips(bytes in mutated(&GOOD)) {
         config::properties::document(&bytes);
+    }
+
+    #[test]
+    fn openapi_with_slips(bytes in mutated(&OPENAPI)) {
+        config::properties::openapi(&bytes);
+    }
+
+    #[test]
+    fn any_reference(
+        reference in "(#|a.yaml|https://x)?(/(paths|components|schemas|parameters|a|b|0|~1a|%7E1|%2)){0,5}",
+        other in "#(/(paths|components|schemas|parameters|a|b|0|~1a)){0,4}",
+    ) {
+        let text = format!(
+            "openapi: 3.0.1\npaths: {{/a: {{get: {{parameters: [{{$ref: '{reference}'}}], responses: {{200: {{$ref: '{other}'}}}}}}}}, /b: {{$ref: '{other}'}}}}\n\
+             components: {{schemas: {{a: {{$ref: '{other}'}}, b: {{items: {{$ref: '{reference}'}}}}}}, parameters: {{a: {{$ref: '{reference}'}}, b: {{name: x, in: query}}}}}}\n"
+        );
+        config::properties::openapi(text.as_bytes());
     }
 
     #[test]

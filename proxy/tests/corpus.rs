@@ -69,6 +69,11 @@ fn deployments() {
 }
 
 #[test]
+fn openapi_documents() {
+    replay("openapi", config::properties::openapi);
+}
+
+#[test]
 fn targets() {
     replay("target", properties::target);
 }

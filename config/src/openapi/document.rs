@@ -1,5 +1,7 @@
 //! The top level of a document: its version, what it says of itself and of the whole API, and where its parts stand.
 
+use std::collections::HashSet;
+
 use router::Kind;
 
 use super::schema::{self, Models};
@@ -253,8 +255,8 @@ fn is_none(name: &Word) -> bool {
 /// Whether what methods name is there, now that every document is read.
 pub fn check(definition: &mut Definition, used: &[Word], from: &mut Source<'_>) {
     schema::check_names(used, definition, from);
-    let names: Vec<&Word> = definition.validators.iter().map(|(name, _)| name).collect();
-    if !names.iter().any(|name| is_none(name)) {
+    let names: HashSet<Box<str>> = definition.validators.iter().map(|(name, _)| name.as_str().into()).collect();
+    if !definition.validators.iter().any(|(name, _)| is_none(name)) {
         // What some write for no validator.
         definition.validator.take_if(|name| is_none(name));
         for method in &mut definition.methods {
@@ -263,7 +265,7 @@ pub fn check(definition: &mut Definition, used: &[Word], from: &mut Source<'_>) 
     }
     let named = definition.methods.iter().filter_map(|method| method.validator.as_ref()).chain(&definition.validator);
     for name in named {
-        if from.options.kind == Kind::Http || names.contains(&name) {
+        if from.options.kind == Kind::Http || names.contains(name.as_str()) {
             continue;
         }
         from.error(

@@ -157,13 +157,15 @@ fn responses<'a>(
     document: &mut Document<'a>,
     from: &mut Source<'a>,
 ) -> Vec<(Word, MethodResponse)> {
+    let own = field(operation, "produces").map(|node| parameters::media_types(node, "`produces`", from));
+    let produces = own.unwrap_or_else(|| document.produces.clone());
     let mut responses = Vec::new();
     for Entry { key, value } in from.entries(node, "`responses`") {
         if key.text.starts_with("x-") {
             continue;
         }
         let Some(value) = from.resolve(value) else { continue };
-        responses.push((Word::from(key), response(value, operation, document, from)));
+        responses.push((Word::from(key), response(value, &produces, document, from)));
     }
     responses
 }
@@ -179,7 +181,7 @@ fn drop_placeholders(method: &mut Method) {
 
 fn response<'a>(
     node: &'a Node,
-    operation: &'a [Entry],
+    produces: &[Word],
     document: &mut Document<'a>,
     from: &mut Source<'a>,
 ) -> MethodResponse {
@@ -191,8 +193,7 @@ fn response<'a>(
             "content" => response.models = models_of_content(value, document, from),
             "schema" => {
                 let model = document.models.of(value, from);
-                let own = field(operation, "produces").map(|node| parameters::media_types(node, "`produces`", from));
-                response.models = for_each_type(model, own.as_deref().unwrap_or(&document.produces), from);
+                response.models = for_each_type(model, produces, from);
             }
             _ => {}
         }

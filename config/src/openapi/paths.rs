@@ -96,7 +96,8 @@ fn item_methods<'a>(
     let mut parameters = Vec::new();
     parameters::override_with(&mut parameters, shared);
     let mut methods = Vec::new();
-    let referred = referred.iter().filter(|entry| field(beside, &entry.key.text).is_none());
+    let known: HashSet<&str> = beside.iter().map(|entry| &*entry.key.text).collect();
+    let referred = referred.iter().filter(|entry| !known.contains(&*entry.key.text));
     for Entry { key, value } in beside.iter().chain(referred) {
         let Ok(verb) = verb_of(key, from) else { continue };
         if value.is_null() {

@@ -62,7 +62,7 @@ pub struct Builder<'a> {
     /// Open ones that a tag wraps: each is a level more.
     wrapped: usize,
     root: Option<Node>,
-    /// What an alias stands for, with its number of nodes.
+    /// What an alias stands for, with its number of nodes; long texts count for several.
     anchors: HashMap<usize, (Node, usize)>,
     nodes: usize,
     aliases: usize,
@@ -187,7 +187,8 @@ impl<'a> Builder<'a> {
     /// A value or a name.
     pub fn scalar(&mut self, text: Box<str>, style: Style, place: Place) -> Result<(), Halt> {
         self.count(1, place)?;
-        self.put(Node { value: Value::Scalar(Text { text, place, style }), place }, 0, 1);
+        let weight = weight(&text);
+        self.put(Node { value: Value::Scalar(Text { text, place, style }), place }, 0, weight);
         Ok(())
     }
 
@@ -220,8 +221,8 @@ impl<'a> Builder<'a> {
             ScalarStyle::SingleQuoted | ScalarStyle::DoubleQuoted => Style::Quoted,
             ScalarStyle::Literal | ScalarStyle::Folded => Style::Block,
         };
+        let mut nodes = weight(&text);
         let mut node = Node { value: Value::Scalar(Text { text: text.into(), place, style }), place };
-        let mut nodes = 1;
         if let Meaning::Call(name) = meaning {
             self.count(1, place)?;
             self.check_depth(1, place)?;
@@ -410,6 +411,11 @@ fn wrap(name: Box<str>, node: Node) -> Node {
     let place = node.place;
     let key = Text { text: name, place, style: Style::Quoted };
     Node { value: Value::Map(vec![Entry { key, value: node }]), place }
+}
+
+/// What a scalar counts where it is copied: a long text is worth many.
+fn weight(text: &str) -> usize {
+    1 + text.len() / 64
 }
 
 fn depth(node: &Node) -> usize {
