@@ -2,12 +2,13 @@
 //!
 //! A parsed file is prepared once, before anything is read from it: after [`prepare`] there are texts, lists and mappings, and no
 //! function is left. What only a deployment knows becomes a text such as `${Table.Arn}`, which says what is missing; nothing of this is
-//! ever an error.
+//! an error, unless it would make too much.
 
 use std::collections::HashMap;
 
 use super::{Variables, field, template};
 use crate::diagnostic::{Diagnostics, Place};
+use crate::limits;
 use crate::source::node::{Entry, Node, Style, Text, Value};
 
 /// The document of a file, every function of CloudFormation carried out as far as that can be done here, and `${AWS::…}` replaced.
@@ -20,7 +21,8 @@ pub fn prepare(mut root: Node, variables: &Variables, faults: &mut Diagnostics) 
         settings = Some(found.settings);
         defaults = found.defaults;
     }
-    let mut filler = Filler { variables, defaults, faults, depth: 0, count: 0, first: None };
+    let mut filler =
+        Filler { variables, defaults, faults, depth: 0, count: 0, first: None, left: limits::IMPORT_BYTES_MAX };
     filler.walk(&mut root);
     if let Some(settings) = &mut settings {
         filler.walk(settings);
@@ -53,6 +55,8 @@ struct Filler<'a> {
     /// Calls that are no arguments.
     count: usize,
     first: Option<Place>,
+    /// Bytes that functions may still make: a name is short, and what it stands for is not.
+    left: usize,
 }
 
 impl Filler<'_> {
@@ -151,8 +155,14 @@ impl Filler<'_> {
                 _ => scalar(opaque(key, &[], at)),
             },
             ("Fn::Base64", value @ Value::Scalar(_)) => Node { value, place: at },
-            ("Fn::Join", Value::List(list)) => scalar(join(&list, at).unwrap_or_else(|| opaque(key, &list, at))),
-            ("Fn::Split", Value::List(list)) => split(&list, at).unwrap_or_else(|| scalar(opaque(key, &list, at))),
+            ("Fn::Join", Value::List(list)) => {
+                let joined = join(&list, at, |bytes| self.affords(bytes, at));
+                scalar(joined.unwrap_or_else(|| opaque(key, &list, at)))
+            }
+            ("Fn::Split", Value::List(list)) => {
+                let parts = split(&list, at, |bytes| self.affords(bytes, at));
+                parts.unwrap_or_else(|| scalar(opaque(key, &list, at)))
+            }
             ("Fn::Select", Value::List(list)) => {
                 select(&list).cloned().unwrap_or_else(|| scalar(opaque(key, &list, at)))
             }
@@ -179,8 +189,28 @@ impl Filler<'_> {
         first.map(|value| *node = value).is_some()
     }
 
+    /// Whether functions may make so much more; once they may not, it is an error, and what they give is nothing.
+    fn affords(&mut self, bytes: usize, place: Place) -> bool {
+        if let Some(left) = self.left.checked_sub(bytes) {
+            self.left = left;
+            return true;
+        }
+        self.left = 0;
+        let most = limits::IMPORT_BYTES_MAX / (1024 * 1024);
+        self.faults.error_hint(
+            place,
+            format!("the functions of CloudFormation would make more than {most} MiB"),
+            "a long text is put in too often: make it shorter",
+        );
+        false
+    }
+
     /// What a name stands for: a value of ours, a parameter's default, or itself.
-    fn named(&self, name: &Text) -> Text {
+    fn named(&mut self, name: &Text) -> Text {
+        let default = self.defaults.get(&name.text).map_or(0, |default| default.text.len());
+        if !self.affords(default, name.place) {
+            return Text { text: Box::default(), place: name.place, style: Style::Block };
+        }
         if let Some(value) = name.text.strip_prefix("AWS::").and_then(|name| self.variable(name)) {
             return Text { text: value.into(), place: name.place, style: Style::Block };
         }
@@ -191,10 +221,16 @@ impl Filler<'_> {
     }
 
     /// `Fn::Sub`: what is named beside the text or by the template is put in, `${!x}` becomes `${x}`, and the rest stays.
-    fn sub(&self, mut text: Text, names: &[Entry]) -> Text {
+    fn sub(&mut self, mut text: Text, names: &[Entry]) -> Text {
         let mut out = String::with_capacity(text.text.len());
         let mut rest = &*text.text;
+        let mut made = 0;
         while let Some((before, after)) = rest.split_once("${") {
+            // Each name is looked for among all of them.
+            if !self.affords(names.len() + out.len() - made, text.place) {
+                return Text { text: Box::default(), place: text.place, style: Style::Block };
+            }
+            made = out.len();
             out.push_str(before);
             let Some((name, after)) = after.split_once('}') else {
                 out.push_str("${");
@@ -237,16 +273,20 @@ fn text_of(node: &Node) -> Option<&str> {
 }
 
 /// `Fn::Join: [delimiter, [texts]]`
-fn join(list: &[Node], place: Place) -> Option<Text> {
+fn join(list: &[Node], place: Place, affords: impl FnOnce(usize) -> bool) -> Option<Text> {
     let [delimiter, Node { value: Value::List(parts), .. }] = list else { return None };
-    let parts: Option<Vec<&str>> = parts.iter().map(text_of).collect();
-    Some(Text { text: parts?.join(text_of(delimiter)?).into(), place, style: Style::Block })
+    let (delimiter, parts) = (text_of(delimiter)?, parts.iter().map(text_of).collect::<Option<Vec<&str>>>()?);
+    let bytes = parts.iter().map(|part| part.len() + delimiter.len()).sum();
+    affords(bytes).then(|| Text { text: parts.join(delimiter).into(), place, style: Style::Block })
 }
 
 /// `Fn::Split: [delimiter, text]`
-fn split(list: &[Node], place: Place) -> Option<Node> {
+fn split(list: &[Node], place: Place, affords: impl FnOnce(usize) -> bool) -> Option<Node> {
     let [delimiter, text] = list else { return None };
     let (delimiter, text) = (text_of(delimiter).filter(|delimiter| !delimiter.is_empty())?, text_of(text)?);
+    if !affords(text.len() + text.matches(delimiter).count() * size_of::<Node>()) {
+        return None;
+    }
     let part = |part: &str| scalar(Text { text: part.into(), place, style: Style::Block });
     Some(Node { value: Value::List(text.split(delimiter).map(part).collect()), place })
 }
@@ -287,6 +327,21 @@ mod tests {
         let root = node::parse(text, 0, &mut faults).expect("the document parses");
         let root = prepare(root, variables, &mut faults);
         (root, faults)
+    }
+
+    #[test]
+    fn functions_cannot_make_much_of_little() {
+        let (long, many) = ("x".repeat(1_000_000), 1_000);
+        for text in [
+            format!("a: !Sub ['{}', {{b: {long}}}]\n", "${b}".repeat(many)),
+            format!("a: !Join [{long}, [{}]]\n", "b,".repeat(many)),
+            format!("a: !Split [',', '{}']\n", ",".repeat(10 * long.len())),
+        ] {
+            let mut faults = Diagnostics::default();
+            let root = node::parse_by(node::Author::Public, &text, 0, &mut faults).expect("the document parses");
+            assert!(prepare(root, &Variables::default(), &mut faults).is_some());
+            assert!(faults.list.iter().any(|fault| fault.what.contains("would make more than")), "{:?}", faults.list);
+        }
     }
 
     /// The value of the field `a`, as one line.
