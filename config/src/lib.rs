@@ -8,6 +8,7 @@ pub mod compile;
 pub mod definition;
 pub mod deployments;
 pub mod diagnostic;
+pub mod diff;
 pub mod input;
 pub mod limits;
 pub mod load;

@@ -416,30 +416,7 @@ fn changes(old: &Published, new: &Published, doors: &Summary) -> Vec<String> {
     changes.extend(doors.opened.iter().map(|address| format!("listening on {address}")));
     changes.extend(doors.changed.iter().map(|address| format!("listener {address}: other settings")));
     changes.extend(doors.closed.iter().map(|address| format!("no longer listening on {address}")));
-    let stages = |published: &Published| -> Vec<String> {
-        let snapshot = &published.snapshot;
-        let name = |stage: &config::snapshot::Stage| format!("{}/{}", snapshot.apis[stage.api as usize].id, stage.name);
-        snapshot.stages.iter().map(name).collect()
-    };
-    let (had, has) = (stages(old), stages(new));
-    changes.extend(has.iter().filter(|stage| !had.contains(stage)).map(|stage| format!("stage {stage} is new")));
-    changes.extend(had.iter().filter(|stage| !has.contains(stage)).map(|stage| format!("stage {stage} is gone")));
-    let routes = |published: &Published| {
-        published
-            .snapshot
-            .stages
-            .iter()
-            .filter_map(|stage| stage.release.as_ref())
-            .map(|release| release.program.methods.len())
-            .sum::<usize>()
-    };
-    if routes(old) != routes(new) {
-        changes.push(format!("routes: {} before, {} now", routes(old), routes(new)));
-    }
-    let upstreams = |known: &Snapshot| known.upstreams.to_vec();
-    if upstreams(before) != upstreams(after) {
-        changes.push("upstreams changed: idle connections to servers that are gone were closed".into());
-    }
+    changes.extend(config::diff::diff(before, after));
     let (was, is) = (&before.gateway, &after.gateway);
     if was.access_log != is.access_log {
         changes.push("the access log goes elsewhere".into());
