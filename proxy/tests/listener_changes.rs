@@ -73,7 +73,7 @@ fn listeners_come_and_go() {
             assert_eq!(client.exchange(GET).expect_status(200).header("Connection"), None);
         }
         let changes = reload(&gateway, &document(r#""127.0.0.1:0""#, ""));
-        assert_eq!(listeners(&gateway), [first.clone()]);
+        assert_eq!(listeners(&gateway), std::slice::from_ref(&first));
         for (address, client) in now.iter().zip(&mut clients) {
             let goes = *address != first;
             assert_eq!(changes.contains(&format!("no longer listening on {address}")), goes, "{changes}");

@@ -155,7 +155,7 @@ fn leave_while_reloading(driver: Driver) {
         let mut client = gateway.client();
         thread::scope(|scope| {
             scope.spawn(|| {
-                for _ in 0..turn * 2 + 1 {
+                for _ in 0..=turn * 2 {
                     gateway.signal(Signal::HUP);
                 }
                 gateway.signal(Signal::TERM);
