@@ -291,6 +291,27 @@ fn damaged_state_is_named_and_what_serves_goes_on() {
 }
 
 #[test]
+fn a_start_with_damaged_state_serves_the_other_stages_and_a_reload_changes_nothing() {
+    let state = State::new();
+    let document = state.document("one");
+    let gateway = start(&document, Driver::Epoll);
+    done(&gateway, "deploy a prod");
+    let pointer = state.0.join("deployments/a/state.json");
+    let whole = fs::read(&pointer).expect("it was written");
+    fs::write(&pointer, &whole[..whole.len() / 2]).expect("it is ours");
+    assert_eq!(gateway.reload(&document)["ok"], false);
+    assert_eq!(at(&mut gateway.client(), "prod"), "one blue", "what served goes on");
+    drop(gateway);
+    let gateway = start(&document, Driver::Epoll);
+    assert!(gateway.stderr().contains("deployments/a/state.json is damaged"), "{}", gateway.stderr());
+    let mut client = gateway.client();
+    assert_eq!(["dev", "prod"].map(|stage| at(&mut client, stage)), ["one blue", "403"]);
+    fs::write(&pointer, &whole).expect("it is ours");
+    assert_eq!(gateway.reload(&document)["ok"], true);
+    assert_eq!(at(&mut client, "prod"), "one blue");
+}
+
+#[test]
 fn st_10_and_st_11_the_life_of_a_canary() {
     on_both_drivers(|driver| {
         let state = State::new();

@@ -152,6 +152,6 @@ fn not_available_is_500_with_a_counter_and_never_half_served() {
         client.exchange(post).expect_status(500);
         assert!(backend.take().is_empty(), "nothing reached the backend");
         let refused = [("reason", "not_available")];
-        assert_eq!(gateway.counter("tollgate_refusals_total", &refused) as u64, 3);
+        assert!((gateway.counter("tollgate_refusals_total", &refused) - 3.0).abs() < 0.5);
     });
 }

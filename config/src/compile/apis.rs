@@ -79,7 +79,7 @@ fn deployed(spec: &ApiSpec, parts: &mut Parts<'_>) -> Option<ApiState> {
     match parts.store?.api(&spec.id.text) {
         Ok(state) => state,
         Err(fault) => {
-            refuse(&asks.name, &fault, parts.faults);
+            refuse(&asks.name, &fault, parts);
             None
         }
     }
@@ -89,8 +89,14 @@ fn deploys_itself(stage: &StageSpec) -> bool {
     stage.auto_deploy.is_none_or(|at| at.value)
 }
 
-fn refuse(at: &Text, fault: &StoreFault, faults: &mut Diagnostics) {
-    faults.error_hint(at.place, fault.what.clone(), fault.hint.clone());
+/// A reload whose deployments cannot be read changes nothing. A start goes on without them: the other stages are not to blame.
+fn refuse(at: &Text, fault: &StoreFault, parts: &mut Parts<'_>) {
+    if parts.programs.is_first() {
+        let what = format!("{}; requests to stage `{}` are refused", fault.what, at.text);
+        parts.faults.warning(at.place, what, fault.hint.clone());
+    } else {
+        parts.faults.error_hint(at.place, fault.what.clone(), fault.hint.clone());
+    }
 }
 
 /// ST-07, ST-08: settings lie over whatever a stage serves; they are no part of a deployment.
@@ -209,7 +215,7 @@ impl Work<'_> {
                     parts.programs.make((print, &definition), &setting, &mut own)
                 }
                 Err(fault) => {
-                    refuse(&spec.name, &fault, parts.faults);
+                    refuse(&spec.name, &fault, parts);
                     return None;
                 }
             },

@@ -40,6 +40,11 @@ impl Programs {
         self.round += 1;
     }
 
+    /// Whether nothing has been loaded before: a process starts, or a command looks at a document.
+    pub fn is_first(&self) -> bool {
+        self.round <= 1
+    }
+
     /// Forgets what the load that ends did not use.
     pub fn end(&mut self) {
         let round = self.round;
