@@ -60,9 +60,8 @@ fn good() -> Vec<(String, String)> {
     let readme = fs::read_to_string(repository().join("README.md")).expect("the readme");
     let blocks = readme.split("```yaml\n").skip(1).map(|rest| rest.split("```").next().unwrap_or_default().to_owned());
     // A part of a document stands for a whole one.
-    let whole = |block: String| match block.contains("gateway:\n") {
-        true => block,
-        false => format!("gateway: {{listen: 127.0.0.1:1}}\n{block}"),
+    let whole = |block: String| {
+        if block.contains("gateway:\n") { block } else { format!("gateway: {{listen: 127.0.0.1:1}}\n{block}") }
     };
     found.extend(blocks.map(|block| ("the readme".to_owned(), whole(block))));
     assert!(found.len() > 2);
