@@ -257,10 +257,11 @@ impl Reloader {
         self.resolver.want(resolve::names_of(&published.snapshot));
         let (sinks, writer) = log.unzip();
         let (summary, swapped) = self.publish(&published, plan, sinks)?;
-        let changes = changes(&before, &published, &summary);
-        turn.retired.push(before);
         let swapped = swapped.wait(self.workers.len());
         watch.is_over("swap");
+        // The new snapshot serves: what people want to read of it keeps nobody waiting.
+        let changes = changes(&before, &published, &summary);
+        turn.retired.push(before);
         let old_log = writer.and_then(|writer| lock(&self.log).replace(writer));
         if old_log.is_some_and(|log| !log.stop(LOG_PATIENCE)) {
             tracing::warn!("the reader of the access log before is stalled: its last lines are lost");
