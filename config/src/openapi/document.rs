@@ -10,6 +10,24 @@ use super::{BasePath, Source, cors, documentation, endpoint, extensions, field, 
 use crate::definition::{Definition, Endpoint, Info, Tag, Word};
 use crate::source::node::{Entry, Node, Value};
 
+/// What API Gateway reads at the top of a document (§14.1), without the prefix.
+const ROOT_EXTENSIONS: [&str; 14] = [
+    "api-key-source",
+    "binary-media-types",
+    "cors",
+    "documentation",
+    "endpoint-access-mode",
+    "endpoint-configuration",
+    "gateway-responses",
+    "importexport-version",
+    "integrations",
+    "minimum-compression-size",
+    "policy",
+    "request-validator",
+    "request-validators",
+    "security-policy",
+];
+
 /// What all operations of a document share.
 pub struct Document<'a> {
     /// What stands before each path: empty, or `/a/b`.
@@ -65,6 +83,7 @@ pub fn read(number: usize, before: Option<&Definition>, from: &mut Source<'_>) -
         definition.authorizers = security::authorizers(node, from);
     }
     extensions_of(root, &mut definition, from);
+    extensions::warn_of_strange(root, &ROOT_EXTENSIONS, "at the top of a document", from);
     endpoint_of(root, &mut definition.endpoint, from);
     let schemas = schemas.map(|node| from.entries(node, "the schemas")).unwrap_or_default();
     let mut document = Document {

@@ -146,14 +146,41 @@ pub fn auth(node: &Node, from: &mut Source<'_>) -> Option<Authorization> {
         Iam,
     }
     let what = "`x-amazon-apigateway-auth`";
+    let written = node;
+    if node.is_null() || matches!(&node.value, Value::Map(entries) if entries.is_empty()) {
+        return None;
+    }
     let node = match &node.value {
         Value::Scalar(_) => Some(node), // the type alone
         Value::List(_) | Value::Map(_) => Fields::open(node, what, &["type"], from).get("type"),
     };
     let words = [("NONE", Type::None), ("AWS_IAM", Type::Iam), ("SIGV4", Type::Iam)];
-    match word(node?, "the type of `x-amazon-apigateway-auth`", &words[..], from)? {
-        Type::None => Some(Authorization::None),
-        Type::Iam => Some(Authorization::Iam),
+    let read = node.and_then(|node| word(node, "the type of `x-amazon-apigateway-auth`", &words[..], from));
+    Some(match read {
+        Some(Type::None) => Authorization::None,
+        Some(Type::Iam) => Authorization::Iam,
+        None => closed(written, what, from),
+    })
+}
+
+/// Something restricts access, but nobody can tell how: nobody passes.
+pub fn closed(node: &Node, what: &str, from: &mut Source<'_>) -> Authorization {
+    from.warn(node.place, format!("{what} cannot be read: nobody passes"), "write it as API Gateway wants it");
+    Authorization::Authorizer { name: Word::new(what, node.place), scopes: Vec::new() }
+}
+
+/// Keys that begin as API Gateway's extensions do and are none `at` this place: whoever wrote them meant something.
+pub fn warn_of_strange(entries: &[Entry], known: &[&str], at: &str, from: &mut Source<'_>) {
+    const PREFIX: &str = "x-amazon-apigateway-";
+    for Entry { key, .. } in entries {
+        if key.text.starts_with(PREFIX) && !known.iter().any(|known| key.text[PREFIX.len()..] == **known) {
+            let listed: Vec<String> = known.iter().map(|known| format!("{PREFIX}{known}")).collect();
+            from.warn(
+                key.place,
+                format!("`{}` means nothing {at}", key.text),
+                format!("known there: {}", listed.join(", ")),
+            );
+        }
     }
 }
 
@@ -318,9 +345,16 @@ mod tests {
         ] {
             assert_eq!(read(Kind::Rest, text, auth), (is, String::new()), "{text}");
         }
-        let (is, said) = read(Kind::Rest, "{type: CUSTOM}", auth);
-        assert_eq!(is, None);
-        assert_eq!(said, "error: the type of `x-amazon-apigateway-auth` cannot be `CUSTOM`\n");
+        for (text, says) in [
+            ("{type: CUSTOM}", "error: the type of `x-amazon-apigateway-auth` cannot be `CUSTOM`\n"),
+            ("{Type: AWS_IAM}", "did you mean `type`"),
+            ("[AWS_IAM]", "cannot be read"),
+        ] {
+            let (is, said) = read(Kind::Rest, text, auth);
+            assert!(matches!(is, Some(Authorization::Authorizer { .. })), "nobody passes: {is:?}");
+            assert!(said.contains(says), "{said}");
+            assert!(said.contains("`x-amazon-apigateway-auth` cannot be read: nobody passes\n"), "{said}");
+        }
     }
 
     #[test]

@@ -64,6 +64,8 @@ pub fn read<'a>(key: Key<'_, 'a>, node: &'a Node, document: &mut Document<'a>, f
             _ => {}
         }
     }
+    let known = ["auth", "request-validator", "integration"];
+    extensions::warn_of_strange(entries, &known, "at an operation", from);
     if let Some(body) = body {
         swagger_body(body, entries, &mut method, document, from);
     }

@@ -7,7 +7,7 @@ use router::{Kind, Template, TemplateFault, TemplateProblem, Verb};
 use super::document::Document;
 use super::operation::{self, Key};
 use super::parameters;
-use super::{Source, field};
+use super::{Source, extensions, field};
 use crate::definition::{Method, Word};
 use crate::limits;
 use crate::source::node::{Entry, Node, Text};
@@ -96,6 +96,11 @@ fn item_methods<'a>(
     let mut parameters = Vec::new();
     parameters::override_with(&mut parameters, shared);
     let mut methods = Vec::new();
+    extensions::warn_of_strange(referred, &["any-method"], "at a path", from);
+    if let Some(entry) = referred.iter().find(|entry| &*entry.key.text == "security") {
+        let hint = "write it into each operation";
+        from.warn(entry.key.place, "`security` of a path restricts nothing", hint);
+    }
     let known: HashSet<&str> = beside.iter().map(|entry| &*entry.key.text).collect();
     let referred = referred.iter().filter(|entry| !known.contains(&*entry.key.text));
     for Entry { key, value } in beside.iter().chain(referred) {

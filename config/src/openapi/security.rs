@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use router::Kind;
 use serde_json::{Map, Value as Json};
 
-use super::{Source, authorizer, field, json};
+use super::{Source, authorizer, extensions, field, json};
 use crate::definition::{Authorization, Authorizer, Definition, Word};
 use crate::diagnostic::Place;
 use crate::source::node::{Entry, Node, Text, Value};
@@ -103,20 +103,24 @@ impl Schemes {
             Value::Scalar(_) | Value::List(_) => from.list(node, "`security`"),
         };
         for alternative in alternatives {
+            if matches!(alternative.value, Value::List(_)) || alternative.is_null() {
+                missing = missing.or(Some(extensions::closed(alternative, "an entry of `security`", from)));
+                continue;
+            }
             for (key, scopes) in schemes_of(alternative, from) {
-                let Some((means, place)) = self.known.get(&key.text) else {
+                let Some((means, _)) = self.known.get(&key.text) else {
                     missing = missing.or(unknown(key, from));
                     continue;
                 };
                 match means {
                     Means::ApiKey if from.options.kind == Kind::Http => from.warn(
-                        *place,
+                        key.place,
                         format!("`{}` restricts nothing: HTTP APIs have no API keys", key.text),
                         "make it a REST API, or add an authorizer",
                     ),
                     Means::ApiKey => demands.api_key_required = true,
                     Means::Nothing => from.warn(
-                        *place,
+                        key.place,
                         format!("`{}` restricts nothing: the scheme has no authorizer", key.text),
                         "add `x-amazon-apigateway-authorizer`; API Gateway passes over schemes without it",
                     ),
@@ -245,14 +249,19 @@ components:
     fn what_restricts_nothing_is_said() {
         let (found, faults) = demands(Kind::Rest, "security: [{other: []}]");
         assert_eq!(found, Demands::default());
-        assert_eq!(faults, "a.yaml:6:5: warning: `other` restricts nothing: the scheme has no authorizer");
+        assert_eq!(faults, "a.yaml:21:32: warning: `other` restricts nothing: the scheme has no authorizer");
         let (found, faults) = demands(Kind::Http, "security: [{key: []}]");
         assert!(!found.api_key_required);
-        assert_eq!(faults, "a.yaml:5:5: warning: `key` restricts nothing: HTTP APIs have no API keys");
+        assert_eq!(faults, "a.yaml:21:32: warning: `key` restricts nothing: HTTP APIs have no API keys");
     }
 
     #[test]
     fn what_nobody_has_defined_closes() {
+        for security in ["[[nobody]]", "[null]", "[{open: []}, [x]]"] {
+            let (found, faults) = demands(Kind::Rest, &format!("security: {security}"));
+            assert!(matches!(found.authorization, Authorization::Authorizer { .. }), "{security}");
+            assert!(faults.contains("an entry of `security` cannot be read: nobody passes"), "{faults}");
+        }
         for security in ["[{nobody: []}]", "{nobody: []}", "[nobody]", "nobody", "[{nobody: []}, {other: []}]"] {
             let (found, faults) = demands(Kind::Rest, &format!("security: {security}"));
             assert_eq!(found.authorization, by("nobody", &[]), "{security}");
