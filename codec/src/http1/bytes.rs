@@ -21,8 +21,8 @@ pub(super) static HOST: Class = class(b".-_", true, false);
 /// What a chunk extension may contain.
 pub(super) static EXTENSION: Class = value();
 
-/// Whether every byte is a token's, and there is one.
-pub(super) fn is_token(text: &[u8]) -> bool {
+/// Whether every byte is a token's, and there is one: a method, the name of a header field (RFC 9110 §5.6.2).
+pub fn is_token(text: &[u8]) -> bool {
     !text.is_empty() && text.iter().all(|byte| TOKEN[*byte as usize])
 }
 

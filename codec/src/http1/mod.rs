@@ -9,4 +9,5 @@ mod rules;
 mod scan;
 pub mod write;
 
+pub use bytes::is_token;
 pub(crate) use parse::{Outcome, read_request, read_response};

@@ -1,6 +1,7 @@
 //! An answer that the gateway makes itself: status, header fields and body, their references compiled (IN-10).
 
 use codec::head::Name;
+use codec::http1::is_token;
 use policy::transform::template::{Template, TemplateFault, TemplateNames, TemplateProblem, Variable};
 
 use crate::definition::{MockAnswer, Word};
@@ -51,9 +52,7 @@ fn is_json(content_type: &str) -> bool {
 
 /// A field that frames the answer is the gateway's to write.
 fn check_name(name: &Text, faults: &mut Diagnostics) {
-    let is_token = !name.text.is_empty()
-        && name.text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte));
-    if !is_token {
+    if !is_token(name.text.as_bytes()) {
         faults.error_hint(
             name.place,
             format!("`{}` cannot be the name of a header field", name.text),

@@ -7,7 +7,6 @@ use serde_json::{Map, Value as Json};
 
 use super::{Source, authorizer, extensions, field, json};
 use crate::definition::{Authorization, Authorizer, Definition, Word};
-use crate::diagnostic::Place;
 use crate::source::node::{Entry, Node, Text, Value};
 
 /// What an operation gets of `security`.
@@ -22,7 +21,7 @@ pub struct Demands {
 /// The schemes that operations may name.
 #[derive(Debug, Default)]
 pub struct Schemes {
-    known: HashMap<Box<str>, (Means, Place)>,
+    known: HashMap<Box<str>, Means>,
 }
 
 /// What naming a scheme means.
@@ -89,7 +88,7 @@ impl Schemes {
     pub fn new(own: &[(Word, Authorizer)], before: Option<&Definition>) -> Self {
         let before = before.map(|definition| &definition.authorizers[..]).unwrap_or_default();
         let known = before.iter().chain(own);
-        Self { known: known.map(|(name, scheme)| (name.as_str().into(), (Means::of(scheme), name.place()))).collect() }
+        Self { known: known.map(|(name, scheme)| (name.as_str().into(), Means::of(scheme))).collect() }
     }
 
     /// What a `security` list demands. Of several authorizers the first counts, as in AWS; a key may be needed beside it.
@@ -108,7 +107,7 @@ impl Schemes {
                 continue;
             }
             for (key, scopes) in schemes_of(alternative, from) {
-                let Some((means, _)) = self.known.get(&key.text) else {
+                let Some(means) = self.known.get(&key.text) else {
                     missing = missing.or(unknown(key, from));
                     continue;
                 };

@@ -1,5 +1,7 @@
 //! Reading the expressions of mappings: one source in a REST API, text with references in an HTTP API.
 
+use codec::http1::is_token;
+
 use super::value::{Part, Pick, Place, Value};
 use super::{FieldName, MappingProblem, fields};
 use crate::limits::MAPPING_TEXT_BYTES_MAX;
@@ -169,7 +171,7 @@ impl Reader<'_> {
             return Err((at, MappingProblem::Unnamed));
         }
         match (location, self.in_answer) {
-            ("header", _) if is_token(name) => Ok(self.header(name, Pick::All)),
+            ("header", _) if is_token(name.as_bytes()) => Ok(self.header(name, Pick::All)),
             ("header", _) => Err((at, MappingProblem::Name)),
             ("querystring", false) => Ok(Part::Query(name.as_bytes().into(), Pick::All)),
             ("path", false) => self.path_variable(name).map_err(|what| (at, what)),
@@ -223,11 +225,6 @@ fn run(text: &str) -> usize {
 pub(super) fn is_rest_name(name: &str) -> bool {
     !name.is_empty()
         && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'$' | b'-'))
-}
-
-/// The name of a header field (RFC 9110 §5.6.2).
-pub(super) fn is_token(name: &str) -> bool {
-    !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
 }
 
 /// `$context` variables of AWS that this gateway knows no value for, or none in this version: a mapping from them is skipped, as

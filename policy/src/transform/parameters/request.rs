@@ -1,12 +1,12 @@
 //! What a backend's request is made of besides what the client sent: header fields, query parameters and path (MP-01, MP-03).
 
 use codec::head::Name;
-use codec::http1::write;
+use codec::http1::{is_token, write};
 use codec::target::{canonical_path, query_get};
 use router::Kind;
 use serde::{Deserialize, Serialize, Serializer};
 
-use super::expression::{Reader, is_rest_name, is_token};
+use super::expression::{Reader, is_rest_name};
 use super::fields::{self, Mapped};
 use super::value::{Place, Sources, Value, is_unreserved};
 use super::{Action, Applied, FieldName, Input, MappingFault, MappingProblem, Refused, Written};
@@ -468,7 +468,7 @@ fn http_target(text: &str) -> Result<(usize, Target<'_>), (usize, MappingProblem
     let (action, rest) = http_action(text).ok_or((0, MappingProblem::Target))?;
     let at = text.len() - rest.len();
     match rest.split_once('.') {
-        Some(("header", name)) if is_token(name) => Ok((at + 7, Target::Header(action, name))),
+        Some(("header", name)) if is_token(name.as_bytes()) => Ok((at + 7, Target::Header(action, name))),
         Some(("header", _)) => Err((at + 7, MappingProblem::Name)),
         Some(("querystring", name)) if !name.is_empty() => Ok((at + 12, Target::Query(action, name))),
         Some(("querystring", _)) => Err((at + 12, MappingProblem::Name)),

@@ -1,10 +1,11 @@
 //! What a client's answer is made of besides what the backend sent: header fields and status (MP-02, MP-04).
 
 use codec::head::Name;
+use codec::http1::is_token;
 use router::Kind;
 use serde::{Deserialize, Serialize, Serializer};
 
-use super::expression::{Reader, is_rest_name, is_token};
+use super::expression::{Reader, is_rest_name};
 use super::fields;
 use super::request::{HeaderStep, has, header_step, http_action, is_twice, replaces, write_steps};
 use super::value::{Place, Sources, Value};
@@ -123,7 +124,7 @@ fn add(
     }
     let name = name.strip_prefix("header.").ok_or((true, at, MappingProblem::Target))?;
     let at = at + "header.".len();
-    let fits = if reader.kind == Kind::Http { is_token(name) } else { is_rest_name(name) };
+    let fits = if reader.kind == Kind::Http { is_token(name.as_bytes()) } else { is_rest_name(name) };
     if !fits {
         return Err((true, at, MappingProblem::Name));
     }
