@@ -312,7 +312,7 @@ fn a_start_with_damaged_state_serves_the_other_stages_and_a_reload_changes_nothi
 }
 
 #[test]
-fn st_10_and_st_11_the_life_of_a_canary() {
+fn st_10_st_11_st_12_the_life_of_a_canary() {
     on_both_drivers(|driver| {
         let state = State::new();
         let gateway = start(&state.document("one"), driver);

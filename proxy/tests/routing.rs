@@ -74,7 +74,7 @@ fn not_found() -> No {
 }
 
 #[test]
-fn rest_finds_by_path_and_method_with_backtracking() {
+fn rt_06_rest_finds_by_path_and_method_with_backtracking() {
     HOUSE.play(|stage| {
         for (method, path, route) in [
             ("OPTIONS", "/test", "/{proxy+}"),
@@ -119,7 +119,7 @@ fn rest_finds_by_path_and_method_with_backtracking() {
 }
 
 #[test]
-fn http_prefers_full_matches_then_greedy_then_default() {
+fn rt_12_http_prefers_full_matches_then_greedy_then_default() {
     HOUSE.play(|stage| {
         for (method, path, route) in [
             ("GET", "/pets/dog/1", "/pets/dog/1"),
