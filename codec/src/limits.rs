@@ -40,6 +40,10 @@ pub const HOST_MAX: usize = 255;
 /// Names of further fields that one head's Connection may list: each is compared with every field, so the product is bounded.
 pub const CONNECTION_OPTIONS_MAX: usize = 16;
 
+/// Bytes of a body or of a chunk that can be announced: many peers count in signed 64 bits, and would find a negative number
+/// where we find a large one (rows F06, F18).
+pub const BODY_BYTES_MAX: u64 = i64::MAX as u64;
+
 /// Hex digits of a chunk size: 16 fill 64 bits exactly (row F18).
 pub const CHUNK_SIZE_DIGITS: u8 = 16;
 

@@ -69,6 +69,14 @@ impl BodyReader {
         }
     }
 
+    /// Bytes that were read, and those that the chunk under way has announced: what is too long is known before it has come.
+    fn announced(&self) -> u64 {
+        match &self.state {
+            State::Chunked(decoder) => self.received.saturating_add(decoder.announced()),
+            _ => self.received,
+        }
+    }
+
     /// The stream ended: fine only where that is the framing.
     fn end_of_stream(&mut self) -> bool {
         let fine = matches!(self.state, State::UntilClose | State::Done);
@@ -112,7 +120,7 @@ impl BodyReader {
         loop {
             let mut batch = Batch::default();
             self.decode(inflow, &mut batch).map_err(Broken::SourceMisbehaved)?;
-            if self.received > bytes_max {
+            if self.announced() > bytes_max {
                 return Err(Broken::TooLarge);
             }
             batch.copy_to(out);
@@ -121,6 +129,16 @@ impl BodyReader {
             }
             self.receive((from, inflow), idle).await?;
         }
+    }
+
+    /// Looks over what has arrived of a body that nobody reads, and throws it away: one that breaks its framing, or announces
+    /// more than it may, is not answered as if it were whole.
+    pub fn look_over(&mut self, inflow: &mut RBuf, bytes_max: Option<u64>) -> Result<(), Broken> {
+        if !matches!(self.state, State::Chunked(_)) {
+            return Ok(());
+        }
+        self.decode(inflow, &mut Batch::default()).map_err(Broken::SourceMisbehaved)?;
+        if bytes_max.is_some_and(|most| self.announced() > most) { Err(Broken::TooLarge) } else { Ok(()) }
     }
 
     /// Throws away what has arrived; true if that was the rest.
@@ -149,7 +167,7 @@ impl BodyReader {
         let limit = self.received.saturating_add(bytes_max);
         loop {
             let mut batch = Batch::default();
-            if self.decode(inflow, &mut batch).is_err() || self.received > limit {
+            if self.decode(inflow, &mut batch).is_err() || self.announced() > limit {
                 return false;
             }
             if self.is_done() {
@@ -329,7 +347,7 @@ impl Pump<'_> {
             Some(_) => Broken::SourceMisbehavedAtOnce(how),
             None => Broken::SourceMisbehaved(how),
         })?;
-        if self.bytes_max.is_some_and(|most| self.reader.received > most) {
+        if self.bytes_max.is_some_and(|most| self.reader.announced() > most) {
             return Err(Broken::TooLarge);
         }
         let done = self.reader.is_done();

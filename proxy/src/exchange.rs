@@ -100,6 +100,11 @@ impl Exchange {
         gathered.map_err(|broken| broken.by_client())
     }
 
+    /// Looks at what has arrived of a body that no rule wants.
+    pub fn look_over_body(&mut self, limits: &Limits) -> Result<(), Fault> {
+        self.body.look_over(&mut self.inflow, limits.body).map_err(|broken| broken.by_client())
+    }
+
     /// Sends a reply, whole: the one ending of every request. Never fails: what breaks is written into the trip.
     pub async fn send(&mut self, reply: Reply, trip: &mut Trip, live: &Live, worker: &Worker) {
         self.decide_connection(&reply, worker);

@@ -11,6 +11,7 @@ use policy::fault::Fault;
 use policy::phase::Phase;
 use policy::refusal::Refusal;
 use policy::transform::constant::MockStatus;
+use policy::transform::headers;
 use router::{ApiId, Glob, Located, Miss, Verb};
 
 use crate::body::{BodyReader, Broken};
@@ -144,7 +145,10 @@ async fn fulfil(
 ) -> Result<Reply, Stop> {
     let method = live.method(place).ok_or(Refusal::NoSuchMethod)?;
     match &method.integration {
-        Integration::Mock(rule) => Ok(mock::answer(rule, exchange, place, trip, live)),
+        Integration::Mock(rule) => {
+            exchange.look_over_body(&live.snapshot().gateway.limits)?;
+            Ok(mock::answer(rule, exchange, place, trip, live))
+        }
         Integration::SelectedMock(rule) => select_mock(rule, exchange, place, trip, live).await,
         Integration::Http(rule) => {
             let gateway = &live.snapshot().gateway;
@@ -233,7 +237,10 @@ async fn select_mock(
 ) -> Result<Reply, Stop> {
     let typed = exchange.scratch.head.fields.get(Name::ContentType).map(|field| field.value.of(&exchange.head_bytes));
     let status = match phase(Phase::MapRequest, rule.request.choose(typed))? {
-        MockStatus::Known(status) => status,
+        MockStatus::Known(status) => {
+            exchange.look_over_body(&live.snapshot().gateway.limits)?;
+            status
+        }
         MockStatus::InBody => {
             let mut body = vector();
             exchange.gather(&live.snapshot().gateway.limits, &mut body).await?;
@@ -267,7 +274,8 @@ fn body_fits(exchange: &Exchange, gateway: &Gateway) -> Result<(), Refusal> {
 /// ours to answer (§7.6.2, row C14).
 fn is_for_the_server(exchange: &Exchange) -> bool {
     let (head, bytes) = (&exchange.scratch.head, &exchange.head_bytes);
-    let ends_here = || head.fields.get(Name::MaxForwards).is_some_and(|field| field.value.of(bytes) == b"0");
+    let limits = || head.fields.iter().filter(|field| field.known == Name::MaxForwards);
+    let ends_here = || limits().any(|field| headers::forwards_left(field.value.of(bytes)) == Some(0));
     head.asterisk || head.method.of(bytes) == b"OPTIONS" && ends_here()
 }
 

@@ -173,6 +173,35 @@ fn c14_max_forwards_zero_ends_here() {
             stage.backend.only();
         }
         assert_eq!(arrived(stage, "a", "Max-Forwards: 0\r\n").header("Max-Forwards"), None);
+        // Zero is zero however it is written, and one of two is enough.
+        for lines in ["Max-Forwards: 00\r\n", "Max-Forwards: 5\r\nMax-Forwards: 0\r\n"] {
+            stage.ask(format!("OPTIONS /x HTTP/1.1\r\nHost: web.test\r\n{lines}\r\n")).expect_status(204);
+        }
+        assert_eq!(stage.backend.requests(), 0);
+    });
+}
+
+#[test]
+fn c14_max_forwards_counts_down_for_options_alone() {
+    HOUSE.play(|stage| {
+        let passed_on = |method: &str, value: &str| {
+            stage
+                .ask(format!("{method} /x HTTP/1.1\r\nHost: web.test\r\nMax-Forwards: {value}\r\n\r\n"))
+                .expect_status(200);
+            stage.backend.only().header("Max-Forwards").map(str::to_owned)
+        };
+        for (sent, passed) in
+            [("1", "0"), ("10", "9"), ("007", "6"), ("4294967295", "4294967294"), ("99999999999", "4294967294")]
+        {
+            assert_eq!(passed_on("OPTIONS", sent).as_deref(), Some(passed), "{sent}");
+        }
+        // What is no number counts nothing.
+        for odd in ["x", "-1", "", "1.5", "2, 3"] {
+            assert_eq!(passed_on("OPTIONS", odd), None, "{odd}");
+        }
+        for method in ["GET", "POST", "DELETE"] {
+            assert_eq!(passed_on(method, "10").as_deref(), Some("10"), "{method}");
+        }
     });
 }
 

@@ -159,7 +159,6 @@ fn s13_a_host_that_is_none() {
             "a..b",
             ".a",
             "",
-            "a:",
             "a:x",
             "a b",
             "a%2eb",
@@ -179,7 +178,7 @@ fn s13_a_host_that_is_none() {
             stage.refuses(format!("GET /x HTTP/1.1\r\nHost: {host}\r\n\r\n"), 400, "host_malformed");
         }
         stage.refuses("GET http://a@b/x HTTP/1.1\r\nHost: a\r\n\r\n", 400, "host_malformed");
-        for host in ["a:0", "a:65535", "[::1]:8", "A_b-c.example.", "127.0.0.1"] {
+        for host in ["a:", "[::1]:", "a:0", "a:65535", "[::1]:8", "A_b-c.example.", "127.0.0.1"] {
             stage.ask(format!("GET /x HTTP/1.1\r\nHost: {host}\r\n\r\n")).expect_status(200);
         }
     });

@@ -16,7 +16,7 @@ pub(super) struct Authority<'a> {
 
 impl<'a> Authority<'a> {
     /// `name`, `name:port`, `[v6]` or `[v6]:port`; letters, digits, `-`, `_` and dots between labels that are not empty.
-    /// One trailing dot is accepted (row P04). No user, no list, no escapes, no empty port.
+    /// One trailing dot is accepted (row P04), and so is a colon without a port (RFC 3986 §3.2.3). No user, no list, no escapes.
     pub(super) fn parse(text: &'a [u8]) -> Result<Authority<'a>, Misbehaviour> {
         let host_len = match text {
             [b'[', ..] => literal_len(text),
@@ -27,7 +27,7 @@ impl<'a> Authority<'a> {
             .and_then(|len| text.split_at_checked(len))
             .ok_or(Misbehaviour::HostMalformed)?;
         let port = match rest {
-            [] => None,
+            [] | [b':'] => None,
             [b':', digits @ ..] => Some(port(digits).ok_or(Misbehaviour::HostMalformed)?),
             _ => return Err(Misbehaviour::HostMalformed),
         };
@@ -197,6 +197,8 @@ mod tests {
         assert_eq!(parse(b"EXAMPLE.com."), Some((&b"EXAMPLE.com."[..], None)));
         assert_eq!(parse(b"127.0.0.1:0"), Some((&b"127.0.0.1"[..], Some(0))));
         assert_eq!(parse(b"my_host-1:65535"), Some((&b"my_host-1"[..], Some(65_535))));
+        assert_eq!(parse(b"a.example:"), Some((&b"a.example"[..], None)));
+        assert_eq!(parse(b"[::1]:"), Some((&b"[::1]"[..], None)));
     }
 
     #[test]
@@ -209,9 +211,9 @@ mod tests {
     #[test]
     fn s13_other_spellings_are_refused() {
         for text in [
-            "", ".", "..", "a..b", ".a", "a:", "a:x", "a:-1", "a:+1", "a:99999", "a:123456", "a:1:2", "a,b", "a@b",
-            "a/b", "a b", "a%41", "a\\b", "a?b", "a#b", "[", "[]", "[1]", "[::1", "[::1]a", "[::1]:", "[v1.a]",
-            "[::g]", ":80", "\u{e4}", "a*b", "a'b", "<a>",
+            "", ".", "..", "a..b", ".a", "a:x", "a:-1", "a:+1", "a:99999", "a:123456", "a:1:2", "a,b", "a@b", "a/b",
+            "a b", "a%41", "a\\b", "a?b", "a#b", "[", "[]", "[1]", "[::1", "[::1]a", "[::1]:x", "[v1.a]", "[::g]",
+            ":80", "\u{e4}", "a*b", "a'b", "<a>",
         ] {
             assert_eq!(parse(text.as_bytes()), None, "{text}");
         }
@@ -234,6 +236,7 @@ mod tests {
         assert!(same("a.example", "A.EXAMPLE.", 80));
         assert!(same("a:80", "a", 80));
         assert!(same("a", "a:443", 443));
+        assert!(same("a:", "a:80", 80));
         assert!(!same("a", "a:443", 80));
         assert!(!same("a:80", "a:81", 80));
         assert!(!same("a", "b", 80));

@@ -1,6 +1,6 @@
 //! The chunked coding, decoded where it lies (RFC 9112 §7.1): ranges of payload in the caller's buffer, nothing copied.
 //!
-//! Sizes are 1 to 16 hex digits, lines end in CRLF, extensions are read and ignored, trailers are checked, counted and
+//! Sizes are 1 to 16 hex digits of at most 63 bits, lines end in CRLF, extensions are read and ignored, trailers are checked, counted and
 //! dropped (rows F18 to F25). The decoder goes byte by byte through the framing and in one step through payload, so
 //! how a body was split over reads cannot change what it decodes to.
 
@@ -45,6 +45,8 @@ pub struct ChunkDecoder {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     Size,
+    /// In white space after a size: an extension must follow (RFC 9112 §7.1.1).
+    SizeSpace,
     Extension,
     /// After the CR of a size line.
     SizeLf,
@@ -80,6 +82,11 @@ impl ChunkDecoder {
     /// Trailer fields that were read and dropped so far (rows F24, F25).
     pub const fn trailers_dropped(&self) -> u16 {
         self.trailers
+    }
+
+    /// Payload bytes of the chunk under way that are still to come.
+    pub fn announced(&self) -> u64 {
+        if self.state == State::Data { self.remaining } else { 0 }
     }
 
     /// Whether `End` was reached.
@@ -118,6 +125,8 @@ impl ChunkDecoder {
     fn step(&mut self, byte: u8) -> Result<State, Misbehaviour> {
         match (self.state, byte) {
             (State::Size, _) => self.size(byte),
+            (State::SizeSpace, b' ' | b'\t' | b';') => self.extension(byte),
+            (State::SizeSpace, _) => Err(Misbehaviour::ChunkSizeSpace),
             (State::Extension, b'\r') => Ok(State::SizeLf),
             (State::Extension, _) => self.extension(byte),
             (State::SizeLf, b'\n') if self.remaining == 0 => Ok(State::TrailerStart),
@@ -144,16 +153,16 @@ impl ChunkDecoder {
             b'A'..=b'F' => byte - b'A' + 10,
             _ if self.digits == 0 => return Err(Misbehaviour::ChunkSizeMalformed),
             b'\r' => return Ok(State::SizeLf),
-            b';' => return self.extension(byte),
-            b' ' | b'\t' => return Err(Misbehaviour::ChunkSizeSpace),
+            b';' | b' ' | b'\t' => return self.extension(byte),
             b'\n' => return Err(Misbehaviour::ChunkBareLf),
             _ => return Err(Misbehaviour::ChunkSizeMalformed),
         };
-        if self.digits == limits::CHUNK_SIZE_DIGITS {
+        let size = self.remaining << 4 | u64::from(digit);
+        if self.digits == limits::CHUNK_SIZE_DIGITS || size > limits::BODY_BYTES_MAX {
             return Err(Misbehaviour::ChunkSizeMalformed);
         }
         self.digits += 1;
-        self.remaining = self.remaining << 4 | u64::from(digit);
+        self.remaining = size;
         Ok(State::Size)
     }
 
@@ -166,7 +175,8 @@ impl ChunkDecoder {
         }
         self.extension += 1;
         self.extensions += 1;
-        Ok(State::Extension)
+        let blank = self.state != State::Extension && matches!(byte, b' ' | b'\t');
+        Ok(if blank { State::SizeSpace } else { State::Extension })
     }
 
     /// One byte of a trailer line: the rules of a head's field lines.

@@ -46,7 +46,7 @@ misbehaviours! {
     LengthList = "length_list", 400, "F04";
     /// A Content-Length that is not digits only: `+2`, `0x2`, `-1`, `0_2`, empty.
     LengthMalformed = "length_malformed", 400, "F05";
-    /// A Content-Length beyond 64 bits.
+    /// A Content-Length beyond 63 bits.
     LengthOverflow = "length_overflow", 400, "F06";
     /// A Transfer-Encoding that is not a list of tokens (parameters are not accepted either).
     CodingMalformed = "coding_malformed", 400, "F09";
@@ -66,9 +66,9 @@ misbehaviours! {
     SpaceBeforeColon = "space_before_colon", 400, "F16";
     /// A field continued on the next line (obs-fold).
     ObsFold = "obs_fold", 400, "F17";
-    /// A chunk size that is not 1 to 16 hex digits.
+    /// A chunk size that is not 1 to 16 hex digits, or beyond 63 bits.
     ChunkSizeMalformed = "chunk_size_malformed", 400, "F18";
-    /// White space after a chunk size.
+    /// White space after a chunk size that no extension follows.
     ChunkSizeSpace = "chunk_size_space", 400, "F19";
     /// A chunk size line ended by a bare LF.
     ChunkBareLf = "chunk_bare_lf", 400, "F20";
@@ -112,7 +112,7 @@ misbehaviours! {
     HostMissing = "host_missing", 400, "S11";
     /// More than one Host field.
     HostTwice = "host_twice", 400, "S12";
-    /// A Host, or the authority of an absolute target, that is not `name[:port]` or `[v6][:port]`.
+    /// A Host, or the authority of an absolute target, that is not `name[:[port]]` or `[v6][:[port]]`.
     HostMalformed = "host_malformed", 400, "S13";
     /// The authority of an absolute target is not the Host's (RFC 9112 §3.2.2).
     HostMismatch = "host_mismatch", 400, "S14";

@@ -119,9 +119,12 @@ impl Seen {
         }
     }
 
+    /// A list; its empty elements mean nothing (RFC 9110 §5.6.1, §10.1.1).
     fn expect(&mut self, value: &[u8]) {
-        let known = value.eq_ignore_ascii_case(b"100-continue") && self.expect != Expect::Unknown;
-        self.expect = if known { Expect::Continue } else { Expect::Unknown };
+        for element in value.split(|byte| *byte == b',').map(trim).filter(|element| !element.is_empty()) {
+            let known = element.eq_ignore_ascii_case(b"100-continue") && self.expect != Expect::Unknown;
+            self.expect = if known { Expect::Continue } else { Expect::Unknown };
+        }
     }
 
     /// The framing that was announced; None if neither field was there.
@@ -174,7 +177,7 @@ impl Codings {
     }
 }
 
-/// Decimal digits only, at least one, up to 64 bits (rows F04 to F07).
+/// Decimal digits only, at least one, up to 63 bits (rows F04 to F07).
 fn content_length(value: &[u8]) -> Result<u64, Misbehaviour> {
     if value.contains(&b',') {
         return Err(Misbehaviour::LengthList);
@@ -185,6 +188,7 @@ fn content_length(value: &[u8]) -> Result<u64, Misbehaviour> {
     value
         .iter()
         .try_fold(0_u64, |number, digit| number.checked_mul(10)?.checked_add(u64::from(digit - b'0')))
+        .filter(|length| *length <= limits::BODY_BYTES_MAX)
         .ok_or(Misbehaviour::LengthOverflow)
 }
 

@@ -2,6 +2,7 @@
 
 use codec::http1::framing::{ChunkDecoder, ChunkStep};
 use codec::http1::misbehave::Misbehaviour;
+use codec::limits;
 use codec::properties;
 
 /// The payload, what lies behind the body, and how many trailers were dropped; or what was wrong.
@@ -84,8 +85,20 @@ fn f18_sizes_have_sixteen_digits_at_most() {
 #[test]
 fn f18_the_largest_size_is_counted_exactly() {
     let mut decoder = ChunkDecoder::new();
-    assert_eq!(decoder.next(b"ffffffffffffffff\r\nabc"), Ok(ChunkStep::Data { start: 18, end: 21 }));
+    assert_eq!(decoder.next(b"7fffffffffffffff\r\nabc"), Ok(ChunkStep::Data { start: 18, end: 21 }));
+    assert_eq!(decoder.announced(), limits::BODY_BYTES_MAX - 3);
     assert_eq!(decoder.next(b"de"), Ok(ChunkStep::Data { start: 0, end: 2 }));
+    // Who counts in signed numbers would find a negative one.
+    for size in ["8000000000000000", "ffffffffffffffff", "FFFFFFFFFFFFFFFE"] {
+        refused(format!("{size}\r\nab").as_bytes(), Misbehaviour::ChunkSizeMalformed);
+    }
+}
+
+#[test]
+fn f18_what_a_chunk_announces_is_known_before_it_comes() {
+    let mut decoder = ChunkDecoder::new();
+    assert_eq!((decoder.next(b"100000"), decoder.announced()), (Ok(ChunkStep::NeedMore), 0));
+    assert_eq!((decoder.next(b"\r\n"), decoder.announced()), (Ok(ChunkStep::NeedMore), 0x10_0000));
 }
 
 #[test]
@@ -99,9 +112,16 @@ fn f18_sizes_are_hex_in_any_case() {
 
 #[test]
 fn f19_blanks_after_a_size() {
-    for size in ["2 ", "2\t", "2 ;a=b", "0 "] {
+    for size in ["2 ", "2\t", "2 a", "2 2", "0 ", "2 \t "] {
         refused(format!("{size}\r\nab\r\n0\r\n\r\n").as_bytes(), Misbehaviour::ChunkSizeSpace);
     }
+    refused(b"2 \nab\r\n0\r\n\r\n", Misbehaviour::ChunkSizeSpace);
+    // Before an extension they are bad white space, which has to be taken (RFC 9112 §7.1.1, RFC 9110 §5.6.3).
+    for size in ["2 ;a=b", "2\t;a", "2 \t ; a = b", "2; a"] {
+        assert_eq!(payload(format!("{size}\r\nab\r\n0 ;z\r\n\r\n").as_bytes()), b"ab", "{size}");
+    }
+    let long = format!("2{};a\r\nab\r\n0\r\n\r\n", " ".repeat(257));
+    refused(long.as_bytes(), Misbehaviour::ChunkExtensionTooLong);
 }
 
 #[test]

@@ -71,6 +71,16 @@ pub fn to_backend(kind: Kind, proxy: bool, field: &Field, head_bytes: &[u8]) -> 
     }
 }
 
+/// How often a request may still be passed on, by its `Max-Forwards` (RFC 9110 §7.6.2); `None` if that is no number. What is
+/// beyond 32 bits is taken for their maximum.
+pub fn forwards_left(value: &[u8]) -> Option<u32> {
+    if value.is_empty() || !value.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    let add = |number: u32, digit: &u8| number.saturating_mul(10).saturating_add(u32::from(digit - b'0'));
+    Some(value.iter().fold(0, add))
+}
+
 /// The rest of §4.1's list for a proxy integration, and RT-10.
 #[allow(clippy::match_same_arms, reason = "a table is read by its rows")]
 fn rest_to_backend(field: &Field, head_bytes: &[u8]) -> Rule {
@@ -221,6 +231,24 @@ pub fn write_remapped(name: &[u8], value: &[u8], out: &mut Vec<u8>) {
 mod tests {
     use super::*;
     use crate::tests::{request_field, response_field};
+
+    #[test]
+    fn c14_forwards_are_counted_in_decimal() {
+        for (value, left) in [
+            ("0", Some(0)),
+            ("00", Some(0)),
+            ("010", Some(10)),
+            ("4294967295", Some(u32::MAX)),
+            ("99999999999999999999999", Some(u32::MAX)),
+            ("", None),
+            ("-1", None),
+            ("+1", None),
+            ("1, 1", None),
+            ("0x1", None),
+        ] {
+            assert_eq!(forwards_left(value.as_bytes()), left, "{value}");
+        }
+    }
 
     const P: Rule = Rule::Pass;
     const D: Rule = Rule::Drop;

@@ -1,6 +1,6 @@
 //! What a backend is sent: the request written anew, never the bytes that were received.
 
-use codec::head::{Framing, Name, RequestHead};
+use codec::head::{Field, Framing, Name, RequestHead};
 use codec::http1::write;
 use config::snapshot::HttpRule;
 use policy::context;
@@ -158,7 +158,7 @@ impl Shape<'_> {
                 && (typed || !is_type)
                 && !gives_way(field.known, field.name.of(bytes))
             {
-                write::field(out, field.name.of(bytes), field.value.of(bytes));
+                self.write_field(field, out);
             }
         }
         if !rule.proxy {
@@ -169,6 +169,16 @@ impl Shape<'_> {
         write::field(out, b"Via", b"1.1 tollgate");
         out.extend_from_slice(&mapped.lines);
         self.write_framing(out);
+    }
+
+    /// A field that passes, as it came; but an OPTIONS may be passed on once less than we were told (RFC 9110 §7.6.2, row C14).
+    fn write_field(&self, field: &Field, out: &mut Vec<u8>) {
+        let (name, value) = (field.name.of(self.head_bytes), field.value.of(self.head_bytes));
+        if field.known != Name::MaxForwards || self.head.method.of(self.head_bytes) != b"OPTIONS" {
+            write::field(out, name, value);
+        } else if let Some(left) = headers::forwards_left(value) {
+            write::field(out, name, itoa::Buffer::new().format(left.saturating_sub(1)).as_bytes());
+        }
     }
 
     fn write_framing(&self, out: &mut Vec<u8>) {
