@@ -5,10 +5,12 @@ mod routes;
 mod stages;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 use router::Kind;
 
 use crate::definition::{Definition, Word};
+use crate::deployments::state_folder;
 use crate::diagnostic::{Diagnostics, Place};
 use crate::limits;
 use crate::model::Document;
@@ -24,7 +26,7 @@ use crate::source::node::Text;
 pub fn check(document: &Document, faults: &mut Diagnostics) {
     let Document { gateway, upstreams, apis, domains } = document;
     let domains = domains.as_deref().unwrap_or_default();
-    let has_state = stages::has_state(gateway);
+    let has_state = state_folder(gateway.state.as_ref().map(|folder| Path::new(&*folder.text))).is_some();
     check_listeners(gateway, faults);
     check_upstreams(upstreams, faults);
     check_api_ids(apis, faults);

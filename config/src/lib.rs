@@ -22,7 +22,6 @@ pub mod source;
 
 use std::path::Path;
 
-pub use self::compile::state_directory;
 pub use self::diagnostic::{Diagnostics, Fault, Place, Severity};
 pub use self::input::Input;
 pub use self::load::{

@@ -157,7 +157,7 @@ impl Deployer {
     fn try_list(&self, api: &str) -> Result<DeploymentList, Stop> {
         let mut read = config::definitions(self.document()?);
         if read.diagnostics.has_errors() {
-            read.state = config::state_directory(&self.reloader.current().snapshot.gateway);
+            read.state = deployments::state_folder(self.reloader.current().snapshot.gateway.state.as_deref());
         }
         let state = open(&read)?.api(api)?;
         let is_known = read.stages.iter().any(|stage| stage.api == api);

@@ -9,7 +9,6 @@ use crate::diagnostic::{Diagnostics, Place};
 use crate::limits;
 use crate::model::api::ApiSpec;
 use crate::model::field::nearest;
-use crate::model::gateway::GatewaySpec;
 use crate::model::settings::{CachingSpec, LoggingLevelSpec, MethodSettingsSpec, ThrottleSpec};
 use crate::model::stage::{CanarySpec, StageSpec};
 use crate::source::node::Text;
@@ -31,11 +30,6 @@ pub fn check(stage: &StageSpec, api: &ApiSpec, kind: Kind, has_state: bool, faul
         check_canary(canary, variables, deploys_itself, faults);
     }
     check_settings(methods, deploys_itself, api, kind, faults);
-}
-
-/// Whether there is a folder for deployments: the document's, or the service manager's.
-pub fn has_state(gateway: &GatewaySpec) -> bool {
-    gateway.state.is_some() || std::env::var_os("STATE_DIRECTORY").is_some_and(|folder| !folder.is_empty())
 }
 
 fn check_name(name: &Text, kind: Kind, faults: &mut Diagnostics) {

@@ -12,7 +12,7 @@ mod programs;
 mod upstreams;
 mod uri;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use router::{Builder, Kind};
 
@@ -68,16 +68,11 @@ fn imported(spec: &OpenApiSpec, kind: Kind, base: &Path, faults: &mut Diagnostic
     openapi::import(&files, &options, faults)
 }
 
-/// Where a gateway keeps what must outlive it: as configured, or the directory that the service manager made.
-pub fn state_directory(gateway: &Gateway) -> Option<PathBuf> {
-    state_folder(gateway.state.as_deref())
-}
-
 /// The deployments, if any stage serves one.
 fn store(gateway: &Gateway, apis: &[ApiSpec], faults: &mut Diagnostics) -> Option<Store> {
     let mut stages = apis.iter().flat_map(|api| &api.stages);
     let asks = stages.find(|stage| stage.auto_deploy.is_some_and(|at| !at.value))?;
-    match Store::open(&state_directory(gateway)?) {
+    match Store::open(&state_folder(gateway.state.as_deref())?) {
         Ok(store) => Some(store),
         Err(fault) => {
             faults.error_hint(asks.name.place, fault.what, fault.hint);
