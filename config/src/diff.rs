@@ -70,7 +70,7 @@ fn stages(before: &Snapshot, after: &Snapshot, lines: &mut Vec<String>) {
     let (was, is) = (by_name(before), by_name(after));
     for (name, stage) in &is {
         match was.get(name) {
-            None => lines.push(format!("stage {name} is new: {} methods", methods_of(stage.release.as_ref()))),
+            None => lines.push(format!("stage {name} is new: {} methods", stage.methods())),
             Some(old) => {
                 release(&format!("stage {name}"), old.release.as_ref(), stage.release.as_ref(), lines);
                 let (old, new) = (old.canary.as_ref(), stage.canary.as_ref());
@@ -94,14 +94,10 @@ fn named_stages(snapshot: &Snapshot) -> impl Iterator<Item = (String, &Stage)> {
     snapshot.stages.iter().map(|stage| (stage_name(snapshot, stage), stage))
 }
 
-fn methods_of(release: Option<&Release>) -> usize {
-    release.map_or(0, |release| release.program.methods.len())
-}
-
 fn release(whose: &str, before: Option<&Release>, after: Option<&Release>, lines: &mut Vec<String>) {
     let (Some(before), Some(after)) = (before, after) else {
         match (before, after) {
-            (None, Some(after)) => lines.push(format!("{whose} serves now: {} methods", after.program.methods.len())),
+            (None, Some(after)) => lines.push(format!("{whose} serves now: {} methods", after.methods())),
             (Some(_), None) => lines.push(format!("{whose} serves nothing any more")),
             _ => {}
         }

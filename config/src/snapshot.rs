@@ -157,7 +157,19 @@ impl Measured {
     }
 }
 
+impl Snapshot {
+    /// How many methods the stages serve, each stage counted for itself.
+    pub fn methods(&self) -> usize {
+        self.stages.iter().map(Stage::methods).sum()
+    }
+}
+
 impl Stage {
+    /// How many methods it serves, without its canary.
+    pub fn methods(&self) -> usize {
+        self.release.as_ref().map_or(0, Release::methods)
+    }
+
     /// What answers a request, and whether that is the canary. `draw` gives a random number; it is asked only if there is a canary.
     #[inline]
     pub fn choose(&self, draw: impl FnOnce() -> u32) -> Option<(&Release, bool)> {
@@ -209,6 +221,13 @@ pub struct Release {
     pub upstreams: Box<[u32]>,
     /// The stage variables (ST-02).
     pub variables: Arc<BTreeMap<String, String>>,
+}
+
+impl Release {
+    /// How many methods it has.
+    pub fn methods(&self) -> usize {
+        self.program.methods.len()
+    }
 }
 
 /// An API's definition, compiled for one set of stage variables.

@@ -349,12 +349,6 @@ fn open_desk(
 fn status(reloader: &Reloader, metrics: &Metrics, addresses: &Addresses, facts: &Facts) -> serde_json::Value {
     let published = reloader.current();
     let snapshot = &published.snapshot;
-    let routes: usize = snapshot
-        .stages
-        .iter()
-        .filter_map(|stage| stage.release.as_ref())
-        .map(|release| release.program.methods.len())
-        .sum();
     let uptime = metrics.started().elapsed().unwrap_or_default();
     json!({
         "version": env!("CARGO_PKG_VERSION"),
@@ -367,7 +361,7 @@ fn status(reloader: &Reloader, metrics: &Metrics, addresses: &Addresses, facts: 
         "admin": addresses.admin.map(|address| address.to_string()),
         "apis": snapshot.apis.len(),
         "stages": snapshot.stages.len(),
-        "routes": routes,
+        "routes": snapshot.methods(),
         "connections": {
             "open": metrics.total(|worker| &worker.connections_open),
             "idle": metrics.total(|worker| &worker.connections_idle),

@@ -26,18 +26,12 @@ pub fn compile(path: &Path, to: &Path) -> ExitCode {
     if let Err(error) = write_whole(to, &bytes) {
         return fail(exit::UNAVAILABLE, &format!("cannot write {}: {error}", to.display()));
     }
-    let methods: usize = snapshot
-        .stages
-        .iter()
-        .filter_map(|stage| stage.release.as_ref())
-        .map(|release| release.program.methods.len())
-        .sum();
     let ms = |from: Instant, to: Instant| (to - from).as_secs_f64() * 1_000.0;
     say(&format!(
         "{}: {} KiB, {} in {}; read {:.1} ms, compiled {:.1} ms\nserve it with `tollgate run {}`\n",
         to.display(),
         bytes.len().div_ceil(1024),
-        count(methods, "route"),
+        count(snapshot.methods(), "route"),
         count(snapshot.stages.len(), "stage"),
         ms(began, read),
         ms(read, compiled),
