@@ -2,14 +2,17 @@
 //!
 //! `.ci/descriptions` fetches them and names their folder in `TOLLGATE_DESCRIPTIONS`; without it this test says that it is skipped.
 
+mod support;
+
 use std::fmt::Write as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use config::openapi::{ImportOptions, import};
 use config::{Diagnostics, Place, Severity};
 use router::Kind;
+use support::files;
 
 /// What API Gateway would refuse as well, by a part of our sentence: the fault is the document's own.
 const THEIRS: &[&str] = &[
@@ -33,21 +36,12 @@ struct Outcome {
     theirs: usize,
 }
 
-fn files(folder: &Path, found: &mut Vec<PathBuf>) {
-    let mut entries: Vec<PathBuf> =
-        std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
-    entries.sort();
-    for path in entries {
-        if path.is_dir() {
-            files(&path, found);
-        } else if path.extension().is_some_and(|ending| ["json", "yaml", "yml"].iter().any(|known| ending == *known)) {
-            found.push(path);
-        }
-    }
-}
-
-/// Whether it is a description at all: packages carry other files too.
+/// Whether it is a description at all: packages carry other files too, not of JSON or YAML alone.
 fn is_description(path: &Path) -> bool {
+    let ends = |known: &str| path.extension().is_some_and(|ending| ending == known);
+    if !["json", "yaml", "yml"].into_iter().any(ends) {
+        return false;
+    }
     let Ok(bytes) = std::fs::read(path) else { return false };
     let head = String::from_utf8_lossy(&bytes[..bytes.len().min(4_000)]).into_owned();
     let says = |word: &str| {
@@ -90,8 +84,7 @@ fn real_descriptions_are_imported_without_a_fault_of_ours() {
         println!("skipped: TOLLGATE_DESCRIPTIONS names no folder; .ci/descriptions fetches one");
         return;
     };
-    let mut paths = Vec::new();
-    files(Path::new(&folder), &mut paths);
+    let mut paths = files(Path::new(&folder));
     paths.retain(|path| is_description(path));
     assert!(!paths.is_empty(), "no description in {}", Path::new(&folder).display());
     let mut outcomes: Vec<Outcome> =

@@ -1,7 +1,9 @@
 //! What is exported is imported again without a difference, in both languages and both forms, for definitions of every shape.
 
+mod support;
+
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use config::definition::{
     ApiKeySource, Authorization, Authorizer, ConnectionType, ContentHandling, Cors, Definition, Documentation,
@@ -17,6 +19,7 @@ use proptest::prelude::*;
 use proptest::sample::{Index, select, subsequence};
 use router::{Kind, Verb};
 use serde_json::{Value, json};
+use support::files;
 
 fn written(definition: &Definition, format: Format) -> Value {
     export::export(definition, &ExportOptions::new(format))
@@ -542,20 +545,6 @@ proptest! {
     }
 }
 
-/// Files below a folder, in order.
-fn files(folder: &Path, found: &mut Vec<PathBuf>) {
-    let mut entries: Vec<PathBuf> =
-        std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
-    entries.sort();
-    for path in entries {
-        if path.is_dir() {
-            files(&path, found);
-        } else {
-            found.push(path);
-        }
-    }
-}
-
 /// `None`: it is no description, or has faults of its own.
 fn description(path: &Path, kind: Kind) -> Option<(Definition, Format)> {
     let text = std::fs::read_to_string(path).ok()?;
@@ -575,9 +564,7 @@ fn description(path: &Path, kind: Kind) -> Option<(Definition, Format)> {
 fn documents_with_extensions_are_read_again() {
     let mut read = 0;
     for (folder, kind) in [("rest", Kind::Rest), ("http", Kind::Http)] {
-        let mut found = Vec::new();
-        files(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/openapi").join(folder), &mut found);
-        for path in found {
+        for path in files(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/openapi").join(folder)) {
             let Some((definition, format)) = description(&path, kind) else { continue };
             read += 1;
             assert_eq!(again(&definition, format), definition, "{}", path.display());
@@ -594,10 +581,8 @@ fn descriptions_are_read_again() {
         println!("skipped: TOLLGATE_DESCRIPTIONS names no folder");
         return;
     };
-    let mut found = Vec::new();
-    files(Path::new(&folder), &mut found);
     let (mut read, mut lost) = (0, Vec::new());
-    for path in found {
+    for path in files(Path::new(&folder)) {
         let Some((definition, format)) = description(&path, Kind::Rest) else { continue };
         read += 1;
         let same = std::panic::catch_unwind(|| again(&definition, format) == definition);
