@@ -242,6 +242,14 @@ pub const RULES: &[Rule] = &[
         hint: "take the right to write from others: chmod o-w",
         look: gateway::writable_document,
     },
+    Rule {
+        id: "TG024",
+        name: "unheeded-security",
+        risk: Risk::High,
+        why: "the document reads as if callers were checked, and anybody may call: API Gateway passes over schemes without an authorizer",
+        hint: "give the scheme `x-amazon-apigateway-authorizer`, or write `security: []` where everybody may call",
+        look: exposure::unheeded_security,
+    },
 ];
 
 /// What rules look at.

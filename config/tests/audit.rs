@@ -37,8 +37,8 @@ fn companions(id: &str) -> &'static [&'static str] {
 fn each_rule_finds_what_it_is_for_and_nothing_else() {
     let bless = std::env::var_os("BLESS").is_some();
     let mut wrong = Vec::new();
-    // The last rule is about a file's permissions, which a repository does not keep.
-    for rule in &RULES[..RULES.len() - 1] {
+    // A file's permissions are nothing that a repository keeps.
+    for rule in RULES.iter().filter(|rule| rule.id != "TG023") {
         let path = folder().join(format!("{}.yaml", rule.id));
         let (ids, said) = findings(&path);
         let mut expected = [&[rule.id], companions(rule.id)].concat();

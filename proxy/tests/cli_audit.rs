@@ -60,7 +60,7 @@ fn what_is_denied_fails_and_what_is_allowed_is_left_out() {
         assert_eq!(ended, code, "{arguments:?}\n{out}{err}");
     }
     let (out, _, _) = said(&["audit", &path, "--allow=TG005,TG008"]);
-    assert_eq!(out, "ok: none of 23 rules finds anything; 2 allowed\n");
+    assert_eq!(out, "ok: none of 24 rules finds anything; 2 allowed\n");
 }
 
 #[test]
@@ -76,11 +76,11 @@ fn findings_are_json_and_rules_are_listed() {
         (Some(8), Some(72), Some(94))
     );
     let (out, _, code) = said(&["audit", "--rules"]);
-    assert!(out.starts_with("TG001 no-throttle (medium)\n") && out.contains("TG023 "), "{out}");
+    assert!(out.starts_with("TG001 no-throttle (medium)\n") && out.contains("TG024 "), "{out}");
     assert_eq!(code, 0);
     let (out, _, _) = said(&["audit", "--rules", "--json"]);
     let rules: Value = serde_json::from_str(&out).expect("JSON");
-    assert_eq!(rules[22]["rule"], "TG023");
+    assert_eq!(rules[23]["rule"], "TG024");
 }
 
 #[test]

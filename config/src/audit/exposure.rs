@@ -1,5 +1,7 @@
 //! Risks of what can be reached, and by whom.
 
+use std::collections::BTreeMap;
+
 use router::Verb;
 use serde_json::Value as Json;
 
@@ -79,6 +81,27 @@ pub fn greedy_backend(subject: &Subject<'_>, found: &mut Found<'_>) {
                 let what = format!("`{}` passes everything to the backend, from anybody", method.key());
                 found.add(*method.place, what);
             }
+        }
+    }
+}
+
+pub fn unheeded_security(subject: &Subject<'_>, found: &mut Found<'_>) {
+    for (_, definition) in &subject.apis {
+        // One `security` may stand for many methods.
+        let mut open: BTreeMap<Place, (&Method, usize)> = BTreeMap::new();
+        for method in definition.methods.iter().filter(|method| method.unheeded.line > 0) {
+            open.entry(*method.unheeded).or_insert((method, 0)).1 += 1;
+        }
+        for (place, (method, number)) in open {
+            let what = match number {
+                1 => format!("`{}` is open: nobody checks what its `security` asks for", method.key()),
+                _ => format!(
+                    "`{}` and {} more are open: nobody checks what `security` asks for",
+                    method.key(),
+                    number - 1
+                ),
+            };
+            found.add(place, what);
         }
     }
 }

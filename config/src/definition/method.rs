@@ -40,6 +40,10 @@ pub struct Method {
     pub authorization: Authorization,
     /// Whether an API key is needed (OA-08).
     pub api_key_required: bool,
+    /// Where `security` asks for something that nobody checks, so that anybody may call all the same; line 0: nowhere. For audits: a
+    /// definition that was frozen has it no more.
+    #[serde(skip)]
+    pub unheeded: Origin,
     /// The request validator's name (VA-02); `None`: the API's default.
     pub validator: Option<Word>,
     /// Who answers; `None`: nobody yet, which is answered with 500 (ST-03).
@@ -134,6 +138,7 @@ impl Method {
             responses: Vec::new(),
             authorization: Authorization::None,
             api_key_required: false,
+            unheeded: Origin::default(),
             validator: None,
             integration: None,
         }

@@ -69,13 +69,16 @@ pub fn read<'a>(key: Key<'_, 'a>, node: &'a Node, document: &mut Document<'a>, f
     if let Some(body) = body {
         swagger_body(body, entries, &mut method, document, from);
     }
+    let mut unheeded = document.unheeded;
     if let Some(security) = security {
         let demands = document.schemes.demands(security, from);
         method.authorization = demands.authorization;
         method.api_key_required = demands.api_key_required;
+        unheeded = demands.unheeded;
     }
-    if let Some(auth) = auth {
-        method.authorization = auth;
+    match auth {
+        Some(auth) => method.authorization = auth,
+        None => method.unheeded = unheeded.unwrap_or_default().into(),
     }
     if method.parameters.len() > limits::PARAMETERS_MAX {
         let what = format!("a method has at most {} parameters", limits::PARAMETERS_MAX);

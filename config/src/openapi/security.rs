@@ -16,6 +16,8 @@ pub struct Demands {
     pub authorization: Authorization,
     /// Whether an API key is needed.
     pub api_key_required: bool,
+    /// The first entry that restricts nothing, if no other does.
+    pub unheeded: Option<Place>,
 }
 
 /// The schemes that operations may name.
@@ -111,8 +113,13 @@ impl Schemes {
                     missing = missing.or(unknown(key, from));
                     continue;
                 };
+                let restricts_nothing =
+                    *means == Means::Nothing || *means == Means::ApiKey && from.options.kind == Kind::Http;
+                if restricts_nothing {
+                    demands.unheeded = demands.unheeded.or(Some(key.place));
+                }
                 match means {
-                    Means::ApiKey if from.options.kind == Kind::Http => from.warn(
+                    Means::ApiKey if restricts_nothing => from.warn(
                         key.place,
                         format!("`{}` restricts nothing: HTTP APIs have no API keys", key.text),
                         "make it a REST API, or add an authorizer",
@@ -135,6 +142,9 @@ impl Schemes {
         }
         if let (Authorization::None, Some(missing)) = (&demands.authorization, missing) {
             demands.authorization = missing;
+        }
+        if demands.authorization != Authorization::None || demands.api_key_required {
+            demands.unheeded = None;
         }
         demands
     }
@@ -167,12 +177,13 @@ fn unknown(key: &Text, from: &mut Source<'_>) -> Option<Authorization> {
     Some(Authorization::Authorizer { name: Word::from(key), scopes: Vec::new() })
 }
 
-/// The root's `security`, which counts in HTTP APIs alone (OA-07).
-pub fn of_root<'a>(root: &'a [Entry], from: &mut Source<'_>) -> Option<&'a Node> {
-    let node = field(root, "security")?;
+/// The root's `security`: what operations without one of their own get, and where it stands if it restricts nothing. It counts in HTTP
+/// APIs alone (OA-07).
+pub fn of_root<'a>(root: &'a [Entry], from: &mut Source<'_>) -> (Option<&'a Node>, Option<Place>) {
+    let Some(node) = field(root, "security") else { return (None, None) };
     let has_any = !from.list(node, "`security`").is_empty();
     if from.options.kind == Kind::Http {
-        return Some(node);
+        return (Some(node), None);
     }
     if has_any {
         from.warn(
@@ -181,7 +192,7 @@ pub fn of_root<'a>(root: &'a [Entry], from: &mut Source<'_>) -> Option<&'a Node>
             "API Gateway passes over it (OA-07): write it into each operation",
         );
     }
-    None
+    (None, has_any.then_some(node.place))
 }
 
 #[cfg(test)]
@@ -216,7 +227,14 @@ components:
         let text = format!("{SCHEMES}paths: {{/a: {{get: {{{security}}}}}}}\n");
         let (definition, faults) = with_faults(&ImportOptions::new(kind), &text);
         let method = definition.unwrap().methods.remove(0);
-        (Demands { authorization: method.authorization, api_key_required: method.api_key_required }, faults)
+        (
+            Demands {
+                authorization: method.authorization,
+                api_key_required: method.api_key_required,
+                unheeded: (method.unheeded.line > 0).then_some(*method.unheeded),
+            },
+            faults,
+        )
     }
 
     fn by(name: &str, scopes: &[&str]) -> Authorization {
@@ -238,7 +256,7 @@ components:
             ("security: [{iam: []}, {own: []}]", Authorization::Iam, false),
             ("security: [{own: []}], x-amazon-apigateway-auth: {type: AWS_IAM}", Authorization::Iam, false),
         ] {
-            let expected = Demands { authorization, api_key_required: key };
+            let expected = Demands { authorization, api_key_required: key, unheeded: None };
             assert_eq!(demands(Kind::Rest, security), (expected, String::new()), "{security}");
         }
         assert_eq!(demands(Kind::Http, "security: [{jwt: [r, w]}]").0.authorization, by("jwt", &["r", "w"]));
@@ -246,11 +264,16 @@ components:
 
     #[test]
     fn what_restricts_nothing_is_said() {
-        let (found, faults) = demands(Kind::Rest, "security: [{other: []}]");
-        assert_eq!(found, Demands::default());
+        let at = |(found, faults): (Demands, String)| {
+            let Demands { authorization, api_key_required, unheeded } = found;
+            assert!(authorization == Authorization::None && !api_key_required);
+            (unheeded.map(|place| place.column), faults)
+        };
+        let (found, faults) = at(demands(Kind::Rest, "security: [{other: []}]"));
+        assert_eq!(found, Some(32));
         assert_eq!(faults, "a.yaml:21:32: warning: `other` restricts nothing: the scheme has no authorizer");
-        let (found, faults) = demands(Kind::Http, "security: [{key: []}]");
-        assert!(!found.api_key_required);
+        let (found, faults) = at(demands(Kind::Http, "security: [{key: []}]"));
+        assert_eq!(found, Some(32));
         assert_eq!(faults, "a.yaml:21:32: warning: `key` restricts nothing: HTTP APIs have no API keys");
     }
 
@@ -279,7 +302,9 @@ components:
         let methods = good(Kind::Http, &text).methods;
         assert_eq!((&methods[0].authorization, &methods[1].authorization), (&by("jwt", &[]), &Authorization::None));
         let (definition, faults) = with_faults(&ImportOptions::new(Kind::Rest), &text);
-        assert_eq!(definition.unwrap().methods[0].authorization, Authorization::None);
+        let methods = definition.unwrap().methods;
+        assert_eq!(methods[0].authorization, Authorization::None);
+        assert!(methods[0].unheeded.line > 0 && methods[1].unheeded.line == 0, "`security: []` is meant");
         assert!(
             faults.contains("warning: `security` of the whole document restricts nothing in a REST API"),
             "{faults}"

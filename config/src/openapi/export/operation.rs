@@ -24,6 +24,7 @@ impl Writer<'_> {
             responses,
             authorization,
             api_key_required,
+            unheeded: _,
             validator,
             integration,
         } = method;
