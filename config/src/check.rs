@@ -46,10 +46,23 @@ pub fn check(document: &Document, faults: &mut Diagnostics) {
 pub fn check_imported(document: &Document, definitions: &[Option<Definition>], faults: &mut Diagnostics) {
     if !faults.has_errors() {
         warn_of_unused_upstreams(document, definitions, faults);
+        warn_of_empty_documents(document, definitions, faults);
     }
     for (api, definition) in document.apis.iter().zip(definitions) {
         if let Some(definition) = definition {
             stages::check_imported(api, definition, faults);
+        }
+    }
+}
+
+fn warn_of_empty_documents(document: &Document, definitions: &[Option<Definition>], faults: &mut Diagnostics) {
+    for (ApiSpec { id, openapi, .. }, definition) in document.apis.iter().zip(definitions) {
+        if let (Some(openapi), Some(definition)) = (openapi, definition)
+            && definition.methods.is_empty()
+        {
+            let what = format!("API `{}` has no operation: every request to it is refused", id.text);
+            let hint = "its OpenAPI document has none under `paths`: write some there, or `routes` beside it";
+            faults.warning(openapi.place, what, hint);
         }
     }
 }

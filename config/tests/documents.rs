@@ -104,3 +104,43 @@ apis:
     assert!(said.contains(&(config::Severity::Warning, "API `a` has no route `POST /pets`")), "{said:?}");
     assert_eq!(said.iter().filter(|(severity, _)| *severity == config::Severity::Error).count(), 1, "{said:?}");
 }
+
+#[test]
+fn an_openapi_document_without_operations_is_warned_of() {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("empty");
+    fs::create_dir_all(&folder).expect("the folder for temporary files is writable");
+    fs::write(folder.join("empty.yaml"), "openapi: 3.0.1\ninfo: {title: t, version: '1'}\npaths: {/a: {}}\n")
+        .expect("the folder for temporary files is writable");
+    let text = "gateway: {listen: 127.0.0.1:0}\napis: {a: {kind: rest, openapi: empty.yaml, stages: {prod: {}}}}\n";
+    let loaded = config::load_text("gateway.yaml", text, &folder);
+    let said = loaded.diagnostics.render(false);
+    assert!(
+        said.starts_with("gateway.yaml:2:33: warning: API `a` has no operation: every request to it is refused\n"),
+        "{said}"
+    );
+    assert!(loaded.snapshot.is_some());
+    let text = text.replace("stages", "routes: {\"GET /\": {integration: {type: mock}}}, stages");
+    assert_eq!(config::load_text("gateway.yaml", &text, &folder).diagnostics.render(false), "");
+}
+
+#[test]
+fn a_damaged_state_is_said_once_and_truly() {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("damaged");
+    fs::create_dir_all(folder.join("state/deployments/a")).expect("the folder for temporary files is writable");
+    fs::write(folder.join("state/deployments/a/state.json"), "{").expect("the folder for temporary files is writable");
+    let text = r#"
+gateway: {listen: 127.0.0.1:0, state: state}
+apis:
+  a:
+    kind: rest
+    routes: {"GET /": {integration: {type: mock}}}
+    stages: {prod: {auto_deploy: false}, test: {auto_deploy: false}, dev: {}}
+"#;
+    let loaded = config::load_text("gateway.yaml", text, &folder);
+    let said: Vec<&str> = loaded.diagnostics.list.iter().map(|fault| fault.what.as_str()).collect();
+    assert_eq!(said.len(), 1, "{said:?}");
+    assert!(
+        said[0].contains("state.json is damaged") && said[0].ends_with("stages `prod`, `test` are refused"),
+        "{said:?}"
+    );
+}

@@ -19,7 +19,7 @@ use self::field::{Field, Table, Type};
 use self::gateway::GatewaySpec;
 use self::reader::Reader;
 use self::upstream::UpstreamSpec;
-use crate::source::node::Node;
+use crate::source::node::{Node, Text, Value};
 
 /// A whole document.
 #[derive(Debug, Clone)]
@@ -51,6 +51,11 @@ pub const DOCUMENT: Table = Table {
 impl Document {
     /// Reads a document from its nodes. Goes on after every fault; `None` only if there is nothing to read.
     pub fn read(node: &Node, reader: &mut Reader<'_>) -> Option<Self> {
+        if let Some(key) = openapi_mark(node) {
+            let hint = "`tollgate import FILE -o gateway.yaml` writes a configuration that serves it";
+            reader.faults.error_hint(key.place, "this is an OpenAPI document, not a gateway.yaml", hint);
+            return None;
+        }
         let object = reader.object(node, &DOCUMENT)?;
         let gateway = match object.get("gateway") {
             Some(node) => GatewaySpec::read(node, reader),
@@ -62,4 +67,11 @@ impl Document {
         object.close();
         Some(Self { gateway: gateway?, upstreams, apis, domains })
     }
+}
+
+/// The key that says so, if somebody has named an OpenAPI document in place of a configuration.
+fn openapi_mark(node: &Node) -> Option<&Text> {
+    let Value::Map(entries) = &node.value else { return None };
+    let key = |names: [&str; 2]| entries.iter().map(|entry| &entry.key).find(|key| names.contains(&&*key.text));
+    key(["openapi", "swagger"]).filter(|_| key(["gateway", "apis"]).is_none())
 }

@@ -10,7 +10,7 @@ use super::parameters;
 use super::{Source, extensions, field};
 use crate::definition::{Method, Word};
 use crate::limits;
-use crate::source::node::{Entry, Node, Text};
+use crate::source::node::{Entry, Node, Text, Value};
 
 /// What `paths` makes.
 #[derive(Default)]
@@ -40,6 +40,11 @@ const DEFAULT: &str = "$default";
 /// Reads `paths`.
 pub fn read<'a>(node: &'a Node, document: &mut Document<'a>, from: &mut Source<'a>) -> Paths {
     let mut paths = Paths::default();
+    if !matches!(node.value, Value::Map(_)) && !node.is_null() {
+        let hint = "write `/pets: {get: …}` below it, one path on each line; an API without any is written `paths: {}`";
+        from.error(node.place, "`paths` must be a mapping of paths, so there is no operation", hint);
+        return paths;
+    }
     // Positions by key: paths that differ by a slash at the end, or that a document of many parts has twice.
     let mut known: HashMap<String, usize> = HashMap::new();
     for Entry { key, value } in from.entries(node, "`paths`") {
