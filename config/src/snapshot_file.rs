@@ -295,22 +295,21 @@ impl Linker<'_> {
         if self.apis.get(api as usize).is_none() {
             return Err(invalid("a stage without its API"));
         }
-        let release = release.map(|release| self.release(release, api)).transpose()?;
+        let release = release.map(|release| self.release(release)).transpose()?;
         let canary = match canary {
             Some((percent, _)) if !(0.0..=100.0).contains(&percent) => {
                 return Err(invalid("a canary beyond 100 percent"));
             }
-            Some((percent, release)) => Some(Canary::new(percent, self.release(release, api)?)),
+            Some((percent, release)) => Some(Canary::new(percent, self.release(release)?)),
             None => None,
         };
         Ok(Stage { api, name, release, canary, measured })
     }
 
-    fn release(&self, body: ReleaseBody, api: u32) -> Result<Release, SnapshotFault> {
+    fn release(&self, body: ReleaseBody) -> Result<Release, SnapshotFault> {
         let ReleaseBody { deployment, program, upstreams, variables } = body;
         let program = self.programs.get(program as usize).ok_or_else(|| invalid("a stage without its program"))?;
-        if program.kind != self.apis[api as usize].kind
-            || upstreams.len() != program.authorities.len()
+        if upstreams.len() != program.authorities.len()
             || upstreams.iter().any(|upstream| *upstream as usize >= self.upstreams)
         {
             return Err(invalid("a program that does not fit its stage"));

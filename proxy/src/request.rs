@@ -113,7 +113,8 @@ fn find(exchange: &mut Exchange, trip: &mut Trip, live: &Live, worker: &Worker) 
                 .and_then(|((release, _), verb)| release.program.routes.find(canonical, rest, verb, captures));
             let canary = chosen.is_some_and(|(_, canary)| canary);
             let refusal = chosen.is_none().then_some(Refusal::NoSuchStage);
-            (Some(Place { api: api.0, stage, method, canary, rest }), Some(kind_of(api)), refusal)
+            let kind = chosen.map_or_else(|| kind_of(api), |(release, _)| release.program.kind);
+            (Some(Place { api: api.0, stage, method, canary, rest }), Some(kind), refusal)
         }
         Err(Miss::Stage { api }) => (None, Some(kind_of(api)), Some(Refusal::NoSuchStage)),
         Err(Miss::Closed { api }) => (None, Some(kind_of(api)), Some(Refusal::NoSuchApi)),
@@ -210,7 +211,7 @@ async fn map_answer(
     }
     let facts = http::facts(exchange, place, trip, live);
     let read = (&*answer.head_bytes, body.as_deref().unwrap_or_default());
-    let kind = (live.api(place).kind, rule.proxy, constant.is_some());
+    let kind = (live.kind(place), rule.proxy, constant.is_some());
     let shaped = phase(Phase::MapResponse, choice.shape(exchange, facts, read, kind))?;
     if constant.is_none() && body.is_none() {
         return Ok(Reply::Streamed(Answer { shaped: Some(shaped), ..answer }));

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use config::snapshot::{Api, Method, Release, Snapshot, Stage};
+use router::Kind;
 
 use crate::entry::{Entries, Entry};
 use crate::io::{self as runtime, now};
@@ -92,6 +93,11 @@ impl Live {
     /// The API of a place.
     pub fn api(&self, place: Place) -> &Api {
         &self.snapshot().apis[place.api as usize]
+    }
+
+    /// Whose rules hold there. A stage may serve a deployment from before its API became one of another kind.
+    pub fn kind(&self, place: Place) -> Kind {
+        self.release(place).map_or_else(|| self.api(place).kind, |release| release.program.kind)
     }
 
     /// The stage of a place.

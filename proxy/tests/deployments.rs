@@ -311,6 +311,39 @@ fn a_start_with_damaged_state_serves_the_other_stages_and_a_reload_changes_nothi
     assert_eq!(at(&mut client, "prod"), "one blue");
 }
 
+/// A deployment keeps the rules of its kind: each stage changes when it is deployed, none of them before.
+#[test]
+fn an_api_becomes_one_of_another_kind_stage_by_stage() {
+    on_both_drivers(|driver| {
+        let state = State::new();
+        let stages = "{prod: {auto_deploy: false}, test: {auto_deploy: false}}";
+        let (rest, http) = (state.with_stages("one", stages), state.with_stages("two", stages));
+        let http = http.replace("kind: rest", "kind: http");
+        let gateway = start(&rest, driver);
+        done(&gateway, "deploy a prod");
+        done(&gateway, "deploy a test");
+        let mut client = gateway.client();
+        // REST APIs refuse what they do not know with 403, HTTP APIs with 404.
+        let mut all = || {
+            let mut status = |stage: &str| {
+                let head = format!("GET /{stage}/none HTTP/1.1\r\nHost: a.execute-api.localhost\r\n\r\n");
+                client.exchange(head).status
+            };
+            ["prod", "test"].map(|stage| (status(stage), at(&mut gateway.client(), stage)))
+        };
+        let (old, new) = ((403, "one ".to_owned()), (404, "two ".to_owned()));
+        assert_eq!(all(), [old.clone(), old.clone()]);
+        assert_eq!(gateway.reload(&http)["ok"], true);
+        assert_eq!(all(), [old.clone(), old.clone()], "nothing is deployed by a reload");
+        done(&gateway, "deploy a prod");
+        assert_eq!(all(), [new.clone(), old.clone()]);
+        done(&gateway, "deploy a test");
+        assert_eq!(all(), [new.clone(), new.clone()]);
+        done(&gateway, "rollback a prod");
+        assert_eq!(all(), [old, new]);
+    });
+}
+
 #[test]
 fn st_10_st_11_st_12_the_life_of_a_canary() {
     on_both_drivers(|driver| {

@@ -73,14 +73,23 @@ pub fn compile(specs: &[ApiSpec], definitions: &[Option<Definition>], parts: &mu
     compiled
 }
 
-/// What the state directory knows of an API; asked only if a stage serves deployments.
-fn deployed(spec: &ApiSpec, parts: &mut Parts<'_>) -> Option<ApiState> {
-    let asks = spec.stages.iter().find(|stage| !deploys_itself(stage))?;
-    match parts.store?.api(&spec.id.text) {
-        Ok(state) => state,
+/// What the state directory knows of an API.
+enum Deployed {
+    /// These deployments, if any; asked only if a stage serves one.
+    Known(Option<ApiState>),
+    /// Nobody can tell, which is said already.
+    Unreadable,
+}
+
+fn deployed(spec: &ApiSpec, parts: &mut Parts<'_>) -> Deployed {
+    let asking: Vec<&Text> =
+        spec.stages.iter().filter(|stage| !deploys_itself(stage)).map(|stage| &stage.name).collect();
+    let (false, Some(store)) = (asking.is_empty(), parts.store) else { return Deployed::Known(None) };
+    match store.api(&spec.id.text) {
+        Ok(state) => Deployed::Known(state),
         Err(fault) => {
-            refuse(&asks.name, &fault, parts);
-            None
+            refuse(&asking, &fault, parts);
+            Deployed::Unreadable
         }
     }
 }
@@ -90,9 +99,12 @@ fn deploys_itself(stage: &StageSpec) -> bool {
 }
 
 /// A reload whose deployments cannot be read changes nothing. A start goes on without them: the other stages are not to blame.
-fn refuse(at: &Text, fault: &StoreFault, parts: &mut Parts<'_>) {
+fn refuse(stages: &[&Text], fault: &StoreFault, parts: &mut Parts<'_>) {
+    let Some(at) = stages.first() else { return };
     if parts.programs.is_first() {
-        let what = format!("{}; requests to stage `{}` are refused", fault.what, at.text);
+        let names: Vec<String> = stages.iter().map(|name| format!("`{}`", name.text)).collect();
+        let (word, names) = (if names.len() == 1 { "stage" } else { "stages" }, names.join(", "));
+        let what = format!("{}; requests to {word} {names} are refused", fault.what);
         parts.faults.warning(at.place, what, fault.hint.clone());
     } else {
         parts.faults.error_hint(at.place, fault.what.clone(), fault.hint.clone());
@@ -133,7 +145,7 @@ struct Work<'a> {
     print: Print,
     /// The document's.
     definition: &'a Definition,
-    deployed: Option<ApiState>,
+    deployed: Deployed,
     names: &'a Names,
 }
 
@@ -143,7 +155,8 @@ impl Work<'_> {
         if deploys_itself(spec) {
             return self.of_document(spec, parts);
         }
-        let Some(state) = self.deployed.as_ref().and_then(|state| state.stage(&spec.name.text)) else {
+        let Deployed::Known(state) = &self.deployed else { return (None, None) };
+        let Some(state) = state.as_ref().and_then(|state| state.stage(&spec.name.text)) else {
             if !parts.faults.has_errors() {
                 parts.faults.warning(
                     spec.name.place,
@@ -215,19 +228,15 @@ impl Work<'_> {
                     parts.programs.make((print, &definition), &setting, &mut own)
                 }
                 Err(fault) => {
-                    refuse(&spec.name, &fault, parts);
+                    refuse(&[&spec.name], &fault, parts);
                     return None;
                 }
             },
         };
         if program.kind != self.definition.kind {
-            let what = format!("deployment {deployment} is of another kind of API");
-            parts.faults.error_hint(
-                spec.name.place,
-                what,
-                format!("`tollgate deploy {} {}` again", self.id, spec.name.text),
-            );
-            return None;
+            let what = format!("deployment {deployment} is of another kind of API, and goes on serving as that");
+            let hint = format!("`tollgate deploy {} {}` deploys the document as it is now", self.id, spec.name.text);
+            parts.faults.warning(spec.name.place, what, hint);
         }
         // A frozen definition has no places: its faults stand at the stage.
         let placed = |fault: Fault| Fault {

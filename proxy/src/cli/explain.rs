@@ -116,8 +116,8 @@ fn explain(snapshot: &Snapshot, asked: &Asked, out: &mut String) -> bool {
     let rule =
         domain.and_then(|domain| hosts::rules(snapshot, domain).find(|rule| hosts::takes(rule, path, has_field)));
     let verb = Verb::parse(asked.verb.as_bytes());
-    let request =
-        Request { host: text(host), path, query: head.query.map(|query| query.of(&bytes)), verb, domain, rule };
+    let query = head.query.map(|query| query.of(&bytes));
+    let request = Request { host: text(host), path, query, verb, domain, rule, execute_api };
     match snapshot.table.locate(host, path, execute_api, has_field) {
         Ok(located) => in_stage(snapshot, &request, (located.stage, located.rest), asked.canary, out),
         Err(miss) => {
@@ -136,14 +136,16 @@ fn in_stage(
     out: &mut String,
 ) -> bool {
     let stage = &snapshot.stages[number as usize];
-    let kind = snapshot.apis[stage.api as usize].kind;
+    let api = &snapshot.apis[stage.api as usize];
     let canary = canary && stage.canary.is_some();
     place(snapshot, request, (stage, canary), rest, out);
     let Some(release) = stage.release(canary) else {
-        refusal(Refusal::NoSuchStage, Some(kind), out);
-        line(out, "but", "nothing was deployed to this stage yet: `tollgate deploy API STAGE`");
+        refusal(Refusal::NoSuchStage, Some(api.kind), out);
+        let (api, stage) = (&api.id, &stage.name);
+        line(out, "but", &format!("nothing was deployed to this stage yet: `tollgate deploy {api} {stage}`"));
         return false;
     };
+    let kind = release.program.kind;
     let mut captures = Captures::default();
     let found = request.verb.and_then(|verb| release.program.routes.find(request.path, rest, verb, &mut captures));
     let Some(method) = found else {
@@ -172,6 +174,8 @@ struct Request<'a> {
     domain: Option<&'a str>,
     /// The rule of that domain that takes it.
     rule: Option<&'a Rule>,
+    /// Whether execute-api names answer where it arrives.
+    execute_api: bool,
 }
 
 /// Whether execute-api names answer: at the listener of that port, if there is one, else at any.
@@ -284,7 +288,8 @@ fn place(snapshot: &Snapshot, request: &Request<'_>, (stage, canary): (&Stage, b
         (None, _) => format!("{}: any, for `{}` is the only API and there are no domains", request.host, api.id),
     };
     line(out, "host", &host);
-    line(out, "api", &format!("{} ({})", api.id, kind_name(api.kind)));
+    let kind = stage.release(canary).map_or(api.kind, |release| release.program.kind);
+    line(out, "api", &format!("{} ({})", api.id, kind_name(kind)));
     line(out, "stage", &stage.name);
     if let Some(part) = &stage.canary {
         let whose = if canary { "followed here" } else { "not followed here: --canary" };
@@ -301,9 +306,11 @@ fn refused(snapshot: &Snapshot, request: &Request<'_>, miss: Miss, out: &mut Str
         Miss::Host => {
             line(out, "host", &format!("{}: no domain fits, and it is no API's execute-api name here", request.host));
             refusal(Refusal::NoSuchApi, None, out);
-            let names = snapshot.apis.iter().map(|api| format!("{}.execute-api.localhost", api.id));
+            let open = snapshot.apis.iter().filter(|api| request.execute_api && api.execute_api);
+            let names = open.map(|api| format!("{}.execute-api.localhost", api.id));
             let known: Vec<String> = hosts::domains(snapshot).into_iter().map(str::to_owned).chain(names).collect();
-            line(out, "known", &known.join(", "));
+            let known = if known.is_empty() { "no host at all".to_owned() } else { known.join(", ") };
+            line(out, "known", &known);
         }
         Miss::Mapping { kind } => {
             line(out, "host", &format!("{}: a domain fits, but none of its base paths does", request.host));
@@ -454,6 +461,24 @@ domains:
         assert_eq!(value("GET", "http://web.execute-api.localhost:8080/dev/x", "stage"), "dev");
         assert!(value("GET", "http://web.execute-api.localhost:81/dev/x", "host").contains("no domain fits"));
         assert!(value("GET", "http://shop.execute-api.localhost/none", "known").ends_with("prod"));
+    }
+
+    #[test]
+    fn names_that_are_closed_are_not_offered() {
+        assert_eq!(value("GET", "http://nobody:81/", "known"), "api.example.com, *.example.com");
+        let out = followed("http://nobody/", &[], false);
+        assert!(out.ends_with("known      a.example.com\n"), "{out}");
+    }
+
+    #[test]
+    fn a_stage_without_a_deployment_names_the_command() {
+        let text = "gateway: {listen: 127.0.0.1:0, state: nowhere}\napis: {shop: {kind: rest, \
+             routes: {GET /: {integration: {type: mock}}}, stages: {prod: {auto_deploy: false}}}}\n";
+        let loaded = config::load_text("x", text, std::path::Path::new("."));
+        let snapshot = loaded.snapshot.unwrap_or_else(|| panic!("{}", loaded.diagnostics.render(false)));
+        let mut out = String::new();
+        explain(&snapshot, &Asked::parse("GET", "/prod/", &[], false).expect("a request"), &mut out);
+        assert!(out.contains("nothing was deployed to this stage yet: `tollgate deploy shop prod`"), "{out}");
     }
 
     #[test]

@@ -116,7 +116,7 @@ pub fn prepare<'a>(
         api_id: api.id.as_bytes(),
         trace_id,
     };
-    let shape = Shape { call, head, head_bytes, host, kind: api.kind, origin };
+    let shape = Shape { call, head, head_bytes, host, kind: live.kind(place), origin };
     let source = Source {
         sock,
         inflow,
