@@ -7,6 +7,7 @@ use serde_json::{Map, Value as Json};
 
 use super::{Source, authorizer, extensions, field, json};
 use crate::definition::{Authorization, Authorizer, Definition, Word};
+use crate::diagnostic::Place;
 use crate::source::node::{Entry, Node, Text, Value};
 
 /// What an operation gets of `security`.
