@@ -8,4 +8,5 @@ pub mod head;
 pub mod http1;
 pub mod limits;
 pub mod properties;
+pub mod slow;
 pub mod target;

@@ -8,6 +8,7 @@ use crate::http1::misbehave::Misbehaviour;
 use crate::http1::parse::Progress;
 use crate::http1::{Outcome, read_request, read_response, write};
 use crate::limits;
+use crate::slow::{self, End};
 use crate::target::{canonical_path, decode_component, query_get, query_pairs};
 
 /// Limits so small that short inputs reach all of them.
@@ -94,6 +95,83 @@ pub fn target(bytes: &[u8]) {
         assert!(query_get(bytes, &plain).is_some(), "a pair that is there is found");
     }
     request_head(&[b"GET ", bytes, b" HTTP/1.1\r\nHost: a\r\n\r\n"].concat());
+}
+
+/// A client's whole conversation is read as its slow twin reads it, however it is split: the same requests, the same bodies, and
+/// the same end. Only where the twin still waits for the end of a line may it already be refused.
+pub fn exchange(bytes: &[u8]) {
+    let (requests, end) = slow::conversation(bytes);
+    for size in [bytes.len().max(1), 1, 5] {
+        let (read, how) = conversation(bytes, size);
+        let early = end == End::Within && matches!(how, End::BadHead | End::BadBody);
+        assert!(how == end || early, "{how:?} instead of {end:?}, {size} bytes at a time: {}", bytes.escape_ascii());
+        assert_eq!(read, requests, "{size} bytes at a time: {}", bytes.escape_ascii());
+        if size == 1 && bytes.len() > CUTS {
+            // Each byte looks at the whole head again.
+            break;
+        }
+    }
+}
+
+/// What the codec makes of a conversation that comes in pieces of `size` bytes.
+fn conversation(bytes: &[u8], size: usize) -> (Vec<slow::Request>, End) {
+    let (mut requests, mut rest) = (Vec::new(), bytes);
+    while !rest.is_empty() {
+        let mut head = RequestHead::new();
+        let ends = (size..rest.len()).step_by(size).chain([rest.len()]);
+        let mut read = ends.map(|end| read_request(&rest[..end], &mut head, &HeadLimits::REQUEST, true));
+        match read.find(|outcome| *outcome != Ok(Progress::Incomplete)) {
+            None => return (requests, End::Within),
+            Some(Err(_)) => return (requests, End::BadHead),
+            Some(Ok(_)) => {}
+        }
+        drop(read);
+        let Some(mut request) = described(rest, &head) else { return (requests, End::BadHead) };
+        let body = &rest[head.length..];
+        let length = match head.framing {
+            Framing::None | Framing::UntilClose => 0,
+            Framing::Length(length) if length > body.len() as u64 => return (requests, End::Within),
+            Framing::Length(length) => {
+                request.body = body[..length as usize].to_vec();
+                length as usize
+            }
+            Framing::Chunked => {
+                let decoded = Decoded::of(body, size);
+                match decoded.result {
+                    Err(_) => return (requests, End::BadBody),
+                    Ok(false) => return (requests, End::Within),
+                    Ok(true) => request.body = decoded.payload,
+                }
+                decoded.consumed
+            }
+        };
+        rest = &body[length..];
+        requests.push(request);
+        if !head.keep_alive {
+            return (requests, End::Last);
+        }
+    }
+    (requests, End::Clean)
+}
+
+/// A request as its twin describes it; none if its path is refused.
+fn described(bytes: &[u8], head: &RequestHead) -> Option<slow::Request> {
+    let mut scratch = Vec::new();
+    let path = head.path.of(bytes);
+    let mut target = if head.asterisk { path } else { canonical_path(path, &mut scratch).ok()? }.to_vec();
+    if let Some(query) = head.query {
+        target.push(b'?');
+        target.extend_from_slice(query.of(bytes));
+    }
+    let host = head.host.of(bytes);
+    Some(slow::Request {
+        method: head.method.of(bytes).to_vec(),
+        target,
+        host: host.strip_suffix(b".").unwrap_or(host).to_ascii_lowercase(),
+        body: Vec::new(),
+        chunked: head.framing == Framing::Chunked,
+        keep_alive: head.keep_alive,
+    })
 }
 
 /// Reads the whole, every way there is, and all that it may be cut down to; gives the head if it is complete.
@@ -306,6 +384,7 @@ mod tests {
         response_head(b"");
         chunked(b"");
         target(b"");
+        exchange(b"");
     }
 
     #[test]

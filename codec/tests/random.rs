@@ -118,6 +118,27 @@ fn request() -> impl Strategy<Value = Vec<u8>> {
     )
 }
 
+/// Requests behind each other with what may be their bodies.
+fn exchange() -> impl Strategy<Value = Vec<u8>> {
+    let body = prop_oneof![
+        2 => Just(Vec::new()),
+        2 => Just(b"abc".to_vec()),
+        1 => Just(b"1234567".to_vec()),
+        3 => chunked(),
+    ];
+    let headed = request().prop_map(|mut head| {
+        head.truncate(head.len() - b"body".len());
+        head
+    });
+    let sound = prop::sample::select(vec![
+        b"GET /a HTTP/1.1\r\nHost: a\r\n\r\n".to_vec(),
+        b"POST /b HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc".to_vec(),
+        b"POST /c HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n".to_vec(),
+    ]);
+    let odd = (headed, body).prop_map(|(head, body)| [head, body].concat());
+    prop::collection::vec(prop_oneof![sound, odd], 1..4).prop_map(|all| all.concat())
+}
+
 fn response() -> impl Strategy<Value = Vec<u8>> {
     let line: &[&[u8]] = &[
         b"HTTP/1.1 200 OK\r\n",
@@ -190,10 +211,16 @@ proptest! {
     }
 
     #[test]
+    fn f26_whole_conversations(bytes in exchange()) {
+        properties::exchange(&bytes);
+    }
+
+    #[test]
     fn any_bytes_at_all(bytes in prop::collection::vec(any::<u8>(), 0..80)) {
         properties::request_head(&bytes);
         properties::response_head(&bytes);
         properties::chunked(&bytes);
         properties::target(&bytes);
+        properties::exchange(&bytes);
     }
 }

@@ -49,6 +49,11 @@ fn response_heads() {
 }
 
 #[test]
+fn exchanges() {
+    replay("exchange", properties::exchange);
+}
+
+#[test]
 fn chunked_bodies() {
     replay("chunked", properties::chunked);
 }
