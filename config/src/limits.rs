@@ -117,6 +117,24 @@ pub const POOL_IDLE_TIME: Duration = Duration::from_secs(60);
 pub const POOL_CONNECTIONS: u32 = 4_096;
 /// A connection in a data centre opens in milliseconds; 5 s covers one lost SYN and its repeat.
 pub const CONNECT_TIME: Duration = Duration::from_secs(5);
+/// Failures in a row of a server before it is let alone: a single one is an accident.
+pub const OUTLIER_FAILURES: u32 = 5;
+/// How long a server that fails is let alone the first time: as long as a service takes to its restart.
+pub const OUTLIER_TIME: Duration = Duration::from_secs(10);
+/// The longest time that a server is let alone: whoever mended it should not wait for longer.
+pub const OUTLIER_TIME_MAX: Duration = Duration::from_secs(300);
+/// Percent of the servers that are let alone at most: if more than half of them fail, the fault lies elsewhere.
+pub const OUTLIER_SHARE: u8 = 50;
+/// Attempts at a request: the machine that fails, another one that has just failed as well, and a third.
+pub const RETRY_ATTEMPTS: u8 = 3;
+/// Attempts at most: more of them only keep a client waiting.
+pub const RETRY_ATTEMPTS_MAX: u64 = 5;
+/// Percent of the requests under way that may be repeated at once: one of four machines may vanish in an instant.
+pub const RETRY_BUDGET: u8 = 25;
+/// Requests that may be repeated in any second beyond that: a share of few requests is none.
+pub const RETRY_PER_SECOND: u32 = 100;
+/// Requests per second that a setting may allow: beyond what one machine does.
+pub const PER_SECOND_MAX: u64 = 10_000_000;
 /// Header fields of a mock answer.
 pub const MOCK_HEADERS_MAX: usize = 100;
 /// `sun_path` has 108 bytes, the last one for the NUL.

@@ -1,5 +1,7 @@
 //! The whole compiled configuration: immutable, shared by every worker, never parsed again.
 
+mod upstream;
+
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
@@ -15,6 +17,8 @@ use policy::transform::template::Template;
 use policy::transform::uri::UriTemplate;
 use router::{Glob, Kind, Routes, RoutingMode, Table, Verb};
 use serde::{Deserialize, Serialize};
+
+pub use self::upstream::{Balance, Breaker, Outlier, Pool, Retry, Server, ServerAddress, Upstream};
 
 /// Everything that a worker needs to serve. Indices into its tables are checked when it is built.
 #[derive(Debug)]
@@ -378,64 +382,4 @@ impl ResponseShape {
             Self::Selected(rules) => rules.needs_body(),
         }
     }
-}
-
-/// The machines that answer for one name.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Upstream {
-    /// Its name in the document, or the authority of the URIs that named it.
-    pub name: Arc<str>,
-    /// Never empty.
-    pub servers: Box<[Server]>,
-    /// How one of them is chosen.
-    pub balance: Balance,
-    /// Kept connections.
-    pub pool: Pool,
-    /// How long a connection may take to open.
-    pub connect_time: Duration,
-}
-
-/// How a server is chosen.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Balance {
-    /// In turn, by weight.
-    RoundRobin,
-    /// The one with the fewest requests open, by weight.
-    LeastRequests,
-}
-
-/// Kept connections of an upstream, for each worker.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Pool {
-    /// Connections kept without work.
-    pub idle: u32,
-    /// How long they are kept.
-    pub idle_time: Duration,
-    /// Connections open at once.
-    pub connections: u32,
-}
-
-/// One machine.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Server {
-    /// Where.
-    pub address: ServerAddress,
-    /// Its share, 1 to 1,000.
-    pub weight: u16,
-}
-
-/// Where a server is.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum ServerAddress {
-    /// An IP address and a port.
-    Socket(SocketAddr),
-    /// A name to look up, and a port.
-    Name {
-        /// The name, in lower case.
-        host: Box<str>,
-        /// The port.
-        port: u16,
-    },
-    /// A Unix socket.
-    Unix(PathBuf),
 }

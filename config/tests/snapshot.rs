@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use config::snapshot::{Breaker, Outlier, Retry};
 use config::{AccessLog, Balance, Integration, ListenAddress, Method, Release, ServerAddress, Snapshot};
 use router::{Captures, Kind, Miss, Verb};
 
@@ -107,6 +108,15 @@ fn what_is_written_is_obeyed() {
     assert_eq!(pets.servers.iter().map(|server| server.weight).collect::<Vec<_>>(), [1, 2, 1, 1]);
     assert_eq!(pets.servers[2].address, ServerAddress::Unix(PathBuf::from("/srv/tollgate/run/pets.sock")));
     assert_eq!(pets.servers[3].address, ServerAddress::Name { host: "backend.local".into(), port: 80 });
+    assert_eq!((pets.panic, pets.slow_start), (40, Duration::from_secs(30)));
+    let [time, time_max] = [1, 20].map(Duration::from_secs);
+    assert_eq!(pets.outlier, Some(Outlier { failures: 3, time, time_max, share: 34, answers: true }));
+    let (connections, pending, requests) = (Some(100), Some(10), Some(1_000));
+    assert_eq!(pets.breaker, Breaker { connections, pending, requests });
+    let try_time = Some(Duration::from_millis(500));
+    assert_eq!(pets.retry, Retry { attempts: 2, budget: 10, per_second: 5, try_time });
+    let quiet = &upstreams[1];
+    assert_eq!((quiet.outlier, quiet.retry.attempts, quiet.breaker), (None, 1, Breaker::default()));
 }
 
 #[test]
@@ -120,13 +130,13 @@ fn an_unlimited_body_and_short_forms_are_understood() {
 fn literal_authorities_share_an_upstream() {
     let snapshot = full();
     let names: Vec<&str> = snapshot.upstreams.iter().map(|upstream| &*upstream.name).collect();
-    assert_eq!(names, ["pets", "127.0.0.1:9000", "[::1]:9000", "localhost:9000"]);
+    assert_eq!(names, ["pets", "quiet", "127.0.0.1:9000", "[::1]:9000", "localhost:9000"]);
 }
 
 #[test]
 fn a_stage_variable_chooses_the_upstream_of_each_stage() {
     let snapshot = full();
-    for (stage, upstream, host) in [("dev", 1, "127.0.0.1:9000"), ("prod", 0, "pets")] {
+    for (stage, upstream, host) in [("dev", 2, "127.0.0.1:9000"), ("prod", 0, "pets")] {
         let Integration::Http(rule) = &method(&snapshot, stage, "GET /pets/{id}").integration else { panic!() };
         let release = release(&snapshot, stage);
         let authority = &release.program.authorities[rule.authority as usize];

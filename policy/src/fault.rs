@@ -16,6 +16,8 @@ pub enum Fault {
     NameNotResolved,
     /// The upstream's pool holds all the connections that it may.
     PoolExhausted,
+    /// The upstream has as much under way as its breaker allows.
+    BreakerOpen,
     /// The upstream's connection ended before the first byte of its answer.
     ClosedBeforeAnswer,
     /// The upstream's connection ended within the head of its answer.
@@ -56,8 +58,8 @@ pub enum Retry {
     Never,
     /// Always: no byte of the request reached an upstream.
     Always,
-    /// Only if the verb is idempotent and the request's body can be sent again (RFC 9110 §9.2.2); the usual
-    /// end of a kept connection that the upstream closed as we wrote.
+    /// Only if the verb is idempotent and the request's body can be sent again (RFC 9110 §9.2.2): the connection
+    /// ended, of old age or with its machine, and nothing of an answer went to the client.
     IfIdempotent,
 }
 
@@ -78,10 +80,11 @@ impl Fault {
         "body_too_large",
         "client_stalled",
         "client_gone",
+        "breaker_open",
     ];
 
     /// How many kinds of fault there are.
-    pub const COUNT: usize = 14;
+    pub const COUNT: usize = 15;
 
     /// A dense number below [`Fault::COUNT`].
     pub const fn index(self) -> usize {
@@ -100,6 +103,7 @@ impl Fault {
             Self::BodyTooLarge => 11,
             Self::ClientStalled => 12,
             Self::ClientGone => 13,
+            Self::BreakerOpen => 14,
         }
     }
 
@@ -121,7 +125,7 @@ impl Fault {
             | Self::AnswerCutShort
             | Self::AnswerStalled => Blame::Upstream,
             Self::ClientMisbehaved(_) | Self::BodyTooLarge | Self::ClientStalled | Self::ClientGone => Blame::Client,
-            Self::PoolExhausted => Blame::Gateway,
+            Self::PoolExhausted | Self::BreakerOpen => Blame::Gateway,
         }
     }
 
@@ -129,8 +133,8 @@ impl Fault {
     pub const fn retry(self) -> Retry {
         match self {
             Self::ConnectFailed | Self::ConnectTimedOut | Self::NameNotResolved | Self::PoolExhausted => Retry::Always,
-            Self::ClosedBeforeAnswer => Retry::IfIdempotent,
-            Self::ClosedInHead
+            Self::ClosedBeforeAnswer | Self::ClosedInHead => Retry::IfIdempotent,
+            Self::BreakerOpen
             | Self::AnswerTimedOut
             | Self::BadAnswer(_)
             | Self::AnswerCutShort
@@ -150,7 +154,7 @@ pub const fn refusal_of(fault: Fault) -> Refusal {
         Fault::ConnectTimedOut | Fault::AnswerTimedOut => Refusal::IntegrationTimeout,
         Fault::ConnectFailed | Fault::ClosedBeforeAnswer | Fault::ClosedInHead => Refusal::IntegrationFailure,
         Fault::NameNotResolved => Refusal::InvalidEndpoint,
-        Fault::PoolExhausted => Refusal::Overloaded,
+        Fault::PoolExhausted | Fault::BreakerOpen => Refusal::Overloaded,
         Fault::BadAnswer(_) | Fault::AnswerCutShort | Fault::AnswerStalled => Refusal::BadAnswer,
         Fault::ClientMisbehaved(how) => Refusal::Misbehaved(how),
         Fault::BodyTooLarge => Refusal::RequestTooLarge,
@@ -174,7 +178,7 @@ mod tests {
             (F::NameNotResolved, Blame::Upstream, Retry::Always, Refusal::InvalidEndpoint),
             (F::PoolExhausted, Blame::Gateway, Retry::Always, Refusal::Overloaded),
             (F::ClosedBeforeAnswer, Blame::Upstream, Retry::IfIdempotent, Refusal::IntegrationFailure),
-            (F::ClosedInHead, Blame::Upstream, Retry::Never, Refusal::IntegrationFailure),
+            (F::ClosedInHead, Blame::Upstream, Retry::IfIdempotent, Refusal::IntegrationFailure),
             (F::AnswerTimedOut, Blame::Upstream, Retry::Never, Refusal::IntegrationTimeout),
             (F::BadAnswer(SOME), Blame::Upstream, Retry::Never, Refusal::BadAnswer),
             (F::AnswerCutShort, Blame::Upstream, Retry::Never, Refusal::BadAnswer),
@@ -183,6 +187,7 @@ mod tests {
             (F::BodyTooLarge, Blame::Client, Retry::Never, Refusal::RequestTooLarge),
             (F::ClientStalled, Blame::Client, Retry::Never, Refusal::RequestTimeout),
             (F::ClientGone, Blame::Client, Retry::Never, Refusal::ClientGone),
+            (F::BreakerOpen, Blame::Gateway, Retry::Never, Refusal::Overloaded),
         ];
         assert_eq!(cases.len(), Fault::COUNT);
         for (place, (fault, blame, retry, refusal)) in cases.into_iter().enumerate() {

@@ -260,6 +260,7 @@ impl Exchange {
                 connection.release(reusable && !worker.is_draining());
             }
             Err(Cut::Answer(Broken::SourceMisbehavedAtOnce(how))) => {
+                connection.broke(Fault::BadAnswer(how));
                 drop(connection);
                 let refusal = self.broken(trip, Fault::BadAnswer(how));
                 self.send_refusal(refusal, trip, worker).await;
@@ -269,10 +270,12 @@ impl Exchange {
             Err(cut) => {
                 self.keep_alive = false;
                 self.reset = encoding == Encoding::Plain && matches!(framing, Framing::Chunked | Framing::UntilClose);
-                trip.fault = Some(match cut {
+                let fault = match cut {
                     Cut::Answer(broken) => broken.by_backend(),
                     Cut::Request(broken) => broken.by_client(),
-                });
+                };
+                connection.broke(fault);
+                trip.fault = Some(fault);
             }
         }
     }

@@ -14,8 +14,11 @@ pub const LINGER_TIME: Duration = Duration::from_secs(2);
 /// Interim answers of a backend (100, 103 …) before its final one (row F29).
 pub const INTERIM_MAX: u32 = 8;
 
-/// Attempts at one request: the first, and one on a fresh connection or another server.
-pub const ATTEMPTS_MAX: u32 = 2;
+/// Attempts at one request that a setting may ask for, as `config` has it.
+pub const ATTEMPTS_MAX: usize = config::limits::RETRY_ATTEMPTS_MAX as usize;
+
+/// Percent of its weight with which a server starts that comes back: with nothing it would never be seen to be well.
+pub const RAMP_LEAST: u32 = 10;
 
 /// A body piece of at most this many bytes is copied behind its head: one send of one piece is cheaper than two pieces.
 pub const COPY_BYTES_MAX: usize = 4 * 1024;
@@ -102,3 +105,6 @@ pub const STATE_LOCK_TIME: Duration = Duration::from_secs(2);
 
 /// Pause between two looks at that lock.
 pub const STATE_LOCK_PAUSE: Duration = Duration::from_millis(20);
+
+/// Servers of upstreams with metrics of their own: six series each, which a Prometheus still likes.
+pub const SERVERS_TOLD_MAX: usize = 2_000;

@@ -253,7 +253,7 @@ impl Reloader {
         let log =
             self.other_log(&before.snapshot.gateway.access_log, &snapshot.gateway.access_log).map_err(resource)?;
         watch.is_over("listen");
-        let published = Published::new(before.generation + 1, snapshot, &self.metrics);
+        let published = Published::new(snapshot, Some(&before), &self.metrics);
         self.resolver.want(resolve::names_of(&published.snapshot));
         let (sinks, writer) = log.unzip();
         let (summary, swapped) = self.publish(&published, plan, sinks)?;

@@ -1,12 +1,11 @@
 //! The spine: the whole life of a request, top to bottom. Branches and awaits live here; what it calls does neither.
 
 use std::rc::Rc;
-use std::time::Duration;
 
 use codec::head::{Fate, Framing, Name};
 use codec::http1::write;
 use codec::target::canonical_path;
-use config::snapshot::{Gateway, HttpRule, Integration, ResponseShape, SelectedMock};
+use config::snapshot::{Gateway, HttpRule, Integration, ResponseShape, Retry, SelectedMock};
 use policy::fault::Fault;
 use policy::phase::Phase;
 use policy::refusal::Refusal;
@@ -164,7 +163,7 @@ async fn fulfil(
             trip.upstream = Some(number);
             let trace = http::trace_id(trip, worker);
             let (shape, source) = http::prepare(&call, exchange, live, place, &trace);
-            let bounds = bounds(rule.timeout, gateway);
+            let bounds = bounds(rule, upstream.spec.retry, gateway);
             let began = now();
             let called = upstream::call::call((upstream, &worker.names), source, bounds, |out| shape.write(out)).await;
             trip.integration_micros = Some((now() - began).as_micros() as u64);
@@ -205,7 +204,10 @@ async fn map_answer(
         let gathered = reader.gather((&connection.sock, &mut connection.inflow), bounds, &mut held).await;
         gathered.map_err(|broken| match broken {
             Broken::TooLarge => Stop::Refused(Refusal::AnswerTooLarge),
-            broken => Stop::Broken(broken.by_backend()),
+            broken => {
+                connection.broke(broken.by_backend());
+                Stop::Broken(broken.by_backend())
+            }
         })?;
         body = Some(held);
     }
@@ -253,8 +255,10 @@ async fn select_mock(
     phase(Phase::MapResponse, mock::selected(rule, status, exchange, place, (trip, live)))
 }
 
-fn bounds(timeout: Duration, gateway: &Gateway) -> Bounds {
-    Bounds { timeout, body_idle: gateway.limits.body_idle_time, body_max: gateway.limits.body }
+fn bounds(rule: &HttpRule, retry: Retry, gateway: &Gateway) -> Bounds {
+    let Retry { attempts, try_time, .. } = retry;
+    let (body_idle, body_max) = (gateway.limits.body_idle_time, gateway.limits.body);
+    Bounds { timeout: rule.timeout, attempts, try_time, body_idle, body_max }
 }
 
 /// Names the phase that a line belongs to; costs nothing.

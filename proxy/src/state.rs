@@ -15,8 +15,10 @@ use crate::limits::SCRATCH_KEPT_MAX;
 use crate::observe::access_log::{Record, Sink};
 use crate::observe::metrics::{Metrics, StageMetrics, WorkerMetrics, add, sub};
 use crate::scratch::Scratch;
-use crate::upstream::pool::{Pools, UPSTREAM_TAG, Upstream};
+use crate::upstream::pool::{Pools, Upstream};
 use crate::upstream::resolve::Names;
+use crate::upstream::server::UPSTREAM_TAG;
+use crate::upstream::shared::Shared;
 
 /// Where a request was found to belong; indices into the snapshot.
 #[derive(Clone, Copy, Debug)]
@@ -39,6 +41,8 @@ pub struct Published {
     pub generation: u64,
     /// The configuration.
     pub snapshot: Snapshot,
+    /// How its upstreams do, by their number.
+    pub upstreams: Box<[Arc<Shared>]>,
     /// Counters of each stage, by its number.
     pub stage_metrics: Box<[Arc<StageMetrics>]>,
     /// Counters of methods, by the number of their stage; of the stage's release, then of its canary's.
@@ -49,8 +53,11 @@ pub struct Published {
 type MethodMetrics = Box<[Option<Arc<StageMetrics>>]>;
 
 impl Published {
-    /// Finds each stage its counters; the same ones as before for a stage of the same name.
-    pub fn new(generation: u64, snapshot: Snapshot, metrics: &Metrics) -> Arc<Published> {
+    /// Finds each stage its counters, and each upstream what is known of it: as `before` for those of the same name.
+    pub fn new(snapshot: Snapshot, before: Option<&Published>, metrics: &Metrics) -> Arc<Published> {
+        let generation = before.map_or(1, |before| before.generation + 1);
+        let known = before.map_or(&[][..], |before| &before.upstreams);
+        let upstreams = Shared::reconcile(&snapshot.upstreams, metrics.worker_count(), known);
         let counters = |stage: &Stage| metrics.stage(&snapshot.apis[stage.api as usize].id, &stage.name);
         let stage_metrics = snapshot.stages.iter().map(counters).collect();
         let of_methods = |stage: &Stage| {
@@ -58,7 +65,7 @@ impl Published {
                 .map(|release| method_metrics(&snapshot, stage, release, metrics))
         };
         let method_metrics = snapshot.stages.iter().map(of_methods).collect();
-        Arc::new(Published { generation, snapshot, stage_metrics, method_metrics })
+        Arc::new(Published { generation, snapshot, upstreams, stage_metrics, method_metrics })
     }
 
     /// The counters of the method of a place, if it has any of its own (ST-07).
@@ -167,7 +174,7 @@ impl Worker {
             index,
             metrics,
             names: Names::default(),
-            pools: Pools::default(),
+            pools: Pools::new(index),
             entries: Entries::default(),
             live: RefCell::new(Rc::new(Live { published: published.clone(), upstreams: Box::new([]) })),
             log: RefCell::new(log),
@@ -208,7 +215,7 @@ impl Worker {
 
     /// Serves this from the next request on.
     pub fn adopt(&self, published: Arc<Published>) {
-        let upstreams = self.pools.adopt(&published.snapshot, &self.metrics);
+        let upstreams = self.pools.adopt(&published.snapshot.upstreams, &published.upstreams, &self.metrics);
         *self.live.borrow_mut() = Rc::new(Live { published, upstreams });
     }
 

@@ -31,6 +31,7 @@ use crate::observe::metrics::{By, Metrics, Setup};
 use crate::observe::writer::Writer;
 use crate::reload::{self, Parts as ReloadParts, Reloader, Source, destination};
 use crate::state::Published;
+use crate::upstream::report;
 use crate::watch;
 use crate::worker::{self, Message, Parts};
 
@@ -114,7 +115,7 @@ fn run_inner(options: Options) -> Result<ExitCode, Failure> {
         .map_err(|error| Failure(format!("cannot open the access log: {error}"), exit::OS))?;
     let mut signals = Signals::new([SIGHUP, SIGTERM, SIGINT, SIGUSR1])
         .map_err(|error| Failure(format!("cannot handle signals: {error}"), exit::OS))?;
-    let first = Published::new(1, snapshot, &metrics);
+    let first = Published::new(snapshot, None, &metrics);
     let (orders, _) = doors.carry_out(plan);
     let crew = Crew::start(driver, &cores, (&first, &metrics), sinks.into_iter().zip(orders), &signals.handle())?;
     let resolver = start_resolver(&crew)?;
@@ -322,14 +323,20 @@ fn open_desk(
         None => None,
     };
     let shown = addresses.clone();
-    let (for_status, for_reload, for_ready) = (reloader.clone(), reloader.clone(), reloader.clone());
+    let (for_status, for_metrics, for_reload, for_ready) =
+        (reloader.clone(), reloader.clone(), reloader.clone(), reloader.clone());
     let deployer = Arc::new(Deployer::new(reloader.clone()));
     let (for_deploy, for_rollback, for_canary, for_list) =
         (deployer.clone(), deployer.clone(), deployer.clone(), deployer);
     let (status_metrics, render) = (metrics.clone(), metrics.clone());
     let desk = Desk {
         status: Box::new(move || status(&for_status, &status_metrics, &shown, &facts)),
-        metrics: Box::new(move || render.render()),
+        metrics: Box::new(move || {
+            render.render(|page| {
+                let published = for_metrics.current();
+                report::render(&published.snapshot.upstreams, &published.upstreams, page);
+            })
+        }),
         // The desk opens after the workers serve; while they drain, no new work should be sent here.
         ready: Box::new(move || !for_ready.is_leaving()),
         reload: Box::new(move || {
@@ -375,6 +382,7 @@ fn status(reloader: &Reloader, metrics: &Metrics, addresses: &Addresses, facts: 
             "retries": metrics.total(|worker| &worker.upstream_retries),
             "inFlight": metrics.total(|worker| &worker.upstream_in_flight),
         },
+        "upstreams": report::status(&published.snapshot.upstreams, &published.upstreams),
         "requests": metrics.total(|worker| &worker.requests),
         "buffersHeld": metrics.total(|worker| &worker.buffers_held),
         "tasks": metrics.total(|worker| &worker.tasks),

@@ -11,8 +11,8 @@ use crate::listener::{self, Order};
 use crate::observe::access_log::Sink;
 use crate::observe::metrics::{WorkerMetrics, set, sub};
 use crate::state::{Published, Worker};
-use crate::upstream::pool::UPSTREAM_TAG;
 use crate::upstream::resolve::NameTable;
+use crate::upstream::server::UPSTREAM_TAG;
 
 /// What other threads tell a worker.
 pub enum Message {

@@ -2,12 +2,14 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
+use std::time::Duration;
 
 use crate::compile::gateway::socket_path;
 use crate::diagnostic::Diagnostics;
 use crate::limits;
+use crate::model::resilience::{OutlierSpec, ResilienceSpec, RetrySpec};
 use crate::model::upstream::{BalanceSpec, PoolSpec, ServerAddressSpec, ServerSpec, UpstreamSpec};
-use crate::snapshot::{AuthorityTarget, Balance, Pool, Server, ServerAddress, Upstream};
+use crate::snapshot::{AuthorityTarget, Balance, Outlier, Pool, Retry, Server, ServerAddress, Upstream};
 
 /// The names that a URI's host may have to mean an upstream.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -63,13 +65,8 @@ impl Upstreams {
         }
         let index = self.list.len() as u32;
         let servers = address.map(|address| Server { address: address.clone(), weight: 1 });
-        self.list.push(Upstream {
-            name: name.as_str().into(),
-            servers: servers.into_iter().collect(),
-            balance: Balance::RoundRobin,
-            pool: pool(&PoolSpec::default()),
-            connect_time: limits::CONNECT_TIME,
-        });
+        let plain = (PoolSpec::default(), ResilienceSpec::default());
+        self.list.push(made(&name, servers.into_iter().collect(), Balance::RoundRobin, None, &plain));
         self.by_name.insert(name, index);
         index
     }
@@ -89,16 +86,57 @@ fn shown(address: &ServerAddress) -> String {
 }
 
 fn upstream(spec: UpstreamSpec, base: &Path, faults: &mut Diagnostics) -> Upstream {
-    let UpstreamSpec { name, servers, balance, pool: kept, connect_time } = spec;
+    let UpstreamSpec { name, servers, balance, pool, connect_time, resilience } = spec;
+    let servers = servers.into_iter().map(|spec| server(spec, base, faults)).collect();
+    let balance = match balance {
+        None | Some(BalanceSpec::RoundRobin) => Balance::RoundRobin,
+        Some(BalanceSpec::LeastRequests) => Balance::LeastRequests,
+    };
+    made(&name.text, servers, balance, connect_time, &(pool, resilience))
+}
+
+fn made(
+    name: &str,
+    servers: Box<[Server]>,
+    balance: Balance,
+    connect_time: Option<Duration>,
+    (kept, resilience): &(PoolSpec, ResilienceSpec),
+) -> Upstream {
+    let ResilienceSpec { panic, slow_start, outlier, breaker, retry } = resilience;
     Upstream {
-        name: (*name.text).into(),
-        servers: servers.into_iter().map(|spec| server(spec, base, faults)).collect(),
-        balance: match balance {
-            None | Some(BalanceSpec::RoundRobin) => Balance::RoundRobin,
-            Some(BalanceSpec::LeastRequests) => Balance::LeastRequests,
-        },
-        pool: pool(&kept),
+        name: name.into(),
+        servers,
+        balance,
+        pool: pool(kept),
         connect_time: connect_time.unwrap_or(limits::CONNECT_TIME),
+        panic: panic.unwrap_or(0),
+        slow_start: slow_start.unwrap_or_default(),
+        outlier: (!outlier.is_off).then(|| self::outlier(outlier)),
+        breaker: *breaker,
+        retry: self::retry(retry),
+    }
+}
+
+fn outlier(spec: &OutlierSpec) -> Outlier {
+    let OutlierSpec { is_off: _, failures, time, time_max, share, answers } = *spec;
+    let time = time.unwrap_or(limits::OUTLIER_TIME);
+    Outlier {
+        failures: failures.unwrap_or(limits::OUTLIER_FAILURES),
+        time,
+        time_max: time_max.unwrap_or(limits::OUTLIER_TIME_MAX).max(time),
+        share: share.unwrap_or(limits::OUTLIER_SHARE),
+        answers: answers.unwrap_or(false),
+    }
+}
+
+/// With what was not written by default.
+fn retry(spec: &RetrySpec) -> Retry {
+    let RetrySpec { attempts, budget, per_second, try_time } = *spec;
+    Retry {
+        attempts: attempts.unwrap_or(limits::RETRY_ATTEMPTS),
+        budget: budget.unwrap_or(limits::RETRY_BUDGET),
+        per_second: per_second.unwrap_or(limits::RETRY_PER_SECOND),
+        try_time,
     }
 }
 

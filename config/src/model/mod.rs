@@ -7,6 +7,7 @@ pub mod gateway;
 pub mod integration;
 pub mod openapi;
 pub mod reader;
+pub mod resilience;
 pub mod route;
 pub mod settings;
 pub mod stage;

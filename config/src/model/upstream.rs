@@ -7,6 +7,7 @@ use crate::diagnostic::Place;
 use crate::limits;
 use crate::model::field::{Field, Table, Type};
 use crate::model::reader::Reader;
+use crate::model::resilience::{self, ResilienceSpec};
 use crate::model::values;
 use crate::source::node::{Node, Text, Value};
 
@@ -23,6 +24,8 @@ pub struct UpstreamSpec {
     pub pool: PoolSpec,
     /// How long a connection may take to open.
     pub connect_time: Option<Duration>,
+    /// What is done when one of them fails.
+    pub resilience: ResilienceSpec,
 }
 
 /// One machine, as written.
@@ -85,8 +88,11 @@ pub const UPSTREAM: Table = Table {
         Field::later("health_check", "asking each server whether it is well"),
         Field::later("tls", "TLS towards the servers"),
         Field::later("protocol", "HTTP/2 towards the servers"),
-        Field::later("breaker", "letting go of an upstream that fails"),
-        Field::later("outlier", "letting go of a server that fails more than the others"),
+        resilience::PANIC,
+        resilience::SLOW_START,
+        resilience::OUTLIER,
+        resilience::BREAKER,
+        resilience::RETRY,
     ],
 };
 
@@ -120,6 +126,7 @@ impl UpstreamSpec {
                 balance: None,
                 pool: PoolSpec::default(),
                 connect_time: None,
+                resilience: ResilienceSpec::default(),
             });
         };
         let written = object.get("servers").map(|node| reader.list(node)).unwrap_or_default();
@@ -141,8 +148,10 @@ impl UpstreamSpec {
         let connect_time = object
             .get("connect_time")
             .and_then(|node| reader.time(node, "`connect_time`", Duration::from_millis(1), limits::TIMEOUT_MAX));
+        let resilience = ResilienceSpec::read(&object, reader);
         object.close();
-        Some(Self { name: name.clone(), servers, balance: balance.map(|at| at.value), pool, connect_time })
+        let balance = balance.map(|at| at.value);
+        Some(Self { name: name.clone(), servers, balance, pool, connect_time, resilience })
     }
 }
 

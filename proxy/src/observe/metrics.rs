@@ -366,6 +366,11 @@ impl Metrics {
         })
     }
 
+    /// How many workers there are.
+    pub fn worker_count(&self) -> usize {
+        self.workers.len()
+    }
+
     /// The block of one worker, to be written by it alone.
     pub fn worker(&self, index: usize) -> Arc<WorkerMetrics> {
         self.workers[index].clone()

@@ -6,5 +6,5 @@ pub mod access_log;
 pub mod limits;
 pub mod line;
 pub mod metrics;
-mod render;
+pub mod render;
 pub mod writer;

@@ -46,8 +46,9 @@ const PER_WORKER: &[PerWorker] = &[
 ];
 
 impl Metrics {
-    /// All metrics as Prometheus text, format 0.0.4. Takes a few milliseconds per thousand stages; never called by a worker.
-    pub fn render(&self) -> String {
+    /// All metrics as Prometheus text, format 0.0.4, those that `others` writes behind the rest. Takes a few milliseconds per
+    /// thousand stages; never called by a worker.
+    pub fn render(&self, others: impl FnOnce(&mut Page)) -> String {
         let mut page = Page { text: String::with_capacity(64 * 1024) };
         self.process(&mut page);
         self.all_workers(&mut page);
@@ -62,6 +63,7 @@ impl Metrics {
             })
             .collect();
         render_methods(&mut page, &methods);
+        others(&mut page);
         page.text
     }
 
@@ -219,16 +221,18 @@ fn render_stages(page: &mut Page, stages: &[Labelled<'_>]) {
 }
 
 /// The text in the making.
-struct Page {
+pub struct Page {
     text: String,
 }
 
 impl Page {
-    fn family(&mut self, name: &str, kind: &str, help: &str) {
+    /// Opens a family; its samples follow.
+    pub fn family(&mut self, name: &str, kind: &str, help: &str) {
         let _ = writeln!(self.text, "# HELP {name} {help}\n# TYPE {name} {kind}");
     }
 
-    fn sample(&mut self, name: &str, labels: &[(&str, &str)], value: impl Display) {
+    /// One sample of the family that is open.
+    pub fn sample(&mut self, name: &str, labels: &[(&str, &str)], value: impl Display) {
         self.text.push_str(name);
         for (index, (label, value)) in labels.iter().enumerate() {
             self.text.push(if index == 0 { '{' } else { ',' });
@@ -391,7 +395,7 @@ mod tests {
 
     #[test]
     fn an_untouched_page_is_whole() {
-        let (types, samples) = parse(&metrics().render());
+        let (types, samples) = parse(&metrics().render(|_| {}));
         for (name, _, _) in PER_WORKER {
             assert!(types.contains_key(*name), "{name}");
             assert_eq!(value(&samples, name, &[("worker", "1")]).to_bits(), 0, "{name}");
@@ -416,7 +420,7 @@ mod tests {
         metrics.loaded(1);
         metrics.reloaded(By::Signal, Some(2), Duration::from_secs(1));
         metrics.reloaded(By::Watch, None, Duration::from_secs(3));
-        let (_, samples) = parse(&metrics.render());
+        let (_, samples) = parse(&metrics.render(|_| {}));
         let is = |name, labels: &[(&str, &str)], wanted: i32| {
             let found = value(&samples, name, labels);
             assert!((found - f64::from(wanted)).abs() < 1e-9, "{name} {labels:?} is {found}");
@@ -448,7 +452,7 @@ mod tests {
                 Sample { status: 200, latency_micros: micros, integration_micros: Some(700), ..Sample::default() };
             stage.record(usize::from(micros > 4_000), &sample);
         }
-        let (_, samples) = parse(&metrics.render());
+        let (_, samples) = parse(&metrics.render(|_| {}));
         let of = [("api", "petstore"), ("stage", "prod")];
         for (name, buckets) in [
             ("tollgate_stage_latency_seconds", [2., 3., 3., 4., 4., 4., 4., 4., 4., 4., 4., 4., 4., 4., 5., 7.]),
@@ -478,7 +482,7 @@ mod tests {
         let metrics = metrics();
         let nasty = "a\"b\\c\nd{e}=\"f\",ü";
         metrics.stage(nasty, "$default").record(0, &Sample { status: 404, bytes_sent: 9, ..Sample::default() });
-        let (_, samples) = parse(&metrics.render());
+        let (_, samples) = parse(&metrics.render(|_| {}));
         let labels = [("api", nasty), ("stage", "$default")];
         assert!((value(&samples, "tollgate_stage_sent_bytes_total", &labels) - 9.).abs() < 1e-9);
     }

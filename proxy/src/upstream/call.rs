@@ -1,22 +1,24 @@
-//! One call: a connection, the request written anew, the final head of the answer; and the one retry that is safe.
+//! One call: a connection, the request written anew, the final head of the answer; and the further attempts that are safe.
 
 use std::future::{Future, poll_fn};
+use std::sync::atomic::Ordering::Relaxed;
 use std::task::Poll;
-use std::time::Instant;
+use std::time::Duration;
 
 use codec::head::Framing;
-use policy::fault::{Fault, Retry};
+use policy::fault::Fault;
 
-use super::pool::Upstream;
+use super::pool::{Tried, Upstream};
 use super::resolve::Names;
+use super::retry::{self, Again, Attempt, Repeat};
 use super::{Bounds, Connection, Source, http1};
 use crate::body::{Broken, Encoding, Pump, Transfer};
 use crate::head_bytes::HeadBytes;
 use crate::io::{Group, Outgoing, RBuf, Sock, now, vector};
-use crate::limits::{ATTEMPTS_MAX, LAST_WORDS_TIME};
+use crate::limits::LAST_WORDS_TIME;
 use crate::observe::metrics::add;
 
-/// Calls the backend. `write_head` renders the request's head, again for a second attempt. On success the answer's head is
+/// Calls the backend. `write_head` renders the request's head, again for a further attempt. On success the answer's head is
 /// in `source.answer`.
 pub async fn call(
     (upstream, names): (&Upstream, &Names),
@@ -24,55 +26,84 @@ pub async fn call(
     bounds: Bounds,
     write_head: impl Fn(&mut Vec<u8>),
 ) -> Result<(Connection, HeadBytes), Fault> {
-    let (mut avoid, mut fresh) = (None, false);
-    let mut attempts = 0;
+    let mut tried = Tried::default();
+    let (mut fresh, mut attempts) = (false, 0);
+    // Held while a repetition runs: it counts against the budget.
+    let mut repeat = None;
     let began = now();
     loop {
         attempts += 1;
-        // One time-out for all of it: connecting, a second attempt, and the head of the answer (IN-12).
+        let began_one = now();
+        // One time-out for all of it: connecting, further attempts, and the head of the answer (IN-12).
         let left = bounds.timeout.saturating_sub(now() - began);
-        let (fault, reused) = match upstream.checkout(names, left, fresh, avoid).await {
+        let time = bounds.one().min(left);
+        let (fault, reused) = match upstream.checkout(names, time, fresh, &tried).await {
             Err((fault, server)) => {
-                avoid = server;
+                if let Some(server) = server {
+                    tried.add(server);
+                }
                 (fault, false)
             }
-            Ok((mut connection, server)) => {
+            Ok(mut connection) => {
                 let mut head = vector();
                 write_head(&mut head);
-                match converse(&mut source, (bounds, began), &mut connection, head).await {
-                    Ok(head_bytes) => return Ok((connection, head_bytes)),
+                // What is left of the attempt's time; where there is a body, its last byte begins it anew.
+                let time = time.saturating_sub(now() - began_one);
+                match converse(&mut source, (&bounds, time), &mut connection, head).await {
+                    Ok(head_bytes) => {
+                        connection.answered(source.answer.status);
+                        return Ok((connection, head_bytes));
+                    }
                     Err(fault) => {
-                        // A stale connection says nothing against its server; a fresh one that failed does.
-                        avoid = (!connection.reused).then_some(server);
+                        connection.broke(fault);
+                        tried.add(connection.tag());
                         (fault, connection.reused)
                     }
                 }
             }
         };
-        if attempts >= ATTEMPTS_MAX || !may_retry(fault, reused, &source) {
+        // A body that is held can be sent again; whether the backend has acted on it is not known.
+        let attempt = Attempt {
+            fault,
+            reused,
+            replayable: source.body.received == 0 || source.is_held,
+            whole: source.body.is_done(),
+            idempotent: source.idempotent,
+            by_try_time: bounds.try_time.is_some(),
+        };
+        let is_last = attempts >= bounds.attempts || now() - began >= bounds.timeout;
+        if is_last || !may_repeat(upstream, attempt, &tried, &mut repeat) {
             return Err(fault);
         }
         fresh = true;
-        add(&upstream.metrics.upstream_retries, 1);
     }
 }
 
-/// Again only where nothing was sent, or where a pooled connection had gone stale under a request that may be repeated and
-/// has no body to lose (row C12).
-fn may_retry(fault: Fault, reused: bool, source: &Source<'_>) -> bool {
-    // A body that is held can be sent again; whether the backend has acted on it is not known.
-    let untouched = source.body.received == 0 || source.is_held;
-    match fault.retry() {
-        Retry::Never => false,
-        Retry::Always => untouched,
-        Retry::IfIdempotent => reused && untouched && source.body.is_done() && source.idempotent,
+/// Whether a request is sent once more; `repeat` holds its place in the budget, if it needs one.
+fn may_repeat<'a>(upstream: &'a Upstream, attempt: Attempt, tried: &Tried, repeat: &mut Option<Repeat<'a>>) -> bool {
+    match retry::again(attempt) {
+        Again::No => return false,
+        Again::Elsewhere if !upstream.has_another(tried) => return false,
+        Again::Free => {}
+        Again::Elsewhere | Again::Anywhere => {
+            // The repetition before has ended.
+            drop(repeat.take());
+            *repeat = upstream.may_repeat();
+            if repeat.is_none() {
+                upstream.shared.retries_denied.fetch_add(1, Relaxed);
+                return false;
+            }
+        }
     }
+    add(&upstream.metrics.upstream_retries, 1);
+    upstream.shared.retries.fetch_add(1, Relaxed);
+    true
 }
 
 /// Sends the request and reads the final head.
 async fn converse(
     source: &mut Source<'_>,
-    (bounds, began): (Bounds, Instant),
+    (bounds, time): (&Bounds, Duration),
     connection: &mut Connection,
     head: Vec<u8>,
 ) -> Result<HeadBytes, Fault> {
@@ -82,7 +113,7 @@ async fn converse(
     let sent = connection.sock.send(Outgoing::new(head)).await;
     sent.map_err(|error| http1::broken(&error, Fault::ClosedBeforeAnswer))?;
     connection.request_sent = true;
-    connection.sock.set_deadline(Some(bounds.timeout.saturating_sub(now() - began)));
+    connection.sock.set_deadline(Some(time));
     let Connection { sock, inflow, .. } = connection;
     let reading = http1::read_head(sock, inflow, source.answer, source.to_head);
     let bytes = while_client_stays(reading, source.sock, source.inflow).await;
@@ -118,7 +149,7 @@ async fn while_client_stays<T>(
 /// The body goes up while the answer is awaited: a backend may answer before it has read everything (row F27).
 async fn converse_with_body(
     source: &mut Source<'_>,
-    bounds: Bounds,
+    bounds: &Bounds,
     connection: &mut Connection,
     head: Vec<u8>,
 ) -> Result<HeadBytes, Fault> {
@@ -150,7 +181,7 @@ async fn converse_with_body(
                 match outcome {
                     Ok(()) => {
                         *request_sent = true;
-                        sock.set_deadline(Some(bounds.timeout));
+                        sock.set_deadline(Some(bounds.one()));
                     }
                     Err(Broken::SinkClosed | Broken::SinkStalled) => sock.set_deadline(Some(LAST_WORDS_TIME)),
                     Err(broken) => return Poll::Ready(Err(broken.by_client())),

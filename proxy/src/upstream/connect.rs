@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use policy::fault::Fault;
 
-use super::pool::{Address, Server};
 use super::resolve::Names;
+use super::server::{Address, Server};
 use crate::body::is_timeout;
 use crate::io::{Sock, now};
 

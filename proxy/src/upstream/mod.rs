@@ -5,7 +5,11 @@ pub mod call;
 pub mod connect;
 pub mod http1;
 pub mod pool;
+pub mod report;
 pub mod resolve;
+pub mod retry;
+pub mod server;
+pub mod shared;
 
 use std::time::Duration;
 
@@ -14,7 +18,7 @@ use codec::head::{Framing, ResponseHead};
 use crate::body::BodyReader;
 use crate::head_bytes::HeadBytes;
 use crate::io::{RBuf, Sock};
-pub use pool::Connection;
+pub use server::Connection;
 
 /// What a call takes from the client's side while it runs.
 pub struct Source<'a> {
@@ -43,10 +47,21 @@ pub struct Source<'a> {
 pub struct Bounds {
     /// From the first attempt to connect to the end of the answer's head; where there is a body, from its last byte.
     pub timeout: Duration,
+    /// Times that the request is sent at most.
+    pub attempts: u8,
+    /// The longest time of one attempt, to the end of the answer's head; `None`: `timeout`.
+    pub try_time: Option<Duration>,
     /// The longest pause in a body.
     pub body_idle: Duration,
     /// The longest body.
     pub body_max: Option<u64>,
+}
+
+impl Bounds {
+    /// The longest time of one attempt.
+    pub fn one(&self) -> Duration {
+        self.try_time.map_or(self.timeout, |most| most.min(self.timeout))
+    }
 }
 
 /// A backend's final answer: its head was parsed into the source's `answer`, its body is still to come.

@@ -1,252 +1,190 @@
-//! A worker's servers and their connections: idle ones are parked sockets, so that a close is known before the next use.
+//! A worker's upstreams: which server a request gets, and what becomes of them when a reload changes them.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
-use std::net::{IpAddr, SocketAddr};
-use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use config::snapshot::{self, ServerAddress, Snapshot};
+use config::snapshot;
 use policy::fault::Fault;
 
-use super::balance::{self, Candidate};
 use super::connect;
 use super::resolve::Names;
-use crate::body::Transfer;
-use crate::io::{Event, Group, Parked, RBuf, Sock};
-use crate::observe::metrics::{WorkerMetrics, add, sub};
-
-/// Tags of parked upstream sockets have this bit; those of clients do not.
-pub const UPSTREAM_TAG: u64 = 1 << 63;
+use super::server::{Address, Connection, Server, Settings, UPSTREAM_TAG};
+use super::shared::{Gate, Shared, millis};
+use super::{balance, retry};
+use crate::io::{Event, now};
+use crate::limits::ATTEMPTS_MAX;
+use crate::observe::metrics::{WorkerMetrics, add};
 
 /// An upstream on this worker. Kept across reloads as long as its specification stays the same; its servers, with their
 /// connections, as long as their addresses do.
 pub struct Upstream {
     /// As configured.
     pub spec: snapshot::Upstream,
+    /// What all workers share of it.
+    pub shared: Arc<Shared>,
     /// This worker's counters.
     pub metrics: Arc<WorkerMetrics>,
     /// In the order of the specification.
-    pub servers: Box<[Rc<Server>]>,
+    servers: Box<[Rc<Server>]>,
+    random: RefCell<fastrand::Rng>,
 }
 
-/// One machine of an upstream, as this worker sees it.
-pub struct Server {
-    /// Where it is.
-    pub address: Address,
-    weight: Cell<u16>,
-    limits: Cell<snapshot::Pool>,
-    metrics: Arc<WorkerMetrics>,
-    tag: u64,
-    credit: Cell<i64>,
-    /// Requests under way.
-    in_flight: Cell<u32>,
-    /// Connections, idle ones included.
-    open: Cell<u32>,
-    idle: RefCell<Vec<Parked>>,
-    turn: Cell<usize>,
-    /// No snapshot names it any more: connections in use end with their answer.
-    retired: Cell<bool>,
+/// The servers that a request has been sent to, by their tags.
+#[derive(Clone, Copy, Default)]
+pub struct Tried {
+    /// The low halves: enough to tell the servers of one upstream apart.
+    tags: [u32; ATTEMPTS_MAX],
+    count: u8,
 }
 
-/// Where a server is.
-#[derive(PartialEq, Eq)]
-pub enum Address {
-    /// A literal address.
-    Socket(SocketAddr),
-    /// A name; resolved in the background.
-    Name {
-        /// The host.
-        host: Arc<str>,
-        /// The port.
-        port: u16,
-    },
-    /// A unix socket.
-    Unix(PathBuf),
-}
-
-/// A connection to a server, in use. Dropping it closes it; `release` keeps it.
-pub struct Connection {
-    /// The socket.
-    pub sock: Sock,
-    /// Received and not yet used.
-    pub inflow: RBuf,
-    /// Whether it was used before: then its failure may only mean that it had grown stale.
-    pub reused: bool,
-    /// Whether the request was sent whole; otherwise the connection ends with this answer.
-    pub request_sent: bool,
-    /// What is left of the request's body, if the answer began before its end.
-    pub upload: Option<Transfer>,
-    lease: Lease,
-}
-
-/// Counts a connection and a request under way, for as long as it lives.
-struct Lease {
-    server: Rc<Server>,
-    kept: bool,
-}
-
-impl Drop for Lease {
-    fn drop(&mut self) {
-        let server = &self.server;
-        server.in_flight.set(server.in_flight.get() - 1);
-        sub(&server.metrics.upstream_in_flight, 1);
-        if !self.kept {
-            server.open.set(server.open.get() - 1);
-            sub(&server.metrics.upstream_connections_open, 1);
+impl Tried {
+    /// One more.
+    pub fn add(&mut self, tag: u64) {
+        if let Some(place) = self.tags.get_mut(usize::from(self.count)) {
+            *place = tag as u32;
+            self.count += 1;
         }
+    }
+
+    fn has(&self, server: &Server) -> bool {
+        self.tags[..usize::from(self.count)].contains(&(server.tag as u32))
     }
 }
 
-impl Connection {
-    /// Gives the connection back after a whole answer, if it may serve again; closes it otherwise.
-    pub fn release(self, reusable: bool) {
-        let Connection { sock, inflow, request_sent, mut lease, .. } = self;
-        let server = lease.server.clone();
-        let room = server.idle.borrow().len() < server.limits.get().idle as usize;
-        // Bytes behind a whole answer belong to nothing that was asked: such a peer is not used again.
-        if !reusable || !request_sent || !inflow.is_empty() || !room || server.retired.get() {
-            return;
-        }
-        lease.kept = true;
-        sock.set_deadline(Some(server.limits.get().idle_time));
-        server.idle.borrow_mut().push(sock.park(server.tag, Group::Large));
-        add(&server.metrics.upstream_idle, 1);
+/// A request that waits for its connection.
+struct Waiting<'a>(&'a Gate);
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.leave();
     }
 }
 
 impl Upstream {
-    /// A connection for one request: an idle one, or a new one within `within`. `fresh` asks for a new one; `avoid` names a
-    /// server that just failed. The server's index comes back for the next attempt.
+    /// A connection for one request: an idle one, or a new one within `within`. `fresh` asks for a new one; `tried` are servers
+    /// that are passed over while there are others. A failure tells the server whose it was.
     pub async fn checkout(
         &self,
         names: &Names,
         within: Duration,
         fresh: bool,
-        avoid: Option<usize>,
-    ) -> Result<(Connection, usize), (Fault, Option<usize>)> {
-        let index = self.pick(avoid).ok_or((Fault::ConnectFailed, None))?;
-        let server = &self.servers[index];
-        if !fresh && let Some(sock) = server.take_idle() {
-            add(&self.metrics.upstream_reuses, 1);
-            return Ok((server.lease(sock), index));
+        tried: &Tried,
+    ) -> Result<Connection, (Fault, Option<u64>)> {
+        let server = self.pick(tried).ok_or((Fault::ConnectFailed, None))?;
+        let limits = &self.spec.breaker;
+        // Nobody counts where there is no limit: no line is shared between workers for each request.
+        let gated = limits.requests.is_some();
+        if gated && !self.shared.requests.enter(limits.requests) {
+            return Err((Fault::BreakerOpen, None));
         }
-        if server.open.get() >= server.limits.get().connections {
-            return Err((Fault::PoolExhausted, Some(index)));
+        let leave = || {
+            if gated {
+                self.shared.requests.leave();
+            }
+        };
+        if !fresh && let Some(connection) = server.reuse(gated) {
+            add(&self.metrics.upstream_reuses, 1);
+            return Ok(connection);
+        }
+        if server.is_full() {
+            leave();
+            return Err((Fault::PoolExhausted, Some(server.tag)));
+        }
+        if !self.shared.pending.enter(limits.pending) {
+            leave();
+            return Err((Fault::BreakerOpen, None));
+        }
+        let waiting = Waiting(&self.shared.pending);
+        if !self.shared.connections.enter(limits.connections) {
+            leave();
+            return Err((Fault::BreakerOpen, None));
         }
         // Counted before the connect, so that a burst cannot exceed the limit.
-        let lease = server.begin();
-        let sock = connect::connect(server, self.spec.connect_time.min(within), names)
-            .await
-            .map_err(|fault| (fault, Some(index)))?;
-        add(&self.metrics.upstream_connects, 1);
-        Ok((Connection { sock, inflow: RBuf::empty(), reused: false, request_sent: false, upload: None, lease }, index))
+        let lease = server.open(gated);
+        // In a box: it is rare, and every request would carry its room.
+        let connected = Box::pin(connect::connect(server, self.spec.connect_time.min(within), names)).await;
+        drop(waiting);
+        let sock = connected.map_err(|fault| {
+            server.broke(fault);
+            (fault, Some(server.tag))
+        })?;
+        Ok(server.opened(sock, lease))
     }
 
-    fn pick(&self, avoid: Option<usize>) -> Option<usize> {
-        if self.servers.len() == 1 {
-            return Some(0);
+    /// Whether there is a server that is well and was not tried.
+    pub fn has_another(&self, tried: &Tried) -> bool {
+        let (is_checked, now) = (false, millis(now()));
+        self.servers.iter().any(|server| !tried.has(server) && server.standing.is_well(is_checked, now))
+    }
+
+    /// Leave to repeat a request, by the upstream's budget.
+    pub fn may_repeat(&self) -> Option<retry::Repeat<'_>> {
+        self.shared.budget.begin(&self.spec.retry, self.shared.in_flight(), millis(now()))
+    }
+
+    /// The server whose turn it is: of those that are well and were not tried; of all, where too few are left.
+    fn pick(&self, tried: &Tried) -> Option<&Rc<Server>> {
+        if let [only] = &*self.servers {
+            return Some(only);
         }
-        let mut candidates: Vec<Candidate> = self.servers.iter().map(|server| server.candidate()).collect();
-        let chosen = balance::pick(self.spec.balance, &mut candidates, avoid);
-        candidates.iter().zip(&self.servers).for_each(|(after, server)| server.credit.set(after.credit));
-        chosen
-    }
-}
-
-impl Server {
-    fn candidate(&self) -> Candidate {
-        Candidate { weight: self.weight.get(), in_flight: self.in_flight.get(), credit: self.credit.get() }
-    }
-
-    /// The youngest idle connection: the one least likely to have been closed by the other side.
-    fn take_idle(&self) -> Option<Sock> {
-        loop {
-            let parked = self.idle.borrow_mut().pop()?;
-            sub(&self.metrics.upstream_idle, 1);
-            if let Some(sock) = parked.unpark() {
-                sock.set_deadline(None);
-                return Some(sock);
-            }
-            // Its event is on the way and will find it gone from the list.
-            self.open.set(self.open.get() - 1);
-            sub(&self.metrics.upstream_connections_open, 1);
+        let now = millis(now());
+        let slow_start = self.spec.slow_start.as_millis() as u64;
+        let is_well = |server: &Server| server.standing.is_well(false, now);
+        let (mut well, mut left) = (0, 0);
+        for server in &self.servers {
+            let fit = is_well(server);
+            well += usize::from(fit);
+            left += usize::from(fit && !tried.has(server));
         }
-    }
-
-    /// Other settings. Turns begin anew: the others of the upstream may have changed as well.
-    fn change(&self, weight: u16, limits: snapshot::Pool) {
-        self.weight.set(weight);
-        self.limits.set(limits);
-        self.credit.set(0);
-        self.close_idle_beyond(limits.idle as usize);
-    }
-
-    fn close_idle_beyond(&self, most: usize) {
-        while self.idle.borrow().len() > most
-            && let Some(sock) = self.take_idle()
-        {
-            self.open.set(self.open.get() - 1);
-            sub(&self.metrics.upstream_connections_open, 1);
-            drop(sock);
-        }
-    }
-
-    fn lease(self: &Rc<Server>, sock: Sock) -> Connection {
-        self.in_flight.set(self.in_flight.get() + 1);
-        add(&self.metrics.upstream_in_flight, 1);
-        let lease = Lease { server: self.clone(), kept: false };
-        Connection { sock, inflow: RBuf::empty(), reused: true, request_sent: false, upload: None, lease }
-    }
-
-    fn begin(self: &Rc<Server>) -> Lease {
-        self.in_flight.set(self.in_flight.get() + 1);
-        add(&self.metrics.upstream_in_flight, 1);
-        self.open.set(self.open.get() + 1);
-        add(&self.metrics.upstream_connections_open, 1);
-        Lease { server: self.clone(), kept: false }
-    }
-
-    /// An idle connection closed, expired, or spoke without being asked: it is dropped.
-    fn forget(&self, parked: Parked) {
-        let mut idle = self.idle.borrow_mut();
-        if let Some(at) = idle.iter().position(|known| *known == parked) {
-            idle.remove(at);
-            self.open.set(self.open.get() - 1);
-            sub(&self.metrics.upstream_idle, 1);
-            sub(&self.metrics.upstream_connections_open, 1);
-        }
-    }
-
-    /// The addresses of a name are used in turn.
-    pub fn next_of(&self, addresses: &[IpAddr]) -> Option<IpAddr> {
-        let turn = self.turn.get();
-        self.turn.set(turn.wrapping_add(1));
-        addresses.get(turn % addresses.len().max(1)).copied()
+        let panics = well == 0 || well * 100 < self.servers.len() * usize::from(self.spec.panic);
+        let is_used = |server: &Server| match (panics, left) {
+            (false, 0) => is_well(server),
+            (false, _) => is_well(server) && !tried.has(server),
+            // Nobody is well enough to be chosen; still rather not whom this request has just met.
+            (true, _) => usize::from(tried.count) >= self.servers.len() || !tried.has(server),
+        };
+        let candidate = |index: usize| {
+            let server = &*self.servers[index];
+            let percent = if is_used(server) { server.standing.ramp(slow_start, now) } else { 0 };
+            server.candidate(percent)
+        };
+        let draw = |below| self.random.borrow_mut().u64(..below);
+        balance::pick(self.spec.balance, self.servers.len(), candidate, draw).map(|index| &self.servers[index])
     }
 }
 
 /// All upstreams of a worker.
-#[derive(Default)]
 pub struct Pools {
+    worker: usize,
     upstreams: RefCell<HashMap<Arc<str>, Rc<Upstream>>>,
     servers: RefCell<HashMap<u64, Rc<Server>>>,
     next_tag: Cell<u64>,
 }
 
 impl Pools {
+    /// Those of a worker, by its number.
+    pub fn new(worker: usize) -> Pools {
+        Pools { worker, upstreams: RefCell::default(), servers: RefCell::default(), next_tag: Cell::new(0) }
+    }
+
     /// The upstreams of a snapshot, by number. A server that its upstream still has keeps its connections, whatever else
     /// changes; those of others are closed as soon as they are idle.
-    pub fn adopt(&self, snapshot: &Snapshot, metrics: &Arc<WorkerMetrics>) -> Box<[Rc<Upstream>]> {
+    pub fn adopt(
+        &self,
+        specs: &[snapshot::Upstream],
+        shared: &[Arc<Shared>],
+        metrics: &Arc<WorkerMetrics>,
+    ) -> Box<[Rc<Upstream>]> {
         let mut known = std::mem::take(&mut *self.upstreams.borrow_mut());
-        let adopted: Box<[Rc<Upstream>]> = snapshot
-            .upstreams
+        let adopted: Box<[Rc<Upstream>]> = specs
             .iter()
-            .map(|spec| match known.remove(&spec.name) {
+            .zip(shared)
+            .map(|(spec, shared)| match known.remove(&spec.name) {
                 Some(upstream) if upstream.spec == *spec => upstream,
-                before => self.make(spec, before.as_deref(), metrics),
+                before => self.make(spec, shared, before.as_deref(), metrics),
             })
             .collect();
         for server in known.values().flat_map(|gone| &gone.servers) {
@@ -257,57 +195,53 @@ impl Pools {
         adopted
     }
 
-    fn make(&self, spec: &snapshot::Upstream, before: Option<&Upstream>, metrics: &Arc<WorkerMetrics>) -> Rc<Upstream> {
-        // A new field does not build until it is decided whether connections that are open still serve with it: these do.
-        let snapshot::Upstream { name: _, servers, balance: _, pool, connect_time: _ } = spec;
+    fn make(
+        &self,
+        spec: &snapshot::Upstream,
+        shared: &Arc<Shared>,
+        before: Option<&Upstream>,
+        metrics: &Arc<WorkerMetrics>,
+    ) -> Rc<Upstream> {
         let mut left = before.map(|before| before.servers.to_vec()).unwrap_or_default();
-        let servers = servers.iter().map(|server| {
+        let servers = spec.servers.iter().map(|server| {
             let address = Address::of(&server.address);
+            let settings = Settings { weight: server.weight, pool: spec.pool, outlier: spec.outlier };
             match left.iter().position(|known| known.address == address) {
                 Some(at) => {
                     let kept = left.remove(at);
-                    kept.change(server.weight, *pool);
+                    kept.change(settings);
                     kept
                 }
-                None => self.make_server(address, server.weight, *pool, metrics),
+                None => self.make_server(address, settings, shared, before.is_some(), metrics),
             }
         });
         let servers = servers.collect();
         for gone in &left {
             self.retire(gone);
         }
-        Rc::new(Upstream { spec: spec.clone(), metrics: metrics.clone(), servers })
+        let random = RefCell::new(fastrand::Rng::new());
+        Rc::new(Upstream { spec: spec.clone(), shared: shared.clone(), metrics: metrics.clone(), servers, random })
     }
 
     fn make_server(
         &self,
         address: Address,
-        weight: u16,
-        limits: snapshot::Pool,
+        settings: Settings,
+        shared: &Arc<Shared>,
+        joins: bool,
         metrics: &Arc<WorkerMetrics>,
     ) -> Rc<Server> {
         let tag = self.next_tag.get() | UPSTREAM_TAG;
         self.next_tag.set(self.next_tag.get() + 1);
-        let made = Rc::new(Server {
-            address,
-            weight: Cell::new(weight),
-            limits: Cell::new(limits),
-            metrics: metrics.clone(),
-            tag,
-            credit: Cell::new(0),
-            in_flight: Cell::new(0),
-            open: Cell::new(0),
-            idle: RefCell::default(),
-            turn: Cell::new(0),
-            retired: Cell::new(false),
-        });
+        let standing = shared.standing(&address.shown(), joins, millis(now()));
+        let of_worker = (self.worker, metrics.clone());
+        let made = Rc::new(Server::new((address, tag), settings, (shared.clone(), standing), of_worker));
         self.servers.borrow_mut().insert(tag, made.clone());
         made
     }
 
     fn retire(&self, server: &Server) {
-        server.retired.set(true);
-        server.close_idle_beyond(0);
+        server.retire();
         self.servers.borrow_mut().remove(&server.tag);
     }
 
@@ -324,16 +258,6 @@ impl Pools {
         let upstreams: Vec<_> = self.upstreams.borrow().values().cloned().collect();
         for server in upstreams.iter().flat_map(|upstream| &upstream.servers) {
             self.retire(server);
-        }
-    }
-}
-
-impl Address {
-    fn of(address: &ServerAddress) -> Address {
-        match address {
-            ServerAddress::Socket(address) => Address::Socket(*address),
-            ServerAddress::Name { host, port } => Address::Name { host: Arc::from(&**host), port: *port },
-            ServerAddress::Unix(path) => Address::Unix(path.clone()),
         }
     }
 }

@@ -1,0 +1,183 @@
+//! What an upstream's document says of failures: who is let alone, what is refused, what is sent again.
+
+use std::time::Duration;
+
+use crate::limits;
+use crate::model::field::{Field, Table, Type};
+use crate::model::reader::{Object, Reader};
+use crate::snapshot::Breaker;
+use crate::source::node::{Node, Value};
+
+/// All of it, as written.
+#[derive(Debug, Clone, Default)]
+pub struct ResilienceSpec {
+    /// Percent.
+    pub panic: Option<u8>,
+    /// How long a server that comes back takes to its whole share.
+    pub slow_start: Option<Duration>,
+    /// When a server is let alone.
+    pub outlier: OutlierSpec,
+    /// The most of the upstream.
+    pub breaker: Breaker,
+    /// When a request is sent again.
+    pub retry: RetrySpec,
+}
+
+/// The part `outlier`, as written.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct OutlierSpec {
+    /// `outlier: off`.
+    pub is_off: bool,
+    /// Failures in a row.
+    pub failures: Option<u32>,
+    /// How long the first time.
+    pub time: Option<Duration>,
+    /// How long at most.
+    pub time_max: Option<Duration>,
+    /// Percent.
+    pub share: Option<u8>,
+    /// Whether 5xx answers count.
+    pub answers: Option<bool>,
+}
+
+/// The part `retry` of an upstream, as written.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct RetrySpec {
+    /// Attempts, the first included; 1: `retry: off`.
+    pub attempts: Option<u8>,
+    /// Percent.
+    pub budget: Option<u8>,
+    /// Beyond the percentage.
+    pub per_second: Option<u32>,
+    /// How long one attempt may take.
+    pub try_time: Option<Duration>,
+}
+
+/// `panic`
+pub const PANIC: Field = Field::new("panic", Type::Number, "percent of well servers below which all are used");
+/// `slow_start`
+pub const SLOW_START: Field =
+    Field::new("slow_start", Type::Time, "how long a server that comes back takes to its whole share");
+/// `outlier`
+pub const OUTLIER: Field =
+    Field::new("outlier", Type::Object(&OUTLIER_TABLE), "when a server that fails is let alone").or(&["off"]);
+/// `breaker`
+pub const BREAKER: Field =
+    Field::new("breaker", Type::Object(&BREAKER_TABLE), "the most of the upstream; beyond, requests are refused");
+/// `retry`
+pub const RETRY: Field =
+    Field::new("retry", Type::Object(&RETRY_TABLE), "when a request is sent again, where that is safe").or(&["off"]);
+
+const OUTLIER_TABLE: Table = Table {
+    name: "`outlier`",
+    fields: &[
+        Field::new("failures", Type::Number, "failures in a row after which a server is let alone"),
+        Field::new("time", Type::Time, "how long the first time; each further time twice as long"),
+        Field::new("time_max", Type::Time, "how long at most"),
+        Field::new("share", Type::Number, "percent of the servers that are let alone at most, rounded down"),
+        Field::new("answers", Type::Flag, "whether an answer of 500 to 599 is a failure"),
+    ],
+};
+
+const BREAKER_TABLE: Table = Table {
+    name: "`breaker`",
+    fields: &[
+        Field::new("connections", Type::Number, "connections of all workers, idle ones included"),
+        Field::new("pending", Type::Number, "requests of all workers whose connection is being opened"),
+        Field::new("requests", Type::Number, "requests of all workers under way"),
+    ],
+};
+
+const RETRY_TABLE: Table = Table {
+    name: "`retry`",
+    fields: &[
+        Field::new("attempts", Type::Number, "times that a request is sent at most, the first included"),
+        Field::new("budget", Type::Number, "requests that may be repeated at once, in percent of those under way"),
+        Field::new("per_second", Type::Number, "requests that may be repeated in any second beyond that"),
+        Field::new("try_time", Type::Time, "how long one attempt may take to the head of its answer"),
+    ],
+};
+
+impl ResilienceSpec {
+    /// Reads its fields of an upstream.
+    pub fn read(object: &Object<'_>, reader: &mut Reader<'_>) -> Self {
+        let percent = |node, reader: &mut Reader<'_>| percent(node, "`panic`", reader);
+        Self {
+            panic: object.get("panic").and_then(|node| percent(node, reader)),
+            slow_start: object
+                .get("slow_start")
+                .and_then(|node| reader.time(node, "`slow_start`", Duration::ZERO, limits::SETTING_TIME_MAX)),
+            outlier: object.get("outlier").and_then(|node| OutlierSpec::read(node, reader)).unwrap_or_default(),
+            breaker: object.get("breaker").and_then(|node| breaker(node, reader)).unwrap_or_default(),
+            retry: object.get("retry").and_then(|node| RetrySpec::read(node, reader)).unwrap_or_default(),
+        }
+    }
+}
+
+fn percent(node: &Node, what: &str, reader: &mut Reader<'_>) -> Option<u8> {
+    reader.number(node, what, 0, 100).map(|number| number as u8)
+}
+
+/// The word that stands in place of an object.
+fn is_off(node: &Node) -> bool {
+    matches!(&node.value, Value::Scalar(text) if &*text.text == "off")
+}
+
+impl OutlierSpec {
+    fn read(node: &Node, reader: &mut Reader<'_>) -> Option<Self> {
+        if is_off(node) {
+            return Some(Self { is_off: true, ..Self::default() });
+        }
+        let object = reader.object(node, &OUTLIER_TABLE)?;
+        let most = limits::SETTING_TIME_MAX;
+        let least = Duration::from_millis(1);
+        let failures = object.get("failures").and_then(|node| reader.number(node, "`failures`", 1, 1_000_000));
+        let time = object.get("time").and_then(|node| reader.time(node, "`time`", least, most));
+        let time_max = object.get("time_max").and_then(|node| {
+            let value = reader.time(node, "`time_max`", least, most)?;
+            if time.unwrap_or(limits::OUTLIER_TIME) > value {
+                let hint = "`time` is how long the first time, `time_max` how long at most";
+                reader.faults.error_hint(node.place, "`time_max` is shorter than `time`", hint);
+            }
+            Some(value)
+        });
+        let share = object.get("share").and_then(|node| percent(node, "`share`", reader));
+        let answers = object.get("answers").and_then(|node| reader.flag(node, "`answers`"));
+        object.close();
+        Some(Self { is_off: false, failures: failures.map(|number| number as u32), time, time_max, share, answers })
+    }
+}
+
+fn breaker(node: &Node, reader: &mut Reader<'_>) -> Option<Breaker> {
+    let object = reader.object(node, &BREAKER_TABLE)?;
+    let mut most = |name: &str, what: &str| {
+        let node = object.get(name)?;
+        reader.number(node, what, 1, u64::from(limits::CONNECTIONS_MAX)).map(|number| number as u32)
+    };
+    let connections = most("connections", "`connections`");
+    let pending = most("pending", "`pending`");
+    let requests = most("requests", "`requests`");
+    object.close();
+    Some(Breaker { connections, pending, requests })
+}
+
+impl RetrySpec {
+    /// Reads `retry`.
+    pub fn read(node: &Node, reader: &mut Reader<'_>) -> Option<Self> {
+        if is_off(node) {
+            return Some(Self { attempts: Some(1), ..Self::default() });
+        }
+        let object = reader.object(node, &RETRY_TABLE)?;
+        let attempts =
+            object.get("attempts").and_then(|node| reader.number(node, "`attempts`", 1, limits::RETRY_ATTEMPTS_MAX));
+        let budget = object.get("budget").and_then(|node| percent(node, "`budget`", reader));
+        let per_second =
+            object.get("per_second").and_then(|node| reader.number(node, "`per_second`", 0, limits::PER_SECOND_MAX));
+        let try_time = object
+            .get("try_time")
+            .and_then(|node| reader.time(node, "`try_time`", limits::TIMEOUT_MIN, limits::TIMEOUT_MAX));
+        object.close();
+        let attempts = attempts.map(|number| number as u8);
+        Some(Self { attempts, budget, per_second: per_second.map(|number| number as u32), try_time })
+    }
+}

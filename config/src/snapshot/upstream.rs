@@ -1,0 +1,117 @@
+//! The machines behind a name: which of them serves, and what is done when one fails.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// The machines that answer for one name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Upstream {
+    /// Its name in the document, or the authority of the URIs that named it.
+    pub name: Arc<str>,
+    /// Never empty.
+    pub servers: Box<[Server]>,
+    /// How one of them is chosen.
+    pub balance: Balance,
+    /// Kept connections.
+    pub pool: Pool,
+    /// How long a connection may take to open.
+    pub connect_time: Duration,
+    /// All servers are used when fewer than this share of them, in percent, are well; always when none is.
+    pub panic: u8,
+    /// How long a server that comes back takes to its whole share; zero: it has it at once.
+    pub slow_start: Duration,
+    /// When a server that fails is let alone; `None`: never.
+    pub outlier: Option<Outlier>,
+    /// What the upstream is spared.
+    pub breaker: Breaker,
+    /// When a request is sent again.
+    pub retry: Retry,
+}
+
+/// When a server that fails its requests is let alone, for all workers together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Outlier {
+    /// Failures in a row.
+    pub failures: u32,
+    /// How long it is let alone the first time; each further time twice as long.
+    pub time: Duration,
+    /// The longest time.
+    pub time_max: Duration,
+    /// The most servers that are let alone at once, in percent, rounded down.
+    pub share: u8,
+    /// Whether an answer of 500 to 599 is a failure as well.
+    pub answers: bool,
+}
+
+/// The most of an upstream, for all workers together; `None`: unlimited. Beyond, a request is refused at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Breaker {
+    /// Connections, idle ones included.
+    pub connections: Option<u32>,
+    /// Requests whose connection is being opened.
+    pub pending: Option<u32>,
+    /// Requests from their connection to the end of their answer.
+    pub requests: Option<u32>,
+}
+
+/// When a request is sent again, where that is safe.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Retry {
+    /// Times that a request is sent at most, the first included.
+    pub attempts: u8,
+    /// Requests that may be sent again at once, in percent of those under way.
+    pub budget: u8,
+    /// Requests that may be sent again in any second beyond that share.
+    pub per_second: u32,
+    /// How long one attempt may take to the head of its answer; `None`: as long as the route's time-out.
+    pub try_time: Option<Duration>,
+}
+
+/// How a server is chosen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Balance {
+    /// In turn, by weight.
+    RoundRobin,
+    /// The one with the fewest requests open, by weight.
+    LeastRequests,
+}
+
+/// Kept connections of an upstream, for each worker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pool {
+    /// Connections kept without work.
+    pub idle: u32,
+    /// How long they are kept.
+    pub idle_time: Duration,
+    /// Connections open at once.
+    pub connections: u32,
+}
+
+/// One machine.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Server {
+    /// Where.
+    pub address: ServerAddress,
+    /// Its share, 1 to 1,000.
+    pub weight: u16,
+}
+
+/// Where a server is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ServerAddress {
+    /// An IP address and a port.
+    Socket(SocketAddr),
+    /// A name to look up, and a port.
+    Name {
+        /// The name, in lower case.
+        host: Box<str>,
+        /// The port.
+        port: u16,
+    },
+    /// A Unix socket.
+    Unix(PathBuf),
+}

@@ -1,0 +1,322 @@
+//! One server as a worker sees it, and its connections: idle ones are parked sockets, so that a close is known before the next
+//! use.
+
+use std::cell::{Cell, RefCell};
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use config::snapshot::{Outlier, Pool, ServerAddress};
+use policy::fault::{Blame, Fault};
+
+use super::balance::Candidate;
+use super::shared::{Block, Shared, Standing, millis};
+use crate::body::Transfer;
+use crate::io::{Group, Parked, RBuf, Sock, now};
+use crate::observe::metrics::{WorkerMetrics, add, sub};
+
+/// Tags of parked upstream sockets have this bit; those of clients do not.
+pub const UPSTREAM_TAG: u64 = 1 << 63;
+
+/// One machine of an upstream.
+pub struct Server {
+    /// Where it is.
+    pub address: Address,
+    /// Its name for this worker; also the tag of its parked sockets.
+    pub tag: u64,
+    /// How it does, on all workers.
+    pub standing: Arc<Standing>,
+    shared: Arc<Shared>,
+    worker: usize,
+    metrics: Arc<WorkerMetrics>,
+    settings: Cell<Settings>,
+    credit: Cell<i64>,
+    /// Requests under way.
+    in_flight: Cell<u32>,
+    /// Connections, idle ones included.
+    open: Cell<u32>,
+    idle: RefCell<Vec<Parked>>,
+    turn: Cell<usize>,
+    /// No snapshot names it any more: connections in use end with their answer.
+    retired: Cell<bool>,
+}
+
+/// What a reload may change of a server that stays.
+#[derive(Clone, Copy)]
+pub struct Settings {
+    /// Its share.
+    pub weight: u16,
+    /// Kept connections.
+    pub pool: Pool,
+    /// When it is let alone.
+    pub outlier: Option<Outlier>,
+}
+
+/// Where a server is.
+#[derive(PartialEq, Eq)]
+pub enum Address {
+    /// A literal address.
+    Socket(SocketAddr),
+    /// A name; resolved in the background.
+    Name {
+        /// The host.
+        host: Arc<str>,
+        /// The port.
+        port: u16,
+    },
+    /// A unix socket.
+    Unix(PathBuf),
+}
+
+/// A connection to a server, in use. Dropping it closes it; `release` keeps it.
+pub struct Connection {
+    /// The socket.
+    pub sock: Sock,
+    /// Received and not yet used.
+    pub inflow: RBuf,
+    /// Whether it was used before: then its failure may only mean that it had grown stale.
+    pub reused: bool,
+    /// Whether the request was sent whole; otherwise the connection ends with this answer.
+    pub request_sent: bool,
+    /// What is left of the request's body, if the answer began before its end.
+    pub upload: Option<Transfer>,
+    failed: bool,
+    lease: Lease,
+}
+
+/// Counts a connection and a request under way, for as long as it lives.
+pub struct Lease {
+    server: Rc<Server>,
+    kept: bool,
+    /// Whether the request is in the upstream's gate.
+    gated: bool,
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        let server = &self.server;
+        server.in_flight.set(server.in_flight.get() - 1);
+        sub(&server.metrics.upstream_in_flight, 1);
+        sub(&server.block().in_flight, 1);
+        if self.gated {
+            server.shared.requests.leave();
+        }
+        if !self.kept {
+            server.closed();
+        }
+    }
+}
+
+impl Connection {
+    fn new(sock: Sock, reused: bool, lease: Lease) -> Connection {
+        add(&lease.server.block().requests, 1);
+        Connection { sock, inflow: RBuf::empty(), reused, request_sent: false, upload: None, failed: false, lease }
+    }
+
+    /// The server that it leads to.
+    pub fn tag(&self) -> u64 {
+        self.lease.server.tag
+    }
+
+    /// Gives the connection back after a whole answer, if it may serve again; closes it otherwise.
+    pub fn release(self, reusable: bool) {
+        let Connection { sock, inflow, request_sent, failed, mut lease, .. } = self;
+        let server = lease.server.clone();
+        if !failed {
+            server.standing.succeeded();
+        }
+        let pool = server.settings.get().pool;
+        let room = server.idle.borrow().len() < pool.idle as usize;
+        // Bytes behind a whole answer belong to nothing that was asked: such a peer is not used again.
+        if !reusable || !request_sent || !inflow.is_empty() || !room || server.retired.get() {
+            return;
+        }
+        lease.kept = true;
+        sock.set_deadline(Some(pool.idle_time));
+        server.idle.borrow_mut().push(sock.park(server.tag, Group::Large));
+        add(&server.metrics.upstream_idle, 1);
+    }
+
+    /// The request broke. If that is the server's doing, it counts against it; a connection that had merely grown stale does
+    /// not.
+    pub fn broke(&mut self, fault: Fault) {
+        if fault.blame() == Blame::Upstream {
+            self.lease.server.shared.broke(fault);
+            if !(self.reused && fault == Fault::ClosedBeforeAnswer) {
+                self.fail();
+            }
+        }
+    }
+
+    /// The answer's status is known.
+    pub fn answered(&mut self, status: u16) {
+        if status >= 500 && self.lease.server.settings.get().outlier.is_some_and(|outlier| outlier.answers) {
+            self.fail();
+        }
+    }
+
+    fn fail(&mut self) {
+        self.failed = true;
+        self.lease.server.fail();
+    }
+}
+
+impl Server {
+    /// A server without connections.
+    pub fn new(
+        (address, tag): (Address, u64),
+        settings: Settings,
+        (shared, standing): (Arc<Shared>, Arc<Standing>),
+        (worker, metrics): (usize, Arc<WorkerMetrics>),
+    ) -> Server {
+        Server {
+            address,
+            tag,
+            standing,
+            shared,
+            worker,
+            metrics,
+            settings: Cell::new(settings),
+            credit: Cell::new(0),
+            in_flight: Cell::new(0),
+            open: Cell::new(0),
+            idle: RefCell::default(),
+            turn: Cell::new(0),
+            retired: Cell::new(false),
+        }
+    }
+
+    /// What balancing looks at, with this percentage of the weight.
+    pub fn candidate(&self, percent: u32) -> Candidate<'_> {
+        let weight = u32::from(self.settings.get().weight.max(1)) * percent;
+        Candidate { weight, in_flight: self.in_flight.get(), credit: &self.credit }
+    }
+
+    /// Whether it has as many connections as this worker may open.
+    pub fn is_full(&self) -> bool {
+        self.open.get() >= self.settings.get().pool.connections
+    }
+
+    /// It broke before there was a connection.
+    pub fn broke(&self, fault: Fault) {
+        self.shared.broke(fault);
+        self.fail();
+    }
+
+    /// It counts against the server.
+    pub fn fail(&self) {
+        self.shared.failed(&self.standing, self.settings.get().outlier.as_ref(), millis(now()));
+    }
+
+    /// An idle connection for a request.
+    pub fn reuse(self: &Rc<Server>, gated: bool) -> Option<Connection> {
+        let sock = self.take_idle()?;
+        Some(Connection::new(sock, true, self.begin(gated)))
+    }
+
+    /// Counts a connection that is about to be opened for a request.
+    pub fn open(self: &Rc<Server>, gated: bool) -> Lease {
+        self.open.set(self.open.get() + 1);
+        add(&self.metrics.upstream_connections_open, 1);
+        add(&self.block().open, 1);
+        self.begin(gated)
+    }
+
+    /// It is open.
+    pub fn opened(&self, sock: Sock, lease: Lease) -> Connection {
+        add(&self.metrics.upstream_connects, 1);
+        Connection::new(sock, false, lease)
+    }
+
+    fn begin(self: &Rc<Server>, gated: bool) -> Lease {
+        self.in_flight.set(self.in_flight.get() + 1);
+        add(&self.metrics.upstream_in_flight, 1);
+        add(&self.block().in_flight, 1);
+        Lease { server: self.clone(), kept: false, gated }
+    }
+
+    fn closed(&self) {
+        self.open.set(self.open.get() - 1);
+        sub(&self.metrics.upstream_connections_open, 1);
+        sub(&self.block().open, 1);
+        self.shared.connections.leave();
+    }
+
+    fn block(&self) -> &Block {
+        self.standing.block(self.worker)
+    }
+
+    /// The youngest idle connection: the one least likely to have been closed by the other side.
+    fn take_idle(&self) -> Option<Sock> {
+        loop {
+            let parked = self.idle.borrow_mut().pop()?;
+            sub(&self.metrics.upstream_idle, 1);
+            if let Some(sock) = parked.unpark() {
+                sock.set_deadline(None);
+                return Some(sock);
+            }
+            // Its event is on the way and will find it gone from the list.
+            self.closed();
+        }
+    }
+
+    /// Other settings. Turns begin anew: the others of the upstream may have changed as well.
+    pub fn change(&self, settings: Settings) {
+        self.settings.set(settings);
+        self.credit.set(0);
+        self.close_idle_beyond(settings.pool.idle as usize);
+    }
+
+    /// No connection is kept any more.
+    pub fn retire(&self) {
+        self.retired.set(true);
+        self.close_idle_beyond(0);
+    }
+
+    fn close_idle_beyond(&self, most: usize) {
+        while self.idle.borrow().len() > most
+            && let Some(sock) = self.take_idle()
+        {
+            self.closed();
+            drop(sock);
+        }
+    }
+
+    /// An idle connection closed, expired, or spoke without being asked: it is dropped.
+    pub fn forget(&self, parked: Parked) {
+        let mut idle = self.idle.borrow_mut();
+        if let Some(at) = idle.iter().position(|known| *known == parked) {
+            idle.remove(at);
+            sub(&self.metrics.upstream_idle, 1);
+            self.closed();
+        }
+    }
+
+    /// The addresses of a name are used in turn.
+    pub fn next_of(&self, addresses: &[IpAddr]) -> Option<IpAddr> {
+        let turn = self.turn.get();
+        self.turn.set(turn.wrapping_add(1));
+        addresses.get(turn % addresses.len().max(1)).copied()
+    }
+}
+
+impl Address {
+    /// As configured.
+    pub fn of(address: &ServerAddress) -> Address {
+        match address {
+            ServerAddress::Socket(address) => Address::Socket(*address),
+            ServerAddress::Name { host, port } => Address::Name { host: Arc::from(&**host), port: *port },
+            ServerAddress::Unix(path) => Address::Unix(path.clone()),
+        }
+    }
+
+    /// As people write it, and as its standing is called.
+    pub fn shown(&self) -> String {
+        match self {
+            Address::Socket(address) => address.to_string(),
+            Address::Name { host, port } => format!("{host}:{port}"),
+            Address::Unix(path) => format!("unix:{}", path.display()),
+        }
+    }
+}
