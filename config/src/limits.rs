@@ -92,6 +92,10 @@ pub const HEADER_TIME: Duration = Duration::from_secs(10);
 pub const IDLE_TIME: Duration = Duration::from_secs(75);
 /// A pause in a body longer than this holds a slot for nothing.
 pub const BODY_IDLE_TIME: Duration = Duration::from_secs(30);
+/// Bytes a second of a client's body, and of its answer: what the slowest radio does many times over, and one who drips does not.
+pub const CLIENT_RATE: u32 = 240;
+/// A least rate above a gigabyte a second is a slip of the finger.
+pub const RATE_MAX: u64 = 1 << 30;
 /// Connections for each worker: with 256 bytes a slot, 12 MiB.
 pub const CONNECTIONS: u32 = 50_000;
 /// Slots are numbered with 20 bits.

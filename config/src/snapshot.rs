@@ -106,6 +106,12 @@ pub struct Limits {
     pub idle_time: Duration,
     /// The longest pause between two bytes of a body, in either direction.
     pub body_idle_time: Duration,
+    /// Bytes a second of a request's body, at least, on average over `body_idle_time`; 0: any.
+    pub body_rate: u32,
+    /// Bytes a second that a client takes of its answer, likewise, while it is waited for.
+    pub send_rate: u32,
+    /// Bytes a second of the body of a backend's answer, likewise.
+    pub answer_rate: u32,
     /// Connections that one worker holds at once.
     pub connections: u32,
     /// How long open requests may go on after TERM.

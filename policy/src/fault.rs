@@ -34,10 +34,12 @@ pub enum Fault {
     ClientMisbehaved(Misbehaviour),
     /// The client's body is larger than the limit.
     BodyTooLarge,
-    /// The client's head or body did not come in time.
+    /// The client's head or body did not come in time, or its body too slowly (R01).
     ClientStalled,
     /// The client left before it had its answer.
     ClientGone,
+    /// The client took its answer too slowly, or not at all (R01).
+    ClientReadsSlowly,
 }
 
 /// Who is the cause of a fault.
@@ -81,10 +83,11 @@ impl Fault {
         "client_stalled",
         "client_gone",
         "breaker_open",
+        "client_reads_slowly",
     ];
 
     /// How many kinds of fault there are.
-    pub const COUNT: usize = 15;
+    pub const COUNT: usize = 16;
 
     /// A dense number below [`Fault::COUNT`].
     pub const fn index(self) -> usize {
@@ -104,6 +107,7 @@ impl Fault {
             Self::ClientStalled => 12,
             Self::ClientGone => 13,
             Self::BreakerOpen => 14,
+            Self::ClientReadsSlowly => 15,
         }
     }
 
@@ -124,7 +128,11 @@ impl Fault {
             | Self::BadAnswer(_)
             | Self::AnswerCutShort
             | Self::AnswerStalled => Blame::Upstream,
-            Self::ClientMisbehaved(_) | Self::BodyTooLarge | Self::ClientStalled | Self::ClientGone => Blame::Client,
+            Self::ClientMisbehaved(_)
+            | Self::BodyTooLarge
+            | Self::ClientStalled
+            | Self::ClientGone
+            | Self::ClientReadsSlowly => Blame::Client,
             Self::PoolExhausted | Self::BreakerOpen => Blame::Gateway,
         }
     }
@@ -142,7 +150,8 @@ impl Fault {
             | Self::ClientMisbehaved(_)
             | Self::BodyTooLarge
             | Self::ClientStalled
-            | Self::ClientGone => Retry::Never,
+            | Self::ClientGone
+            | Self::ClientReadsSlowly => Retry::Never,
         }
     }
 }
@@ -159,7 +168,7 @@ pub const fn refusal_of(fault: Fault) -> Refusal {
         Fault::ClientMisbehaved(how) => Refusal::Misbehaved(how),
         Fault::BodyTooLarge => Refusal::RequestTooLarge,
         Fault::ClientStalled => Refusal::RequestTimeout,
-        Fault::ClientGone => Refusal::ClientGone,
+        Fault::ClientGone | Fault::ClientReadsSlowly => Refusal::ClientGone,
     }
 }
 
@@ -188,6 +197,7 @@ mod tests {
             (F::ClientStalled, Blame::Client, Retry::Never, Refusal::RequestTimeout),
             (F::ClientGone, Blame::Client, Retry::Never, Refusal::ClientGone),
             (F::BreakerOpen, Blame::Gateway, Retry::Never, Refusal::Overloaded),
+            (F::ClientReadsSlowly, Blame::Client, Retry::Never, Refusal::ClientGone),
         ];
         assert_eq!(cases.len(), Fault::COUNT);
         for (place, (fault, blame, retry, refusal)) in cases.into_iter().enumerate() {

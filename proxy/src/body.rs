@@ -4,7 +4,6 @@
 //! side sets the pace, and memory stays at one buffer received and one being sent, whatever the body's length.
 
 use std::io;
-use std::time::Duration;
 
 use codec::head::Framing;
 use codec::http1::framing::{ChunkDecoder, ChunkStep};
@@ -14,6 +13,7 @@ use policy::fault::Fault;
 
 use crate::io::{Group, Outgoing, RBuf, Sock, is_scarce, recycle, vector};
 use crate::limits::COPY_BYTES_MAX;
+use crate::pace::Pace;
 
 /// Where a body's end is, and how much of it was read.
 pub struct BodyReader {
@@ -114,7 +114,7 @@ impl BodyReader {
     pub async fn gather(
         &mut self,
         (from, inflow): (&Sock, &mut RBuf),
-        (bytes_max, idle): (u64, Duration),
+        (bytes_max, mut pace): (u64, Pace),
         out: &mut Vec<u8>,
     ) -> Result<(), Broken> {
         loop {
@@ -127,7 +127,7 @@ impl BodyReader {
             if self.is_done() {
                 return Ok(());
             }
-            self.receive((from, inflow), idle).await?;
+            self.receive((from, inflow), &mut pace).await?;
         }
     }
 
@@ -147,11 +147,8 @@ impl BodyReader {
     }
 
     /// Waits for more of the body.
-    async fn receive(&mut self, (from, inflow): (&Sock, &mut RBuf), idle: Duration) -> Result<(), Broken> {
-        from.set_deadline(Some(idle));
-        let received = from.recv(Group::Large).await;
-        from.set_deadline(None);
-        match received {
+    async fn receive(&mut self, (from, inflow): (&Sock, &mut RBuf), pace: &mut Pace) -> Result<(), Broken> {
+        match pace.receive(from, Group::Large, self.received).await {
             Ok(bytes) if bytes.is_empty() && !self.end_of_stream() => Err(Broken::SourceClosed),
             Ok(bytes) => {
                 *inflow = bytes;
@@ -249,13 +246,13 @@ pub enum Broken {
     SourceMisbehavedAtOnce(Misbehaviour),
     /// The sender closed before the end.
     SourceClosed,
-    /// The sender paused for too long.
+    /// The sender paused for too long, or was too slow.
     SourceStalled,
     /// The body is longer than allowed.
     TooLarge,
     /// The receiver closed or reset.
     SinkClosed,
-    /// The receiver took nothing for too long.
+    /// The receiver took nothing for too long, or too little.
     SinkStalled,
 }
 
@@ -277,7 +274,8 @@ impl Broken {
             Broken::SourceMisbehaved(how) | Broken::SourceMisbehavedAtOnce(how) => Fault::BadAnswer(*how),
             Broken::SourceClosed | Broken::TooLarge => Fault::AnswerCutShort,
             Broken::SourceStalled => Fault::AnswerStalled,
-            Broken::SinkClosed | Broken::SinkStalled => Fault::ClientGone,
+            Broken::SinkClosed => Fault::ClientGone,
+            Broken::SinkStalled => Fault::ClientReadsSlowly,
         }
     }
 }
@@ -292,8 +290,8 @@ pub struct Pump<'a> {
     pub inflow: &'a mut RBuf,
     /// Where it goes.
     pub to: &'a Sock,
-    /// The longest pause on either side.
-    pub idle: Duration,
+    /// How slow the sender may be, and the receiver.
+    pub paces: (Pace, Pace),
     /// The most bytes, if there is a limit.
     pub bytes_max: Option<u64>,
 }
@@ -329,7 +327,7 @@ impl Pump<'_> {
                 return Ok(());
             }
             if !self.reader.is_done() && transfer.head.is_none() && self.inflow.is_empty() {
-                self.reader.receive((self.from, self.inflow), self.idle).await?;
+                self.reader.receive((self.from, self.inflow), &mut self.paces.0).await?;
             }
             self.fill(transfer)?;
         }
@@ -358,13 +356,11 @@ impl Pump<'_> {
         Ok(())
     }
 
-    async fn sendable(&self) -> Result<(), Broken> {
+    async fn sendable(&mut self) -> Result<(), Broken> {
         if self.to.is_sendable().map_err(|_| Broken::SinkClosed)? {
             return Ok(());
         }
-        self.to.set_deadline(Some(self.idle));
-        let outcome = self.to.flush().await;
-        self.to.set_deadline(None);
+        let outcome = self.paces.1.flush(self.to, self.reader.received).await;
         outcome.map_err(|error| if is_timeout(&error) { Broken::SinkStalled } else { Broken::SinkClosed })
     }
 }

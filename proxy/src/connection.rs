@@ -15,6 +15,7 @@ use crate::head_bytes::HeadBytes;
 use crate::io::{Group, RBuf, Sock, spawn, timeout};
 use crate::limits::{LINGER_BYTES_MAX, LINGER_TIME};
 use crate::observe::metrics::{add, sub};
+use crate::pace::Pace;
 use crate::request;
 use crate::state::Worker;
 
@@ -36,6 +37,8 @@ impl Drop for Open {
 /// Serves what a connection has sent.
 pub async fn serve(sock: Sock, entry: Rc<Entry>, worker: Rc<Worker>) {
     let mut open = Open { worker: worker.clone(), entry: entry.clone(), parked: false };
+    // The time of silence is over; what is left of it must not end a long wait for a backend.
+    sock.set_deadline(None);
     let peer = Peer::of(sock.peer());
     let mut exchange = Exchange {
         sock,
@@ -117,8 +120,9 @@ async fn next_head(exchange: &mut Exchange, worker: &Worker, served: bool) -> Re
 /// Lets the client read the last answer: a connection closed with bytes unread would be reset, and the answer lost. What is
 /// left of it has the time of bodies; a client that does not take it is told by a reset that its answer was cut.
 async fn linger(sock: &Sock, mut inflow: RBuf, worker: &Worker) {
-    sock.set_deadline(Some(worker.live().snapshot().gateway.limits.body_idle_time));
-    if sock.flush().await.is_err() {
+    let live = worker.live();
+    let limits = &live.snapshot().gateway.limits;
+    if Pace::of_taker(limits.send_rate, limits.body_idle_time).flush(sock, 0).await.is_err() {
         sock.reset_when_closed();
         return;
     }
@@ -149,7 +153,7 @@ pub fn forget(sock: Sock, entry: Rc<Entry>, worker: &Rc<Worker>) {
 
 /// The future of a connection with something to say. It moves into its cell when the first byte arrives, so its size is paid
 /// for with each request of an idle connection.
-const SERVE_BYTES_MAX: usize = 2_688;
+const SERVE_BYTES_MAX: usize = 2_816;
 
 const fn size_of_output<A, B, C, F>(_function: &impl Fn(A, B, C) -> F) -> usize {
     size_of::<F>()

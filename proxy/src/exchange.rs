@@ -13,12 +13,13 @@ use policy::refusal::Refusal;
 use policy::transform::headers::{self, Rule};
 use router::Kind;
 
-use crate::body::{BodyReader, Broken, Encoding, Pump, Transfer};
+use crate::body::{BodyReader, Broken, Encoding, Pump, Transfer, is_timeout};
 use crate::entry::{Entry, Peer};
 use crate::head_bytes::HeadBytes;
 use crate::io::{Outgoing, RBuf, Sock, vector};
 use crate::limits::{DRAIN_BYTES_MAX, HELD_BYTES_MAX};
 use crate::observe::metrics::add;
+use crate::pace::Pace;
 use crate::scratch::Scratch;
 use crate::state::{Live, Worker};
 use crate::trip::Trip;
@@ -39,6 +40,11 @@ pub enum Reply {
     Streamed(Answer),
     /// A "no".
     Refused(Refusal),
+}
+
+/// The fault of an answer that its client did not take.
+fn left(error: &io::Error) -> Fault {
+    if is_timeout(error) { Fault::ClientReadsSlowly } else { Fault::ClientGone }
 }
 
 /// Which of two bodies broke.
@@ -92,10 +98,10 @@ impl Exchange {
     /// on if it waits for that.
     pub async fn gather(&mut self, limits: &Limits, held: &mut Vec<u8>) -> Result<(), Fault> {
         if self.continue_owed && self.inflow.is_empty() && !self.body.is_done() {
-            upstream::call::promise(&self.sock).await?;
+            upstream::call::promise(&self.sock, Pace::of_taker(limits.send_rate, limits.body_idle_time)).await?;
         }
         self.continue_owed = false;
-        let bounds = (limits.body.unwrap_or(HELD_BYTES_MAX), limits.body_idle_time);
+        let bounds = (limits.body.unwrap_or(HELD_BYTES_MAX), Pace::of_sender(limits.body_rate, limits.body_idle_time));
         let gathered = self.body.gather((&self.sock, &mut self.inflow), bounds, held).await;
         gathered.map_err(|broken| broken.by_client())
     }
@@ -191,29 +197,27 @@ impl Exchange {
         }
         crate::io::recycle(fields);
         crate::io::recycle(body);
-        if self.send_out(out, worker).await.is_err() {
-            self.client_left(trip);
+        if let Err(error) = self.send_out(out, worker).await {
+            self.client_left(&error, trip);
         }
     }
 
-    /// The last answer of a connection is not sent until it has left: a slow reader has `body_idle_time` for what is still
-    /// here. One that does not take it is told by a reset that its answer was cut.
+    /// The last answer of a connection is not sent until it has left: a slow reader has its time for what is still here. One
+    /// that does not take it is told by a reset that its answer was cut.
     async fn flush(&mut self, trip: &mut Trip, live: &Live) {
-        self.sock.set_deadline(Some(live.snapshot().gateway.limits.body_idle_time));
-        if self.sock.flush().await.is_err() {
+        let limits = &live.snapshot().gateway.limits;
+        if let Err(error) = Pace::of_taker(limits.send_rate, limits.body_idle_time).flush(&self.sock, 0).await {
             self.reset = true;
-            trip.fault.get_or_insert(Fault::ClientGone);
+            trip.fault.get_or_insert(left(&error));
         }
-        self.sock.set_deadline(None);
     }
 
     /// Hands bytes over; only where the send before is still under way is there a wait, and a deadline for it.
     async fn send_out(&self, out: Vec<u8>, worker: &Worker) -> io::Result<()> {
         if !self.sock.is_sendable()? {
-            self.sock.set_deadline(Some(worker.live().snapshot().gateway.limits.body_idle_time));
-            let outcome = self.sock.flush().await;
-            self.sock.set_deadline(None);
-            outcome?;
+            let live = worker.live();
+            let limits = &live.snapshot().gateway.limits;
+            Pace::of_taker(limits.send_rate, limits.body_idle_time).flush(&self.sock, 0).await?;
         }
         self.sock.start_send(Outgoing::new(out));
         Ok(())
@@ -293,10 +297,12 @@ impl Exchange {
         let Exchange { sock: client, inflow: from_client, body, .. } = self;
         let (backend, client): (&Sock, &Sock) = (backend, client);
         let idle = limits.body_idle_time;
-        let downward = Pump { reader, from: backend, inflow: from_backend, to: client, idle, bytes_max: None };
+        let paces = (Pace::of_sender(limits.answer_rate, idle), Pace::of_taker(limits.send_rate, idle));
+        let downward = Pump { reader, from: backend, inflow: from_backend, to: client, paces, bytes_max: None };
         let Some(up) = upload else { return downward.run(down).await.map_err(Cut::Answer) };
+        let paces = (Pace::of_sender(limits.body_rate, idle), Pace::of_taker(0, idle));
         let upward =
-            Pump { reader: body, from: client, inflow: from_client, to: backend, idle, bytes_max: limits.body };
+            Pump { reader: body, from: client, inflow: from_client, to: backend, paces, bytes_max: limits.body };
         let mut downward = std::pin::pin!(downward.run(down));
         let mut upward = std::pin::pin!(upward.run(up));
         let mut uploading = true;
@@ -304,10 +310,7 @@ impl Exchange {
             if uploading && let Poll::Ready(outcome) = upward.as_mut().poll(context) {
                 uploading = false;
                 match outcome {
-                    Ok(()) => {
-                        *request_sent = true;
-                        backend.set_deadline(Some(idle));
-                    }
+                    Ok(()) => *request_sent = true,
                     // The backend wants no more of it; its answer still counts.
                     Err(Broken::SinkClosed | Broken::SinkStalled) => {}
                     Err(broken) => return Poll::Ready(Err(Cut::Request(broken))),
@@ -318,9 +321,9 @@ impl Exchange {
         .await
     }
 
-    fn client_left(&mut self, trip: &mut Trip) {
+    fn client_left(&mut self, error: &io::Error, trip: &mut Trip) {
         self.keep_alive = false;
-        trip.fault = Some(Fault::ClientGone);
+        trip.fault = Some(left(error));
     }
 
     fn begin_head(&self, status: u16, trip: &mut Trip, worker: &Worker, out: &mut Vec<u8>) {

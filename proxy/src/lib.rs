@@ -16,6 +16,7 @@ pub mod io;
 mod limits;
 mod listener;
 pub mod observe;
+mod pace;
 mod record;
 pub mod reload;
 mod request;

@@ -23,6 +23,10 @@ pub const RAMP_LEAST: u32 = 10;
 /// A body piece of at most this many bytes is copied behind its head: one send of one piece is cheaper than two pieces.
 pub const COPY_BYTES_MAX: usize = 4 * 1024;
 
+/// Waiting for a peer to take bytes, after which it is looked how many have arrived: longer than it takes on a usual line, so
+/// that the look costs nothing there.
+pub const FIRST_LOOK_TIME: Duration = Duration::from_secs(1);
+
 /// Bytes of a request's body that is read whole for a mapping where `limits.body` is unlimited: what API Gateway takes.
 pub const HELD_BYTES_MAX: u64 = 10 * 1024 * 1024;
 

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use codec::head::{Fate, Framing, Name};
 use codec::http1::write;
 use codec::target::canonical_path;
-use config::snapshot::{Gateway, HttpRule, Integration, ResponseShape, Retry, SelectedMock};
+use config::snapshot::{Gateway, HttpRule, Integration, Limits, ResponseShape, Retry, SelectedMock};
 use policy::fault::Fault;
 use policy::phase::Phase;
 use policy::refusal::Refusal;
@@ -19,6 +19,7 @@ use crate::integration::http::Call;
 use crate::integration::{http, mapping, mock};
 use crate::io::{now, recycle, vector};
 use crate::limits::ANSWER_HELD_BYTES_MAX;
+use crate::pace::Pace;
 use crate::record;
 use crate::state::{Live, Place, Worker};
 use crate::trip::Trip;
@@ -198,7 +199,8 @@ async fn map_answer(
     let constant = choice.constant(exchange);
     let mut body = None;
     if choice.needs_body() && !reader.is_done() {
-        let bounds = (ANSWER_HELD_BYTES_MAX, live.snapshot().gateway.limits.body_idle_time);
+        let limits = &live.snapshot().gateway.limits;
+        let bounds = (ANSWER_HELD_BYTES_MAX, Pace::of_sender(limits.answer_rate, limits.body_idle_time));
         let connection = &mut answer.connection;
         let mut held = vector();
         let gathered = reader.gather((&connection.sock, &mut connection.inflow), bounds, &mut held).await;
@@ -257,8 +259,9 @@ async fn select_mock(
 
 fn bounds(rule: &HttpRule, retry: Retry, gateway: &Gateway) -> Bounds {
     let Retry { attempts, try_time, .. } = retry;
-    let (body_idle, body_max) = (gateway.limits.body_idle_time, gateway.limits.body);
-    Bounds { timeout: rule.timeout, attempts, try_time, body_idle, body_max }
+    let Limits { body, body_idle_time, body_rate, send_rate, .. } = gateway.limits;
+    let body_idle = body_idle_time;
+    Bounds { timeout: rule.timeout, attempts, try_time, body_idle, body_rate, send_rate, body_max: body }
 }
 
 /// Names the phase that a line belongs to; costs nothing.

@@ -84,6 +84,12 @@ pub struct LimitsSpec {
     pub idle_time: Option<Duration>,
     /// Between two bytes of a body.
     pub body_idle_time: Option<Duration>,
+    /// Bytes a second of a request's body.
+    pub body_rate: Option<u32>,
+    /// Bytes a second that a client takes of its answer.
+    pub send_rate: Option<u32>,
+    /// Bytes a second of a backend's answer.
+    pub answer_rate: Option<u32>,
     /// Open at once, for each worker.
     pub connections: Option<u32>,
     /// After TERM.
@@ -147,6 +153,21 @@ pub const LIMITS: Table = Table {
         Field::new("header_time", Type::Time, "from a request's first byte to the end of its head"),
         Field::new("idle_time", Type::Time, "how long a kept connection may be silent between requests"),
         Field::new("body_idle_time", Type::Time, "the longest pause between two bytes of a body, in either direction"),
+        Field::new(
+            "body_rate",
+            Type::Size,
+            "bytes a second that a request's body brings at least, on average over body_idle_time; 0: any",
+        ),
+        Field::new(
+            "send_rate",
+            Type::Size,
+            "bytes a second that a client takes of its answer at least, while it is waited for; 0: any",
+        ),
+        Field::new(
+            "answer_rate",
+            Type::Size,
+            "bytes a second that the body of a backend's answer brings at least; 0, the default: any",
+        ),
         Field::new("connections", Type::Number, "connections that one worker holds at once"),
         Field::new("drain_time", Type::Time, "how long open requests may go on after TERM"),
         Field::new(
@@ -312,6 +333,15 @@ impl LimitsSpec {
         spec.idle_time = time("idle_time", second);
         spec.body_idle_time = time("body_idle_time", second);
         spec.drain_time = time("drain_time", Duration::ZERO);
+        let mut rate = |name: &str| {
+            object
+                .get(name)
+                .and_then(|node| reader.size(node, &format!("`{name}`"), 0, limits::RATE_MAX))
+                .map(|bytes| bytes as u32)
+        };
+        spec.body_rate = rate("body_rate");
+        spec.send_rate = rate("send_rate");
+        spec.answer_rate = rate("answer_rate");
         let mut number = |name: &str, least: u64, most: u64| {
             object
                 .get(name)

@@ -297,6 +297,16 @@ impl Net {
         self.watch_deadline(key.index);
     }
 
+    /// As `set_deadline`, but an earlier one stays.
+    pub(super) fn expire_within(&mut self, key: Key, after: Duration) {
+        let elapsed = self.elapsed;
+        let slot = self.slot(key);
+        let at = timers::tick_after(elapsed.saturating_add(after));
+        slot.timed_out = false;
+        slot.deadline = if slot.deadline == 0 { at } else { slot.deadline.min(at) };
+        self.watch_deadline(key.index);
+    }
+
     fn watch_deadline(&mut self, index: u32) {
         let slot = &mut self.slots[index as usize];
         if slot.deadline != 0 && (slot.wheel_at == 0 || slot.wheel_at > slot.deadline) {

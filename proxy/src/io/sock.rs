@@ -108,6 +108,25 @@ impl Sock {
         net::with(|net| net.set_deadline(self.key, after));
     }
 
+    /// As `set_deadline`, for one of several that wait: an earlier deadline stays.
+    pub fn expire_within(&self, after: Duration) {
+        net::with(|net| net.expire_within(self.key, after));
+    }
+
+    /// Bytes that have reached the other end, since the connection began; `None` where the kernel does not tell: for TCP alone.
+    pub fn bytes_acked(&self) -> Option<u64> {
+        /// Eight bytes, 24 words, two rates: then it comes (`struct tcp_info` of linux/tcp.h, Linux 4.1).
+        const ACKED_AT: usize = (8 + 24 * 4 + 2 * 8) / 8;
+        let fd = net::with(|net| net.slot(self.key).fd);
+        let mut info = [0_u64; ACKED_AT + 1];
+        let mut length = size_of_val(&info) as libc::socklen_t;
+        // SAFETY: TCP_INFO has no safe call here. Sound: the slot is held, so its descriptor is open; the kernel writes at most
+        // `length` bytes, which is the array's size.
+        let result =
+            unsafe { libc::getsockopt(fd, libc::SOL_TCP, libc::TCP_INFO, info.as_mut_ptr().cast(), &raw mut length) };
+        (result == 0 && length as usize == size_of_val(&info)).then_some(info[ACKED_AT])
+    }
+
     /// Says that no more bytes will come. The peer sees the end of the stream.
     pub fn shutdown(&self, how: Shutdown) {
         let how = match how {

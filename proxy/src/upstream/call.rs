@@ -1,6 +1,7 @@
 //! One call: a connection, the request written anew, the final head of the answer; and the further attempts that are safe.
 
 use std::future::{Future, poll_fn};
+use std::io;
 use std::sync::atomic::Ordering::Relaxed;
 use std::task::Poll;
 use std::time::Duration;
@@ -12,11 +13,12 @@ use super::pool::{Tried, Upstream};
 use super::resolve::Names;
 use super::retry::{self, Again, Attempt, Repeat};
 use super::{Bounds, Connection, Source, http1};
-use crate::body::{Broken, Encoding, Pump, Transfer};
+use crate::body::{Broken, Encoding, Pump, Transfer, is_timeout};
 use crate::head_bytes::HeadBytes;
 use crate::io::{Group, Outgoing, RBuf, Sock, now, vector};
 use crate::limits::LAST_WORDS_TIME;
 use crate::observe::metrics::add;
+use crate::pace::Pace;
 
 /// Calls the backend. `write_head` renders the request's head, again for a further attempt. On success the answer's head is
 /// in `source.answer`.
@@ -154,7 +156,7 @@ async fn converse_with_body(
     head: Vec<u8>,
 ) -> Result<HeadBytes, Fault> {
     if *source.continue_owed && source.inflow.is_empty() && !source.is_held {
-        promise(source.sock).await?;
+        promise(source.sock, Pace::of_taker(bounds.send_rate, bounds.body_idle)).await?;
     }
     *source.continue_owed = false;
     let encoding = match source.framing {
@@ -169,7 +171,7 @@ async fn converse_with_body(
         from: source.sock,
         inflow: source.inflow,
         to: sock,
-        idle: bounds.body_idle,
+        paces: (Pace::of_sender(bounds.body_rate, bounds.body_idle), Pace::of_taker(0, bounds.body_idle)),
         bytes_max: bounds.body_max,
     };
     let answer = {
@@ -199,8 +201,11 @@ async fn converse_with_body(
 }
 
 /// `100 Continue` is ours to say, once the policies have let the request pass (row F31).
-pub async fn promise(client: &Sock) -> Result<(), Fault> {
+pub async fn promise(client: &Sock, mut pace: Pace) -> Result<(), Fault> {
+    let left = |error: io::Error| if is_timeout(&error) { Fault::ClientReadsSlowly } else { Fault::ClientGone };
+    pace.flush(client, 0).await.map_err(left)?;
     let mut interim = vector();
     interim.extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
-    client.send(Outgoing::new(interim)).await.map_err(|_| Fault::ClientGone)
+    client.start_send(Outgoing::new(interim));
+    Ok(())
 }

@@ -53,6 +53,10 @@ pub struct Bounds {
     pub try_time: Option<Duration>,
     /// The longest pause in a body.
     pub body_idle: Duration,
+    /// Bytes a second that the client's body brings at least.
+    pub body_rate: u32,
+    /// Bytes a second that the client takes at least.
+    pub send_rate: u32,
     /// The longest body.
     pub body_max: Option<u64>,
 }
