@@ -19,12 +19,14 @@ use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, socket
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
-use tokio::sync::{Mutex, Semaphore, watch};
+use tokio::sync::{Mutex, Semaphore};
 use tokio::time::{sleep, timeout};
 
 use crate::desk::Desk;
 use crate::limits;
 use crate::orders::{CanaryActionOrder, DeployOrder, RollbackOrder};
+use crate::stage::{OpenDoor, Stage, Stop};
+use crate::upgrade::UpgradeOrder;
 
 /// What may be commanded.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -45,12 +47,15 @@ pub enum Command {
         /// The API's id.
         api: String,
     },
+    /// Let another executable take over. The answer is an [`UpgradeReport`](crate::UpgradeReport).
+    Upgrade(UpgradeOrder),
 }
 
 impl Command {
     /// How long a client waits for the answer.
-    const fn patience(&self) -> Duration {
+    fn patience(&self) -> Duration {
         match self {
+            Command::Upgrade(order) => order.time() + limits::UPGRADE_CALL_MARGIN,
             Command::Status => limits::STATUS_CALL_TIME,
             // All of them load documents, or wait for those that do.
             Command::Reload
@@ -183,23 +188,27 @@ impl Socket {
     }
 }
 
-/// Takes commands until `stop` turns true.
-pub(crate) async fn serve(listener: tokio::net::UnixListener, desk: Arc<Desk>, mut stop: watch::Receiver<bool>) {
+/// Takes commands until the desk is no longer open, then gives those under way [`limits::GRACE_TIME`] after its end.
+pub(crate) async fn serve((listener, open): (tokio::net::UnixListener, OpenDoor), desk: Arc<Desk>, mut stop: Stop) {
     let room = Arc::new(Room { desk, turn: Mutex::new(()) });
     let places = Arc::new(Semaphore::new(limits::CONTROL_CONNECTIONS));
     loop {
         let place = places.clone().acquire_owned().await.expect("the semaphore is never closed");
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
-            _ = stop.wait_for(|stop| *stop) => break,
+            _ = stop.wait_for(|stage| *stage > Stage::Open) => break,
         };
         match accepted {
             Ok((stream, _)) => {
-                let (room, mut stop) = (room.clone(), stop.clone());
+                let (room, mut stop, goes_on) = (room.clone(), stop.clone(), stop.clone());
                 tokio::spawn(async move {
+                    let given_up = async {
+                        let _ = stop.wait_for(|stage| *stage == Stage::Stopped).await;
+                        sleep(limits::GRACE_TIME).await;
+                    };
                     tokio::select! {
-                        () = converse(stream, &room) => {}
-                        _ = stop.wait_for(|stop| *stop) => {}
+                        () = converse(stream, &room, goes_on) => {}
+                        () = given_up => {}
                     }
                     drop(place);
                 });
@@ -210,6 +219,10 @@ pub(crate) async fn serve(listener: tokio::net::UnixListener, desk: Arc<Desk>, m
             }
         }
     }
+    drop((listener, open));
+    let _ = stop.wait_for(|stage| *stage == Stage::Stopped).await;
+    let all = u32::try_from(limits::CONTROL_CONNECTIONS).expect("a small constant");
+    let _ = timeout(limits::GRACE_TIME, places.acquire_many(all)).await;
 }
 
 /// What the connections share.
@@ -219,12 +232,18 @@ struct Room {
     turn: Mutex<()>,
 }
 
-async fn converse(stream: tokio::net::UnixStream, room: &Room) {
+/// Command after command, until the peer or the desk leaves.
+async fn converse(stream: tokio::net::UnixStream, room: &Room, mut stop: Stop) {
     let stranger = stranger(&stream);
     let (from, mut to) = stream.into_split();
     let mut from = BufReader::new(from);
     loop {
-        let (reply, goes_on) = match (next_line(&mut from).await, &stranger) {
+        let line = tokio::select! {
+            biased;
+            line = next_line(&mut from) => line,
+            _ = stop.wait_for(|stage| *stage > Stage::Open) => return,
+        };
+        let (reply, goes_on) = match (line, &stranger) {
             (Line::End, _) => return,
             (_, Some(why)) => (Err(why.clone()), false),
             (Line::TooLong, None) => (Err(format!("a command has at most {} bytes", limits::COMMAND_BYTES)), false),
@@ -296,6 +315,11 @@ async fn perform(line: &[u8], room: &Room) -> Result<Value, String> {
             tracing::info!(api = order.api, stage = order.stage, action = order.action.as_str(), "canary commanded");
             told(&in_turn(room, move |desk| (desk.canary)(&order)).await?)
         }
+        // Not in turn: whoever asks meanwhile is told so at once.
+        Command::Upgrade(order) => {
+            tracing::info!(binary = ?order.binary, "upgrade commanded");
+            told(&apart(room, move |desk| (desk.upgrade)(&order)).await?)
+        }
         Command::Deployments { api } => told(&in_turn(room, move |desk| (desk.deployments)(&api)).await?),
     }
 }
@@ -303,6 +327,11 @@ async fn perform(line: &[u8], room: &Room) -> Result<Value, String> {
 /// Does what may take long on a thread of its own, one at a time.
 async fn in_turn<T: Send + 'static>(room: &Room, work: impl FnOnce(&Desk) -> T + Send + 'static) -> Result<T, String> {
     let _turn = room.turn.lock().await;
+    apart(room, work).await
+}
+
+/// Does what may take long on a thread of its own.
+async fn apart<T: Send + 'static>(room: &Room, work: impl FnOnce(&Desk) -> T + Send + 'static) -> Result<T, String> {
     let desk = room.desk.clone();
     tokio::task::spawn_blocking(move || work(&desk)).await.map_err(|error| {
         tracing::error!(%error, "a command panicked");
@@ -315,7 +344,7 @@ fn told(answer: &impl Serialize) -> Result<Value, String> {
 }
 
 /// Sends one command to the gateway that listens at `path`, and waits for the answer: 10 s for a status, 120 s for what loads
-/// documents. Blocking.
+/// documents, for an upgrade a minute more than it may take. Blocking.
 ///
 /// # Errors
 /// See [`CallError`]. A reload that failed is not one of them: it is an answer with `ok: false`.
@@ -395,6 +424,10 @@ mod tests {
         };
         spelled(Command::Reload, r#"{"command":"reload"}"#);
         spelled(Command::Status, r#"{"command":"status"}"#);
+        spelled(
+            Command::Upgrade(UpgradeOrder { binary: Some("/b".into()), seconds: None }),
+            r#"{"command":"upgrade","binary":"/b","seconds":null}"#,
+        );
         spelled(Command::Deployments { api: "a".into() }, r#"{"command":"deployments","api":"a"}"#);
         let order = CanaryActionOrder { api: "a".into(), stage: "s".into(), action: CanaryAction::Promote };
         spelled(Command::Canary(order), r#"{"command":"canary","api":"a","stage":"s","action":"promote"}"#);

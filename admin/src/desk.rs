@@ -4,6 +4,7 @@ use std::fmt;
 
 use crate::orders::{CanaryActionOrder, ChangeReport, DeployOrder, Listing, RollbackOrder};
 use crate::report::ReloadReport;
+use crate::upgrade::{UpgradeOrder, UpgradeReport};
 
 /// The functions that the gateway hands to the desk. All are called on the desk's own threads, never on a worker.
 pub struct Desk {
@@ -24,6 +25,9 @@ pub struct Desk {
     pub canary: Box<dyn Fn(&CanaryActionOrder) -> ChangeReport + Send + Sync>,
     /// Lists an API's deployments. As `reload`, since it reads files.
     pub deployments: Box<dyn Fn(&str) -> Listing + Send + Sync>,
+    /// Lets another executable take over. May block for long: it runs on a thread of its own, and says no by itself to whoever
+    /// asks a second time meanwhile.
+    pub upgrade: Box<dyn Fn(&UpgradeOrder) -> UpgradeReport + Send + Sync>,
 }
 
 impl fmt::Debug for Desk {

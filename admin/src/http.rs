@@ -19,24 +19,25 @@ use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
 
 use crate::desk::Desk;
 use crate::limits;
+use crate::stage::{OpenDoor, Stage, Stop};
 
 /// The content type of the Prometheus text format.
 const METRICS_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// Takes connections until `stop` turns true, then gives those under way [`limits::GRACE_TIME`].
-pub(crate) async fn serve(listener: TcpListener, desk: Arc<Desk>, mut stop: watch::Receiver<bool>) {
+/// Takes connections until the desk is no longer open, then gives those under way [`limits::GRACE_TIME`].
+pub(crate) async fn serve((listener, open): (TcpListener, OpenDoor), desk: Arc<Desk>, mut stop: Stop) {
     let places = Arc::new(Semaphore::new(limits::ADMIN_CONNECTIONS));
     let pages = pages(desk);
     loop {
         let place = places.clone().acquire_owned().await.expect("the semaphore is never closed");
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
-            _ = stop.wait_for(|stop| *stop) => break,
+            _ = stop.wait_for(|stage| *stage > Stage::Open) => break,
         };
         match accepted {
             Ok((stream, _)) => {
@@ -52,12 +53,13 @@ pub(crate) async fn serve(listener: TcpListener, desk: Arc<Desk>, mut stop: watc
             }
         }
     }
+    drop((listener, open));
     let all = u32::try_from(limits::ADMIN_CONNECTIONS).expect("a small constant");
     let _ = timeout(limits::GRACE_TIME, places.acquire_many(all)).await;
 }
 
 /// One connection: bounded in the size and time of its heads, and in its age.
-async fn converse(stream: TcpStream, pages: Router, mut stop: watch::Receiver<bool>) {
+async fn converse(stream: TcpStream, pages: Router, mut stop: Stop) {
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new())
         .header_read_timeout(limits::ADMIN_HEAD_TIME)
@@ -67,7 +69,7 @@ async fn converse(stream: TcpStream, pages: Router, mut stop: watch::Receiver<bo
     tokio::select! {
         _ = connection.as_mut() => return,
         () = sleep(limits::ADMIN_CONNECTION_TIME) => {}
-        _ = stop.wait_for(|stop| *stop) => {}
+        _ = stop.wait_for(|stage| *stage > Stage::Open) => {}
     }
     connection.as_mut().graceful_shutdown();
     let _ = timeout(limits::GRACE_TIME, connection).await;

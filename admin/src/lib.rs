@@ -15,7 +15,10 @@ pub mod limits;
 pub mod orders;
 mod report;
 mod running;
+mod stage;
+mod upgrade;
 
 pub use desk::Desk;
 pub use report::{Failure, ReloadReport, Timing};
-pub use running::{Running, start};
+pub use running::{Closer, Running, start};
+pub use upgrade::{UpgradeFailure, UpgradeOrder, UpgradeReport};

@@ -30,6 +30,12 @@ pub const ANSWER_TIME: Duration = Duration::from_secs(10);
 pub const STATUS_CALL_TIME: Duration = Duration::from_secs(10);
 /// How long the client waits for a reload: tens of thousands of methods compile in seconds, on a busy machine in more.
 pub const RELOAD_CALL_TIME: Duration = Duration::from_secs(120);
+/// Time for another executable to become ready: as much as its configuration may take to compile on a busy machine.
+pub const UPGRADE_TIME: Duration = Duration::from_secs(60);
+/// The most that may be asked for instead: the gateway takes no new configuration meanwhile.
+pub const UPGRADE_TIME_MAX: Duration = Duration::from_secs(600);
+/// How much longer than that the client of an upgrade waits: reloads that were commanded before come first.
+pub const UPGRADE_CALL_MARGIN: Duration = Duration::from_secs(60);
 /// Commands that may wait in the kernel while the desk is busy.
 pub const CONTROL_BACKLOG: i32 = 16;
 /// How long `bind` waits for another process that is binding in the same folder.
@@ -39,3 +45,7 @@ pub const BIND_LOCK_TIME: Duration = Duration::from_secs(2);
 pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Pause between two looks at that lock.
 pub const BIND_LOCK_PAUSE: Duration = Duration::from_millis(20);
+/// How long a desk that is handed over waits until its doors are let go: an accept that is under way takes microseconds.
+pub const LET_GO_TIME: Duration = Duration::from_secs(1);
+/// Pause between two looks at that.
+pub const LET_GO_PAUSE: Duration = Duration::from_millis(1);

@@ -50,7 +50,7 @@ pub struct Timing {
     pub took: Duration,
 }
 
-mod microseconds {
+pub(crate) mod microseconds {
     //! A duration as a whole number of microseconds.
     use std::time::Duration;
 

@@ -18,7 +18,7 @@ use admin::orders::{
     CanaryAction, CanaryActionOrder, CanaryOrder, ChangeReport, DeployOrder, DeploymentList, Listing, Outcome,
     RollbackOrder,
 };
-use admin::{Desk, ReloadReport, Running, limits};
+use admin::{Desk, ReloadReport, Running, UpgradeReport, limits};
 use serde_json::{Value, json};
 
 /// What the desk of a test tells, and what it was asked.
@@ -78,6 +78,14 @@ impl Gateway {
             canary: Box::new(|order| ChangeReport::not_done(Outcome::Failed, format!("{order:?}"), "hint")),
             deployments: Box::new(|api| {
                 Listing::List(DeploymentList { api: api.into(), deployments: Vec::new(), stages: Vec::new() })
+            }),
+            upgrade: Box::new(|_| UpgradeReport {
+                ok: true,
+                pid: 7,
+                version: "8".into(),
+                took: Duration::from_micros(9),
+                failure: None,
+                why: String::new(),
             }),
         }
     }

@@ -158,6 +158,17 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Let another executable take over from the running gateway, without losing a connection
+    Upgrade {
+        #[command(flatten)]
+        gateway: Running,
+        /// The executable; by default the name under which the running one was started
+        #[arg(long, value_name = "PATH")]
+        binary: Option<PathBuf>,
+        /// Seconds that it has until it is ready; 60 unless said
+        #[arg(long, value_name = "SECONDS")]
+        timeout: Option<u64>,
+    },
     /// Freeze an API as the document has it now, and let a stage serve that (stages with auto_deploy: false)
     Deploy {
         #[command(flatten)]
@@ -307,6 +318,7 @@ pub fn main() -> ExitCode {
         Command::Schema { openapi_extensions: true } => say(&format!("{:#}\n", config::schema::extensions())),
         Command::Doctor { config } => doctor::print(config.as_deref()),
         Command::Reload { gateway } => control::reload(&control_path(&gateway)),
+        Command::Upgrade { gateway, binary, timeout } => control::upgrade(&control_path(&gateway), binary, timeout),
         Command::Status { gateway, json } => control::status(&control_path(&gateway), json),
         Command::Deploy { wanted, gateway } => deployments::deploy(&control_path(&gateway.into()), wanted),
         Command::Deployments { api, gateway, json } => {

@@ -16,6 +16,7 @@ pub struct Entry {
     pub door: u64,
     /// The port, as backends are told; 0 for a unix socket.
     pub port: u16,
+    shared: Cell<bool>,
     execute_api: Cell<bool>,
     backlog: Cell<u32>,
     phase: Cell<Phase>,
@@ -49,6 +50,16 @@ impl Entry {
         self.execute_api.set(execute_api);
         self.backlog.set(backlog);
         self.wake();
+    }
+
+    /// Somebody else holds the same socket, and goes on accepting when this door closes: its queue is theirs.
+    pub fn share(&self) {
+        self.shared.set(true);
+    }
+
+    /// See `share`.
+    pub fn is_shared(&self) -> bool {
+        self.shared.get()
     }
 
     /// Nobody new is let in: connections end with their next answer.
@@ -120,6 +131,7 @@ impl Entries {
             tag: free as u64,
             door,
             port,
+            shared: Cell::new(false),
             execute_api: Cell::new(execute_api),
             backlog: Cell::new(backlog),
             phase: Cell::new(Phase::Open),
@@ -134,9 +146,10 @@ impl Entries {
         self.list.borrow()[tag as usize].clone().expect("a tag is kept as long as a connection bears it")
     }
 
-    /// The door of this number, if it is here and open.
-    pub fn door(&self, door: u64) -> Option<Rc<Entry>> {
-        self.list.borrow().iter().flatten().find(|entry| entry.door == door && !entry.is_closing()).cloned()
+    /// The open entries of the door of this number: one for each of its sockets that this worker accepts from.
+    pub fn door(&self, door: u64) -> Vec<Rc<Entry>> {
+        let list = self.list.borrow();
+        list.iter().flatten().filter(|entry| entry.door == door && !entry.is_closing()).cloned().collect()
     }
 
     /// Wakes every acceptor: the worker is about to leave.
@@ -200,12 +213,14 @@ mod tests {
         let (first, second) = (entries.enter(7, 80, true, 10), entries.enter(8, 81, false, 10));
         assert_eq!((first.tag, second.tag), (0, 1));
         first.close();
-        assert!(entries.door(7).is_none(), "a door that closes is told nothing more");
+        assert!(entries.door(7).is_empty(), "a door that closes is told nothing more");
         assert_eq!(entries.of(0).door, 7, "its connections still find it");
         entries.leave(&first);
         let third = entries.enter(9, 82, true, 10);
         assert_eq!((third.tag, entries.of(0).door), (0, 9));
-        assert_eq!(entries.door(8).map(|entry| entry.tag), Some(1));
+        assert_eq!(entries.door(8).iter().map(|entry| entry.tag).collect::<Vec<_>>(), [1]);
+        let fourth = entries.enter(8, 81, false, 10);
+        assert_eq!((fourth.tag, entries.door(8).len()), (2, 2), "a door may have several sockets");
     }
 
     #[test]

@@ -56,6 +56,9 @@ pub const BIND_PATIENCE: Duration = Duration::from_millis(2_500);
 /// Pause between two attempts at such an address.
 pub const BIND_RETRY: Duration = Duration::from_millis(10);
 
+/// Time in which a worker stops accepting before another process begins to: an acceptor may be in its pause after an error.
+pub const PAUSE_TIME_MAX: Duration = Duration::from_secs(1);
+
 /// Time for busy clients of a draining worker to send one more request and learn with its answer that the connection ends;
 /// then idle connections are closed.
 pub const LAST_REQUEST_TIME: Duration = Duration::from_millis(300);
@@ -112,3 +115,30 @@ pub const STATE_LOCK_PAUSE: Duration = Duration::from_millis(20);
 
 /// Servers of upstreams with metrics of their own: six series each, which a Prometheus still likes.
 pub const SERVERS_TOLD_MAX: usize = 2_000;
+
+/// Bytes of one message between two processes of which one takes over: thousands of listeners are below it.
+pub const HANDOVER_MESSAGE_BYTES_MAX: usize = 1024 * 1024;
+
+/// Time for one step between these processes that takes milliseconds where both are well.
+pub const HANDOVER_STEP_TIME: Duration = Duration::from_secs(10);
+
+/// Time for the end of a process that broke off the conversation, so that it can be said how it ended.
+pub const HEIR_LAST_WORDS_TIME: Duration = Duration::from_secs(1);
+
+/// Pause after an upgrade that failed: signals in a loop must not start processes in a loop.
+pub const UPGRADE_PAUSE: Duration = Duration::from_secs(1);
+
+/// Words to the watchdog in the time after which it would bite: one may be late.
+pub const WATCHDOG_PINGS: u32 = 3;
+
+/// Time for which a draining gateway asks the service manager at once, and how often it asks: a gateway that hangs is ended soon.
+pub const EXTENSION: Duration = Duration::from_secs(15);
+/// See `EXTENSION`.
+pub const EXTENSION_EVERY: Duration = Duration::from_secs(5);
+
+/// Idle connections of a draining worker are closed in this many portions, so that their clients do not come back all at once …
+pub const IDLE_PORTIONS_MAX: u32 = 10;
+/// … unless a portion has fewer than this many …
+pub const IDLE_PORTION_MIN: u32 = 16;
+/// … with this pause between two of them.
+pub const IDLE_PORTION_PAUSE: Duration = Duration::from_millis(100);

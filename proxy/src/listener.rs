@@ -24,15 +24,16 @@ use crate::state::Worker;
 
 /// What a listener is made of.
 pub struct Bound {
-    /// One for each worker.
-    pub descriptors: Vec<OwnedFd>,
+    /// Listening sockets: several where the kernel spreads connections over them.
+    pub sockets: Vec<OwnedFd>,
     /// With the port that the kernel chose, if it was asked to.
     pub address: ListenAddress,
     /// Of a unix socket.
     pub file: Option<SocketFile>,
 }
 
-/// Binds a listener. `is_alone`: an address where anybody of this user listens already is refused.
+/// Binds a listener: a TCP socket for each worker, one unix socket for all of them. `is_alone`: an address where anybody of this
+/// user listens already is refused.
 pub fn bind(spec: &Spec, workers: usize, is_alone: bool) -> io::Result<Bound> {
     match &spec.address {
         ListenAddress::Tcp(address) => {
@@ -41,7 +42,7 @@ pub fn bind(spec: &Spec, workers: usize, is_alone: bool) -> io::Result<Bound> {
             }
             bind_tcp(*address, spec.backlog, workers)
         }
-        ListenAddress::Unix(path) => bind_unix(path, spec.backlog, workers),
+        ListenAddress::Unix(path) => bind_unix(path, spec.backlog),
     }
 }
 
@@ -54,9 +55,15 @@ pub struct SocketFile {
 }
 
 impl SocketFile {
-    fn of(path: &Path) -> Option<SocketFile> {
+    /// The file that is there.
+    pub fn of(path: &Path) -> Option<SocketFile> {
         let file = fs::symlink_metadata(path).ok()?;
         Some(SocketFile { path: path.to_owned(), device: file.dev(), inode: file.ino() })
+    }
+
+    /// Leaves the file to somebody else.
+    pub fn leave(self) {
+        std::mem::forget(self);
     }
 }
 
@@ -70,10 +77,11 @@ impl Drop for SocketFile {
     }
 }
 
-fn bind_tcp(address: SocketAddr, backlog: u32, workers: usize) -> io::Result<Bound> {
+/// Binds so many sockets of one address.
+pub fn bind_tcp(address: SocketAddr, backlog: u32, count: usize) -> io::Result<Bound> {
     let mut bound = address;
-    let mut descriptors = Vec::with_capacity(workers);
-    for _ in 0..workers {
+    let mut sockets = Vec::with_capacity(count);
+    for _ in 0..count {
         let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
         let fd = rustix::net::socket_with(family, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
         sockopt::set_socket_reuseaddr(&fd, true)?;
@@ -89,9 +97,9 @@ fn bind_tcp(address: SocketAddr, backlog: u32, workers: usize) -> io::Result<Bou
         if bound.port() == 0 {
             bound = rustix::net::getsockname(&fd)?.try_into().map_err(|_| io::ErrorKind::AddrNotAvailable)?;
         }
-        descriptors.push(fd);
+        sockets.push(fd);
     }
-    Ok(Bound { descriptors, address: ListenAddress::Tcp(bound), file: None })
+    Ok(Bound { sockets, address: ListenAddress::Tcp(bound), file: None })
 }
 
 /// `SO_REUSEPORT` would let a second gateway of the same user take half of the connections without a word. Without it the
@@ -107,18 +115,13 @@ fn refuse_shared(address: SocketAddr) -> io::Result<()> {
 }
 
 /// A unix socket is bound once; all workers accept from it.
-fn bind_unix(path: &Path, backlog: u32, workers: usize) -> io::Result<Bound> {
+fn bind_unix(path: &Path, backlog: u32) -> io::Result<Bound> {
     remove_stale(path)?;
     let fd = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
     rustix::net::bind(&fd, &SocketAddrUnix::new(path)?)?;
     let file = SocketFile::of(path);
     rustix::net::listen(&fd, backlog.try_into().unwrap_or(i32::MAX))?;
-    let mut descriptors = vec![fd];
-    while descriptors.len() < workers {
-        let copy = descriptors[0].try_clone()?;
-        descriptors.push(copy);
-    }
-    Ok(Bound { descriptors, address: ListenAddress::Unix(path.to_owned()), file })
+    Ok(Bound { sockets: vec![fd], address: ListenAddress::Unix(path.to_owned()), file })
 }
 
 /// A socket file that nobody listens at is left from an earlier life; one that answers belongs to somebody.
@@ -146,6 +149,8 @@ pub struct Opened {
     pub execute_api: bool,
     /// Connections that the kernel may queue.
     pub backlog: u32,
+    /// Whether the service manager holds the socket as well.
+    pub shared: bool,
 }
 
 /// What a reload changes about the doors of a worker.
@@ -169,17 +174,20 @@ pub enum Order {
 pub fn carry_out(orders: Vec<Order>, worker: &Rc<Worker>) {
     for order in orders {
         match order {
-            Order::Open(Opened { door, descriptor, port, execute_api, backlog }) => {
+            Order::Open(Opened { door, descriptor, port, execute_api, backlog, shared }) => {
                 let entry = worker.entries.enter(door, port, execute_api, backlog);
+                if shared {
+                    entry.share();
+                }
                 spawn(accept_all(descriptor, entry, worker.clone()));
             }
             Order::Change { door, execute_api, backlog } => {
-                if let Some(entry) = worker.entries.door(door) {
+                for entry in worker.entries.door(door) {
                     entry.change(execute_api, backlog);
                 }
             }
             Order::Close(door) => {
-                if let Some(entry) = worker.entries.door(door) {
+                for entry in worker.entries.door(door) {
                     entry.close();
                 }
             }
@@ -193,9 +201,39 @@ async fn accept_all(fd: OwnedFd, entry: Rc<Entry>, worker: Rc<Worker>) {
     let accepting = worker.begin_accepting();
     let listener = Listener::adopt(fd);
     let mut backlog = entry.backlog();
-    while let Some(accepted) = accept(&listener, &mut backlog, &entry, &worker).await {
+    loop {
+        accept_while_open(&listener, &mut backlog, &entry, &worker).await;
+        if !worker.is_paused() || is_over(&entry, &worker) {
+            break;
+        }
+        rest(&listener, &entry, &worker).await;
+    }
+    if entry.is_shared() {
+        let_go(&listener, &entry, &worker).await;
+        drop((listener, accepting));
+        if !worker.is_draining() {
+            see_off(&entry, &worker).await;
+        }
+        return;
+    }
+    if worker.is_draining() {
+        // Busy clients are still let in, as far as there is time; the last ones finish their handshake.
+        accept_until_quiet(&listener, &entry, &worker).await;
+        hold_back_new(&listener, &entry);
+        accept_until_quiet(&listener, &entry, &worker).await;
+        let_go(&listener, &entry, &worker).await;
+        return;
+    }
+    take_the_last(listener, &entry, &worker).await;
+    drop(accepting);
+    see_off(&entry, &worker).await;
+}
+
+/// Accepts until the worker drains or pauses, or the door closes.
+async fn accept_while_open(listener: &Listener, backlog: &mut u32, entry: &Entry, worker: &Worker) {
+    while let Some(accepted) = accept(listener, backlog, entry, worker).await {
         match accepted {
-            Ok(fd) => admit(fd, &entry, &worker),
+            Ok(fd) => admit(fd, entry, worker),
             // The client left before it was taken.
             Err(error) if error.raw_os_error() == Some(libc::ECONNABORTED) => {}
             Err(error) => {
@@ -203,20 +241,35 @@ async fn accept_all(fd: OwnedFd, entry: Rc<Entry>, worker: Rc<Worker>) {
                 sleep(ACCEPT_PAUSE).await;
             }
         }
-        while worker.is_full() && !worker.is_draining() && !entry.is_closing() {
+        while worker.is_full() && !worker.is_paused() && !is_over(entry, worker) {
             sleep(ACCEPT_PAUSE).await;
         }
     }
-    if worker.is_draining() {
-        // Busy clients are still let in, as far as there is time; the last ones finish their handshake.
-        accept_until_quiet(&listener, &entry, &worker).await;
-        hold_back_new(&listener, &entry);
-        accept_until_quiet(&listener, &entry, &worker).await;
-        return;
+}
+
+fn is_over(entry: &Entry, worker: &Worker) -> bool {
+    worker.is_draining() || entry.is_closing()
+}
+
+/// Stops accepting; who has been accepted by then is let in. The queue is left as it is, for whoever else accepts from it.
+async fn let_go(listener: &Listener, entry: &Entry, worker: &Worker) {
+    while let Some(accepted) = listener.stop().await {
+        if let Ok(fd) = accepted {
+            admit(fd, entry, worker);
+        }
     }
-    take_the_last(listener, &entry, &worker).await;
-    drop(accepting);
-    see_off(&entry, &worker).await;
+}
+
+/// Accepts nobody while the worker pauses: another process may be about to.
+async fn rest(listener: &Listener, entry: &Entry, worker: &Rc<Worker>) {
+    let_go(listener, entry, worker).await;
+    let _at_rest = worker.rest();
+    poll_fn(|context| {
+        entry.listen(context);
+        if worker.is_paused() && !is_over(entry, worker) { Poll::Pending } else { Poll::Ready(()) }
+    })
+    .await;
+    listener.regain();
 }
 
 /// Lets in who comes within a short time of the one before.
@@ -288,11 +341,11 @@ fn admit(fd: OwnedFd, entry: &Entry, worker: &Worker) {
     sock.park(entry.tag, Group::Small);
 }
 
-/// The next connection; `None` as soon as the worker drains or the door closes.
+/// The next connection; `None` as soon as the worker drains or pauses, or the door closes.
 async fn accept(listener: &Listener, backlog: &mut u32, entry: &Entry, worker: &Worker) -> Option<io::Result<OwnedFd>> {
     poll_fn(|context| {
         entry.listen(context);
-        if worker.is_draining() || entry.is_closing() {
+        if worker.is_paused() || is_over(entry, worker) {
             return Poll::Ready(None);
         }
         if *backlog != entry.backlog() {

@@ -4,6 +4,7 @@
 //! requests and says so. Whatever fails before that changes nothing.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -15,15 +16,15 @@ use config::{Input, Loaded, Loader, Part};
 
 use crate::background::Resolver;
 use crate::bell::Bell;
-use crate::doors::{Doors, Plan, Summary};
+use crate::doors::{Doors, Heirloom, Plan, Summary};
 use crate::io::Sender;
-use crate::limits::{LOG_PATIENCE, RETIRED_LOOK, SWAP_TIME_MAX};
+use crate::limits::{LOG_PATIENCE, PAUSE_TIME_MAX, RETIRED_LOOK, SWAP_TIME_MAX};
 use crate::observe::access_log::Sink;
 use crate::observe::metrics::{By, Metrics};
 use crate::observe::writer::{Destination, Writer};
 use crate::state::Published;
 use crate::upstream::resolve;
-use crate::worker::{Adoption, Message};
+use crate::worker::{Adoption, Drain, Message};
 
 /// Where the configuration comes from.
 #[derive(Clone, Debug)]
@@ -79,7 +80,8 @@ pub struct Reloader {
     serving: Mutex<Serving>,
     log: Mutex<Option<Writer>>,
     /// Held while something is sent to the workers: nothing is sent behind the word to leave.
-    leaving: Mutex<bool>,
+    leaving: Mutex<()>,
+    left: AtomicBool,
     bell: Bell,
 }
 
@@ -127,19 +129,46 @@ impl Reloader {
             serving: Mutex::new(Serving { published: first, listeners: doors.addresses(), files }),
             doors: Mutex::new(doors),
             log: Mutex::new(Some(log)),
-            leaving: Mutex::new(false),
+            leaving: Mutex::new(()),
+            left: AtomicBool::new(false),
             bell,
         }
     }
 
-    /// From now on nothing new is taken: the gateway is about to leave. What was sent to the workers before is done first.
+    /// From now on nothing new is taken: the gateway is about to leave. What was sent to the workers before is done first; an
+    /// upgrade that is at its last step is waited for.
     pub fn leave(&self) {
-        *lock(&self.leaving) = true;
+        let _sent = lock(&self.leaving);
+        self.left.store(true, Ordering::Release);
     }
 
     /// Whether the gateway is about to leave.
     pub fn is_leaving(&self) -> bool {
-        *lock(&self.leaving)
+        self.left.load(Ordering::Acquire)
+    }
+
+    /// The right to decide whether the gateway leaves: nobody else does, and nothing else is sent to the workers. None if that is
+    /// decided.
+    pub fn departure(&self) -> Option<Departure<'_>> {
+        let sending = lock(&self.leaving);
+        (!self.is_leaving()).then_some(Departure { reloader: self, _sending: sending })
+    }
+
+    /// What a process that takes over would get.
+    pub fn heirlooms(&self) -> std::io::Result<Vec<Heirloom>> {
+        lock(&self.doors).heirlooms()
+    }
+
+    /// Tells the workers to finish what is under way and to leave. `handed_over`: these doors have other masters now.
+    pub fn drain(&self, handed_over: Arc<[u64]>) {
+        lock(&self.doors).let_go();
+        let drain = Drain { time: self.current().snapshot.gateway.limits.drain_time, handed_over };
+        self.workers.iter().for_each(|worker| worker.send(Message::Drain(drain.clone())));
+    }
+
+    /// Addresses at which the service manager listens and nobody answers.
+    pub fn unanswered(&self) -> Vec<String> {
+        lock(&self.doors).unanswered()
     }
 
     /// The snapshot that serves. Never waits for a reload.
@@ -171,7 +200,7 @@ impl Reloader {
 
     /// After the workers have ended: removes socket files, and ends the access log. False if its last lines are lost.
     pub fn end(&self) -> bool {
-        drop(std::mem::replace(&mut *lock(&self.doors), Doors::new(0)));
+        drop(std::mem::replace(&mut *lock(&self.doors), Doors::new(0, Vec::new())));
         lock(&self.log).take().is_none_or(|log| log.stop(LOG_PATIENCE))
     }
 
@@ -276,8 +305,8 @@ impl Reloader {
         plan: Plan,
         sinks: Option<Vec<Sink>>,
     ) -> Result<(Summary, Swapped), Stopped> {
-        let leaves = lock(&self.leaving);
-        if *leaves {
+        let _sending = lock(&self.leaving);
+        if self.is_leaving() {
             return Err(leaving());
         }
         let mut doors = lock(&self.doors);
@@ -306,6 +335,61 @@ impl Reloader {
         let Ok(mut turn) = self.turn.try_lock() else { return true };
         turn.sweep();
         !turn.retired.is_empty()
+    }
+}
+
+/// The right to decide whether the gateway leaves.
+pub struct Departure<'a> {
+    reloader: &'a Reloader,
+    _sending: MutexGuard<'a, ()>,
+}
+
+impl Departure<'_> {
+    /// It leaves.
+    pub fn is_final(self) {
+        self.reloader.left.store(true, Ordering::Release);
+    }
+
+    /// Lets every worker stop accepting, until this is dropped.
+    pub fn rest(&self) -> Resting<'_> {
+        let (done, paused) = mpsc::channel();
+        let workers = &self.reloader.workers;
+        for worker in workers {
+            worker.send(Message::Pause(done.clone()));
+        }
+        // A worker that does not come to rest drops its own.
+        drop(done);
+        let until = Instant::now() + 2 * PAUSE_TIME_MAX;
+        let quiet = Swapped { swapped: paused, until }.wait(workers.len());
+        Resting { reloader: self.reloader, quiet, for_good: false }
+    }
+}
+
+/// Nobody is let in.
+pub struct Resting<'a> {
+    reloader: &'a Reloader,
+    quiet: bool,
+    for_good: bool,
+}
+
+impl Resting<'_> {
+    /// Whether every worker has stopped accepting.
+    pub fn is_quiet(&self) -> bool {
+        self.quiet
+    }
+
+    /// Another process goes on accepting at these doors; the files of their sockets are its own.
+    pub fn for_good(mut self, doors: &[u64]) {
+        self.for_good = true;
+        lock(&self.reloader.doors).leave_files(doors);
+    }
+}
+
+impl Drop for Resting<'_> {
+    fn drop(&mut self) {
+        if !self.for_good {
+            self.reloader.workers.iter().for_each(|worker| worker.send(Message::Resume));
+        }
     }
 }
 

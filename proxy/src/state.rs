@@ -4,6 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use config::snapshot::{Api, Method, Release, Snapshot, Stage};
@@ -143,6 +144,8 @@ pub struct Worker {
     scratch: RefCell<Vec<Box<Scratch>>>,
     open: Cell<u32>,
     accepting: Cell<u32>,
+    at_rest: Cell<u32>,
+    paused: Cell<bool>,
     draining: Cell<bool>,
     shut: Cell<bool>,
     accept_errors: Cell<u64>,
@@ -156,6 +159,17 @@ pub struct Accepting {
 impl Drop for Accepting {
     fn drop(&mut self) {
         self.worker.accepting.set(self.worker.accepting.get() - 1);
+    }
+}
+
+/// An acceptor that has paused.
+pub struct AtRest {
+    worker: Rc<Worker>,
+}
+
+impl Drop for AtRest {
+    fn drop(&mut self) {
+        self.worker.at_rest.set(self.worker.at_rest.get() - 1);
     }
 }
 
@@ -183,6 +197,8 @@ impl Worker {
             scratch: RefCell::default(),
             open: Cell::new(0),
             accepting: Cell::new(0),
+            at_rest: Cell::new(0),
+            paused: Cell::new(false),
             draining: Cell::new(false),
             shut: Cell::new(false),
             accept_errors: Cell::new(0),
@@ -230,11 +246,20 @@ impl Worker {
         self.entries.wake();
     }
 
-    /// Closes what is still idle, and whatever becomes idle from now on.
-    pub fn close_idle(&self) {
+    /// From now on whatever becomes idle is closed.
+    pub fn shut(&self) {
         self.shut.set(true);
         self.pools.close_idle();
-        runtime::expire_parked(|tag| tag & UPSTREAM_TAG == 0);
+    }
+
+    /// Closes one of so many idle connections of clients.
+    pub fn close_idle(&self, of: u32) {
+        runtime::expire_parked(|tag| tag & UPSTREAM_TAG == 0 && (self.random() as u32).is_multiple_of(of));
+    }
+
+    /// Clients' connections between two requests.
+    pub fn connections_idle(&self) -> u32 {
+        self.metrics.connections_idle.load(Ordering::Relaxed).try_into().unwrap_or(0)
     }
 
     /// Whether idle connections are no longer kept.
@@ -251,6 +276,34 @@ impl Worker {
     /// Whether somebody may still come in.
     pub fn is_accepting(&self) -> bool {
         self.accepting.get() > 0
+    }
+
+    /// From now on nobody is let in, until `resume`; who knocks waits in the kernel's queue.
+    pub fn pause(&self) {
+        self.paused.set(true);
+        self.entries.wake();
+    }
+
+    /// Lets people in again.
+    pub fn resume(&self) {
+        self.paused.set(false);
+        self.entries.wake();
+    }
+
+    /// Whether nobody is let in for the time being.
+    pub fn is_paused(&self) -> bool {
+        self.paused.get()
+    }
+
+    /// Counts an acceptor as resting.
+    pub fn rest(self: &Rc<Worker>) -> AtRest {
+        self.at_rest.set(self.at_rest.get() + 1);
+        AtRest { worker: self.clone() }
+    }
+
+    /// Whether every acceptor rests.
+    pub fn rests(&self) -> bool {
+        self.at_rest.get() >= self.accepting.get()
     }
 
     /// Counts a client's connection.

@@ -3,6 +3,7 @@
 use std::io::{self, IsTerminal as _};
 use std::net::{SocketAddr, TcpListener};
 use std::num::NonZeroUsize;
+use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,27 +11,31 @@ use std::sync::{Arc, mpsc};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use admin::Desk;
 use admin::orders::ChangeReport;
-use config::snapshot::{Gateway, Snapshot};
+use admin::{Desk, UpgradeFailure, UpgradeOrder, UpgradeReport};
+use config::snapshot::{Gateway, ListenAddress, Snapshot};
 use config::{Input, Loader};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use rustix::thread::CpuSet;
 use serde_json::json;
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2};
 use signal_hook::iterator::{Handle, Signals};
 
 use crate::background::Resolver;
 use crate::bell::Bell;
 use crate::deploy::Deployer;
 use crate::doors::{Doors, cannot_listen};
+use crate::handover::Heir;
+use crate::inherit::{self, Inherited, Role};
 use crate::io::{DriverChoice, DriverKind, Sender, channel, pick};
 use crate::listener::Order;
 use crate::observe::access_log::Sink;
-use crate::observe::metrics::{By, Metrics, Setup};
+use crate::observe::metrics::{By, Metrics, Setup, set};
 use crate::observe::writer::Writer;
 use crate::reload::{self, Parts as ReloadParts, Reloader, Source, destination};
+use crate::service;
 use crate::state::Published;
+use crate::upgrade::{DeskDoors, Upgrader};
 use crate::upstream::report;
 use crate::watch;
 use crate::worker::{self, Message, Parts};
@@ -74,51 +79,68 @@ struct Failure(String, u8);
 /// Runs the gateway until it is told to leave.
 pub fn run(options: Options) -> ExitCode {
     start_logging();
-    match run_inner(options) {
+    let mut heir = None;
+    match origin(&mut heir).and_then(|inherited| run_inner(options, inherited, &mut heir)) {
         Ok(code) => code,
         Err(Failure(message, code)) => {
             eprintln!("tollgate: {message}");
+            if let Some(heir) = heir {
+                heir.failed(failure_of(code), message);
+            }
             ExitCode::from(code)
         }
     }
 }
 
-fn run_inner(options: Options) -> Result<ExitCode, Failure> {
-    raise_file_limit();
-    // Huge pages would back ten thousand small slots with whole 2 MiB steps of memory.
-    if let Err(error) = rustix::thread::disable_transparent_huge_pages(true) {
-        tracing::warn!(%error, "cannot do without huge pages; memory will be counted in steps of 2 MiB");
+/// What was made for this process: by the one before, or by the service manager.
+fn origin(heir: &mut Option<Heir>) -> Result<Vec<Inherited>, Failure> {
+    if let Some((taken, inherited)) = Heir::take_up().map_err(|why| Failure(why, exit::UNAVAILABLE))? {
+        *heir = Some(taken);
+        return Ok(inherited);
     }
+    let bad = |error: io::Error| Failure(format!("the service manager's sockets: {error}"), exit::UNAVAILABLE);
+    let (inherited, useless) = inherit::from_service_manager().map_err(bad)?;
+    for why in useless {
+        tracing::warn!("{why}");
+    }
+    Ok(inherited)
+}
+
+fn failure_of(code: u8) -> UpgradeFailure {
+    match code {
+        exit::CONFIG => UpgradeFailure::Document,
+        exit::UNAVAILABLE => UpgradeFailure::Resource,
+        _ => UpgradeFailure::Program,
+    }
+}
+
+fn run_inner(options: Options, inherited: Vec<Inherited>, heir: &mut Option<Heir>) -> Result<ExitCode, Failure> {
+    prepare_process();
     let mut loader = Loader::default();
-    let (snapshot, files) = load(&options.source, &mut loader)?;
+    let (snapshot, files) = load(&options.source, &mut loader, heir.is_some())?;
     let (driver, note) =
         pick(options.io_driver).map_err(|why| Failure(format!("no io_uring: {why}"), exit::UNAVAILABLE))?;
     let cores = usable_cores();
     let workers = options.workers.or(snapshot.gateway.workers).map_or(cores.len().max(1), NonZeroUsize::get);
     let gateway = snapshot.gateway.clone();
-    let mut doors = Doors::new(workers);
+    let mut doors = Doors::new(workers, inherited);
     let plan = doors.plan(&gateway.listen).map_err(|why| Failure(why, exit::UNAVAILABLE))?;
-    let metrics = Metrics::new(Setup {
-        workers,
-        refusals: &policy::refusal::Refusal::NAMES,
-        faults: &policy::fault::Fault::NAMES,
-        version: env!("CARGO_PKG_VERSION"),
-    });
-    metrics.set_driver(driver.name(), &note);
-    if (options.io_driver, driver) == (DriverChoice::Auto, DriverKind::Epoll) {
-        tracing::warn!(workers, "io driver: epoll, because io_uring cannot be had: {note}");
-    } else {
-        tracing::info!(workers, "io driver: {} ({note})", driver.name());
-    }
+    let metrics = count(workers, options.io_driver, (driver, &note));
     let worker_metrics: Vec<_> = (0..workers).map(|index| metrics.worker(index)).collect();
     let (sinks, log) = Writer::start(destination(&gateway.access_log), &worker_metrics, metrics.writer())
         .map_err(|error| Failure(format!("cannot open the access log: {error}"), exit::OS))?;
-    let mut signals = Signals::new([SIGHUP, SIGTERM, SIGINT, SIGUSR1])
+    let mut signals = Signals::new([SIGHUP, SIGTERM, SIGINT, SIGUSR1, SIGUSR2])
         .map_err(|error| Failure(format!("cannot handle signals: {error}"), exit::OS))?;
     let first = Published::new(snapshot, None, &metrics);
-    let (orders, _) = doors.carry_out(plan);
-    let crew = Crew::start(driver, &cores, (&first, &metrics), sinks.into_iter().zip(orders), &signals.handle())?;
+    let crew = Crew::start(driver, &cores, (&first, &metrics), sinks, &signals.handle())?;
     let resolver = start_resolver(&crew)?;
+    let (orders, _) = doors.carry_out(plan);
+    let desk_sockets = DeskSockets::bind(&gateway, &mut doors)?;
+    if let Some(heir) = heir {
+        heir.ready(doors.in_use()).map_err(|why| Failure(why, exit::UNAVAILABLE))?;
+    }
+    doors.take_possession();
+    crew.open(orders);
     let parts = ReloadParts {
         source: (options.source, loader),
         first,
@@ -131,18 +153,20 @@ fn run_inner(options: Options) -> Result<ExitCode, Failure> {
         bell: Bell::new().map_err(|error| Failure(format!("no eventfd: {error}"), exit::OS))?,
     };
     let reloader = Arc::new(Reloader::new(parts));
+    let upgrader = Arc::new(Upgrader::new(reloader.clone()));
     let facts = Facts { driver, note, workers };
-    let (desk, addresses) = open_desk(&gateway, (&reloader, &metrics, facts))?;
+    let (desk, addresses) = open_desk(desk_sockets, (&reloader, &upgrader, &metrics, facts))?;
     let threads = |error: io::Error| Failure(format!("cannot start a thread: {error}"), exit::OS);
     let reload = reload::start_thread(reloader.clone(), tell).map_err(threads)?;
     watch::start(reloader.clone(), metrics, tell).map_err(threads)?;
-    let announced = announce(&addresses);
+    service::start_watchdog(worker_metrics, desk.closer()).map_err(threads)?;
+    if let Some(heir) = heir.take() {
+        heir.serving();
+    }
+    announce(&reloader, &addresses);
     (options.on_ready)(&addresses);
-    notify(&[sd_notify::NotifyState::Ready, sd_notify::NotifyState::Status(&announced)]);
-    let told = serve_signals(&mut signals, &reload, &reloader);
-    reloader.leave();
-    notify(&[sd_notify::NotifyState::Stopping]);
-    let clean = crew.leave(reloader.current().snapshot.gateway.limits.drain_time, &mut signals);
+    let told = serve_signals(&mut signals, &reload, &reloader, &upgrader);
+    let clean = leave(crew, &reloader, &upgrader, &mut signals);
     desk.stop();
     if !reloader.end() {
         tracing::warn!("the access log's reader is stalled: its last lines are lost");
@@ -150,15 +174,66 @@ fn run_inner(options: Options) -> Result<ExitCode, Failure> {
     Ok(if told && clean { ExitCode::SUCCESS } else { ExitCode::from(exit::OS) })
 }
 
-fn load(source: &Source, loader: &mut Loader) -> Result<(Snapshot, Vec<Input>), Failure> {
+fn prepare_process() {
+    raise_file_limit();
+    // Huge pages would back ten thousand small slots with whole 2 MiB steps of memory.
+    if let Err(error) = rustix::thread::disable_transparent_huge_pages(true) {
+        tracing::warn!(%error, "cannot do without huge pages; memory will be counted in steps of 2 MiB");
+    }
+}
+
+/// The counters, which know the driver; so does the log.
+fn count(workers: usize, wanted: DriverChoice, (driver, note): (DriverKind, &str)) -> Arc<Metrics> {
+    let metrics = Metrics::new(Setup {
+        workers,
+        refusals: &policy::refusal::Refusal::NAMES,
+        faults: &policy::fault::Fault::NAMES,
+        version: env!("CARGO_PKG_VERSION"),
+    });
+    metrics.set_driver(driver.name(), note);
+    if (wanted, driver) == (DriverChoice::Auto, DriverKind::Epoll) {
+        tracing::warn!(workers, "io driver: epoll, because io_uring cannot be had: {note}");
+    } else {
+        tracing::info!(workers, "io driver: {} ({note})", driver.name());
+    }
+    metrics
+}
+
+/// Lets the workers finish what they have: all of it, or what is left when another process serves.
+fn leave(crew: Crew, reloader: &Reloader, upgrader: &Upgrader, signals: &mut Signals) -> bool {
+    reloader.leave();
+    let handed_over = upgrader.handed_over();
+    if handed_over.is_none() {
+        service::stopping();
+    }
+    // Whoever stops the service tells all of its processes: for one that was leaving anyway that is no second word.
+    let patience = if handed_over.is_some() { 2 } else { 1 };
+    crew.leaving.store(true, Ordering::Release);
+    tracing::info!(
+        handed_over = handed_over.is_some(),
+        "draining: no new connections, requests under way are finished"
+    );
+    reloader.drain(handed_over.unwrap_or_default());
+    crew.end(patience, signals)
+}
+
+/// `for_heir`: somebody else wants to hear the errors as well.
+fn load(source: &Source, loader: &mut Loader, for_heir: bool) -> Result<(Snapshot, Vec<Input>), Failure> {
     let loaded = source.load(loader, |_| {});
-    let rendered = loaded.diagnostics.render(io::stderr().is_terminal());
+    let rendered = loaded.diagnostics.render(io::stderr().is_terminal() && !for_heir);
+    let Some(snapshot) = loaded.snapshot else {
+        let (before, behind) = if for_heir { ("", rendered.trim_end()) } else { (rendered.trim_end(), "") };
+        if !before.is_empty() {
+            eprintln!("{before}");
+        }
+        let separator = if behind.is_empty() { "" } else { "\n" };
+        let message = format!("the configuration has errors: nothing was started{separator}{behind}");
+        return Err(Failure(message, exit::CONFIG));
+    };
     if !rendered.is_empty() {
         eprintln!("{}", rendered.trim_end());
     }
-    let snapshot = loaded.snapshot;
-    let failure = || Failure("the configuration has errors: nothing was started".into(), exit::CONFIG);
-    Ok((snapshot.ok_or_else(failure)?, loaded.files))
+    Ok((snapshot, loaded.files))
 }
 
 fn start_logging() {
@@ -201,26 +276,22 @@ impl Crew {
         driver: DriverKind,
         cores: &[usize],
         (published, metrics): (&Arc<Published>, &Arc<Metrics>),
-        workers: impl Iterator<Item = (Sink, Vec<Order>)>,
+        sinks: Vec<Sink>,
         signals: &Handle,
     ) -> Result<Crew, Failure> {
         let mut crew = Crew { threads: Vec::new(), inboxes: Vec::new(), leaving: Arc::default() };
         let (up, ready) = mpsc::channel();
-        for (index, (log, doors)) in workers.enumerate() {
+        for (index, log) in sinks.into_iter().enumerate() {
             let (inbox, receiver) = channel();
-            let parts = Parts {
-                index,
-                published: published.clone(),
-                metrics: metrics.worker(index),
-                log,
-                inbox: receiver,
-                doors,
-            };
+            let parts =
+                Parts { index, published: published.clone(), metrics: metrics.worker(index), log, inbox: receiver };
             let core = cores.get(index % cores.len().max(1)).copied();
             let (up, signals, leaving) = (up.clone(), signals.clone(), crew.leaving.clone());
+            let metrics = metrics.worker(index);
             let body = move || {
                 pin(core);
                 let outcome = worker::run_here(driver, parts, up);
+                set(&metrics.heartbeat, service::ENDED);
                 if !leaving.load(Ordering::Acquire) {
                     // A worker that ends unasked ends the process: whoever supervises it starts it anew.
                     signals.close();
@@ -249,16 +320,22 @@ impl Crew {
         "a worker could not start".into()
     }
 
-    /// Lets every worker finish what it has; false if one had failed or a second signal cut the wait short.
-    fn leave(self, time: Duration, signals: &mut Signals) -> bool {
-        self.leaving.store(true, Ordering::Release);
-        tracing::info!(?time, "draining: no new connections, requests under way are finished");
-        self.inboxes.iter().for_each(|inbox| inbox.send(Message::Drain(time)));
+    /// Lets everybody in.
+    fn open(&self, orders: Vec<Vec<Order>>) {
+        self.inboxes.iter().zip(orders).for_each(|(inbox, orders)| inbox.send(Message::Open(orders)));
+    }
+
+    /// Waits until every worker has finished what it has; false if one had failed or so many signals cut the wait short.
+    fn end(self, mut patience: u32, signals: &mut Signals) -> bool {
+        let mut extension = service::Patience::new();
         while !self.threads.iter().all(JoinHandle::is_finished) {
-            if signals.pending().any(|signal| matches!(signal, SIGTERM | SIGINT)) {
+            let impatient = signals.pending().filter(|signal| matches!(*signal, SIGTERM | SIGINT)).count();
+            patience = patience.saturating_sub(impatient.min(1) as u32);
+            if patience == 0 {
                 tracing::warn!("a second signal: leaving at once");
                 return false;
             }
+            extension.go_on();
             thread::sleep(Duration::from_millis(5));
         }
         self.threads.into_iter().all(|thread| match thread.join() {
@@ -300,35 +377,65 @@ struct Facts {
     workers: usize,
 }
 
+/// The desk's sockets and what the document says of them.
+struct DeskSockets {
+    admin: Option<(SocketAddr, TcpListener)>,
+    control: Option<(PathBuf, UnixListener)>,
+}
+
+impl DeskSockets {
+    /// Inherited, or bound.
+    fn bind(gateway: &Gateway, doors: &mut Doors) -> Result<DeskSockets, Failure> {
+        let unavailable = |what: &str, error: &io::Error| Failure(cannot_listen(what, error), exit::UNAVAILABLE);
+        let admin = match gateway.admin {
+            Some(address) => {
+                let bind =
+                    || TcpListener::bind(address).map_err(|error| unavailable(&format!("admin {address}"), &error));
+                let inherited = doors.desk_socket(Role::Admin, &ListenAddress::Tcp(address));
+                Some((address, inherited.map_or_else(bind, |socket| Ok(socket.into()))?))
+            }
+            None => None,
+        };
+        let control = match control_path(gateway) {
+            Some(path) => {
+                let shown = || format!("control socket {}", path.display());
+                let bind = || admin::control::bind(&path).map_err(|error| unavailable(&shown(), &error));
+                let inherited = doors.desk_socket(Role::Control, &ListenAddress::Unix(path.clone()));
+                let socket = inherited.map_or_else(bind, |socket| Ok(socket.into()))?;
+                Some((path, socket))
+            }
+            None => None,
+        };
+        Ok(DeskSockets { admin, control })
+    }
+
+    /// A second set, for the process that may follow.
+    fn copies(&self) -> io::Result<DeskSockets> {
+        let admin = self.admin.as_ref().map(|(said, socket)| Ok::<_, io::Error>((*said, socket.try_clone()?)));
+        let control =
+            self.control.as_ref().map(|(path, socket)| Ok::<_, io::Error>((path.clone(), socket.try_clone()?)));
+        Ok(DeskSockets { admin: admin.transpose()?, control: control.transpose()? })
+    }
+}
+
 fn open_desk(
-    gateway: &Gateway,
-    (reloader, metrics, facts): (&Arc<Reloader>, &Arc<Metrics>, Facts),
+    sockets: DeskSockets,
+    (reloader, upgrader, metrics, facts): (&Arc<Reloader>, &Arc<Upgrader>, &Arc<Metrics>, Facts),
 ) -> Result<(admin::Running, Addresses), Failure> {
-    let mut addresses = Addresses { listeners: reloader.listeners(), ..Addresses::default() };
-    let unavailable = |what: &str, error: &io::Error| Failure(cannot_listen(what, error), exit::UNAVAILABLE);
-    let admin = match gateway.admin {
-        Some(address) => {
-            let bound = TcpListener::bind(address).map_err(|error| unavailable(&format!("admin {address}"), &error))?;
-            addresses.admin = bound.local_addr().ok();
-            Some(bound)
-        }
-        None => None,
+    let closed = |error: io::Error| Failure(format!("cannot open the desk: {error}"), exit::OS);
+    let addresses = Addresses {
+        listeners: reloader.listeners(),
+        admin: sockets.admin.as_ref().and_then(|(_, socket)| socket.local_addr().ok()),
+        control: sockets.control.as_ref().map(|(path, _)| path.clone()),
     };
-    addresses.control = control_path(gateway);
-    let control = match &addresses.control {
-        Some(path) => {
-            let shown = format!("control socket {}", path.display());
-            Some(admin::control::bind(path).map_err(|error| unavailable(&shown, &error))?)
-        }
-        None => None,
-    };
+    let DeskSockets { admin: admin_copy, control: control_copy } = sockets.copies().map_err(closed)?;
     let shown = addresses.clone();
     let (for_status, for_metrics, for_reload, for_ready) =
         (reloader.clone(), reloader.clone(), reloader.clone(), reloader.clone());
     let deployer = Arc::new(Deployer::new(reloader.clone()));
     let (for_deploy, for_rollback, for_canary, for_list) =
         (deployer.clone(), deployer.clone(), deployer.clone(), deployer);
-    let (status_metrics, render) = (metrics.clone(), metrics.clone());
+    let (status_metrics, render, for_upgrade) = (metrics.clone(), metrics.clone(), upgrader.clone());
     let desk = Desk {
         status: Box::new(move || status(&for_status, &status_metrics, &shown, &facts)),
         metrics: Box::new(move || {
@@ -348,9 +455,12 @@ fn open_desk(
         rollback: Box::new(move |order| tell_of(for_rollback.rollback(order))),
         canary: Box::new(move |order| tell_of(for_canary.canary(order))),
         deployments: Box::new(move |api| for_list.list(api)),
+        upgrade: Box::new(move |order| tell_of_upgrade(for_upgrade.upgrade(order))),
     };
-    let running = admin::start(desk, admin, control);
-    Ok((running.map_err(|error| Failure(format!("cannot open the desk: {error}"), exit::OS))?, addresses))
+    let admin = sockets.admin.map(|(_, socket)| socket);
+    let running = admin::start(desk, admin, sockets.control.map(|(_, socket)| socket)).map_err(closed)?;
+    upgrader.with_desk(DeskDoors { closer: running.closer(), admin: admin_copy, control: control_copy });
+    Ok((running, addresses))
 }
 
 fn status(reloader: &Reloader, metrics: &Metrics, addresses: &Addresses, facts: &Facts) -> serde_json::Value {
@@ -390,8 +500,14 @@ fn status(reloader: &Reloader, metrics: &Metrics, addresses: &Addresses, facts: 
     })
 }
 
-/// One line per address, for people and for the service manager's status.
-fn announce(addresses: &Addresses) -> String {
+/// Says that it serves, and where: a line for each address, and the service manager's status.
+fn announce(reloader: &Reloader, addresses: &Addresses) {
+    for address in reloader.unanswered() {
+        tracing::warn!(
+            %address,
+            "the service manager listens here, and no listener of the document does: whoever comes is not answered"
+        );
+    }
     for listener in &addresses.listeners {
         tracing::info!(address = %listener, "listening");
     }
@@ -403,27 +519,49 @@ fn announce(addresses: &Addresses) -> String {
     } else {
         tracing::info!("no control socket: set gateway.control to use `tollgate reload` and `tollgate status`");
     }
-    format!("serving on {}", addresses.listeners.join(", "))
-}
-
-fn notify(states: &[sd_notify::NotifyState<'_>]) {
-    if let Err(error) = sd_notify::notify(states) {
-        tracing::warn!(%error, "cannot reach the service manager");
-    }
+    service::ready(&format!("serving on {}", addresses.listeners.join(", ")));
 }
 
 /// Serves signals until one says to leave (true) or a worker died (false).
-fn serve_signals(signals: &mut Signals, reload: &mpsc::Sender<By>, reloader: &Reloader) -> bool {
+fn serve_signals(
+    signals: &mut Signals,
+    reload: &mpsc::Sender<By>,
+    reloader: &Reloader,
+    upgrader: &Arc<Upgrader>,
+) -> bool {
     for signal in signals.forever() {
         match signal {
             // The thread lives as long as this handle.
             SIGHUP => reload.send(By::Signal).unwrap_or_default(),
             SIGUSR1 => reloader.reopen_log(),
+            // Ours: another process serves.
+            SIGUSR2 if upgrader.handed_over().is_some() => return true,
+            SIGUSR2 => upgrade_apart(upgrader.clone()),
             _ => return true,
         }
     }
     tracing::error!("a worker ended unasked: leaving, so that the service manager starts anew");
     false
+}
+
+/// Upgrades without keeping other signals waiting.
+fn upgrade_apart(upgrader: Arc<Upgrader>) {
+    let upgrade = move || {
+        tell_of_upgrade(upgrader.upgrade(&UpgradeOrder::default()));
+    };
+    if let Err(error) = thread::Builder::new().name("upgrade".into()).spawn(upgrade) {
+        tracing::error!(%error, "no upgrade: cannot start a thread");
+    }
+}
+
+fn tell_of_upgrade(report: UpgradeReport) -> UpgradeReport {
+    let UpgradeReport { ok, pid, version, took, failure: _, why } = &report;
+    if *ok {
+        tracing::info!(pid, version, ?took, "another process serves; this one finishes what it has");
+    } else {
+        tracing::error!("no upgrade, this process goes on serving: {why}");
+    }
+    report
 }
 
 fn tell_of(report: ChangeReport) -> ChangeReport {
@@ -445,5 +583,5 @@ fn tell(report: &admin::ReloadReport) {
         );
         format!("reload refused; serving generation {}", report.generation)
     };
-    notify(&[sd_notify::NotifyState::Status(&status)]);
+    service::status(&status);
 }

@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 
 use crate::connection;
 use crate::io::{self as runtime, DriverKind, Receiver, Why, driver_counts, next_event, now, sleep, spawn};
-use crate::limits::{LAST_REQUEST_TIME, TICK};
+use crate::limits::{IDLE_PORTION_MIN, IDLE_PORTION_PAUSE, IDLE_PORTIONS_MAX, LAST_REQUEST_TIME, PAUSE_TIME_MAX, TICK};
 use crate::listener::{self, Order};
 use crate::observe::access_log::Sink;
-use crate::observe::metrics::{WorkerMetrics, set, sub};
+use crate::observe::metrics::{WorkerMetrics, add, set, sub};
 use crate::state::{Published, Worker};
 use crate::upstream::resolve::NameTable;
 use crate::upstream::server::UPSTREAM_TAG;
@@ -20,8 +20,14 @@ pub enum Message {
     Adopt(Adoption),
     /// Names were resolved.
     Names(NameTable),
-    /// Accept no more, finish what is under way within this time, and leave.
-    Drain(Duration),
+    /// Accept here, too.
+    Open(Vec<Order>),
+    /// Accept nobody until told otherwise, and say when that is so.
+    Pause(mpsc::Sender<usize>),
+    /// Accept again.
+    Resume,
+    /// Accept no more, finish what is under way, and leave.
+    Drain(Drain),
 }
 
 /// What a reload changes on a worker.
@@ -36,6 +42,15 @@ pub struct Adoption {
     pub done: mpsc::Sender<usize>,
 }
 
+/// How to leave.
+#[derive(Clone)]
+pub struct Drain {
+    /// The most time for what is under way.
+    pub time: Duration,
+    /// Doors whose sockets another process accepts from.
+    pub handed_over: Arc<[u64]>,
+}
+
 /// What a worker is made of.
 pub struct Parts {
     /// Its number, from 0.
@@ -48,8 +63,6 @@ pub struct Parts {
     pub log: Sink,
     /// What it is told.
     pub inbox: Receiver<Message>,
-    /// Its listening sockets.
-    pub doors: Vec<Order>,
 }
 
 /// Makes this thread a worker until it has drained. Says so on `up` when its driver runs.
@@ -62,9 +75,8 @@ pub fn run_here(driver: DriverKind, parts: Parts, up: mpsc::Sender<()>) -> std::
 }
 
 async fn run(parts: Parts) {
-    let Parts { index, published, metrics, log, inbox, doors } = parts;
+    let Parts { index, published, metrics, log, inbox } = parts;
     let worker = Worker::new(index, published, metrics, log);
-    listener::carry_out(doors, &worker);
     spawn(take_events(worker.clone()));
     spawn(tick(worker.clone()));
     listen_to_others(&worker, &inbox).await;
@@ -90,6 +102,7 @@ async fn take_events(worker: Rc<Worker>) {
 async fn tick(worker: Rc<Worker>) {
     loop {
         worker.tick();
+        add(&worker.metrics.heartbeat, 1);
         let counts = driver_counts();
         let metrics = &worker.metrics;
         set(&metrics.loop_enters, counts.enters);
@@ -105,7 +118,7 @@ async fn tick(worker: Rc<Worker>) {
 
 /// Serves the mailbox until it is told to leave, then waits for the last connection or the end of its time.
 async fn listen_to_others(worker: &Rc<Worker>, inbox: &Receiver<Message>) {
-    let time = loop {
+    let Drain { time, handed_over } = loop {
         match inbox.recv().await {
             Message::Adopt(Adoption { published, doors, log, done }) => {
                 worker.adopt(published);
@@ -117,16 +130,38 @@ async fn listen_to_others(worker: &Rc<Worker>, inbox: &Receiver<Message>) {
                 let _ = done.send(worker.index);
             }
             Message::Names(table) => worker.names.publish(table),
-            Message::Drain(time) => break time,
+            Message::Open(doors) => listener::carry_out(doors, worker),
+            Message::Pause(done) => {
+                worker.pause();
+                wait_while(|| !worker.rests(), now() + PAUSE_TIME_MAX).await;
+                if worker.rests() {
+                    let _ = done.send(worker.index);
+                }
+            }
+            Message::Resume => worker.resume(),
+            Message::Drain(drain) => break drain,
         }
     };
+    handed_over.iter().flat_map(|door| worker.entries.door(*door)).for_each(|entry| entry.share());
     worker.begin_drain();
     let until = now() + time;
     wait_while(|| worker.is_accepting(), until).await;
     wait_while(|| worker.connections_open() > 0, until.min(now() + LAST_REQUEST_TIME)).await;
-    worker.close_idle();
+    worker.shut();
+    close_idle(worker, until).await;
     wait_while(|| worker.connections_open() > 0, until).await;
     worker.flush_log();
+}
+
+/// Lets go of idle connections by portions, chosen at random.
+async fn close_idle(worker: &Worker, until: Instant) {
+    let portions = (worker.connections_idle() / IDLE_PORTION_MIN).clamp(1, IDLE_PORTIONS_MAX);
+    for left in (1..=portions).rev() {
+        worker.close_idle(left);
+        if left > 1 && now() < until {
+            sleep(IDLE_PORTION_PAUSE).await;
+        }
+    }
 }
 
 async fn wait_while(is: impl Fn() -> bool, until: Instant) {

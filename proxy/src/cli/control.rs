@@ -1,12 +1,12 @@
-//! `tollgate reload` and `tollgate status`: one command to the running gateway, and what it says.
+//! `tollgate reload`, `tollgate status` and `tollgate upgrade`: one command to the running gateway, and what it says.
 
 use std::fmt::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use admin::control::{CallError, Command, call};
-use admin::{Failure, ReloadReport};
+use admin::{Failure, ReloadReport, UpgradeFailure, UpgradeOrder, UpgradeReport};
 use serde_json::Value;
 
 use super::{complain, exit, fail, say};
@@ -53,6 +53,38 @@ pub(super) fn told(report: &ReloadReport) -> (String, u8) {
 
 fn millis(time: Duration) -> String {
     format!("{:.1} ms", time.as_secs_f64() * 1_000.0)
+}
+
+/// Lets another executable take over; blocks until it serves, or until it is known why it does not.
+pub fn upgrade(path: &Path, binary: Option<PathBuf>, seconds: Option<u64>) -> ExitCode {
+    // The gateway's folder may be another one.
+    let binary = match binary.map(std::path::absolute).transpose() {
+        Ok(binary) => binary,
+        Err(error) => return fail(exit::NO_INPUT, &format!("--binary: {error}")),
+    };
+    let answer = match call(path, Command::Upgrade(UpgradeOrder { binary, seconds })) {
+        Ok(answer) => answer,
+        Err(error) => return no_answer(&error),
+    };
+    let Ok(report) = serde_json::from_value::<UpgradeReport>(answer) else {
+        return nonsense();
+    };
+    let (text, code) = upgraded(&report);
+    if code == 0 { say(&text) } else { fail(code, text.trim_end()) }
+}
+
+fn upgraded(report: &UpgradeReport) -> (String, u8) {
+    let UpgradeReport { ok: _, pid, version, took, failure, why } = report;
+    let code = match failure {
+        None => {
+            let text = format!("upgraded: process {pid}, version {version}, serves, after {}\n", millis(*took));
+            return (text, 0);
+        }
+        Some(UpgradeFailure::Busy | UpgradeFailure::TimedOut) => exit::TRY_AGAIN,
+        Some(UpgradeFailure::Document) => exit::CONFIG,
+        Some(UpgradeFailure::Leaving | UpgradeFailure::Program | UpgradeFailure::Resource) => exit::UNAVAILABLE,
+    };
+    (format!("not upgraded, process {pid} goes on serving: {why}\n"), code)
 }
 
 /// Prints the state.

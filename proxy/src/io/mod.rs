@@ -7,6 +7,7 @@
 // Results of system calls are checked for their sign before they become counts.
 #![allow(clippy::cast_sign_loss, clippy::cast_possible_wrap)]
 
+mod activated;
 mod buffers;
 mod driver;
 mod executor;
@@ -25,6 +26,7 @@ mod tests_loopback;
 mod tests_script;
 mod timers;
 
+pub use activated::activated;
 pub use buffers::{Group, RBuf, is_scarce, recycle, vector, views_alive};
 pub use driver::DriverCounts;
 pub use executor::{panics, spawn, tasks_alive};

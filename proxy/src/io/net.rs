@@ -288,6 +288,20 @@ impl Net {
         Poll::Pending
     }
 
+    /// Stops accepting and yields who was accepted before, one after the other; `None` when the kernel accepts no more.
+    pub(super) fn poll_stopped(&mut self, key: Key, context: &Context<'_>) -> Poll<Option<io::Result<OwnedFd>>> {
+        let slot = self.slot(key);
+        if let Some(accepted) = slot.accepted.get_or_insert_default().pop_front() {
+            return Poll::Ready(Some(accepted.map_err(io::Error::from_raw_os_error)));
+        }
+        if !slot.accepting {
+            return Poll::Ready(None);
+        }
+        slot.reader = Some(context.waker().clone());
+        self.driver.cancel(key, Op::Accept);
+        Poll::Pending
+    }
+
     /// Sets or clears the deadline of everything that waits on this socket.
     pub(super) fn set_deadline(&mut self, key: Key, after: Option<Duration>) {
         let elapsed = self.elapsed;

@@ -8,7 +8,7 @@ use std::future::{Future, poll_fn};
 use std::io;
 use std::marker::PhantomData;
 use std::net::{Shutdown, SocketAddr};
-use std::os::fd::{BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::path::Path;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -231,6 +231,16 @@ impl Listener {
         net::with(|net| net.poll_accept(self.key, context))
     }
 
+    /// Stops accepting, without losing anybody: call it until it says `None`. `accept` begins anew.
+    pub async fn stop(&self) -> Option<io::Result<OwnedFd>> {
+        poll_fn(|context| net::with(|net| net.poll_stopped(self.key, context))).await
+    }
+
+    /// Makes the descriptor as the driver needs it, again: who shared the socket may have had another driver.
+    pub fn regain(&self) {
+        self.with_fd(|fd| set_nonblocking(fd, net::with(|net| net.nonblocking())));
+    }
+
     /// How many connections the kernel may queue from now on.
     pub fn set_backlog(&self, backlog: u32) -> io::Result<()> {
         self.with_fd(|fd| Ok(rustix::net::listen(fd, backlog.try_into().unwrap_or(i32::MAX))?))
@@ -396,11 +406,11 @@ fn stream_socket(family: libc::c_int) -> io::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
-fn set_nonblocking(fd: &OwnedFd, nonblocking: bool) {
+fn set_nonblocking(fd: impl AsFd, nonblocking: bool) {
     // The descriptor is valid, and these flags exist for every kind of socket.
-    let _ = rustix::fs::fcntl_getfl(fd).and_then(|mut flags| {
+    let _ = rustix::fs::fcntl_getfl(&fd).and_then(|mut flags| {
         flags.set(rustix::fs::OFlags::NONBLOCK, nonblocking);
-        rustix::fs::fcntl_setfl(fd, flags)
+        rustix::fs::fcntl_setfl(&fd, flags)
     });
 }
 

@@ -141,6 +141,8 @@ pub struct WorkerMetrics {
     pub heads_underscore_dropped: AtomicU64,
     /// Trailer fields dropped.
     pub trailers_dropped: AtomicU64,
+    /// Ticks of the worker's clockwork; all ones when it has ended. For the watchdog.
+    pub heartbeat: AtomicU64,
 }
 
 impl WorkerMetrics {
@@ -173,6 +175,7 @@ impl WorkerMetrics {
             upstream_in_flight: zero(),
             heads_underscore_dropped: zero(),
             trailers_dropped: zero(),
+            heartbeat: zero(),
         }
     }
 }

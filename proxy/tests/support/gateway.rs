@@ -7,11 +7,12 @@ use std::net::TcpStream;
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use admin::UpgradeOrder;
 use admin::control::{self, Command as Control};
 use serde_json::Value;
 
@@ -50,7 +51,11 @@ pub struct Gateway {
     pub driver: Driver,
     child: Mutex<Child>,
     watch: Child,
-    pid: u32,
+    /// Who serves now: another one after an upgrade.
+    pid: AtomicU32,
+    /// Processes that took over, each with its watch.
+    heirs: Mutex<Vec<(u32, Child)>>,
+    told: Arc<Mutex<String>>,
     folder: PathBuf,
     listeners: Vec<String>,
     admin: String,
@@ -124,12 +129,22 @@ impl Gateway {
 
     /// Runs a file that exists: a document, or a compiled snapshot. It has what [`complete`] adds.
     pub fn start_file(folder: PathBuf, document: &Path, driver: Driver, args: &[&str]) -> Result<Gateway, NotStarted> {
-        let notify = UnixDatagram::bind(folder.join("notify.sock")).expect("the folder is writable");
         let mut command = Command::new(env!("CARGO_BIN_EXE_tollgate"));
         command.arg("run").arg(document).arg(format!("--io-driver={}", driver.name())).args(args);
+        command.stdin(Stdio::null()).stdout(Stdio::null());
+        Gateway::launch(folder, driver, command)
+    }
+
+    /// Runs a command that becomes a gateway in this folder.
+    pub fn launch(folder: PathBuf, driver: Driver, mut command: Command) -> Result<Gateway, NotStarted> {
+        let notify = folder.join("notify.sock");
+        let _ = fs::remove_file(&notify);
+        let notify = UnixDatagram::bind(notify).expect("the folder is writable");
         command.env("NOTIFY_SOCKET", folder.join("notify.sock")).env_remove("RUNTIME_DIRECTORY");
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        command.stderr(Stdio::piped());
         let mut child = command.spawn().expect("the binary is built");
+        // Sockets that went to the child are its own.
+        drop(command);
         let stderr = collect(child.stderr.take().expect("it is piped"));
         let pid = child.id();
         let mut watch = watch(pid, &folder);
@@ -146,8 +161,9 @@ impl Gateway {
         let admin = status["admin"].as_str().expect("an address").to_owned();
         assert_eq!(status["pid"], pid, "somebody else answers");
         assert_eq!(status["io"]["driver"], driver.told());
-        let child = Mutex::new(child);
-        Ok(Gateway { driver, child, watch, pid, folder, listeners, admin, control, stderr })
+        let (child, pid, told) = (Mutex::new(child), AtomicU32::new(pid), collect_notes(notify));
+        let heirs = Mutex::default();
+        Ok(Gateway { driver, child, watch, pid, heirs, told, folder, listeners, admin, control, stderr })
     }
 
     /// The first listener's address: `127.0.0.1:port`, `[::1]:port` or `unix:/path`.
@@ -175,9 +191,41 @@ impl Gateway {
         &self.folder
     }
 
-    /// The process.
+    /// The process that serves.
     pub fn pid(&self) -> u32 {
-        self.pid
+        self.pid.load(Ordering::Acquire)
+    }
+
+    /// What the service manager was told since it was ready.
+    pub fn told(&self) -> String {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Lets another executable take over: the gateway's report. Afterwards the other process is meant by everything here, but
+    /// for [`Gateway::wait_exit`].
+    pub fn upgrade(&self, order: UpgradeOrder) -> Value {
+        let report = control::call(&self.control, Control::Upgrade(order)).expect("a running gateway answers");
+        if report["ok"] == true {
+            self.follow(report["pid"].as_u64().expect("a number") as u32);
+        }
+        report
+    }
+
+    /// Another process serves from now on; it goes with this value as the first one does.
+    pub fn follow(&self, pid: u32) {
+        let watch = watch(pid, &self.folder);
+        self.heirs.lock().unwrap_or_else(PoisonError::into_inner).push((pid, watch));
+        self.pid.store(pid, Ordering::Release);
+    }
+
+    /// Waits for the end of a process that took over.
+    #[track_caller]
+    pub fn wait_end(pid: u32) {
+        super::eventually("the process has ended", || {
+            // A process without a parent that waits for it stays in the list.
+            let state = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+            state.rsplit_once(") ").is_none_or(|(_, rest)| rest.starts_with('Z'))
+        });
     }
 
     /// A new connection to the first listener.
@@ -228,7 +276,7 @@ impl Gateway {
 
     /// Sends a signal.
     pub fn signal(&self, signal: rustix::process::Signal) {
-        let pid = rustix::process::Pid::from_raw(self.pid.cast_signed()).expect("a process has a number");
+        let pid = rustix::process::Pid::from_raw(self.pid().cast_signed()).expect("a process has a number");
         rustix::process::kill_process(pid, signal).expect("the process is ours");
     }
 
@@ -267,7 +315,7 @@ impl Gateway {
     }
 
     fn kilobytes(&self, file: &str, field: &str) -> u64 {
-        let text = fs::read_to_string(format!("/proc/{}/{file}", self.pid)).expect("the process lives");
+        let text = fs::read_to_string(format!("/proc/{}/{file}", self.pid())).expect("the process lives");
         let line = text.lines().find_map(|line| line.strip_prefix(field)).expect("the field is there");
         line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") * 1024
     }
@@ -287,6 +335,12 @@ impl Drop for Gateway {
     fn drop(&mut self) {
         // The watch goes first: afterwards the number may be another process's.
         dismiss(&mut self.watch);
+        for (pid, watch) in self.heirs.get_mut().unwrap_or_else(PoisonError::into_inner) {
+            dismiss(watch);
+            if let Some(pid) = rustix::process::Pid::from_raw(pid.cast_signed()) {
+                let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+            }
+        }
         let child = self.child.get_mut().unwrap_or_else(PoisonError::into_inner);
         let _ = child.kill();
         let _ = child.wait();
@@ -315,6 +369,24 @@ fn await_ready(notify: &UnixDatagram, child: &mut Child) -> Result<(), ExitStatu
         }
         assert!(Instant::now() < deadline, "tollgate is not ready in time");
     }
+}
+
+/// Gathers what the service manager would be told: a full queue would hold the gateway up.
+fn collect_notes(notify: UnixDatagram) -> Arc<Mutex<String>> {
+    let text = Arc::new(Mutex::new(String::new()));
+    let into = text.clone();
+    notify.set_read_timeout(Some(Duration::from_millis(200))).expect("a socket has a time-out");
+    thread::spawn(move || {
+        let mut room = [0; 4096];
+        while Arc::strong_count(&into) > 1 {
+            if let Ok(count) = notify.recv(&mut room) {
+                let mut text = into.lock().unwrap_or_else(PoisonError::into_inner);
+                text.push_str(&String::from_utf8_lossy(&room[..count]));
+                text.push('\n');
+            }
+        }
+    });
+    text
 }
 
 /// Gathers what a child says; passes it on nowhere.
