@@ -121,6 +121,20 @@ pub const POOL_IDLE_TIME: Duration = Duration::from_secs(60);
 pub const POOL_CONNECTIONS: u32 = 4_096;
 /// A connection in a data centre opens in milliseconds; 5 s covers one lost SYN and its repeat.
 pub const CONNECT_TIME: Duration = Duration::from_secs(5);
+/// Pause between two health checks of a server: an outage is noticed within a quarter of a minute.
+pub const CHECK_INTERVAL: Duration = Duration::from_secs(5);
+/// The shortest pause: more than ten questions a second are load, not a check.
+pub const CHECK_INTERVAL_MIN: Duration = Duration::from_millis(100);
+/// Time of a health check: a server that needs longer for nothing is not well.
+pub const CHECK_TIMEOUT: Duration = Duration::from_secs(2);
+/// Good answers in a row before a server that was ill is used again.
+pub const CHECK_HEALTHY: u32 = 2;
+/// Bad answers in a row before a server is not used.
+pub const CHECK_UNHEALTHY: u32 = 3;
+/// Percent by which the pauses differ: many gateways and servers fall out of step soon.
+pub const CHECK_JITTER: u8 = 10;
+/// Ranges of good statuses of a health check.
+pub const CHECK_STATUSES_MAX: usize = 16;
 /// Failures in a row of a server before it is let alone: a single one is an accident.
 pub const OUTLIER_FAILURES: u32 = 5;
 /// How long a server that fails is let alone the first time: as long as a service takes to its restart.

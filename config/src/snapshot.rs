@@ -18,7 +18,7 @@ use policy::transform::uri::UriTemplate;
 use router::{Glob, Kind, Routes, RoutingMode, Table, Verb};
 use serde::{Deserialize, Serialize};
 
-pub use self::upstream::{Balance, Breaker, Outlier, Pool, Retry, Server, ServerAddress, Upstream};
+pub use self::upstream::{Balance, Breaker, HealthCheck, Outlier, Pool, Retry, Server, ServerAddress, Upstream};
 
 /// Everything that a worker needs to serve. Indices into its tables are checked when it is built.
 #[derive(Debug)]

@@ -117,7 +117,13 @@ fn what_is_written_is_obeyed() {
     assert_eq!(pets.breaker, Breaker { connections, pending, requests });
     let try_time = Some(Duration::from_millis(500));
     assert_eq!(pets.retry, Retry { attempts: 2, budget: 10, per_second: 5, try_time });
+    let check = pets.health_check.as_ref().expect("it is written");
+    assert_eq!((&*check.path, check.host.as_deref()), ("/healthz?full", Some("pets.test:80")));
+    assert_eq!((check.interval.as_millis(), check.timeout.as_millis()), (1_000, 300));
+    assert_eq!((check.healthy, check.unhealthy, check.jitter), (1, 5, 0));
+    assert_eq!(*check.statuses, [(200, 204), (429, 429)]);
     let quiet = &upstreams[1];
+    assert_eq!(*quiet.health_check.as_ref().expect("it is written").statuses, [(200, 299)]);
     assert_eq!((quiet.outlier, quiet.retry.attempts, quiet.breaker), (None, 1, Breaker::default()));
 }
 

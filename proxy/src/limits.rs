@@ -113,6 +113,15 @@ pub const STATE_LOCK_TIME: Duration = Duration::from_secs(2);
 /// Pause between two looks at that lock.
 pub const STATE_LOCK_PAUSE: Duration = Duration::from_millis(20);
 
+/// How often the keeper of health looks whether servers have come or gone without a reload.
+pub const KEEPER_LOOK: Duration = Duration::from_millis(500);
+
+/// A server is asked for the first time within this time, however long its interval: until then it counts as well.
+pub const FIRST_CHECK_WITHIN: Duration = Duration::from_millis(500);
+
+/// Bytes of a health check's answer up to the end of its head: as of any backend's.
+pub const CHECK_HEAD_BYTES_MAX: usize = 64 * 1024;
+
 /// Servers of upstreams with metrics of their own: six series each, which a Prometheus still likes.
 pub const SERVERS_TOLD_MAX: usize = 2_000;
 

@@ -23,6 +23,7 @@ use crate::observe::access_log::Sink;
 use crate::observe::metrics::{By, Metrics};
 use crate::observe::writer::{Destination, Writer};
 use crate::state::Published;
+use crate::upstream::health::Keeper;
 use crate::upstream::resolve;
 use crate::worker::{Adoption, Drain, Message};
 
@@ -63,6 +64,8 @@ pub struct Parts {
     pub workers: Vec<Sender<Message>>,
     /// Who resolves names.
     pub resolver: Resolver,
+    /// Who asks servers whether they are well.
+    pub keeper: Keeper,
     /// Rung after each load.
     pub bell: Bell,
 }
@@ -73,6 +76,7 @@ pub struct Reloader {
     metrics: Arc<Metrics>,
     workers: Vec<Sender<Message>>,
     resolver: Resolver,
+    keeper: Keeper,
     /// Held for the whole of a reload: the next one waits.
     turn: Mutex<Turn>,
     /// These are held for a moment only.
@@ -117,7 +121,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Reloader {
     /// Takes over after the first load.
     pub fn new(parts: Parts) -> Reloader {
-        let Parts { source: (source, loader), first, files, doors, log, metrics, workers, resolver, bell } = parts;
+        let Parts { source: (source, loader), first, files, doors, log, metrics, workers, resolver, keeper, bell } =
+            parts;
         resolver.want(resolve::names_of(&first.snapshot));
         metrics.loaded(first.generation);
         Reloader {
@@ -125,6 +130,7 @@ impl Reloader {
             metrics,
             workers,
             resolver,
+            keeper,
             turn: Mutex::new(Turn { loader, retired: Vec::new() }),
             serving: Mutex::new(Serving { published: first, listeners: doors.addresses(), files }),
             doors: Mutex::new(doors),
@@ -287,6 +293,9 @@ impl Reloader {
         let (sinks, writer) = log.unzip();
         let (summary, swapped) = self.publish(&published, plan, sinks)?;
         let swapped = swapped.wait(self.workers.len());
+        if let Err(error) = self.keeper.keep(&published.snapshot.upstreams, &published.upstreams) {
+            tracing::error!(%error, "no thread for health checks: servers are taken for well");
+        }
         watch.is_over("swap");
         // The new snapshot serves: what people want to read of it keeps nobody waiting.
         let changes = changes(&before, &published, &summary);

@@ -36,6 +36,7 @@ use crate::reload::{self, Parts as ReloadParts, Reloader, Source, destination};
 use crate::service;
 use crate::state::Published;
 use crate::upgrade::{DeskDoors, Upgrader};
+use crate::upstream::health::Keeper;
 use crate::upstream::report;
 use crate::watch;
 use crate::worker::{self, Message, Parts};
@@ -141,6 +142,7 @@ fn run_inner(options: Options, inherited: Vec<Inherited>, heir: &mut Option<Heir
     }
     doors.take_possession();
     crew.open(orders);
+    let keeper = start_keeper(&first)?;
     let parts = ReloadParts {
         source: (options.source, loader),
         first,
@@ -150,6 +152,7 @@ fn run_inner(options: Options, inherited: Vec<Inherited>, heir: &mut Option<Heir
         metrics: metrics.clone(),
         workers: crew.inboxes.clone(),
         resolver,
+        keeper,
         bell: Bell::new().map_err(|error| Failure(format!("no eventfd: {error}"), exit::OS))?,
     };
     let reloader = Arc::new(Reloader::new(parts));
@@ -362,6 +365,13 @@ fn start_resolver(crew: &Crew) -> Result<Resolver, Failure> {
     let inboxes = crew.inboxes.clone();
     Resolver::start(move |table| inboxes.iter().for_each(|inbox| inbox.send(Message::Names(table.clone()))))
         .map_err(|error| Failure(format!("cannot start the resolver: {error}"), exit::OS))
+}
+
+fn start_keeper(first: &Published) -> Result<Keeper, Failure> {
+    let keeper = Keeper::default();
+    let kept = keeper.keep(&first.snapshot.upstreams, &first.upstreams);
+    kept.map_err(|error| Failure(format!("cannot start the keeper of health: {error}"), exit::OS))?;
+    Ok(keeper)
 }
 
 /// Where commands are taken: as configured, or in the directory that the service manager made.

@@ -7,9 +7,9 @@ use std::time::Duration;
 use crate::compile::gateway::socket_path;
 use crate::diagnostic::Diagnostics;
 use crate::limits;
-use crate::model::resilience::{OutlierSpec, ResilienceSpec, RetrySpec};
+use crate::model::resilience::{HealthCheckSpec, OutlierSpec, ResilienceSpec, RetrySpec};
 use crate::model::upstream::{BalanceSpec, PoolSpec, ServerAddressSpec, ServerSpec, UpstreamSpec};
-use crate::snapshot::{AuthorityTarget, Balance, Outlier, Pool, Retry, Server, ServerAddress, Upstream};
+use crate::snapshot::{AuthorityTarget, Balance, HealthCheck, Outlier, Pool, Retry, Server, ServerAddress, Upstream};
 
 /// The names that a URI's host may have to mean an upstream.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -102,7 +102,7 @@ fn made(
     connect_time: Option<Duration>,
     (kept, resilience): &(PoolSpec, ResilienceSpec),
 ) -> Upstream {
-    let ResilienceSpec { panic, slow_start, outlier, breaker, retry } = resilience;
+    let ResilienceSpec { panic, slow_start, health_check, outlier, breaker, retry } = resilience;
     Upstream {
         name: name.into(),
         servers,
@@ -111,9 +111,24 @@ fn made(
         connect_time: connect_time.unwrap_or(limits::CONNECT_TIME),
         panic: panic.unwrap_or(0),
         slow_start: slow_start.unwrap_or_default(),
+        health_check: health_check.as_ref().map(self::health_check),
         outlier: (!outlier.is_off).then(|| self::outlier(outlier)),
         breaker: *breaker,
         retry: self::retry(retry),
+    }
+}
+
+fn health_check(spec: &HealthCheckSpec) -> HealthCheck {
+    let HealthCheckSpec { path, interval, timeout, healthy, unhealthy, statuses, host, jitter } = spec;
+    HealthCheck {
+        path: path.clone(),
+        interval: interval.unwrap_or(limits::CHECK_INTERVAL),
+        timeout: timeout.unwrap_or(limits::CHECK_TIMEOUT),
+        healthy: healthy.unwrap_or(limits::CHECK_HEALTHY),
+        unhealthy: unhealthy.unwrap_or(limits::CHECK_UNHEALTHY),
+        statuses: if statuses.is_empty() { [(200, 299)].into() } else { statuses.clone().into() },
+        host: host.clone(),
+        jitter: jitter.unwrap_or(limits::CHECK_JITTER),
     }
 }
 

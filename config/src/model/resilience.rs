@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::limits;
 use crate::model::field::{Field, Table, Type};
 use crate::model::reader::{Object, Reader};
+use crate::model::values;
 use crate::snapshot::Breaker;
 use crate::source::node::{Node, Value};
 
@@ -15,12 +16,35 @@ pub struct ResilienceSpec {
     pub panic: Option<u8>,
     /// How long a server that comes back takes to its whole share.
     pub slow_start: Option<Duration>,
+    /// How servers are asked whether they are well.
+    pub health_check: Option<HealthCheckSpec>,
     /// When a server is let alone.
     pub outlier: OutlierSpec,
     /// The most of the upstream.
     pub breaker: Breaker,
     /// When a request is sent again.
     pub retry: RetrySpec,
+}
+
+/// The part `health_check`, as written.
+#[derive(Debug, Clone)]
+pub struct HealthCheckSpec {
+    /// A path, with its query if there is one.
+    pub path: Box<str>,
+    /// From an answer to the next question.
+    pub interval: Option<Duration>,
+    /// For one answer.
+    pub timeout: Option<Duration>,
+    /// Good answers in a row.
+    pub healthy: Option<u32>,
+    /// Bad answers in a row.
+    pub unhealthy: Option<u32>,
+    /// Ranges with both ends.
+    pub statuses: Vec<(u16, u16)>,
+    /// The Host field.
+    pub host: Option<Box<str>>,
+    /// Percent.
+    pub jitter: Option<u8>,
 }
 
 /// The part `outlier`, as written.
@@ -58,6 +82,9 @@ pub const PANIC: Field = Field::new("panic", Type::Number, "percent of well serv
 /// `slow_start`
 pub const SLOW_START: Field =
     Field::new("slow_start", Type::Time, "how long a server that comes back takes to its whole share");
+/// `health_check`
+pub const HEALTH_CHECK: Field =
+    Field::new("health_check", Type::Object(&HEALTH_CHECK_TABLE), "asking each server whether it is well");
 /// `outlier`
 pub const OUTLIER: Field =
     Field::new("outlier", Type::Object(&OUTLIER_TABLE), "when a server that fails is let alone").or(&["off"]);
@@ -67,6 +94,20 @@ pub const BREAKER: Field =
 /// `retry`
 pub const RETRY: Field =
     Field::new("retry", Type::Object(&RETRY_TABLE), "when a request is sent again, where that is safe").or(&["off"]);
+
+const HEALTH_CHECK_TABLE: Table = Table {
+    name: "`health_check`",
+    fields: &[
+        Field::new("path", Type::Text, "what is asked for, with GET: /healthz").needed(),
+        Field::new("interval", Type::Time, "from an answer to the next question"),
+        Field::new("timeout", Type::Time, "how long an answer may take"),
+        Field::new("healthy", Type::Number, "good answers in a row before a server is used again"),
+        Field::new("unhealthy", Type::Number, "bad answers in a row before a server is not used"),
+        Field::new("status", Type::TextList, "good statuses: 200, or 200-299"),
+        Field::new("host", Type::Text, "the Host field; the upstream's name by default"),
+        Field::new("jitter", Type::Number, "by how many percent an interval is longer or shorter, at random"),
+    ],
+};
 
 const OUTLIER_TABLE: Table = Table {
     name: "`outlier`",
@@ -107,6 +148,7 @@ impl ResilienceSpec {
             slow_start: object
                 .get("slow_start")
                 .and_then(|node| reader.time(node, "`slow_start`", Duration::ZERO, limits::SETTING_TIME_MAX)),
+            health_check: object.get("health_check").and_then(|node| HealthCheckSpec::read(node, reader)),
             outlier: object.get("outlier").and_then(|node| OutlierSpec::read(node, reader)).unwrap_or_default(),
             breaker: object.get("breaker").and_then(|node| breaker(node, reader)).unwrap_or_default(),
             retry: object.get("retry").and_then(|node| RetrySpec::read(node, reader)).unwrap_or_default(),
@@ -121,6 +163,76 @@ fn percent(node: &Node, what: &str, reader: &mut Reader<'_>) -> Option<u8> {
 /// The word that stands in place of an object.
 fn is_off(node: &Node) -> bool {
     matches!(&node.value, Value::Scalar(text) if &*text.text == "off")
+}
+
+impl HealthCheckSpec {
+    fn read(node: &Node, reader: &mut Reader<'_>) -> Option<Self> {
+        let object = reader.object(node, &HEALTH_CHECK_TABLE)?;
+        let path = object.get("path").and_then(|node| path(node, reader));
+        if object.lacks("path") {
+            reader.faults.error_hint(object.place, "`health_check` needs a path", "write `path: /healthz`");
+        }
+        let interval = object
+            .get("interval")
+            .and_then(|node| reader.time(node, "`interval`", limits::CHECK_INTERVAL_MIN, limits::SETTING_TIME_MAX));
+        let timeout = object
+            .get("timeout")
+            .and_then(|node| reader.time(node, "`timeout`", Duration::from_millis(1), limits::TIMEOUT_MAX));
+        let mut row = |name: &str, what: &str| {
+            let node = object.get(name)?;
+            reader.number(node, what, 1, 1_000).map(|number| number as u32)
+        };
+        let (healthy, unhealthy) = (row("healthy", "`healthy`"), row("unhealthy", "`unhealthy`"));
+        let statuses = object.get("status").map(|node| statuses(node, reader)).unwrap_or_default();
+        let host = object.get("host").and_then(|node| host(node, reader));
+        let jitter = object.get("jitter").and_then(|node| percent(node, "`jitter`", reader));
+        object.close();
+        Some(Self { path: path?, interval, timeout, healthy, unhealthy, statuses, host, jitter })
+    }
+}
+
+fn path(node: &Node, reader: &mut Reader<'_>) -> Option<Box<str>> {
+    let text = reader.text(node, "`path`")?;
+    let fits = text.text.starts_with('/') && text.text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#');
+    if !fits || text.text.len() > limits::URI_CHARS_MAX {
+        let hint = "write a path such as /healthz; what is not ASCII is written %C3%A4";
+        reader.faults.error_hint(text.place, format!("`{}` is not a path to ask for", text.text), hint);
+        return None;
+    }
+    Some(text.text)
+}
+
+fn host(node: &Node, reader: &mut Reader<'_>) -> Option<Box<str>> {
+    let text = reader.text(node, "`host`")?;
+    let (name, port) = text.text.rsplit_once(':').map_or((&*text.text, None), |(name, port)| (name, Some(port)));
+    if !values::is_host(name) || port.is_some_and(|port| !matches!(values::number(port), Some(1..=65_535))) {
+        let hint = "write a host name, with a port if backends are asked with one";
+        reader.faults.error_hint(text.place, format!("`{}` is not a host", text.text), hint);
+        return None;
+    }
+    Some(text.text)
+}
+
+fn statuses(node: &Node, reader: &mut Reader<'_>) -> Vec<(u16, u16)> {
+    let listed = reader.list(node);
+    if listed.is_empty() || listed.len() > limits::CHECK_STATUSES_MAX {
+        let most = limits::CHECK_STATUSES_MAX;
+        reader.faults.error(node.place, format!("`status` needs from 1 to {most} statuses"));
+        return Vec::new();
+    }
+    let mut range = |node: &Node| {
+        let text = reader.text(node, "`status`")?;
+        let (least, most) = text.text.split_once('-').unwrap_or((&text.text, &text.text));
+        match (values::number(least.trim()), values::number(most.trim())) {
+            (Some(least @ 200..=599), Some(most @ 200..=599)) if least <= most => Some((least as u16, most as u16)),
+            _ => {
+                let hint = "write a status from 200 to 599, or a range such as 200-299";
+                reader.faults.error_hint(text.place, format!("`{}` is not a status", text.text), hint);
+                None
+            }
+        }
+    };
+    listed.iter().filter_map(&mut range).collect()
 }
 
 impl OutlierSpec {

@@ -24,12 +24,35 @@ pub struct Upstream {
     pub panic: u8,
     /// How long a server that comes back takes to its whole share; zero: it has it at once.
     pub slow_start: Duration,
+    /// How servers are asked whether they are well; `None`: not at all.
+    pub health_check: Option<HealthCheck>,
     /// When a server that fails is let alone; `None`: never.
     pub outlier: Option<Outlier>,
     /// What the upstream is spared.
     pub breaker: Breaker,
     /// When a request is sent again.
     pub retry: Retry,
+}
+
+/// How a server is asked whether it is well.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HealthCheck {
+    /// The request target.
+    pub path: Box<str>,
+    /// From an answer to the next question.
+    pub interval: Duration,
+    /// From the connect to the end of the answer's head.
+    pub timeout: Duration,
+    /// Good answers in a row of a server that was ill.
+    pub healthy: u32,
+    /// Bad answers in a row of a server that was well.
+    pub unhealthy: u32,
+    /// Good statuses, as ranges with both ends.
+    pub statuses: Box<[(u16, u16)]>,
+    /// The Host field; `None`: the upstream's name, as requests have it.
+    pub host: Option<Box<str>>,
+    /// By how many percent an interval is longer or shorter, at random.
+    pub jitter: u8,
 }
 
 /// When a server that fails its requests is let alone, for all workers together.

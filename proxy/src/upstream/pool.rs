@@ -116,7 +116,7 @@ impl Upstream {
 
     /// Whether there is a server that is well and was not tried.
     pub fn has_another(&self, tried: &Tried) -> bool {
-        let (is_checked, now) = (false, millis(now()));
+        let (is_checked, now) = (self.spec.health_check.is_some(), millis(now()));
         self.servers.iter().any(|server| !tried.has(server) && server.standing.is_well(is_checked, now))
     }
 
@@ -132,7 +132,8 @@ impl Upstream {
         }
         let now = millis(now());
         let slow_start = self.spec.slow_start.as_millis() as u64;
-        let is_well = |server: &Server| server.standing.is_well(false, now);
+        let is_checked = self.spec.health_check.is_some();
+        let is_well = |server: &Server| server.standing.is_well(is_checked, now);
         let (mut well, mut left) = (0, 0);
         for server in &self.servers {
             let fit = is_well(server);

@@ -29,9 +29,9 @@ pub fn status(specs: &[Upstream], upstreams: &[Arc<Shared>]) -> Value {
     Value::Object(specs.iter().zip(upstreams).map(one).collect())
 }
 
-fn of(_spec: &Upstream, shared: &Shared, now: u64) -> Value {
+fn of(spec: &Upstream, shared: &Shared, now: u64) -> Value {
     let servers: Map<String, Value> =
-        shared.standings().iter().map(|server| (server.address.to_string(), of_server(server, now))).collect();
+        shared.standings().iter().map(|server| (server.address.to_string(), of_server(spec, server, now))).collect();
     let counts = |all: &mut dyn Iterator<Item = (&'static str, u64)>| -> Map<String, Value> {
         all.map(|(name, count)| (name.to_owned(), count.into())).collect()
     };
@@ -50,14 +50,15 @@ fn of(_spec: &Upstream, shared: &Shared, now: u64) -> Value {
     })
 }
 
-fn of_server(server: &Standing, now: u64) -> Value {
+fn of_server(spec: &Upstream, server: &Standing, now: u64) -> Value {
     json!({
-        "health": server.health(false, now).name(),
+        "health": server.health(spec.health_check.is_some(), now).name(),
         "requests": server.sum(|block| &block.requests),
         "inFlight": server.sum(|block| &block.in_flight),
         "connections": server.sum(|block| &block.open),
         "failures": server.failures_total.load(Relaxed),
         "ejections": server.ejections_total.load(Relaxed),
+        "checks": {"well": server.checks[0].load(Relaxed), "ill": server.checks[1].load(Relaxed)},
     })
 }
 
@@ -136,10 +137,18 @@ fn servers(specs: &[Upstream], upstreams: &[Arc<Shared>], now: u64, page: &mut P
             page.sample(name, &labels, value(server).cast_signed());
         }
     }
+    let name = "tollgate_server_checks_total";
+    page.family(name, "counter", "Health checks of a server, by what they found.");
+    for (_, shared, server) in told.iter().filter(|(spec, ..)| spec.health_check.is_some()) {
+        for (found, count) in ["well", "ill"].iter().zip(&server.checks) {
+            let labels = [("upstream", &*shared.name), ("server", &*server.address), ("found", found)];
+            page.sample(name, &labels, count.load(Relaxed));
+        }
+    }
     let name = "tollgate_server_well";
     page.family(name, "gauge", "Whether a server is used: its checks go well, and it is not let alone.");
-    for (_spec, shared, server) in &told {
+    for (spec, shared, server) in &told {
         let labels = [("upstream", &*shared.name), ("server", &*server.address)];
-        page.sample(name, &labels, u8::from(server.is_well(false, now)));
+        page.sample(name, &labels, u8::from(server.is_well(spec.health_check.is_some(), now)));
     }
 }
