@@ -18,6 +18,8 @@ pub const METHODS_MAX: usize = 100_000;
 pub const PARAMETERS_MAX: usize = 1_000;
 /// What an import may make, counted as the bytes of its texts and [`VALUE_BYTES`] for each value: a `$ref` writes much with few letters.
 pub const IMPORT_BYTES_MAX: usize = 256 * 1024 * 1024;
+/// Letters of one placeholder of a template engine: each `${` looks no further for its end, or a long line would be read again for each.
+pub const PLACEHOLDER_CHARS_MAX: usize = 500;
 /// What a value counts beside its text.
 pub const VALUE_BYTES: usize = 32;
 /// A compiled snapshot: ten times the largest document that is read.

@@ -745,6 +745,28 @@ fn names_that_nothing_defines() {
 }
 
 #[test]
+fn what_only_a_deployment_or_an_engine_fills_in() {
+    check(
+        "rest/only_a_deployment_knows",
+        &[
+            ("methods > GET /validated > validator", json!("${Validator}")),
+            ("methods > GET /included > integration", Json::Null),
+            ("methods > GET /guarded > authorization > authorizer > name", json!("`x-amazon-apigateway-auth`")),
+            ("methods > PUT /guarded > authorization", json!("iam")),
+            (of!("GET /a@b", "uri"), json!("https://a.example.com")),
+        ],
+    );
+    check(
+        "rest/unrendered",
+        &[
+            ("info > title", json!("{{ title }}")),
+            (of!("GET /b", "uri"), json!("https://${host[\"b\"]}/x")),
+            ("methods > GET /b > description", json!("{{ description }}")),
+        ],
+    );
+}
+
+#[test]
 fn errors_are_found_all_at_once() {
     for (name, errors) in [("rest/errors", 13), ("rest/template_elsewhere", 1)] {
         let path = documents().into_iter().find(|(known, _)| known == name).expect("it is there").1;

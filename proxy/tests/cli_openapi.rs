@@ -224,6 +224,29 @@ fn several_documents_are_several_apis_or_one() {
 }
 
 #[test]
+fn a_document_from_elsewhere_keeps_its_own_files() {
+    let folder = folder("import-elsewhere");
+    fs::create_dir_all(folder.join("there")).unwrap();
+    fs::create_dir_all(folder.join("here")).unwrap();
+    let part =
+        "openapi: 3.0.1\npaths: {/a: {get: {$ref: 'part.yaml#/get'}}, /b: {get: {$ref: '../outside.yaml#/get'}}}\n";
+    let document = write(&folder, "there/api.yaml", part);
+    write(
+        &folder,
+        "there/part.yaml",
+        "get: {x-amazon-apigateway-integration: {type: http_proxy, httpMethod: GET, uri: 'http://b.test/'}}\n",
+    );
+    write(&folder, "outside.yaml", "get: {}\n");
+    let config = folder.join("here/gateway.yaml").to_str().unwrap().to_owned();
+    let (_, err, code) = said(&["import", &document, "-o", &config]);
+    assert_eq!((code, err.matches("leads nowhere").count()), (78, 1), "{err}");
+    assert!(err.contains("`$ref: ../outside.yaml#/get` leads nowhere: it leaves the folder"), "{err}");
+    write(&folder, "there/api.yaml", &part.replace("../outside", "part"));
+    assert_eq!(said(&["import", &document, "-o", &config]).2, 0);
+    assert_eq!(said(&["check", &config]).2, 0);
+}
+
+#[test]
 fn what_is_no_document_is_not_imported() {
     let folder = folder("import-bad");
     let config = folder.join("gateway.yaml").to_str().unwrap().to_owned();
@@ -231,6 +254,13 @@ fn what_is_no_document_is_not_imported() {
     let (out, err, code) = said(&["import", &bad, "-o", &config]);
     assert_eq!((out.as_str(), code), ("", 78));
     assert!(err.contains("bad.yaml:1:10: error: "), "{err}");
+    assert!(!folder.join("gateway.yaml").exists());
+    // It can be read, and AWS refuses it all the same (RT-04).
+    let siblings = "openapi: 3.0.1\npaths: {'/a/{b}': {get: {}}, '/a/{c}': {put: {}}}\n";
+    let siblings = write(&folder, "siblings.yaml", siblings);
+    let (out, err, code) = said(&["import", &siblings, "-o", &config]);
+    assert_eq!((out.as_str(), code), ("", 78));
+    assert!(err.contains("siblings.yaml:2:") && err.contains("only one is allowed"), "{err}");
     assert!(!folder.join("gateway.yaml").exists());
     assert_eq!(said(&["import", "/nowhere/x.yaml", "-o", &config]).2, 66);
     assert_eq!(said(&["import", "-o", &config]).2, 64);

@@ -5,7 +5,7 @@ use policy::transform::constant::is_constant_template;
 use router::Kind;
 
 use crate::definition::{
-    Authorization, ConnectionType, Definition, Integration, IntegrationType, Location, Method, Passthrough,
+    Authorization, ConnectionType, Definition, Integration, IntegrationType, Location, Method, Passthrough, Validator,
 };
 use crate::diagnostic::{Diagnostics, Place};
 
@@ -93,8 +93,11 @@ impl Needs {
 /// Whether the method's validator has anything to look at.
 fn validates(definition: &Definition, method: &Method) -> bool {
     let named = method.validator.as_ref().or(definition.validator.as_ref());
-    let validator = named.and_then(|name| definition.validators.iter().find(|(known, _)| known == name));
-    let Some((_, validator)) = validator else { return false };
+    let Some(name) = named.filter(|_| definition.kind == Kind::Rest) else { return false };
+    // One that nobody has defined might look at everything.
+    let unknown = Validator { parameters: true, body: true };
+    let known = definition.validators.iter().find(|(known, _)| known == name);
+    let validator = known.map_or(&unknown, |(_, validator)| validator);
     let required = |location: Location| matches!(location, Location::Header | Location::Query);
     let parameters = method.parameters.iter().any(|parameter| parameter.required && required(parameter.location));
     (validator.parameters && parameters) || (validator.body && !method.request_models.is_empty())
@@ -160,6 +163,15 @@ mod tests {
     }
 
     const PROXY: &str = "x-amazon-apigateway-integration: {type: http_proxy, httpMethod: GET, uri: 'http://b.test/'}";
+
+    #[test]
+    fn a_validator_that_nobody_has_defined_looks_at_everything() {
+        let named =
+            |parameters: &str| format!("x-amazon-apigateway-request-validator: ${{V}}\n      {parameters}{PROXY}");
+        let required = "parameters: [{in: query, name: q, required: true}]\n      ";
+        assert!(said("", &named(required)).contains("`GET /x` answers 500: request validators are"));
+        assert!(!said("", &named("")).contains("answers 500"), "there is nothing to look at");
+    }
 
     #[test]
     fn what_is_not_done_is_said() {

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use router::Kind;
 
+use super::extensions::is_unknown_yet;
 use super::schema::{self, Models};
 use super::security::{self, Schemes};
 use super::{BasePath, Source, cors, documentation, endpoint, extensions, field, gateway_responses, parameters, paths};
@@ -290,6 +291,11 @@ pub fn check(definition: &mut Definition, used: &[Word], from: &mut Source<'_>) 
     let named = definition.methods.iter().filter_map(|method| method.validator.as_ref()).chain(&definition.validator);
     for name in named {
         if from.options.kind == Kind::Http || names.contains(name.as_str()) {
+            continue;
+        }
+        if is_unknown_yet(name) {
+            let what = format!("`{name}` names a request validator that only a deployment knows");
+            from.warn(name.place(), what, "methods that it would look at answer 500: write the name into the document");
             continue;
         }
         from.error(

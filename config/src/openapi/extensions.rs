@@ -144,6 +144,8 @@ pub fn auth(node: &Node, from: &mut Source<'_>) -> Option<Authorization> {
     enum Type {
         None,
         Iam,
+        /// Of an authorizer, which it cannot name.
+        Nameless,
     }
     let what = "`x-amazon-apigateway-auth`";
     let written = node;
@@ -152,13 +154,30 @@ pub fn auth(node: &Node, from: &mut Source<'_>) -> Option<Authorization> {
     }
     let node = match &node.value {
         Value::Scalar(_) => Some(node), // the type alone
-        Value::List(_) | Value::Map(_) => Fields::open(node, what, &["type"], from).get("type"),
+        Value::List(_) | Value::Map(_) => Fields::open(node, what, &["authorizerId", "type"], from).get("type"),
     };
-    let words = [("NONE", Type::None), ("AWS_IAM", Type::Iam), ("SIGV4", Type::Iam)];
+    let words = [
+        ("NONE", Type::None),
+        ("AWS_IAM", Type::Iam),
+        ("SIGV4", Type::Iam),
+        ("CUSTOM", Type::Nameless),
+        ("COGNITO_USER_POOLS", Type::Nameless),
+        ("JWT", Type::Nameless),
+    ];
     let read = node.and_then(|node| word(node, "the type of `x-amazon-apigateway-auth`", &words[..], from));
     Some(match read {
         Some(Type::None) => Authorization::None,
         Some(Type::Iam) => Authorization::Iam,
+        Some(Type::Nameless) => {
+            from.warn(
+                written.place,
+                format!(
+                    "{what} cannot name an authorizer: what `security` names counts, and without any nobody passes"
+                ),
+                "write the authorizer under the security schemes, and name it in `security` of the operation",
+            );
+            Authorization::Authorizer { name: Word::new(what, written.place), scopes: Vec::new() }
+        }
         None => closed(written, what, from),
     })
 }
@@ -346,7 +365,10 @@ mod tests {
             assert_eq!(read(Kind::Rest, text, auth), (is, String::new()), "{text}");
         }
         for (text, says) in [
-            ("{type: CUSTOM}", "error: the type of `x-amazon-apigateway-auth` cannot be `CUSTOM`\n"),
+            (
+                "{type: CUSTOMS}",
+                "error: the type of `x-amazon-apigateway-auth` cannot be `CUSTOMS`, did you mean `CUSTOM`?\n",
+            ),
             ("{Type: AWS_IAM}", "did you mean `type`"),
             ("[AWS_IAM]", "cannot be read"),
         ] {
@@ -354,6 +376,12 @@ mod tests {
             assert!(matches!(is, Some(Authorization::Authorizer { .. })), "nobody passes: {is:?}");
             assert!(said.contains(says), "{said}");
             assert!(said.contains("`x-amazon-apigateway-auth` cannot be read: nobody passes\n"), "{said}");
+        }
+        for text in ["{type: CUSTOM}", "{type: custom, authorizerId: abc}", "{type: COGNITO_USER_POOLS}", "JWT"] {
+            let (is, said) = read(Kind::Rest, text, auth);
+            assert!(matches!(is, Some(Authorization::Authorizer { .. })), "nobody passes: {is:?}");
+            assert!(said.starts_with("warning: `x-amazon-apigateway-auth` cannot name an authorizer"), "{said}");
+            assert_eq!(said.lines().count(), 1, "{said}");
         }
     }
 

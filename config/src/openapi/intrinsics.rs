@@ -70,14 +70,24 @@ impl Filler<'_> {
                     return self.call(&key, value, node);
                 }
             }
-            Value::Map(entries) => entries.retain_mut(|entry| {
-                if is_inclusion(&entry.key.text) {
-                    self.included(&entry.key);
-                    return false;
+            Value::Map(entries) => {
+                let had_any = !entries.is_empty();
+                let mut includes = false;
+                entries.retain_mut(|entry| {
+                    if is_inclusion(&entry.key.text) {
+                        self.included(&entry.key);
+                        includes = true;
+                        return false;
+                    }
+                    self.replace(&mut entry.key);
+                    self.walk(&mut entry.value)
+                });
+                // Nothing of it is here: that is not the same as an empty mapping, which somebody wrote.
+                if includes && had_any && entries.is_empty() {
+                    let nothing = Text { text: Box::default(), place: node.place, style: Style::Plain };
+                    node.value = Value::Scalar(nothing);
                 }
-                self.replace(&mut entry.key);
-                self.walk(&mut entry.value)
-            }),
+            }
         }
         true
     }

@@ -23,6 +23,7 @@ mod refs;
 mod schema;
 mod security;
 mod template;
+mod unrendered;
 
 use std::path::{Path, PathBuf};
 

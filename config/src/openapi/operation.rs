@@ -5,7 +5,7 @@ use router::Verb;
 use super::document::Document;
 use super::parameters::{self, Body, Read};
 use super::{Source, extensions, field, integration, placeholder};
-use crate::definition::{Method, MethodResponse, ModelRef, Parameter, Word};
+use crate::definition::{Authorization, Method, MethodResponse, ModelRef, Parameter, Word};
 use crate::diagnostic::Place;
 use crate::limits;
 use crate::source::node::{Entry, Node};
@@ -77,6 +77,8 @@ pub fn read<'a>(key: Key<'_, 'a>, node: &'a Node, document: &mut Document<'a>, f
         unheeded = demands.unheeded;
     }
     match auth {
+        // It restricts, and says not how: what `security` says restricts as well.
+        Some(Authorization::Authorizer { .. }) if method.authorization != Authorization::None => {}
         Some(auth) => method.authorization = auth,
         None => method.unheeded = unheeded.unwrap_or_default().into(),
     }

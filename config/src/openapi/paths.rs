@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 use router::{Kind, Template, TemplateFault, TemplateProblem, Verb};
 
 use super::document::Document;
+use super::extensions::is_unknown_yet;
 use super::operation::{self, Key};
 use super::parameters;
 use super::{Source, extensions, field};
@@ -160,6 +161,14 @@ fn path_of(key: &Text, document: &Document<'_>, from: &mut Source<'_>) -> Option
     if is_http && matches!(written, "/$default" | DEFAULT) {
         return Some(Word::new(DEFAULT, key.place));
     }
+    if is_unknown_yet(written) && (!written.starts_with('/') || Template::parse(written).is_err()) {
+        from.warn(
+            key.place,
+            format!("path `{written}` has a part that only a deployment knows"),
+            "it is not served: write the part into the document, or import what is deployed",
+        );
+        return None;
+    }
     if !written.starts_with('/') {
         from.error(key.place, format!("path `{written}` does not begin with `/`"), format!("write /{written}"));
         return None;
@@ -180,8 +189,23 @@ fn path_of(key: &Text, document: &Document<'_>, from: &mut Source<'_>) -> Option
         from.error(place, format!("path `{whole}`: {fault}"), hint(&fault));
         return None;
     }
+    if !is_http {
+        warn_of_characters(key, from);
+    }
     // What stands in the document letter by letter keeps its exact place.
     Some(if whole == *key.text { Word::from(key) } else { Word::new(whole, key.place) })
+}
+
+/// RT-01: REST APIs of AWS know fewer characters than paths have. Here they stand for themselves.
+fn warn_of_characters(key: &Text, from: &mut Source<'_>) {
+    let known = |c: char| c.is_ascii_alphanumeric() || "_-.,:/{}+".contains(c);
+    if let Some((at, strange)) = key.text.char_indices().find(|(_, c)| !known(*c)) {
+        from.warn(
+            key.place_at(at),
+            format!("API Gateway refuses `{strange}` in a path of a REST API; here it stands for itself"),
+            "AWS takes letters, digits and `_ - . , :` there",
+        );
+    }
 }
 
 fn hint(fault: &TemplateFault) -> &'static str {
@@ -244,7 +268,10 @@ paths:
   /a: {x-amazon-apigateway-any-method: {isDefaultRoute: false}}
 ";
         assert_eq!(keys(Kind::Http, text), ["$default", "ANY /a"]);
-        assert_eq!(keys(Kind::Rest, text), ["ANY /$default", "ANY /a"], "REST APIs have no such route");
+        let (rest, faults) = with_faults(&ImportOptions::new(Kind::Rest), text);
+        let keys_of_rest: Vec<String> = rest.unwrap().methods.iter().map(Method::key).collect();
+        assert_eq!(keys_of_rest, ["ANY /$default", "ANY /a"], "REST APIs have no such route");
+        assert!(faults.contains("API Gateway refuses `$` in a path of a REST API"), "{faults}");
         let elsewhere = "{openapi: 3.0.1, paths: {/x: {x-amazon-apigateway-any-method: {isDefaultRoute: true}}}}";
         assert_eq!(keys(Kind::Http, elsewhere), ["$default"]);
     }

@@ -6,8 +6,8 @@
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
-use super::{Variables, intrinsics};
-use crate::diagnostic::{Diagnostics, Place};
+use super::{Variables, intrinsics, unrendered};
+use crate::diagnostic::{Diagnostics, Place, Severity};
 use crate::input::Input;
 use crate::limits;
 use crate::source::file;
@@ -84,7 +84,9 @@ impl Files {
         let source = file::read(path, faults)?;
         let real = real?;
         let folder = real.parent().map(Path::to_owned)?;
-        let tree = tree.and_then(|tree| std::fs::canonicalize(tree).ok()).unwrap_or_else(|| folder.clone());
+        // A document that the configuration names from elsewhere has a tree of its own.
+        let tree = tree.and_then(|tree| std::fs::canonicalize(tree).ok()).filter(|tree| folder.starts_with(tree));
+        let tree = tree.unwrap_or_else(|| folder.clone());
         let number = self.add(source, Some(Home { folder, tree }), faults);
         self.by_path.insert(real, number);
         self.follow(number?, faults);
@@ -112,7 +114,7 @@ impl Files {
     fn add(&mut self, source: u16, home: Option<Home>, faults: &mut Diagnostics) -> Option<usize> {
         let text = std::mem::take(&mut faults.sources[usize::from(source)].text);
         self.bytes += text.len();
-        let root = node::parse_by(Author::Public, &text, source, faults);
+        let root = parse(&text, source, faults);
         faults.sources[usize::from(source)].text = text;
         let root = intrinsics::prepare(root?, &self.variables, faults)?;
         let number = self.documents.len();
@@ -254,6 +256,32 @@ impl Files {
         }
         Ok(node)
     }
+}
+
+/// Reads a document; one that a template engine was to fill in first, as far as it can be read (see [`unrendered`]).
+fn parse(text: &str, source: u16, faults: &mut Diagnostics) -> Option<Node> {
+    let known = faults.list.len();
+    let has_errors = |faults: &Diagnostics| faults.list[known..].iter().any(|fault| fault.severity == Severity::Error);
+    let root = node::parse_by(Author::Public, text, source, faults);
+    if !has_errors(faults) {
+        return root;
+    }
+    let Some(hidden) = unrendered::hide(text) else { return root };
+    let first = faults.list.split_off(known);
+    let again = node::parse_by(Author::Public, &hidden.text, source, faults);
+    if let Some(mut again) = again.filter(|_| !has_errors(faults)) {
+        unrendered::show(&mut again);
+        let what = match hidden.count {
+            1 => "a placeholder of a template engine stands here unfilled".to_owned(),
+            count => format!("{count} placeholders of a template engine stand here unfilled, this one first"),
+        };
+        let hint = "they are taken for texts, and lines that are directives are passed over: import what the engine makes of it";
+        faults.warning(hidden.place(source), what, hint);
+        return Some(again);
+    }
+    faults.list.truncate(known);
+    faults.list.extend(first);
+    root
 }
 
 impl Document {

@@ -101,7 +101,7 @@ impl<'a> Models<'a> {
     /// The model that a reference names; what is none yet becomes one. `None` after a fault.
     fn named(&mut self, reference: &'a Text, from: &mut Source<'a>) -> Option<Word> {
         let own = from.files.is_in(self.document, reference.place);
-        if let Some(name) = name_of(&reference.text, own).or_else(|| self.bare_name(&reference.text)) {
+        if let Some(name) = name_of(&reference.text, own).or_else(|| Self::bare_name(&reference.text)) {
             let name = Word::new(name, reference.place);
             if !self.taken.contains(name.as_str()) {
                 self.used.push(name.clone());
@@ -131,8 +131,8 @@ impl<'a> Models<'a> {
     }
 
     /// `$ref: Pet`, as the first Swagger wrote it.
-    fn bare_name(&self, text: &str) -> Option<String> {
-        (!text.contains(['/', '#', '.']) && self.taken.contains(text)).then(|| text.to_owned())
+    fn bare_name(text: &str) -> Option<String> {
+        (!text.is_empty() && !text.contains(['/', '#', '.'])).then(|| text.to_owned())
     }
 
     /// A name for what a reference names, after its last part.

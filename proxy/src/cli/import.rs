@@ -102,6 +102,9 @@ pub fn import(arguments: &Arguments) -> ExitCode {
     let text = document(&apis, arguments);
     let loaded = config::load_text(&output.display().to_string(), &text, folder(output));
     complain(&loaded.diagnostics.render(colours(&io::stderr())));
+    if loaded.diagnostics.has_errors() {
+        return ExitCode::from(exit::CONFIG);
+    }
     if let Err(error) = write(output, &text, *force) {
         return fail(exit::CANT_CREATE, &format!("{}: {error}", output.display()));
     }
@@ -325,11 +328,7 @@ fn report(apis: &[Api], loaded: &Loaded, output: &Path) -> String {
         push_unavailable(&mut out, snapshot);
     }
     let path = output.display();
-    let (errors, _) = loaded.diagnostics.counts();
     let _ = writeln!(out, "wrote {path}\n\nnext:");
-    if errors > 0 {
-        let _ = writeln!(out, "  mend {} (above); `tollgate check {path}` says what is left", count(errors, "error"));
-    }
     let variables = apis.iter().map(|api| stage_variables(&api.definition).len()).sum();
     if variables > 0 {
         let _ = writeln!(out, "  say in {path} what {} mean", count(variables, "stage variable"));
