@@ -110,9 +110,10 @@ pub fn word<T: Copy>(node: &Node, what: &str, words: &[(&str, T)], from: &mut So
     None
 }
 
-/// Whether a text holds a name that something else fills in: `${…}` of CloudFormation and Terraform, `{{…}}` of template engines.
+/// Whether a text holds a name that something else fills in: `${…}` of CloudFormation and Terraform, `{{…}}` and `<%…%>` of
+/// template engines.
 pub fn is_unknown_yet(text: &str) -> bool {
-    text.contains("${") || text.contains("{{") || text.contains("#{")
+    ["${", "{{", "#{", "<%"].iter().any(|mark| text.contains(mark))
 }
 
 /// The name that a slip of the finger or another habit of writing would turn into this one.
@@ -270,6 +271,17 @@ pub fn policy(node: &Node, from: &mut Source<'_>) -> Option<Json> {
         Value::Scalar(_) if node.is_null() => None,
         Value::Scalar(text) => {
             let policy = serde_json::from_str(&text.text).ok().filter(Json::is_object);
+            if policy.is_none() && is_unknown_yet(&text.text) {
+                from.warn(
+                    node.place,
+                    format!(
+                        "`x-amazon-apigateway-policy` is `{}`, which only a deployment knows: nobody passes",
+                        text.text
+                    ),
+                    "write the policy into the document, or import what is deployed",
+                );
+                return Some(Json::String(text.text.to_string()));
+            }
             policy.or_else(|| no_policy(node, from))
         }
         Value::List(_) => no_policy(node, from),
@@ -440,6 +452,11 @@ mod tests {
         let (is, _) = read(Kind::Rest, r#"'{"Version": "2012-10-17"}'"#, policy);
         assert_eq!(is, Some(json!({"Version": "2012-10-17"})));
         assert_eq!(read(Kind::Rest, "null", policy), (None, String::new()));
+        let (is, said) = read(Kind::Rest, "${Policy}", policy);
+        assert_eq!(is, Some(json!("${Policy}")), "nobody passes");
+        assert!(
+            said.starts_with("warning: `x-amazon-apigateway-policy` is `${Policy}`, which only a deployment knows")
+        );
         for text in ["some words", "[a]", "'[1]'", "5"] {
             let (is, said) = read(Kind::Rest, text, policy);
             assert_eq!((is, said.as_str()), (None, "error: `x-amazon-apigateway-policy` is not a policy\n"), "{text}");
