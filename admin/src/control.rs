@@ -24,7 +24,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::desk::Desk;
 use crate::limits;
-use crate::orders::{CanaryActionOrder, DeployOrder, RollbackOrder};
+use crate::orders::{CanaryActionOrder, DeployOrder, PruneOrder, RollbackOrder};
 use crate::stage::{OpenDoor, Stage, Stop};
 use crate::upgrade::UpgradeOrder;
 
@@ -42,6 +42,8 @@ pub enum Command {
     Rollback(RollbackOrder),
     /// Do something with a canary. The answer is a [`ChangeReport`](crate::orders::ChangeReport).
     Canary(CanaryActionOrder),
+    /// Forget what is of no use any more. The answer is a [`ChangeReport`](crate::orders::ChangeReport).
+    Prune(PruneOrder),
     /// List an API's deployments. The answer is a [`Listing`](crate::orders::Listing).
     Deployments {
         /// The API's id.
@@ -62,6 +64,7 @@ impl Command {
             | Command::Deploy(_)
             | Command::Rollback(_)
             | Command::Canary(_)
+            | Command::Prune(_)
             | Command::Deployments { .. } => limits::RELOAD_CALL_TIME,
         }
     }
@@ -314,6 +317,10 @@ async fn perform(line: &[u8], room: &Room) -> Result<Value, String> {
         Command::Canary(order) => {
             tracing::info!(api = order.api, stage = order.stage, action = order.action.as_str(), "canary commanded");
             told(&in_turn(room, move |desk| (desk.canary)(&order)).await?)
+        }
+        Command::Prune(order) => {
+            tracing::info!(api = order.api, "prune commanded");
+            told(&in_turn(room, move |desk| (desk.prune)(&order)).await?)
         }
         // Not in turn: whoever asks meanwhile is told so at once.
         Command::Upgrade(order) => {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::orders::{CanaryActionOrder, ChangeReport, DeployOrder, Listing, RollbackOrder};
+use crate::orders::{CanaryActionOrder, ChangeReport, DeployOrder, Listing, PruneOrder, RollbackOrder};
 use crate::report::ReloadReport;
 use crate::upgrade::{UpgradeOrder, UpgradeReport};
 
@@ -23,6 +23,8 @@ pub struct Desk {
     pub rollback: Box<dyn Fn(&RollbackOrder) -> ChangeReport + Send + Sync>,
     /// Changes a stage's canary. As `reload`.
     pub canary: Box<dyn Fn(&CanaryActionOrder) -> ChangeReport + Send + Sync>,
+    /// Forgets stages and deployments that are of no use any more. As `reload`.
+    pub prune: Box<dyn Fn(&PruneOrder) -> ChangeReport + Send + Sync>,
     /// Lists an API's deployments. As `reload`, since it reads files.
     pub deployments: Box<dyn Fn(&str) -> Listing + Send + Sync>,
     /// Lets another executable take over. May block for long: it runs on a thread of its own, and says no by itself to whoever

@@ -45,6 +45,13 @@ pub struct RollbackOrder {
     pub id: Option<String>,
 }
 
+/// Forget the stages of an API that the document has no more, and old deployments that nothing refers to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PruneOrder {
+    /// The API's id.
+    pub api: String,
+}
+
 /// Do something with a stage's canary.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CanaryActionOrder {

@@ -24,6 +24,9 @@ pub struct ReloadReport {
     pub changes: Vec<String>,
     /// The diagnostics as rendered text: errors, or the warnings of a reload that went well. Empty if there were none.
     pub faults: String,
+    /// How many warnings the documents have.
+    #[serde(default)]
+    pub warnings: usize,
 }
 
 /// Why a reload came to nothing, or not to its end.
@@ -79,6 +82,7 @@ mod tests {
             parts: vec![Timing { part: "read".into(), took: Duration::from_micros(7) }],
             changes: vec!["api petstore: 2 methods added".into()],
             faults: "gateway.yaml:3:5: error: unknown field".into(),
+            warnings: 2,
         };
         let json = serde_json::to_value(&report).unwrap();
         assert_eq!(json["took_us"], 1_234_567);

@@ -49,6 +49,7 @@ impl Gateway {
             parts: Vec::new(),
             changes: vec!["api petstore: 1 method added".into()],
             faults: String::new(),
+            warnings: 0,
         }
     }
 
@@ -76,6 +77,7 @@ impl Gateway {
             }),
             rollback: Box::new(|order| ChangeReport::not_done(Outcome::Refused, format!("{order:?}"), "hint")),
             canary: Box::new(|order| ChangeReport::not_done(Outcome::Failed, format!("{order:?}"), "hint")),
+            prune: Box::new(|order| ChangeReport::not_done(Outcome::Refused, format!("{order:?}"), "hint")),
             deployments: Box::new(|api| {
                 Listing::List(DeploymentList { api: api.into(), deployments: Vec::new(), stages: Vec::new() })
             }),

@@ -25,7 +25,7 @@ pub use self::disk::{Disk, System};
 pub use self::fault::{FaultKind, NotDone, StoreFault};
 pub use self::frozen::{DefinitionHash, Frozen, freeze};
 use self::frozen::{Unreadable, thaw};
-pub use self::operations::{CanaryWish, Declared, NewDeployment, deployable};
+pub use self::operations::{CanaryWish, Declared, Forgotten, NewDeployment, deployable};
 pub use self::pointer::{ApiState, CanaryPointer, CanaryState, Deployment, StagePointer, StageState};
 use self::pointer::{BadPointer, is_api};
 use crate::definition::Definition;
@@ -490,6 +490,28 @@ mod tests {
             for deployment in &api.deployments {
                 store.definition("pets", &deployment.hash).unwrap();
             }
+        });
+    }
+
+    #[test]
+    fn a_crash_while_stages_are_forgotten_leaves_all_or_what_is_kept() {
+        let before = |store: &Store<Simulated>| {
+            deploy(store, "pets", 1).unwrap();
+            let frozen = freeze(&definition(2)).unwrap();
+            let mut change = store.change("pets").unwrap();
+            change.state.deploy("old", MANUAL, new(&frozen)).unwrap();
+            change.commit(Some(&frozen)).unwrap().keep();
+        };
+        let forget = |store: &Store<Simulated>| {
+            let mut change = store.change("pets")?;
+            change.state.forget_all_but(&["prod"]);
+            change.commit(None)?.keep();
+            Ok(())
+        };
+        at_every_step(before, forget, |store, done| {
+            assert_eq!(served(store, "pets"), Some(1));
+            let has_old = store.stage("pets", "old").unwrap().is_some();
+            assert!(!has_old || !done, "{has_old} after {done}");
         });
     }
 

@@ -162,6 +162,8 @@ pub const SOCKET_PATH_BYTES_MAX: usize = 107;
 
 /// Deployments kept for each API: a year of three a day. Beyond, the oldest go that no stage refers to.
 pub const DEPLOYMENTS_KEPT: usize = 1_000;
+/// Deployments that `tollgate deployments --prune` keeps although nothing refers to them: the newest, to look at and to go back to by name.
+pub const DEPLOYMENTS_KEPT_BY_PRUNE: usize = 10;
 /// Steps back that a stage remembers; each of them keeps its deployment.
 pub const ROLLBACKS_KEPT: usize = 100;
 /// Characters of a deployment's note: a paragraph.

@@ -218,13 +218,21 @@ pub fn definitions(path: &Path) -> Definitions {
     Definitions { diagnostics: faults, ..found }
 }
 
-/// Where the document wants its control socket, also when it has errors: a running gateway is asked to reload just then.
-pub fn control_path(path: &Path) -> Option<PathBuf> {
+/// Where the document wants its control socket, also when it has errors: a running gateway is asked to reload just then. `None`: it does
+/// not say.
+///
+/// # Errors
+/// The document cannot be read at all, and why.
+pub fn control_path(path: &Path) -> Result<Option<PathBuf>, Diagnostics> {
     if is_compiled(path) {
-        return Loader::default().load(path, |_| {}).snapshot?.gateway.control;
+        let Loaded { snapshot, diagnostics, files: _ } = Loader::default().load(path, |_| {});
+        return snapshot.map(|snapshot| snapshot.gateway.control).ok_or(diagnostics);
     }
     let mut faults = Diagnostics::default();
-    let source = source::file::read(path, &mut faults)?;
-    let control = document(source, &mut faults)?.gateway.control?;
-    Some(path.parent().unwrap_or(Path::new("")).join(&*control.text))
+    let found = source::file::read(path, &mut faults).and_then(|source| document(source, &mut faults));
+    let Some(Document { gateway, .. }) = found else {
+        faults.finish();
+        return Err(faults);
+    };
+    Ok(gateway.control.map(|control| path.parent().unwrap_or(Path::new("")).join(&*control.text)))
 }

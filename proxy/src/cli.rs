@@ -10,6 +10,7 @@ mod deployments;
 mod doctor;
 mod explain;
 mod export;
+mod gateway;
 mod hosts;
 mod import;
 mod routes;
@@ -148,12 +149,12 @@ enum Command {
     /// Let the running gateway load its document again
     Reload {
         #[command(flatten)]
-        gateway: Running,
+        gateway: gateway::Running,
     },
     /// Print the state of the running gateway
     Status {
         #[command(flatten)]
-        gateway: Running,
+        gateway: gateway::Running,
         /// Print JSON
         #[arg(long)]
         json: bool,
@@ -161,7 +162,7 @@ enum Command {
     /// Let another executable take over from the running gateway, without losing a connection
     Upgrade {
         #[command(flatten)]
-        gateway: Running,
+        gateway: gateway::Running,
         /// The executable; by default the name under which the running one was started
         #[arg(long, value_name = "PATH")]
         binary: Option<PathBuf>,
@@ -174,17 +175,20 @@ enum Command {
         #[command(flatten)]
         wanted: deployments::Wanted,
         #[command(flatten)]
-        gateway: Named,
+        gateway: gateway::Named,
     },
     /// List the deployments of an API: when, why, and which stages serve them
     Deployments {
         /// The API's id
         api: String,
         #[command(flatten)]
-        gateway: Named,
+        gateway: gateway::Named,
         /// Print JSON
         #[arg(long)]
         json: bool,
+        /// Forget stages that the document has no more, and old deployments that no stage or canary can go back to
+        #[arg(long, conflicts_with = "json")]
+        prune: bool,
     },
     /// Let a stage serve an earlier deployment: the one before, or any that is named
     Rollback {
@@ -193,14 +197,14 @@ enum Command {
         /// Which; `tollgate deployments` lists them
         id: Option<String>,
         #[command(flatten)]
-        gateway: Named,
+        gateway: gateway::Named,
     },
     /// Look at the canary of a stage, change, promote or end it
     Canary {
         #[command(flatten)]
         target: deployments::Target,
         #[command(flatten)]
-        gateway: Named,
+        gateway: gateway::Named,
         #[command(subcommand)]
         what: deployments::Canary,
     },
@@ -222,34 +226,6 @@ struct Manner {
     /// Worker threads; by default the document's, else one for each usable core
     #[arg(long, value_name = "N")]
     workers: Option<NonZeroUsize>,
-}
-
-/// How to find a running gateway.
-#[derive(Debug, clap::Args)]
-struct Running {
-    /// The document that it serves
-    config: Option<PathBuf>,
-    /// Its control socket; by default the document's, or $RUNTIME_DIRECTORY/control.sock
-    #[arg(long, value_name = "SOCKET")]
-    control: Option<PathBuf>,
-}
-
-/// The same for commands whose arguments name other things.
-#[derive(Debug, clap::Args)]
-struct Named {
-    /// The document that the gateway serves; by default $CONFIGURATION_DIRECTORY/gateway.yaml
-    #[arg(long, global = true, value_name = "CONFIG")]
-    config: Option<PathBuf>,
-    /// Its control socket; by default the document's, or $RUNTIME_DIRECTORY/control.sock
-    #[arg(long, global = true, value_name = "SOCKET")]
-    control: Option<PathBuf>,
-}
-
-impl From<Named> for Running {
-    fn from(named: Named) -> Self {
-        let Named { config, control } = named;
-        Self { config, control }
-    }
 }
 
 /// What the workers wait with.
@@ -310,22 +286,22 @@ pub fn main() -> ExitCode {
         Command::Audit { json, .. } => audit::rules(json),
         Command::Routes { config, json } => with_snapshot(&config, |snapshot| routes::print(snapshot, json)),
         Command::Explain { config, verb, url, headers, canary } => {
-            with_snapshot(&config, |snapshot| explain::print(snapshot, &verb, &url, &headers, canary))
+            let gateway = gateway::Named::by_document(&config);
+            with_snapshot(&config, |snapshot| explain::print((snapshot, &gateway), &verb, &url, &headers, canary))
         }
         Command::Import(arguments) => import::import(&arguments),
         Command::Export(arguments) => export::export(&arguments),
         Command::Schema { openapi_extensions: false } => say(&format!("{:#}\n", config::schema::gateway())),
         Command::Schema { openapi_extensions: true } => say(&format!("{:#}\n", config::schema::extensions())),
         Command::Doctor { config } => doctor::print(config.as_deref()),
-        Command::Reload { gateway } => control::reload(&control_path(&gateway)),
-        Command::Upgrade { gateway, binary, timeout } => control::upgrade(&control_path(&gateway), binary, timeout),
-        Command::Status { gateway, json } => control::status(&control_path(&gateway), json),
-        Command::Deploy { wanted, gateway } => deployments::deploy(&control_path(&gateway.into()), wanted),
-        Command::Deployments { api, gateway, json } => {
-            deployments::deployments(&control_path(&gateway.into()), api, json)
-        }
-        Command::Rollback { target, id, gateway } => deployments::rollback(&control_path(&gateway.into()), target, id),
-        Command::Canary { target, gateway, what } => deployments::canary(&control_path(&gateway.into()), target, what),
+        Command::Reload { gateway } => control::reload(&gateway.into()),
+        Command::Upgrade { gateway, binary, timeout } => control::upgrade(&gateway.into(), binary, timeout),
+        Command::Status { gateway, json } => control::status(&gateway.into(), json),
+        Command::Deploy { wanted, gateway } => deployments::deploy(&gateway, wanted),
+        Command::Deployments { api, gateway, json: _, prune: true } => deployments::prune(&gateway, api),
+        Command::Deployments { api, gateway, json, prune: false } => deployments::deployments(&gateway, api, json),
+        Command::Rollback { target, id, gateway } => deployments::rollback(&gateway, target, id),
+        Command::Canary { target, gateway, what } => deployments::canary(&gateway, target, what),
         Command::Version => say(&format!("tollgate {}\n", env!("CARGO_PKG_VERSION"))),
         Command::Completions { shell } => {
             let mut script = Vec::new();
@@ -366,19 +342,6 @@ fn run(options: RunOptions) -> ExitCode {
 /// The document of a service.
 fn default_config() -> Option<PathBuf> {
     std::env::var_os("CONFIGURATION_DIRECTORY").map(|folder| PathBuf::from(folder).join("gateway.yaml"))
-}
-
-/// What was named, what the document says, what the service manager says, what the unit would say.
-fn control_path(running: &Running) -> PathBuf {
-    let Running { config, control } = running;
-    if let Some(path) = control {
-        return path.clone();
-    }
-    let document = config.clone().or_else(default_config);
-    let folder = || std::env::var_os("RUNTIME_DIRECTORY").map(PathBuf::from);
-    document
-        .and_then(|path| config::control_path(&path))
-        .unwrap_or_else(|| folder().unwrap_or_else(|| PathBuf::from("/run/tollgate")).join("control.sock"))
 }
 
 /// Loads a document for a command that needs it whole; its faults go to standard error.
@@ -428,6 +391,12 @@ fn fail(code: u8, message: &str) -> ExitCode {
     ExitCode::from(code)
 }
 
+/// A canary's share of the requests.
+fn share(percent: f64) -> String {
+    let silent = if percent == 0.0 { ", receives nothing" } else { "" };
+    format!("{percent} %{silent}")
+}
+
 /// `1 api`, `2 apis`.
 fn count(number: usize, what: &str) -> String {
     format!("{number} {what}{}", if number == 1 { "" } else { "s" })
@@ -445,11 +414,5 @@ mod tests {
     #[test]
     fn one_is_not_many() {
         assert_eq!([count(0, "api"), count(1, "api"), count(2, "api")], ["0 apis", "1 api", "2 apis"]);
-    }
-
-    #[test]
-    fn the_control_socket_that_was_named_wins() {
-        let running = Running { config: Some("/nowhere/gateway.yaml".into()), control: Some("/x.sock".into()) };
-        assert_eq!(control_path(&running), PathBuf::from("/x.sock"));
     }
 }

@@ -8,12 +8,12 @@ use std::time::{Instant, SystemTime};
 use admin::ReloadReport;
 use admin::orders::{
     CanaryAction, CanaryActionOrder, CanaryLine, CanaryOrder, ChangeReport, DeployOrder, DeploymentLine,
-    DeploymentList, Listing, Outcome, RollbackOrder, StageLine,
+    DeploymentList, Listing, Outcome, PruneOrder, RollbackOrder, StageLine,
 };
 use config::definition::Definition;
 use config::deployments::{
-    self, ApiState, CanaryPointer, CanaryWish, Change, Committed, Declared, FaultKind, Frozen, NewDeployment, NotDone,
-    StagePointer, StageState, Store, StoreFault,
+    self, ApiState, CanaryPointer, CanaryWish, Change, Committed, Declared, FaultKind, Forgotten, Frozen,
+    NewDeployment, NotDone, StagePointer, StageState, Store, StoreFault,
 };
 use config::snapshot::Snapshot;
 use config::{Defined, Definitions};
@@ -149,6 +149,41 @@ impl Deployer {
         })
     }
 
+    /// Forgets the stages that neither the document nor what serves has any more, and old deployments that nothing refers to.
+    pub fn prune(&self, order: &PruneOrder) -> ChangeReport {
+        let report = self.try_prune(&order.api).unwrap_or_else(|Stop(report)| *report);
+        tracing::info!(api = order.api, outcome = ?report.outcome, "{}", report.told.join("; "));
+        report
+    }
+
+    fn try_prune(&self, api: &str) -> Result<ChangeReport, Stop> {
+        let read = self.read()?;
+        if !read.list.iter().any(|defined| defined.id == api) {
+            return Err(unknown_api(api, &read));
+        }
+        let store = open(&read)?;
+        let mut change = begin(&store, api)?;
+        let serving = self.reloader.current();
+        let of_document = read.stages.iter().filter(|stage| stage.api == api).map(|stage| stage.stage.as_str());
+        let is_served = |stage: &&config::Stage| *serving.snapshot.apis[stage.api as usize].id == *api;
+        let of_snapshot = serving.snapshot.stages.iter().filter(is_served).map(|stage| &*stage.name);
+        let stages: Vec<&str> = of_document.chain(of_snapshot).collect();
+        let Forgotten { stages: gone, deployments } = change.state.forget_all_but(&stages);
+        let mut told = Vec::new();
+        if !gone.is_empty() {
+            told.push(format!("forgotten, for they are no longer configured: {}", listed(&gone)));
+        }
+        if deployments > 0 {
+            told.push(format!("removed, for nothing refers to them: {deployments} of the deployments of {api}"));
+        }
+        if told.is_empty() {
+            told.push(format!("{api} has nothing that is of no use"));
+        } else {
+            change.commit(None)?.keep();
+        }
+        Ok(ChangeReport { outcome: Outcome::Done, told, deployment: None, faults: String::new(), reload: None })
+    }
+
     /// Lists what is kept of an API, also of one that is in the document no more.
     pub fn list(&self, api: &str) -> Listing {
         self.try_list(api).map_or_else(|Stop(report)| Listing::NotListed(*report), Listing::List)
@@ -178,6 +213,18 @@ impl Deployer {
         Ok(document)
     }
 
+    /// The document as it is on disk, without errors.
+    fn read(&self) -> Result<Definitions, Stop> {
+        let read = config::definitions(self.document()?);
+        if read.diagnostics.has_errors() {
+            let Stop(mut report) =
+                Stop::refused("the document has errors, so nothing was changed", "mend them and try again");
+            report.faults = read.diagnostics.render(false);
+            return Err(Stop(report));
+        }
+        Ok(read)
+    }
+
     fn change(
         &self,
         target: Target<'_>,
@@ -199,13 +246,7 @@ impl Deployer {
         target: Target<'_>,
         act: impl FnOnce(&mut ApiState, Declared, &Definition) -> Result<Plan, Stop>,
     ) -> Result<ChangeReport, Stop> {
-        let read = config::definitions(self.document()?);
-        if read.diagnostics.has_errors() {
-            let Stop(mut report) =
-                Stop::refused("the document has errors, so nothing was changed", "mend them and try again");
-            report.faults = read.diagnostics.render(false);
-            return Err(Stop(report));
-        }
+        let read = self.read()?;
         let (definition, declared) = find(target, &read)?;
         let store = open(&read)?;
         let mut change = begin(&store, target.api)?;
@@ -327,9 +368,11 @@ fn told_of_canary(state: &ApiState, target: Target<'_>) -> Vec<String> {
     };
     let names: Vec<&String> = variables.keys().collect();
     let with = if names.is_empty() { String::new() } else { format!(", with its own {}", listed(&names)) };
-    let mut told =
-        vec![format!("the canary of {} serves {deployment} to {percent} % of the requests{with}", target.shown())];
-    if *percent == 0.0 {
+    let is_silent = *percent == 0.0;
+    let silent = if is_silent { ": it receives nothing yet" } else { "" };
+    let what = format!("the canary of {} serves {deployment} to {percent} % of the requests{with}", target.shown());
+    let mut told = vec![format!("{what}{silent}")];
+    if is_silent {
         told.push(format!("`tollgate canary {} {} percent 10` sends it one request in ten", target.api, target.stage));
     }
     if state.stages.get(target.stage).is_some_and(|stage| stage.deployment == *deployment) && names.is_empty() {

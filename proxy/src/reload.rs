@@ -12,7 +12,7 @@ use std::{panic, thread};
 
 use admin::{Failure, ReloadReport, Timing};
 use config::snapshot::{AccessLog, Snapshot};
-use config::{Input, Loaded, Loader, Part};
+use config::{Diagnostics, Input, Loaded, Loader, Part};
 
 use crate::background::Resolver;
 use crate::bell::Bell;
@@ -232,10 +232,11 @@ impl Reloader {
     fn reload_in(&self, turn: &mut Turn, by: By) -> ReloadReport {
         turn.sweep();
         let mut watch = Stopwatch::start();
-        let mut faults = String::new();
+        let mut diagnostics = Diagnostics::default();
         let outcome =
-            self.load(turn, &mut watch, &mut faults).and_then(|snapshot| self.serve(snapshot, turn, &mut watch));
+            self.load(turn, &mut watch, &mut diagnostics).and_then(|snapshot| self.serve(snapshot, turn, &mut watch));
         let took = watch.began.elapsed();
+        let (mut faults, (_, warnings)) = (diagnostics.render(false), diagnostics.counts());
         let (served, failure) = match outcome {
             Ok(served) if served.swapped => (Some(served), None),
             // A worker that is late swaps all the same.
@@ -253,7 +254,7 @@ impl Reloader {
         let changes = served.map(|served| self.settle(served)).unwrap_or_default();
         let generation = self.current().generation;
         self.bell.ring();
-        ReloadReport { ok: failure.is_none(), generation, failure, took, parts: watch.parts, changes, faults }
+        ReloadReport { ok: failure.is_none(), generation, failure, took, parts: watch.parts, changes, faults, warnings }
     }
 
     /// From now on whoever asks what serves hears of this.
@@ -265,7 +266,7 @@ impl Reloader {
         served.changes
     }
 
-    fn load(&self, turn: &mut Turn, watch: &mut Stopwatch, faults: &mut String) -> Result<Snapshot, Stopped> {
+    fn load(&self, turn: &mut Turn, watch: &mut Stopwatch, faults: &mut Diagnostics) -> Result<Snapshot, Stopped> {
         if self.is_leaving() {
             return Err(leaving());
         }
@@ -275,7 +276,7 @@ impl Reloader {
                 Part::Compile => "compile",
             });
         });
-        *faults = loaded.diagnostics.render(false);
+        *faults = loaded.diagnostics;
         lock(&self.serving).files = loaded.files;
         loaded.snapshot.ok_or(Stopped(Failure::Document, String::new()))
     }

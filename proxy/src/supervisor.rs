@@ -443,8 +443,8 @@ fn open_desk(
     let (for_status, for_metrics, for_reload, for_ready) =
         (reloader.clone(), reloader.clone(), reloader.clone(), reloader.clone());
     let deployer = Arc::new(Deployer::new(reloader.clone()));
-    let (for_deploy, for_rollback, for_canary, for_list) =
-        (deployer.clone(), deployer.clone(), deployer.clone(), deployer);
+    let (for_deploy, for_rollback, for_canary, for_prune, for_list) =
+        (deployer.clone(), deployer.clone(), deployer.clone(), deployer.clone(), deployer);
     let (status_metrics, render, for_upgrade) = (metrics.clone(), metrics.clone(), upgrader.clone());
     let desk = Desk {
         status: Box::new(move || status(&for_status, &status_metrics, &shown, &facts)),
@@ -464,6 +464,7 @@ fn open_desk(
         deploy: Box::new(move |order| tell_of(for_deploy.deploy(order))),
         rollback: Box::new(move |order| tell_of(for_rollback.rollback(order))),
         canary: Box::new(move |order| tell_of(for_canary.canary(order))),
+        prune: Box::new(move |order| for_prune.prune(order)),
         deployments: Box::new(move |api| for_list.list(api)),
         upgrade: Box::new(move |order| tell_of_upgrade(for_upgrade.upgrade(order))),
     };

@@ -112,6 +112,37 @@ fn commands_to_a_gateway_that_does_not_run_fail() {
 }
 
 #[test]
+fn a_document_that_cannot_be_read_is_no_gateway_that_does_not_run() {
+    let path = document("cli-torn.yaml", "gateway: {listen: 127.0.0.1:0\napis: {}\n");
+    let config = format!("--config={path}");
+    for arguments in [
+        &["reload", path.as_str()][..],
+        &["reload", &config],
+        &["status", &path],
+        &["deploy", "a", "s", &config],
+        &["rollback", "a", "s", &config],
+        &["deployments", "a", &config],
+        &["canary", "a", "s", &config, "show"],
+    ] {
+        let (out, err, code) = said(arguments);
+        assert_eq!((out.as_str(), code), ("", 78), "{arguments:?}: {err}");
+        assert!(err.starts_with(&format!("{path}:2:5: error: ")), "{err}");
+        assert!(err.contains("--control SOCKET") && !err.contains("no gateway listens"), "{err}");
+    }
+    let (_, err, code) = said(&["reload", "/nowhere/gateway.yaml"]);
+    assert!(code == 66 && err.starts_with("/nowhere/gateway.yaml: error: cannot be read"), "{err}");
+    // One that only has errors may still say where.
+    let path = document("cli-wrong.yaml", "gateway: {listen: x, control: /nowhere/c.sock}\n");
+    let (_, err, code) = said(&["reload", &path]);
+    assert!(code == 69 && err.contains("no gateway listens at /nowhere/c.sock"), "{err}");
+    let openapi = document("cli-openapi.yaml", "openapi: 3.0.1\npaths: {}\n");
+    for command in ["reload", "check", "run"] {
+        let (_, err, code) = said(&[command, &openapi]);
+        assert!(code == 78 && err.contains("this is an OpenAPI document") && err.contains("tollgate import"), "{err}");
+    }
+}
+
+#[test]
 fn a_command_line_that_makes_no_sense_is_refused() {
     assert_eq!(said(&["frobnicate"]).2, 64);
     assert_eq!(said(&["run"]).2, 64);

@@ -311,6 +311,112 @@ fn a_start_with_damaged_state_serves_the_other_stages_and_a_reload_changes_nothi
     assert_eq!(at(&mut client, "prod"), "one blue");
 }
 
+/// The output of a command that is told of the gateway by these options.
+fn told(arguments: &str, options: &[&str]) -> (String, String, i32) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tollgate"));
+    let output = command.args(arguments.split(' ')).args(options).output().expect("the binary starts");
+    let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
+    (text(output.stdout), text(output.stderr), output.status.code().expect("no signal"))
+}
+
+#[test]
+fn every_command_takes_the_configuration_in_the_same_way_and_hints_repeat_it() {
+    let state = State::new();
+    let gateway = start(&state.document("one"), Driver::Epoll);
+    let document = gateway.folder().join("gateway.yaml").display().to_string();
+    let by_config = ["--config", document.as_str()];
+    for command in
+        ["reload", "status", "deploy a prod", "deployments a", "canary a prod percent 5", "canary a prod drop"]
+    {
+        let (_, err, code) = told(command, &by_config);
+        assert_eq!(code, 0, "{command}: {err}");
+    }
+    for command in ["reload", "status"] {
+        let (_, err, code) = told(command, &[&document]);
+        assert_eq!(code, 0, "{command}: {err}");
+        assert_eq!(told(command, &[&document, "--config", &document]).2, 64, "{command}: which?");
+    }
+    let (out, _, code) = told("deploy a prod", &by_config);
+    assert!(
+        code == 0 && out.contains(&format!("`tollgate rollback a prod --config {document}` goes back to")),
+        "{out}"
+    );
+    let (_, err, code) = told("canary a prod promote", &by_config);
+    let hint = format!("`tollgate deploy a prod --canary --percent 10 --config {document}` makes one");
+    assert!(code == 78 && err.contains(&hint), "{err}");
+    let (_, err, _) = said(&gateway, "rollback a test");
+    assert!(err.contains(&format!("`tollgate deploy a test --control {}`", gateway.control().display())), "{err}");
+    let (_, err, _) = told("check", &[&document]);
+    assert!(err.contains(&format!("`tollgate deploy a test --config {document}`")), "{err}");
+}
+
+/// A document with many warnings is no reason to repeat them with each deployment.
+#[test]
+fn warnings_of_the_document_are_counted() {
+    let state = State::new();
+    let stages = "{prod: {auto_deploy: false}, test: {auto_deploy: false}}";
+    let gateway = start(&state.with_stages("one", stages), Driver::Epoll);
+    let path = gateway.folder().join("gateway.yaml").display().to_string();
+    let (out, err, code) = told("deploy a prod", &["--config", &path]);
+    assert_eq!((err, code), (format!("1 warning: `tollgate check {path}` lists them\n"), 0), "{out}");
+    let (_, err, _) = told("deploy a test", &["--config", &path]);
+    assert_eq!(err, "");
+}
+
+#[test]
+fn a_canary_without_requests_is_not_shown_as_live() {
+    let state = State::new();
+    let gateway = start(&state.document("one"), Driver::Epoll);
+    done(&gateway, "deploy a prod");
+    let (_, err, code) = said(&gateway, "deploy a prod --percent 5");
+    assert!(code == 64 && err.contains("--percent is of a canary alone; add --canary"), "{err}");
+    let out = done(&gateway, "deploy a prod --canary");
+    assert!(out.contains("0 % of the requests: it receives nothing yet"), "{out}");
+    let canary = newest(&gateway).id;
+    let out = done(&gateway, "deployments a");
+    assert!(out.contains(&format!("\n  {canary}  ")) && out.contains("canary of prod (0 %)"), "{out}");
+    assert!(out.contains(&format!("canary {canary}, 0 %, receives nothing")), "{out}");
+    assert!(done(&gateway, "canary a prod show").starts_with(&format!("{canary} receives nothing")));
+    done(&gateway, "canary a prod percent 10");
+    let out = done(&gateway, "deployments a");
+    assert!(out.contains(&format!("* {canary}")) && out.contains("10 %"), "{out}");
+}
+
+#[test]
+fn stages_that_are_gone_are_said_and_forgotten() {
+    let state = State::new();
+    let gateway = start(&state.document("one"), Driver::Epoll);
+    done(&gateway, "deploy a prod");
+    done(&gateway, "deploy a test");
+    let out = done(&gateway, "deployments a --prune");
+    assert_eq!(out, "a has nothing that is of no use\n");
+    let less = state.with_stages("two", "{prod: {auto_deploy: false}}");
+    write(&gateway, &less);
+    assert_eq!(done(&gateway, "deployments a --prune"), "a has nothing that is of no use\n", "it serves still");
+    assert_eq!(gateway.reload(&less)["ok"], true);
+    let out = done(&gateway, "deployments a");
+    assert!(out.contains("stage test is no longer configured: `tollgate deployments a --prune --control"), "{out}");
+    // Twelve more, of which prod can go back to none: the ten newest stay.
+    for _ in 0..12 {
+        done(&gateway, "deploy a prod");
+        let first = list(&gateway).deployments[0].id.clone();
+        done(&gateway, &format!("rollback a prod {first}"));
+    }
+    let mut before = list(&gateway);
+    write(&gateway, &less.replace("kind: rest", "kind: rset"));
+    let (_, err, code) = said(&gateway, "deployments a --prune");
+    assert!(code == 78 && err.contains("the document has errors"), "{err}");
+    write(&gateway, &less);
+    let out = done(&gateway, "deployments a --prune");
+    assert!(out.contains("no longer configured: test") && out.contains("nothing refers to them: 3 of"), "{out}");
+    before.stages.retain(|line| line.stage != "test");
+    let after = list(&gateway);
+    assert_eq!((after.stages, after.deployments.len()), (before.stages, 11));
+    assert_eq!(at(&mut gateway.client(), "prod"), "one ");
+    assert_eq!(gateway.reload(&less)["ok"], true);
+    assert_eq!(at(&mut gateway.client(), "prod"), "one ");
+}
+
 /// A deployment keeps the rules of its kind: each stage changes when it is deployed, none of them before.
 #[test]
 fn an_api_becomes_one_of_another_kind_stage_by_stage() {

@@ -2,7 +2,7 @@
 //!
 //! Nothing here reads or writes a file, or knows the time.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use router::Kind;
@@ -46,6 +46,15 @@ pub struct CanaryWish {
     pub variables: BTreeMap<String, String>,
     /// Variables that it loses.
     pub without: Vec<String>,
+}
+
+/// What was of no use any more.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Forgotten {
+    /// Names of stages.
+    pub stages: Vec<String>,
+    /// How many deployments.
+    pub deployments: usize,
 }
 
 /// Whether a definition may be deployed: AWS deploys no REST method without an integration (ST-03).
@@ -197,6 +206,18 @@ impl ApiState {
         Ok(std::mem::take(&mut pointer.variables).into_keys().collect())
     }
 
+    /// Forgets every stage but these, and then all but the newest of the deployments that no stage or canary serves or can go back to.
+    pub fn forget_all_but(&mut self, stages: &[&str]) -> Forgotten {
+        let before = self.deployments.len();
+        let gone: Vec<String> = self.stages.keys().filter(|name| !stages.contains(&name.as_str())).cloned().collect();
+        self.stages.retain(|name, _| stages.contains(&name.as_str()));
+        let newest = self.deployments.len().saturating_sub(limits::DEPLOYMENTS_KEPT_BY_PRUNE);
+        let mut kept: BTreeSet<Arc<str>> = self.stages.values().flat_map(StagePointer::ids).cloned().collect();
+        kept.extend(self.deployments[newest..].iter().map(|deployment| deployment.id.clone()));
+        self.deployments.retain(|deployment| kept.contains(&deployment.id));
+        Forgotten { stages: gone, deployments: before - self.deployments.len() }
+    }
+
     fn add(&mut self, new: NewDeployment) -> Result<Arc<str>, NotDone> {
         let NewDeployment { hash, methods, created, note } = new;
         if !is_note(&note) {
@@ -315,6 +336,25 @@ mod tests {
         assert_eq!(api.deployments.len(), 3);
         assert_eq!(api.deployment(&dev).unwrap().note, "c");
         assert_eq!(ApiState::read("pets", &api.to_text()).unwrap(), api);
+    }
+
+    #[test]
+    fn what_is_of_no_use_is_forgotten_and_the_rest_is_kept() {
+        let names: Vec<String> = (0..30).map(|number| number.to_string()).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let (mut api, ids) = api(&names);
+        api.deploy("old", MANUAL, new("old")).unwrap();
+        let stays = api.clone().forget_all_but(&["prod", "old"]);
+        assert_eq!(stays, Forgotten::default(), "prod can go back to all of them");
+        api.deploy_canary("prod", MANUAL, new("canary"), &wish(0.0, &[])).unwrap();
+        let pointer = api.stages.get_mut("prod").unwrap();
+        pointer.previous.drain(1..);
+        assert_eq!(api.forget_all_but(&["prod"]), Forgotten { stages: vec!["old".into()], deployments: 21 });
+        let kept: Vec<&Arc<str>> = api.deployments.iter().map(|deployment| &deployment.id).collect();
+        assert_eq!(kept[..3], [&ids[0], &ids[22], &ids[23]], "the way back, and the ten newest");
+        assert_eq!(api.deployments.len(), 11);
+        assert_eq!(ApiState::read("pets", &api.to_text()).unwrap(), api);
+        assert_eq!(api.forget_all_but(&["prod"]), Forgotten::default());
     }
 
     #[test]

@@ -274,7 +274,7 @@ impl ApiState {
 
 impl StagePointer {
     /// Every deployment that the stage refers to.
-    fn ids(&self) -> impl Iterator<Item = &Arc<str>> {
+    pub(super) fn ids(&self) -> impl Iterator<Item = &Arc<str>> {
         let canary = self.canary.iter().map(|canary| &canary.deployment);
         std::iter::once(&self.deployment).chain(&self.previous).chain(canary)
     }

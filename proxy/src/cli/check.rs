@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use config::{Loaded, Snapshot, Stage};
 use serde_json::json;
 
+use super::gateway::Named;
 use super::{bad_document, colours, complain, count, say};
 
 /// Prints the faults, and a line of counts if there is no error.
@@ -24,7 +25,7 @@ pub fn check(path: &Path, as_json: bool) -> ExitCode {
         say(&format!("{answer:#}\n"));
         return code;
     }
-    complain(&diagnostics.render(colours(&io::stderr())));
+    complain(&Named::by_document(path).pasteable(&diagnostics.render(colours(&io::stderr()))));
     let Some(snapshot) = snapshot else {
         let (errors, warnings) = diagnostics.counts();
         let warnings = if warnings == 0 { String::new() } else { format!(", {}", count(warnings, "warning")) };

@@ -1,38 +1,31 @@
 //! `tollgate reload`, `tollgate status` and `tollgate upgrade`: one command to the running gateway, and what it says.
 
 use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use admin::control::{CallError, Command, call};
+use admin::control::Command;
 use admin::{Failure, ReloadReport, UpgradeFailure, UpgradeOrder, UpgradeReport};
 use serde_json::Value;
 
+use super::gateway::Named;
 use super::{complain, exit, fail, say};
 
 /// Reloads; blocks until the new configuration serves, or until it is known why it does not.
-pub fn reload(path: &Path) -> ExitCode {
-    let answer = match call(path, Command::Reload) {
-        Ok(answer) => answer,
-        Err(error) => return no_answer(&error),
+pub fn reload(gateway: &Named) -> ExitCode {
+    let report: ReloadReport = match gateway.ask(Command::Reload) {
+        Ok(report) => report,
+        Err(code) => return code,
     };
-    let Ok(report) = serde_json::from_value::<ReloadReport>(answer) else {
-        return nonsense();
-    };
-    complain(&report.faults);
+    complain(&gateway.pasteable(&report.faults));
     let (text, code) = told(&report);
     if code == 0 { say(&text) } else { fail(code, text.trim_end()) }
 }
 
-/// The gateway has answered something else than was asked.
-pub(super) fn nonsense() -> ExitCode {
-    fail(exit::PROTOCOL, "the gateway's answer makes no sense: is it another version?")
-}
-
 /// What a report says to people, and the exit code.
 pub(super) fn told(report: &ReloadReport) -> (String, u8) {
-    let ReloadReport { ok: _, generation, failure, took, parts, changes, faults: _ } = report;
+    let ReloadReport { ok: _, generation, failure, took, parts, changes, faults: _, warnings: _ } = report;
     let code = match failure {
         None => 0,
         Some(Failure::Document) => exit::CONFIG,
@@ -56,18 +49,15 @@ fn millis(time: Duration) -> String {
 }
 
 /// Lets another executable take over; blocks until it serves, or until it is known why it does not.
-pub fn upgrade(path: &Path, binary: Option<PathBuf>, seconds: Option<u64>) -> ExitCode {
+pub fn upgrade(gateway: &Named, binary: Option<PathBuf>, seconds: Option<u64>) -> ExitCode {
     // The gateway's folder may be another one.
     let binary = match binary.map(std::path::absolute).transpose() {
         Ok(binary) => binary,
         Err(error) => return fail(exit::NO_INPUT, &format!("--binary: {error}")),
     };
-    let answer = match call(path, Command::Upgrade(UpgradeOrder { binary, seconds })) {
-        Ok(answer) => answer,
-        Err(error) => return no_answer(&error),
-    };
-    let Ok(report) = serde_json::from_value::<UpgradeReport>(answer) else {
-        return nonsense();
+    let report: UpgradeReport = match gateway.ask(Command::Upgrade(UpgradeOrder { binary, seconds })) {
+        Ok(report) => report,
+        Err(code) => return code,
     };
     let (text, code) = upgraded(&report);
     if code == 0 { say(&text) } else { fail(code, text.trim_end()) }
@@ -88,32 +78,16 @@ fn upgraded(report: &UpgradeReport) -> (String, u8) {
 }
 
 /// Prints the state.
-pub fn status(path: &Path, as_json: bool) -> ExitCode {
-    match call(path, Command::Status) {
+pub fn status(gateway: &Named, as_json: bool) -> ExitCode {
+    match gateway.ask::<Value>(Command::Status) {
         Ok(answer) if as_json => say(&format!("{answer:#}\n")),
         Ok(answer) => {
             let mut out = String::new();
             lines(&mut out, "", &answer);
             say(&out)
         }
-        Err(error) => no_answer(&error),
+        Err(code) => code,
     }
-}
-
-/// Says why there is no answer, and what to do.
-pub(super) fn no_answer(error: &CallError) -> ExitCode {
-    let (code, hint) = match error {
-        CallError::NotRunning(_) => (
-            exit::UNAVAILABLE,
-            "; start it, or name its document, one that has gateway.control, or its socket (--control PATH)",
-        ),
-        CallError::Denied(_) => (exit::NO_PERMISSION, "; try it as that user, or with sudo"),
-        CallError::Refused(_) => (exit::NO_PERMISSION, ""),
-        CallError::TimedOut(_) => (exit::TRY_AGAIN, "; `tollgate status` shows whether it came through"),
-        CallError::Garbled(_) => (exit::PROTOCOL, "; is it another version?"),
-        CallError::Broken(_) => (exit::UNAVAILABLE, ""),
-    };
-    fail(code, &format!("{error}{hint}"))
 }
 
 /// One line for each value, `connections.open  3`, names aligned by a fixed column.
@@ -175,6 +149,7 @@ mod tests {
             parts: vec![Timing { part: "read".into(), took: Duration::from_millis(1) }],
             changes: vec!["api a: 1 route added".into()],
             faults: String::new(),
+            warnings: 0,
         };
         assert_eq!(told(&report).1, exit::CONFIG);
         report.failure = Some(Failure::Resource);

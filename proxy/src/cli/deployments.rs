@@ -2,19 +2,18 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::path::Path;
 use std::process::ExitCode;
 
-use admin::control::{Command, call};
+use admin::control::Command;
 use admin::orders::{
     CanaryAction, CanaryActionOrder, CanaryLine, CanaryOrder, ChangeReport, DeployOrder, DeploymentLine,
-    DeploymentList, Listing, Outcome, RollbackOrder, StageLine,
+    DeploymentList, Listing, Outcome, PruneOrder, RollbackOrder, StageLine,
 };
 use clap::Subcommand;
-use serde::de::DeserializeOwned;
 
-use super::control::{no_answer, nonsense, told as told_of_reload};
-use super::{complain, exit, fail, say};
+use super::control::told as told_of_reload;
+use super::gateway::Named;
+use super::{complain, count, exit, fail, say, share};
 
 /// An API and one of its stages.
 #[derive(Debug, clap::Args)]
@@ -37,10 +36,10 @@ pub struct Wanted {
     #[arg(long)]
     canary: bool,
     /// The canary's share of the requests, 0 to 100; by default what it is, or 0
-    #[arg(long, requires = "canary", value_name = "N")]
+    #[arg(long, value_name = "N")]
     percent: Option<f64>,
     /// A stage variable of the canary's own; may be repeated
-    #[arg(long = "variable", requires = "canary", value_name = "NAME=VALUE", value_parser = variable)]
+    #[arg(long = "variable", value_name = "NAME=VALUE", value_parser = variable)]
     variables: Vec<(String, String)>,
 }
 
@@ -83,23 +82,29 @@ fn variable(text: &str) -> Result<(String, String), String> {
 }
 
 /// Deploys; blocks until it serves, or until it is known why it does not.
-pub fn deploy(control: &Path, wanted: Wanted) -> ExitCode {
+pub fn deploy(gateway: &Named, wanted: Wanted) -> ExitCode {
     let Wanted { target: Target { api, stage }, note, canary, percent, variables } = wanted;
+    let lost =
+        [("--percent", percent.is_some()), ("--variable", !variables.is_empty())].into_iter().find(|(_, is)| *is);
+    if let (false, Some((option, _))) = (canary, lost) {
+        let hint = "add --canary to deploy to one, or leave it out: a stage serves what it is given to everybody";
+        return fail(exit::USAGE, &format!("{option} is of a canary alone; {hint}"));
+    }
     let canary = canary.then(|| CanaryOrder { percent, variables: collected(variables), without: Vec::new() });
-    change(control, Command::Deploy(DeployOrder { api, stage, note, canary }))
+    change(gateway, Command::Deploy(DeployOrder { api, stage, note, canary }))
 }
 
 /// Goes back; blocks likewise.
-pub fn rollback(control: &Path, target: Target, id: Option<String>) -> ExitCode {
+pub fn rollback(gateway: &Named, target: Target, id: Option<String>) -> ExitCode {
     let Target { api, stage } = target;
-    change(control, Command::Rollback(RollbackOrder { api, stage, id }))
+    change(gateway, Command::Rollback(RollbackOrder { api, stage, id }))
 }
 
 /// Shows or changes a canary; blocks likewise.
-pub fn canary(control: &Path, target: Target, what: Canary) -> ExitCode {
+pub fn canary(gateway: &Named, target: Target, what: Canary) -> ExitCode {
     let Target { api, stage } = target;
     let action = match what {
-        Canary::Show { json } => return show(control, &api, &stage, json),
+        Canary::Show { json } => return show(gateway, &api, &stage, json),
         Canary::Percent { percent } => {
             CanaryAction::Change(CanaryOrder { percent: Some(percent), ..CanaryOrder::default() })
         }
@@ -110,20 +115,25 @@ pub fn canary(control: &Path, target: Target, what: Canary) -> ExitCode {
         Canary::Drop => CanaryAction::Drop,
         Canary::Forget => CanaryAction::Forget,
     };
-    change(control, Command::Canary(CanaryActionOrder { api, stage, action }))
+    change(gateway, Command::Canary(CanaryActionOrder { api, stage, action }))
+}
+
+/// Forgets what no stage of the document can use.
+pub fn prune(gateway: &Named, api: String) -> ExitCode {
+    change(gateway, Command::Prune(PruneOrder { api }))
 }
 
 /// Lists the deployments of an API.
-pub fn deployments(control: &Path, api: String, as_json: bool) -> ExitCode {
-    match listing(control, api) {
+pub fn deployments(gateway: &Named, api: String, as_json: bool) -> ExitCode {
+    match listing(gateway, api) {
         Ok(list) if as_json => say(&format!("{:#}\n", serde_json::json!(list))),
-        Ok(list) => say(&table(&list)),
+        Ok(list) => say(&gateway.pasteable(&table(&list))),
         Err(code) => code,
     }
 }
 
-fn show(control: &Path, api: &str, stage: &str, as_json: bool) -> ExitCode {
-    let list = match listing(control, api.to_owned()) {
+fn show(gateway: &Named, api: &str, stage: &str, as_json: bool) -> ExitCode {
+    let list = match listing(gateway, api.to_owned()) {
         Ok(list) => list,
         Err(code) => return code,
     };
@@ -135,7 +145,10 @@ fn show(control: &Path, api: &str, stage: &str, as_json: bool) -> ExitCode {
     }
     let mut text = match &line.canary {
         Some(CanaryLine { deployment, percent, variables }) => {
-            let mut text = format!("{deployment} serves {percent} % of the requests to {api}/{stage}\n");
+            let mut text = match *percent {
+                0.0 => format!("{deployment} receives nothing: 0 % of the requests to {api}/{stage}\n"),
+                percent => format!("{deployment} serves {percent} % of the requests to {api}/{stage}\n"),
+            };
             for (name, value) in variables {
                 let _ = writeln!(text, "  {name}={value}");
             }
@@ -153,29 +166,32 @@ fn collected(variables: Vec<(String, String)>) -> BTreeMap<String, String> {
     variables.into_iter().collect()
 }
 
-fn ask<T: DeserializeOwned>(control: &Path, command: Command) -> Result<T, ExitCode> {
-    let answer = call(control, command).map_err(|error| no_answer(&error))?;
-    serde_json::from_value(answer).map_err(|_| nonsense())
-}
-
-fn listing(control: &Path, api: String) -> Result<DeploymentList, ExitCode> {
-    match ask(control, Command::Deployments { api })? {
+fn listing(gateway: &Named, api: String) -> Result<DeploymentList, ExitCode> {
+    match gateway.ask(Command::Deployments { api })? {
         Listing::List(list) => Ok(list),
-        Listing::NotListed(report) => Err(report_on(&report)),
+        Listing::NotListed(report) => Err(report_on(gateway, &report)),
     }
 }
 
-fn change(control: &Path, command: Command) -> ExitCode {
-    match ask(control, command) {
-        Ok(report) => report_on(&report),
+fn change(gateway: &Named, command: Command) -> ExitCode {
+    match gateway.ask(command) {
+        Ok(report) => report_on(gateway, &report),
         Err(code) => code,
     }
 }
 
-fn report_on(report: &ChangeReport) -> ExitCode {
-    complain(&report.faults);
-    complain(report.reload.as_ref().map_or("", |reload| &reload.faults));
+fn report_on(gateway: &Named, report: &ChangeReport) -> ExitCode {
+    complain(&gateway.pasteable(&report.faults));
+    match &report.reload {
+        // The document's warnings are no news to whoever deploys.
+        Some(reload) if reload.ok && reload.warnings > 0 => {
+            complain(&format!("{}: {} lists them\n", count(reload.warnings, "warning"), gateway.check()));
+        }
+        Some(reload) => complain(&gateway.pasteable(&reload.faults)),
+        None => {}
+    }
     let (text, code) = told(report);
+    let text = gateway.pasteable(&text);
     if code == 0 { say(&text) } else { fail(code, text.trim_end()) }
 }
 
@@ -200,34 +216,41 @@ fn table(list: &DeploymentList) -> String {
     if deployments.is_empty() {
         let _ = writeln!(out, "{api} was never deployed");
     }
-    let rows: Vec<[String; 5]> = deployments.iter().rev().map(row).collect();
-    let heads = ["id", "made", "methods", "serves", "note"].map(str::to_owned);
-    let all: Vec<&[String; 5]> = std::iter::once(&heads).chain(&rows).collect();
+    let rows: Vec<[String; 6]> = deployments.iter().rev().map(|line| row(line, stages)).collect();
+    let heads = [" ", "id", "made", "methods", "serves", "note"].map(str::to_owned);
+    let all: Vec<&[String; 6]> = std::iter::once(&heads).chain(&rows).collect();
     let width = |column: usize| all.iter().map(|row| row[column].chars().count()).max().unwrap_or_default();
-    let widths = [width(0), width(1), width(2), width(3)];
-    for [id, made, methods, serves, note] in all.into_iter().filter(|_| !rows.is_empty()) {
-        let mark = if serves.is_empty() || id == "id" { ' ' } else { '*' };
-        let [a, b, c, d] = widths;
+    let [a, b, c, d] = [width(1), width(2), width(3), width(4)];
+    for [mark, id, made, methods, serves, note] in all.into_iter().filter(|_| !rows.is_empty()) {
         let line = format!("{mark} {id:<a$}  {made:<b$}  {methods:>c$}  {serves:<d$}  {note}");
         let _ = writeln!(out, "{}", line.trim_end());
     }
     out.push('\n');
     let width = stages.iter().map(|line| line.stage.chars().count()).max().unwrap_or_default();
     for line in stages {
-        let _ = writeln!(out, "  {:<width$}  {}", line.stage, state_of(line));
+        let _ = writeln!(out, "  {:<width$}  {}", line.stage, state_of(line, api));
     }
     out
 }
 
-fn row(line: &DeploymentLine) -> [String; 5] {
+/// A star if a request may come to it, and what is known of it.
+fn row(line: &DeploymentLine, all: &[StageLine]) -> [String; 6] {
     let DeploymentLine { id, hash: _, created, note, methods, stages, canaries } = line;
-    let canaries = canaries.iter().map(|stage| format!("canary of {stage}"));
-    let serves: Vec<String> = stages.iter().cloned().chain(canaries).collect();
-    [id.clone(), date(*created), methods.to_string(), serves.join(", "), note.clone()]
+    let of = |name: &String| all.iter().find(|line| line.stage == *name);
+    let is_gone = |name: &String| of(name).is_none_or(|line| line.auto_deploy.is_none());
+    let is_silent =
+        |name: &String| of(name).and_then(|line| line.canary.as_ref()).is_some_and(|canary| canary.percent == 0.0);
+    let gone = |name: &String| if is_gone(name) { " (gone)" } else { "" };
+    let silent = |name: &String| if is_silent(name) { " (0 %)" } else { gone(name) };
+    let canary_names = canaries.iter().map(|name| format!("canary of {name}{}", silent(name)));
+    let serves: Vec<String> = stages.iter().map(|name| format!("{name}{}", gone(name))).chain(canary_names).collect();
+    let is_live = stages.iter().any(|name| !is_gone(name)) || canaries.iter().any(|name| silent(name).is_empty());
+    let mark = if is_live { "*" } else { " " };
+    [mark.to_owned(), id.clone(), date(*created), methods.to_string(), serves.join(", "), note.clone()]
 }
 
-fn state_of(line: &StageLine) -> String {
-    let StageLine { stage: _, auto_deploy, canary_declared, deployment, previous, variables, canary } = line;
+fn state_of(line: &StageLine, api: &str) -> String {
+    let StageLine { stage, auto_deploy, canary_declared, deployment, previous, variables, canary } = line;
     if *auto_deploy == Some(true) {
         return "deploys by itself: it serves what the document says".to_owned();
     }
@@ -243,12 +266,13 @@ fn state_of(line: &StageLine) -> String {
     match canary {
         _ if *canary_declared => text.push_str("; its canary is declared in the document"),
         Some(canary) => {
-            let _ = write!(text, "; canary {}, {} %", canary.deployment, canary.percent);
+            let _ = write!(text, "; canary {}, {}", canary.deployment, share(canary.percent));
         }
         None => {}
     }
     if auto_deploy.is_none() {
-        text.push_str("; the document has no such stage");
+        let _ =
+            write!(text, "; stage {stage} is no longer configured: `tollgate deployments {api} --prune` forgets it");
     }
     text
 }
@@ -335,30 +359,36 @@ mod tests {
         prod.previous = vec!["aaaaaaaaaa".into()];
         prod.variables = [("host".to_owned(), "x".to_owned())].into();
         prod.canary = Some(CanaryLine { deployment: "cccccccccc".into(), percent: 2.5, variables: BTreeMap::new() });
+        let mut beta = stage("beta", Some(false), Some("cccccccccc"));
+        beta.canary = Some(CanaryLine { deployment: "dddddddddd".into(), percent: 0.0, variables: BTreeMap::new() });
         let list = DeploymentList {
             api: "pets".into(),
             deployments: vec![
                 made("aaaaaaaaaa", 0, "", ""),
                 made("bbbbbbbbbb", 86_400, "prod old", ""),
-                made("cccccccccc", 86_401, "", "prod"),
+                made("cccccccccc", 86_401, "beta", "prod"),
+                made("dddddddddd", 86_402, "", "beta"),
             ],
             stages: vec![
                 prod,
                 stage("dev", Some(true), None),
                 stage("test", Some(false), None),
                 stage("old", None, Some("bbbbbbbbbb")),
+                beta,
             ],
         };
         let expected = "  \
-  id          made                     methods  serves          note
-* cccccccccc  1970-01-02 00:00:01 UTC        3  canary of prod  note of cccccccccc
-* bbbbbbbbbb  1970-01-02 00:00:00 UTC        3  prod, old       note of bbbbbbbbbb
-  aaaaaaaaaa  1970-01-01 00:00:00 UTC        3                  note of aaaaaaaaaa
+  id          made                     methods  serves                note
+  dddddddddd  1970-01-02 00:00:02 UTC        3  canary of beta (0 %)  note of dddddddddd
+* cccccccccc  1970-01-02 00:00:01 UTC        3  beta, canary of prod  note of cccccccccc
+* bbbbbbbbbb  1970-01-02 00:00:00 UTC        3  prod, old (gone)      note of bbbbbbbbbb
+  aaaaaaaaaa  1970-01-01 00:00:00 UTC        3                        note of aaaaaaaaaa
 
   prod  bbbbbbbbbb, before that aaaaaaaaaa; promoted variables: host; canary cccccccccc, 2.5 %
   dev   deploys by itself: it serves what the document says
   test  nothing is deployed here yet
-  old   bbbbbbbbbb; the document has no such stage
+  old   bbbbbbbbbb; stage old is no longer configured: `tollgate deployments pets --prune` forgets it
+  beta  cccccccccc; canary dddddddddd, 0 %, receives nothing
 ";
         assert_eq!(table(&list), expected);
         let none = DeploymentList { api: "pets".into(), deployments: Vec::new(), stages: Vec::new() };
@@ -380,6 +410,7 @@ mod tests {
             parts: Vec::new(),
             changes: Vec::new(),
             faults: String::new(),
+            warnings: 0,
         });
         assert_eq!(told(&report), ("why\nwhat to do\nreloaded: generation 3 serves, after 1.5 ms\n".into(), 0));
     }

@@ -12,6 +12,7 @@ use policy::phase::Phase;
 use policy::refusal::Refusal;
 use router::{Captures, Glob, Kind, Miss, Template, Verb};
 
+use super::gateway::Named;
 use super::routes::servers;
 use super::{exit, fail, hosts, say};
 
@@ -19,7 +20,13 @@ use super::{exit, fail, hosts, say};
 const NEAREST_SHOWN: usize = 3;
 
 /// Prints the explanation; the exit code says whether a route answers.
-pub fn print(snapshot: &Snapshot, verb: &str, url: &str, fields: &[String], canary: bool) -> ExitCode {
+pub fn print(
+    (snapshot, gateway): (&Snapshot, &Named),
+    verb: &str,
+    url: &str,
+    fields: &[String],
+    canary: bool,
+) -> ExitCode {
     let Some(asked) = Asked::parse(verb, url, fields, canary) else {
         let fields = fields.iter().fold(String::new(), |all, field| all + " --header '" + field + "'");
         let hint = "write GET http://host/path, and header fields as 'name: value'";
@@ -27,7 +34,7 @@ pub fn print(snapshot: &Snapshot, verb: &str, url: &str, fields: &[String], cana
     };
     let mut out = String::new();
     let answered = explain(snapshot, &asked, &mut out);
-    let printed = say(&out);
+    let printed = say(&gateway.pasteable(&out));
     if answered { printed } else { ExitCode::from(exit::UNAVAILABLE) }
 }
 

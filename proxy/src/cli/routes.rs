@@ -6,7 +6,7 @@ use std::sync::Arc;
 use config::{Integration, Method, Release, ServerAddress, Snapshot, Stage, Upstream};
 use serde_json::{Value, json};
 
-use super::{hosts, say, stdout_colours};
+use super::{hosts, say, share, stdout_colours};
 
 const HEADINGS: [&str; 6] = ["API", "STAGE", "VERB", "PATH", "INTEGRATION", "TARGET"];
 const STAGE_HEADINGS: [&str; 3] = ["API", "STAGE", "SERVES"];
@@ -68,7 +68,7 @@ fn stages(snapshot: &Snapshot) -> Vec<[String; 3]> {
     for stage in &snapshot.stages {
         let mut what = stage.release.as_ref().map_or("nothing deployed yet".to_owned(), serves);
         if let Some(canary) = &stage.canary {
-            what = format!("{what}; canary, {} %: {}", canary.percent, serves(&canary.release));
+            what = format!("{what}; canary, {}: {}", share(canary.percent), serves(&canary.release));
         } else if stage.release.as_ref().is_some_and(|release| release.deployment.is_none()) {
             continue;
         }
