@@ -229,3 +229,23 @@ fn who_has_come_before_the_door_closes_is_served() {
         assert_eq!(gateway.wait_exit().code(), Some(0), "{}", gateway.stderr());
     });
 }
+
+#[test]
+fn idle_connections_are_closed_by_portions() {
+    on_both_drivers(|driver| {
+        let (backend, _go) = patient();
+        let gateway = gateway(backend.address(), "30s", driver);
+        let mut clients: Vec<Client> = (0..200).map(|_| gateway.client()).collect();
+        for client in &mut clients {
+            client.exchange(MOCK).expect_status(200);
+        }
+        gateway.signal(Signal::TERM);
+        eventually("the first one is closed", || clients.iter_mut().any(|client| !client.is_still_open()));
+        let first = Instant::now();
+        let open = clients.iter_mut().map(Client::is_still_open).filter(|is_open| *is_open).count();
+        assert!(open > 20, "{open} of 200 are left: their clients would come back all at once");
+        clients.iter_mut().for_each(Client::expect_close);
+        assert!(first.elapsed() > Duration::from_millis(300), "{:?}", first.elapsed());
+        assert_eq!(gateway.wait_exit().code(), Some(0), "{}", gateway.stderr());
+    });
+}

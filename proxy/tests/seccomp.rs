@@ -48,9 +48,13 @@ apis:
     gateway.signal(Signal::USR1);
     let reopened = || gateway.counter("tollgate_access_log_reopened_total", &[]) > 0.5;
     eventually("the log is reopened", reopened);
-    gateway.signal(Signal::TERM);
+    let report = gateway.upgrade(admin::UpgradeOrder::default());
+    assert_eq!(report["ok"], true, "{report}");
+    gateway.client().exchange(get("mock/new")).expect_status(200);
     assert_eq!(gateway.wait_exit().code(), Some(0), "{}", gateway.stderr());
-    assert_eq!(gateway.access_log().lines().count(), 4);
+    gateway.signal(Signal::TERM);
+    Gateway::wait_end(gateway.pid());
+    assert_eq!(gateway.access_log().lines().count(), 5);
 }
 
 #[test]
