@@ -6,6 +6,7 @@ pub mod backend;
 pub mod client;
 pub mod gateway;
 pub mod message;
+pub mod oddities;
 pub mod queue;
 pub mod stage;
 
