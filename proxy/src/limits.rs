@@ -151,3 +151,10 @@ pub const IDLE_PORTIONS_MAX: u32 = 10;
 pub const IDLE_PORTION_MIN: u32 = 16;
 /// … with this pause between two of them.
 pub const IDLE_PORTION_PAUSE: Duration = Duration::from_millis(100);
+
+/// Characters of a panic's text in the log: an assertion may quote what a client sent (row R12).
+pub const PANIC_TEXT_CHARS: usize = 200;
+
+/// Panics of a process that are told one by one; of those that follow, every one that is a power of two: a client that has
+/// found one may cause thousands (row R17).
+pub const PANICS_TOLD_ALL: u64 = 32;

@@ -14,6 +14,7 @@ use policy::transform::headers;
 use router::{ApiId, Glob, Located, Miss, Verb};
 
 use crate::body::{BodyReader, Broken};
+use crate::drill;
 use crate::exchange::{Exchange, Reply};
 use crate::integration::http::Call;
 use crate::integration::{http, mapping, mock};
@@ -49,12 +50,14 @@ impl From<Fault> for Stop {
 pub async fn serve(exchange: &mut Exchange, worker: &Rc<Worker>) {
     let live = worker.live();
     let mut trip = Trip::begin(worker);
+    drill::panic_at("begin", exchange);
     let reply = match answer(exchange, &mut trip, &live, worker).await {
         Ok(reply) => reply,
         Err(Stop::Refused(refusal)) => Reply::Refused(refusal),
         Err(Stop::Broken(fault)) => Reply::Refused(exchange.broken(&mut trip, fault)),
     };
     exchange.send(reply, &mut trip, &live, worker).await;
+    drill::panic_at("end", exchange);
     record::record(exchange, &trip, &live, worker);
 }
 
@@ -171,6 +174,7 @@ async fn fulfil(
             call.recycle();
             let (connection, head_bytes) = phase(Phase::Integrate, called)?;
             trip.integration_status = Some(exchange.scratch.answer.status);
+            drill::panic_at("call", exchange);
             let answer = Answer { connection, head_bytes, proxy: rule.proxy, shaped: None };
             match rule.response {
                 ResponseShape::AsIs => Ok(Reply::Streamed(answer)),

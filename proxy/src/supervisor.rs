@@ -32,6 +32,7 @@ use crate::listener::Order;
 use crate::observe::access_log::Sink;
 use crate::observe::metrics::{By, Metrics, Setup, set};
 use crate::observe::writer::Writer;
+use crate::panics;
 use crate::reload::{self, Parts as ReloadParts, Reloader, Source, destination};
 use crate::service;
 use crate::state::Published;
@@ -80,6 +81,7 @@ struct Failure(String, u8);
 /// Runs the gateway until it is told to leave.
 pub fn run(options: Options) -> ExitCode {
     start_logging();
+    panics::tell_in_the_log();
     let mut heir = None;
     match origin(&mut heir).and_then(|inherited| run_inner(options, inherited, &mut heir)) {
         Ok(code) => code,

@@ -142,6 +142,8 @@ impl Gateway {
         let notify = UnixDatagram::bind(notify).expect("the folder is writable");
         command.env("NOTIFY_SOCKET", folder.join("notify.sock")).env_remove("RUNTIME_DIRECTORY");
         command.stderr(Stdio::piped());
+        // Panics for who asks for one (attack row R17), each told in a line.
+        command.env("TOLLGATE_DRILL", "1").env_remove("RUST_BACKTRACE");
         let mut child = command.spawn().expect("the binary is built");
         // Sockets that went to the child are its own.
         drop(command);
