@@ -21,6 +21,7 @@ use crate::integration::{http, mapping, mock};
 use crate::io::{now, recycle, vector};
 use crate::limits::ANSWER_HELD_BYTES_MAX;
 use crate::pace::Pace;
+use crate::observe::metrics::add;
 use crate::record;
 use crate::state::{Live, Place, Worker};
 use crate::trip::Trip;
@@ -63,6 +64,7 @@ pub async fn serve(exchange: &mut Exchange, worker: &Rc<Worker>) {
 
 /// Refuses a head that could not even be parsed; the connection ends.
 pub async fn refuse(exchange: &mut Exchange, refusal: Refusal, worker: &Rc<Worker>) {
+    add(&worker.metrics.requests, 1);
     let live = worker.live();
     let mut trip = Trip::begin(worker);
     trip.name(None, None, worker);

@@ -54,6 +54,17 @@ fn four_pages_tell_of_the_gateway() {
 }
 
 #[test]
+fn a_head_that_is_refused_is_a_request_too() {
+    on_both_drivers(|driver| {
+        let gateway = Gateway::start(API, driver);
+        gateway.client().exchange("GET /dev/mock HTTP/1.1\r\nHost: a\r\nno name\r\n\r\n").expect_status(400);
+        let count = |name: &str| gateway.counter(name, &[]);
+        eventually("it is recorded", || (count("tollgate_responses_total") - 1.0).abs() < 0.5);
+        assert!((count("tollgate_requests_total") - 1.0).abs() < 0.5, "{}", count("tollgate_requests_total"));
+    });
+}
+
+#[test]
 fn it_is_read_only_and_local() {
     on_both_drivers(|driver| {
         let gateway = Gateway::start(API, driver);
