@@ -483,6 +483,16 @@ fn a_file_names_what_it_uses() {
 
 // 7. Phases and refusals.
 
+#[test]
+fn arms_of_tests_end_where_they_end() {
+    let text =
+        "fn f() { match x { A => 1, #[cfg(test)] B(b) => b.c(), #[cfg(test)] C => { d() } _ => 2 } } fn g() { h() }";
+    let source = Source::new("proxy/src/a.rs", text);
+    assert_eq!(source.live.split_whitespace().collect::<Vec<_>>().join(" "), {
+        "fn f() { match x { A => 1, , } _ => 2 } } fn g() { h() }"
+    });
+}
+
 /// Where each phase is first named, in the order of the enum; `None` for one that is not.
 fn phase_places(phases: &[String], request: &Source) -> Vec<Option<usize>> {
     let first = |phase: &String| words(&request.live, &format!("Phase::{phase}")).first().copied();

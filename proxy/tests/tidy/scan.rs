@@ -341,7 +341,30 @@ fn test_spans(code: &str) -> Vec<Range<usize>> {
     spans
 }
 
+/// The end of an arm of a `match`, if one begins here.
+fn arm_end(code: &str, from: usize) -> Option<usize> {
+    let arrow = code[from..].find("=>").map(|at| from + at)?;
+    if item_end(code, from).is_some_and(|end| end < arrow) {
+        return None;
+    }
+    let mut depth = 0i32;
+    for (at, byte) in code.bytes().enumerate().skip(arrow) {
+        match byte {
+            b'(' | b'[' | b'{' => depth += 1,
+            b')' | b']' | b'}' => depth -= 1,
+            _ => {}
+        }
+        if depth < 0 || (depth == 0 && matches!(byte, b',' | b'}')) {
+            return Some(at);
+        }
+    }
+    None
+}
+
 fn test_item_end(code: &str, from: usize) -> usize {
+    if let Some(end) = arm_end(code, from) {
+        return end;
+    }
     match item_end(code, from) {
         Some(end) if code.as_bytes()[end] == b';' => end + 1,
         Some(open) => {
