@@ -26,6 +26,8 @@ pub mod reload;
 mod request;
 mod scratch;
 mod service;
+#[cfg(test)]
+mod sim;
 mod state;
 pub mod supervisor;
 mod trip;

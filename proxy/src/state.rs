@@ -5,7 +5,7 @@ use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use config::snapshot::{Api, Method, Release, Snapshot, Stage};
 use router::Kind;
@@ -193,7 +193,7 @@ impl Worker {
             live: RefCell::new(Rc::new(Live { published: published.clone(), upstreams: Box::new([]) })),
             log: RefCell::new(log),
             clock: RefCell::new(Clock::new()),
-            random: RefCell::new(seeded()),
+            random: RefCell::new(fastrand::Rng::with_seed(runtime::seed())),
             scratch: RefCell::default(),
             open: Cell::new(0),
             accepting: Cell::new(0),
@@ -389,21 +389,12 @@ impl Clock {
 
     fn look(&mut self) {
         self.at = now();
-        self.epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        self.epoch = runtime::wall_clock().duration_since(UNIX_EPOCH).unwrap_or_default();
         if self.epoch.as_secs() != self.date_second {
             self.date_second = self.epoch.as_secs();
             let date = httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_secs(self.date_second));
             self.date_line.clear();
             codec::http1::write::field(&mut self.date_line, b"Date", date.as_bytes());
         }
-    }
-}
-
-fn seeded() -> fastrand::Rng {
-    let mut seed = [0; 8];
-    // Without the kernel's randomness ids are still distinct enough: fastrand seeds itself from time and thread.
-    match getrandom::fill(&mut seed) {
-        Ok(()) => fastrand::Rng::with_seed(u64::from_ne_bytes(seed)),
-        Err(_) => fastrand::Rng::new(),
     }
 }

@@ -74,7 +74,8 @@ pub fn run_here(driver: DriverKind, parts: Parts, up: mpsc::Sender<()>) -> std::
     })
 }
 
-async fn run(parts: Parts) {
+/// Serves until it has drained; on a shard.
+pub async fn run(parts: Parts) {
     let Parts { index, published, metrics, log, inbox } = parts;
     let worker = Worker::new(index, published, metrics, log);
     spawn(take_events(worker.clone()));

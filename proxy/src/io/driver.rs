@@ -1,17 +1,20 @@
-//! What a socket asks of the kernel, and the drivers that carry it out: `io_uring`, epoll, and a scripted one for tests.
+//! What a socket asks of the kernel, and the drivers that carry it out: `io_uring`, epoll, and two for tests, a scripted and a
+//! simulated one.
 //!
 //! The contract is that of completions: an operation is started once, and ends with exactly one completion (an accept may
 //! end with several, all but the last marked `more`). Until then the kernel owns what the operation points to.
 
 use std::io;
-use std::os::fd::RawFd;
-use std::time::{Duration, Instant};
+use std::os::fd::{BorrowedFd, FromRawFd as _, OwnedFd, RawFd};
+use std::time::{Duration, Instant, SystemTime};
 
 use super::buffers::Group;
 use super::poll::Poll;
 use super::ring::Ring;
 #[cfg(test)]
 use super::script::Script;
+#[cfg(test)]
+use super::sim::Sim;
 
 /// An operation on a slot. At most one of each kind is under way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -110,6 +113,8 @@ pub(super) enum Driver {
     Epoll(Box<Poll>),
     #[cfg(test)]
     Script(Box<Script>),
+    #[cfg(test)]
+    Sim(Box<Sim>),
 }
 
 macro_rules! each {
@@ -119,6 +124,8 @@ macro_rules! each {
             Driver::Epoll($inner) => $call,
             #[cfg(test)]
             Driver::Script($inner) => $call,
+            #[cfg(test)]
+            Driver::Sim($inner) => $call,
         }
     };
 }
@@ -170,6 +177,82 @@ impl Driver {
             Driver::Uring(_) | Driver::Epoll(_) => Instant::now(),
             #[cfg(test)]
             Driver::Script(script) => script.clock(),
+            #[cfg(test)]
+            Driver::Sim(sim) => sim.clock(),
+        }
+    }
+
+    /// The time of day.
+    pub(super) fn wall_clock(&self) -> SystemTime {
+        match self {
+            #[cfg(test)]
+            Driver::Sim(sim) => sim.wall_clock(),
+            _ => SystemTime::now(),
+        }
+    }
+
+    /// Random bits to seed a generator with; not for secrets.
+    pub(super) fn seed(&mut self) -> u64 {
+        match self {
+            #[cfg(test)]
+            Driver::Sim(sim) => sim.seed(),
+            _ => {
+                let mut seed = [0; 8];
+                // Without the kernel's randomness ids are still distinct enough: fastrand seeds itself from time and thread.
+                let filled = getrandom::fill(&mut seed);
+                filled.map_or_else(|_| fastrand::u64(..), |()| u64::from_ne_bytes(seed))
+            }
+        }
+    }
+
+    /// A stream socket of this family, for `connect`.
+    pub(super) fn stream_socket(&mut self, family: libc::c_int) -> io::Result<OwnedFd> {
+        #[cfg(test)]
+        if let Driver::Sim(sim) = self {
+            return sim.stream_socket();
+        }
+        let nonblocking = if self.nonblocking() { libc::SOCK_NONBLOCK } else { 0 };
+        // SAFETY: sockets are made raw to share one path for all families. Sound: no pointers; the result is checked.
+        let fd = unsafe { libc::socket(family, libc::SOCK_STREAM | libc::SOCK_CLOEXEC | nonblocking, 0) };
+        if fd < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        // SAFETY: the descriptor has to be owned to be closed. Sound: it was just created.
+        Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+    }
+
+    /// Ends one direction of a socket, or both. The caller holds its slot.
+    pub(super) fn shutdown(&mut self, fd: RawFd, how: libc::c_int) {
+        match self {
+            #[cfg(test)]
+            Driver::Sim(sim) => sim.shutdown(fd, how),
+            // SAFETY: shutdown is a raw call here because slots keep raw descriptors. Sound: the slot is held, so its
+            // descriptor is open. An error means that the peer was faster.
+            _ => _ = unsafe { libc::shutdown(fd, how) },
+        }
+    }
+
+    /// Bytes that have reached the other end; `None` where the kernel does not tell. The caller holds the slot.
+    pub(super) fn bytes_acked(&mut self, fd: RawFd) -> Option<u64> {
+        match self {
+            #[cfg(test)]
+            Driver::Sim(sim) => sim.bytes_acked(fd),
+            _ => bytes_acked(fd),
+        }
+    }
+
+    /// Makes the close of this descriptor a reset. The caller holds its slot.
+    pub(super) fn reset_when_closed(&mut self, fd: RawFd) {
+        match self {
+            #[cfg(test)]
+            Driver::Sim(sim) => sim.reset_when_closed(fd),
+            _ => {
+                // SAFETY: slots keep raw descriptors. Sound: callers hold the slot, so its descriptor is open for the length of
+                // this call.
+                let fd = unsafe { BorrowedFd::borrow_raw(fd) };
+                // A socket that is gone already needs no reset.
+                let _ = rustix::net::sockopt::set_socket_linger(fd, Some(Duration::ZERO));
+            }
         }
     }
 
@@ -198,9 +281,22 @@ impl Driver {
             Driver::Uring(_) => false,
             Driver::Epoll(_) => true,
             #[cfg(test)]
-            Driver::Script(_) => true,
+            Driver::Script(_) | Driver::Sim(_) => true,
         }
     }
+}
+
+/// What TCP knows to have arrived.
+fn bytes_acked(fd: RawFd) -> Option<u64> {
+    /// Eight bytes, 24 words, two rates: then it comes (`struct tcp_info` of linux/tcp.h, Linux 4.1).
+    const ACKED_AT: usize = (8 + 24 * 4 + 2 * 8) / 8;
+    let mut info = [0_u64; ACKED_AT + 1];
+    let mut length = size_of_val(&info) as libc::socklen_t;
+    // SAFETY: TCP_INFO has no safe call here. Sound: the slot is held, so its descriptor is open; the kernel writes at most
+    // `length` bytes, which is the array's size.
+    let result =
+        unsafe { libc::getsockopt(fd, libc::SOL_TCP, libc::TCP_INFO, info.as_mut_ptr().cast(), &raw mut length) };
+    (result == 0 && length as usize == size_of_val(&info)).then_some(info[ACKED_AT])
 }
 
 #[cfg(test)]

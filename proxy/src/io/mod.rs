@@ -18,6 +18,8 @@ mod ring;
 mod runtime;
 #[cfg(test)]
 mod script;
+#[cfg(test)]
+pub mod sim;
 mod slot;
 mod sock;
 #[cfg(test)]
@@ -30,7 +32,7 @@ pub use activated::activated;
 pub use buffers::{Group, RBuf, is_scarce, recycle, vector, views_alive};
 pub use driver::DriverCounts;
 pub use executor::{panics, spawn, tasks_alive};
-pub use net::{Why, driver_counts, expire_parked, now, sockets_alive};
+pub use net::{Why, driver_counts, expire_parked, now, seed, sockets_alive, wall_clock};
 pub use ring::probe;
 pub use runtime::{DriverChoice, DriverKind, pick, run};
 pub use slot::Outgoing;

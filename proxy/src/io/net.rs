@@ -7,7 +7,7 @@ use std::mem::ManuallyDrop;
 use std::os::fd::{BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use rustix::fs::OFlags;
 
@@ -120,6 +120,16 @@ pub fn now() -> Instant {
     NOW.with(Cell::get).unwrap_or_else(Instant::now)
 }
 
+/// The time of day.
+pub fn wall_clock() -> SystemTime {
+    with(|net| net.driver.wall_clock())
+}
+
+/// Random bits to seed a generator with; not for secrets.
+pub fn seed() -> u64 {
+    with(|net| net.driver.seed())
+}
+
 /// What the driver of this thread has done so far.
 pub fn driver_counts() -> DriverCounts {
     with(|net| net.driver.counts())
@@ -150,8 +160,32 @@ impl Net {
         self.wheel.len()
     }
 
+    #[cfg(test)]
+    pub(super) fn sleeping(&self) -> usize {
+        self.sleeps.slots.len() - self.sleeps.free.len()
+    }
+
     pub(super) fn nonblocking(&self) -> bool {
         self.driver.nonblocking()
+    }
+
+    pub(super) fn stream_socket(&mut self, family: libc::c_int) -> io::Result<OwnedFd> {
+        self.driver.stream_socket(family)
+    }
+
+    pub(super) fn shutdown(&mut self, key: Key, how: libc::c_int) {
+        let fd = self.slot(key).fd;
+        self.driver.shutdown(fd, how);
+    }
+
+    pub(super) fn bytes_acked(&mut self, key: Key) -> Option<u64> {
+        let fd = self.slot(key).fd;
+        self.driver.bytes_acked(fd)
+    }
+
+    pub(super) fn reset_when_closed(&mut self, key: Key) {
+        let fd = self.slot(key).fd;
+        self.driver.reset_when_closed(fd);
     }
 
     pub(super) fn slot(&mut self, key: Key) -> &mut Slot {
@@ -626,7 +660,7 @@ impl Net {
         match slot.life {
             Life::Closing => {
                 // What is cut here must not look like an end to whoever reads on.
-                reset_when_closed(slot.fd);
+                self.driver.reset_when_closed(slot.fd);
                 self.driver.cancel(key, Op::Send);
             }
             Life::Parked => self.event(key, Why::Expired),
@@ -713,14 +747,6 @@ fn set_blocking(fd: RawFd) {
     // SAFETY: slots keep raw descriptors. Sound: the slot owns this one, so it is open for the time of the call.
     let fd = unsafe { BorrowedFd::borrow_raw(fd) };
     let _ = rustix::fs::fcntl_getfl(fd).and_then(|flags| rustix::fs::fcntl_setfl(fd, flags - OFlags::NONBLOCK));
-}
-
-/// Makes the close of this descriptor a reset.
-pub(super) fn reset_when_closed(fd: RawFd) {
-    // SAFETY: slots keep raw descriptors. Sound: callers hold the slot, so its descriptor is open for the length of this call.
-    let fd = unsafe { BorrowedFd::borrow_raw(fd) };
-    // A socket that is gone already needs no reset.
-    let _ = rustix::net::sockopt::set_socket_linger(fd, Some(Duration::ZERO));
 }
 
 fn wake(waker: &mut Option<Waker>) {

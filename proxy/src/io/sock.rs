@@ -8,7 +8,7 @@ use std::future::{Future, poll_fn};
 use std::io;
 use std::marker::PhantomData;
 use std::net::{Shutdown, SocketAddr};
-use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -45,7 +45,7 @@ impl Sock {
     /// Connects to a TCP address. Bound it with `deadline`.
     pub async fn connect(address: SocketAddr, deadline: Duration) -> io::Result<Sock> {
         let family = if address.is_ipv4() { libc::AF_INET } else { libc::AF_INET6 };
-        let fd = stream_socket(family)?;
+        let fd = net::with(|net| net.stream_socket(family))?;
         set_nodelay(&fd);
         Sock::connect_to(fd, tcp_address(address), Some(address), deadline).await
     }
@@ -53,7 +53,8 @@ impl Sock {
     /// Connects to a unix socket.
     pub async fn connect_unix(path: &Path, deadline: Duration) -> io::Result<Sock> {
         let address = unix_address(path)?;
-        Sock::connect_to(stream_socket(libc::AF_UNIX)?, address, None, deadline).await
+        let fd = net::with(|net| net.stream_socket(libc::AF_UNIX))?;
+        Sock::connect_to(fd, address, None, deadline).await
     }
 
     async fn connect_to(fd: OwnedFd, to: Address, peer: Option<SocketAddr>, deadline: Duration) -> io::Result<Sock> {
@@ -115,16 +116,7 @@ impl Sock {
 
     /// Bytes that have reached the other end, since the connection began; `None` where the kernel does not tell: for TCP alone.
     pub fn bytes_acked(&self) -> Option<u64> {
-        /// Eight bytes, 24 words, two rates: then it comes (`struct tcp_info` of linux/tcp.h, Linux 4.1).
-        const ACKED_AT: usize = (8 + 24 * 4 + 2 * 8) / 8;
-        let fd = net::with(|net| net.slot(self.key).fd);
-        let mut info = [0_u64; ACKED_AT + 1];
-        let mut length = size_of_val(&info) as libc::socklen_t;
-        // SAFETY: TCP_INFO has no safe call here. Sound: the slot is held, so its descriptor is open; the kernel writes at most
-        // `length` bytes, which is the array's size.
-        let result =
-            unsafe { libc::getsockopt(fd, libc::SOL_TCP, libc::TCP_INFO, info.as_mut_ptr().cast(), &raw mut length) };
-        (result == 0 && length as usize == size_of_val(&info)).then_some(info[ACKED_AT])
+        net::with(|net| net.bytes_acked(self.key))
     }
 
     /// Says that no more bytes will come. The peer sees the end of the stream.
@@ -134,16 +126,13 @@ impl Sock {
             Shutdown::Write => libc::SHUT_WR,
             Shutdown::Both => libc::SHUT_RDWR,
         };
-        let fd = net::with(|net| net.slot(self.key).fd);
-        // SAFETY: shutdown is a raw call here because slots keep raw descriptors. Sound: the slot is held, so its descriptor
-        // is open. An error means that the peer was faster.
-        unsafe { libc::shutdown(fd, how) };
+        net::with(|net| net.shutdown(self.key, how));
     }
 
     /// Makes the end of this connection a reset, not an end of the stream: for a peer that would take the latter for the
     /// end of a body that was cut.
     pub fn reset_when_closed(&self) {
-        net::with(|net| net::reset_when_closed(net.slot(self.key).fd));
+        net::with(|net| net.reset_when_closed(self.key));
     }
 
     /// Lets go of the socket until something happens to it; the event carries `tag`. Costs nothing but its slot.
@@ -394,17 +383,6 @@ impl<T> Drop for Receiver<T> {
 }
 
 // --- descriptors ------------------------------------------------------------------------------------------------------
-
-fn stream_socket(family: libc::c_int) -> io::Result<OwnedFd> {
-    let nonblocking = if net::with(|net| net.nonblocking()) { libc::SOCK_NONBLOCK } else { 0 };
-    // SAFETY: sockets are made raw to share one path for all families. Sound: no pointers; the result is checked.
-    let fd = unsafe { libc::socket(family, libc::SOCK_STREAM | libc::SOCK_CLOEXEC | nonblocking, 0) };
-    if fd < 0 {
-        return Err(io::Error::last_os_error());
-    }
-    // SAFETY: the descriptor has to be owned to be closed. Sound: it was just created.
-    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
-}
 
 fn set_nonblocking(fd: impl AsFd, nonblocking: bool) {
     // The descriptor is valid, and these flags exist for every kind of socket.

@@ -19,7 +19,7 @@ pub async fn connect(server: &Server, within: Duration, names: &Names) -> Result
         Address::Name { host, port } => {
             let began = now();
             let addresses = names.lookup(host, within).await.ok_or(Fault::NameNotResolved)?;
-            let left = within.saturating_sub(began.elapsed());
+            let left = within.saturating_sub(now() - began);
             let ip = server.next_of(&addresses).ok_or(Fault::NameNotResolved)?;
             tcp(SocketAddr::new(ip, *port), left).await
         }

@@ -1,7 +1,7 @@
 //! A worker's upstreams: which server a request gets, and what becomes of them when a reload changes them.
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use super::resolve::Names;
 use super::server::{Address, Connection, Server, Settings, UPSTREAM_TAG};
 use super::shared::{Gate, Shared, millis};
 use super::{balance, retry};
-use crate::io::{Event, now};
+use crate::io::{Event, now, seed};
 use crate::limits::ATTEMPTS_MAX;
 use crate::observe::metrics::{WorkerMetrics, add};
 
@@ -160,7 +160,8 @@ impl Upstream {
 /// All upstreams of a worker.
 pub struct Pools {
     worker: usize,
-    upstreams: RefCell<HashMap<Arc<str>, Rc<Upstream>>>,
+    /// In order, so that what a reload lets go is let go in the same order everywhere.
+    upstreams: RefCell<BTreeMap<Arc<str>, Rc<Upstream>>>,
     servers: RefCell<HashMap<u64, Rc<Server>>>,
     next_tag: Cell<u64>,
 }
@@ -220,7 +221,7 @@ impl Pools {
         for gone in &left {
             self.retire(gone);
         }
-        let random = RefCell::new(fastrand::Rng::new());
+        let random = RefCell::new(fastrand::Rng::with_seed(seed()));
         Rc::new(Upstream { spec: spec.clone(), shared: shared.clone(), metrics: metrics.clone(), servers, random })
     }
 
