@@ -7,7 +7,9 @@ use router::Kind;
 use super::extensions::is_unknown_yet;
 use super::schema::{self, Models};
 use super::security::{self, Schemes};
-use super::{BasePath, Source, cors, documentation, endpoint, extensions, field, gateway_responses, parameters, paths};
+use super::{
+    BasePath, Source, cors, declared, documentation, endpoint, extensions, field, gateway_responses, parameters, paths,
+};
 use crate::definition::{Definition, Endpoint, Info, Tag, Word};
 use crate::diagnostic::Place;
 use crate::source::node::{Entry, Node, Value};
@@ -280,6 +282,7 @@ fn is_none(name: &Word) -> bool {
 /// Whether what methods name is there, now that every document is read.
 pub fn check(definition: &mut Definition, used: &[Word], from: &mut Source<'_>) {
     schema::check_names(used, definition, from);
+    declared::warn(definition, from);
     let names: HashSet<Box<str>> = definition.validators.iter().map(|(name, _)| name.as_str().into()).collect();
     if !definition.validators.iter().any(|(name, _)| is_none(name)) {
         // What some write for no validator.

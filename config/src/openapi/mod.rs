@@ -5,6 +5,7 @@
 
 mod authorizer;
 mod cors;
+mod declared;
 mod document;
 mod documentation;
 mod endpoint;
