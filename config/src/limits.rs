@@ -111,6 +111,8 @@ pub const HEAD_FIELDS_MAX: u64 = 128;
 /// Spans in a head are 16 bits wide.
 pub const HEAD_BYTES_MAX: u64 = 65_535;
 
+/// Name servers: the system's own file names three at most.
+pub const RESOLVERS_MAX: usize = 8;
 /// Servers of one upstream.
 pub const SERVERS_MAX: usize = 1_024;
 /// A server's weight.

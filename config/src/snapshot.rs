@@ -60,6 +60,8 @@ pub struct Gateway {
     pub limits: Limits,
     /// Whether documents that change are loaded again by themselves.
     pub watch: bool,
+    /// Who is asked for the addresses of names; none: whom the system names.
+    pub resolvers: Vec<SocketAddr>,
 }
 
 /// One listening address.

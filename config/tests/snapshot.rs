@@ -101,6 +101,7 @@ fn what_is_written_is_obeyed() {
     assert_eq!(gateway.limits.body_idle_time, Duration::from_millis(1_500));
     assert_eq!((gateway.limits.body_rate, gateway.limits.send_rate, gateway.limits.answer_rate), (1_024, 0, 10));
     assert_eq!(gateway.limits.drain_time, Duration::ZERO);
+    assert_eq!(gateway.resolvers, ["10.0.0.2:53", "[::1]:5353"].map(|address| address.parse().unwrap()));
     let pets = &upstreams[0];
     assert_eq!(
         (&*pets.name, pets.balance, pets.connect_time),

@@ -1,21 +1,23 @@
 //! The thread that resolves names: it serves nobody, and what it learns is published to every worker.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::net::{IpAddr, ToSocketAddrs as _};
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs as _, UdpSocket};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use hickory_resolver::TokioResolver;
+use hickory_resolver::config::{LookupIpStrategy, NameServerConfig, ResolverConfig};
+use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use tokio::task::JoinSet;
 
 use crate::limits::{ADDRESSES_MAX, RESOLVE_MAX, RESOLVE_MIN, RESOLVE_RETRY, UNWANTED_NAME_KEPT};
-use crate::upstream::resolve::{Addresses, NameTable};
+use crate::upstream::resolve::{Addresses, NameTable, Wanted};
 
 /// Tells the resolver thread which names are wanted from now on. Dropping it ends the thread.
 pub struct Resolver {
-    wanted: Sender<BTreeSet<Arc<str>>>,
+    wanted: Sender<Wanted>,
 }
 
 struct Known {
@@ -33,17 +35,17 @@ impl Resolver {
         Ok(Resolver { wanted })
     }
 
-    /// Replaces the set of names.
-    pub fn want(&self, names: BTreeSet<Arc<str>>) {
+    /// Replaces the set of names, and of those who are asked.
+    pub fn want(&self, wanted: Wanted) {
         // The thread lives as long as this handle.
-        let _ = self.wanted.send(names);
+        let _ = self.wanted.send(wanted);
     }
 }
 
-fn run(inbox: &Receiver<BTreeSet<Arc<str>>>, publish: &dyn Fn(NameTable)) {
+fn run(inbox: &Receiver<Wanted>, publish: &dyn Fn(NameTable)) {
     let mut dns = None;
     let mut known: BTreeMap<Arc<str>, Known> = BTreeMap::new();
-    let mut wanted = BTreeSet::new();
+    let mut wanted = Wanted::default();
     loop {
         let next = known.values().map(|known| known.again).min();
         let received = match next {
@@ -51,15 +53,24 @@ fn run(inbox: &Receiver<BTreeSet<Arc<str>>>, publish: &dyn Fn(NameTable)) {
             Some(at) => inbox.recv_timeout(at.saturating_duration_since(Instant::now())),
         };
         match received {
-            Ok(names) => wanted = names,
+            Ok(now) => {
+                if now.resolvers != wanted.resolvers {
+                    // Whatever the others said is asked for again.
+                    dns = None;
+                    for known in known.values_mut() {
+                        known.again = Instant::now();
+                    }
+                }
+                wanted = now;
+            }
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => return,
         }
-        known.retain(|name, known| known.is_kept(wanted.contains(name), Instant::now()));
+        known.retain(|name, known| known.is_kept(wanted.names.contains(name), Instant::now()));
         let is_due = |name: &&Arc<str>| known.get(*name).is_none_or(|known| known.again <= Instant::now());
-        let due: Vec<Arc<str>> = wanted.iter().filter(is_due).cloned().collect();
+        let due: Vec<Arc<str>> = wanted.names.iter().filter(is_due).cloned().collect();
         // All at once, and each answer published as it comes: a dead name holds nobody up.
-        Dns::get(&mut dns).look_up_all(due, &mut |name, answer| {
+        Dns::get(&mut dns, &wanted.resolvers).look_up_all(due, &mut |name, answer| {
             if learn(name, answer, &mut known) {
                 let table = known.iter().map(|(name, known)| (name.clone(), known.addresses.clone()));
                 publish(Arc::new(table.collect()));
@@ -117,15 +128,22 @@ enum Dns {
 const SYSTEM_TTL: Duration = Duration::from_secs(30);
 
 impl Dns {
-    fn get(slot: &mut Option<Dns>) -> &Dns {
-        slot.get_or_insert_with(|| Dns::new().unwrap_or(Dns::System))
+    fn get<'a>(slot: &'a mut Option<Dns>, resolvers: &[SocketAddr]) -> &'a Dns {
+        slot.get_or_insert_with(|| Dns::new(resolvers).unwrap_or(Dns::System))
     }
 
-    fn new() -> Option<Dns> {
+    fn new(resolvers: &[SocketAddr]) -> Option<Dns> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().ok()?;
         let resolver = {
             let _inside = runtime.enter();
-            TokioResolver::builder_tokio().ok()?.build().ok()?
+            let mut builder = if resolvers.is_empty() {
+                TokioResolver::builder_tokio().ok()?
+            } else {
+                TokioResolver::builder_with_config(asking(resolvers), TokioRuntimeProvider::default())
+            };
+            // Both families: connects find out which of them leads anywhere.
+            builder.options_mut().ip_strategy = LookupIpStrategy::Ipv6AndIpv4;
+            builder.build().ok()?
         };
         Some(Dns::Direct(Box::new((runtime, resolver))))
     }
@@ -161,8 +179,25 @@ impl Dns {
     }
 }
 
+fn asking(resolvers: &[SocketAddr]) -> ResolverConfig {
+    let server = |address: &SocketAddr| {
+        let mut server = NameServerConfig::udp_and_tcp(address.ip());
+        server.connections.iter_mut().for_each(|connection| connection.port = address.port());
+        server
+    };
+    ResolverConfig::from_parts(None, Vec::new(), resolvers.iter().map(server).collect())
+}
+
+/// Whether this machine has a way there; nothing is sent.
+fn has_route(address: IpAddr) -> bool {
+    let any: IpAddr = if address.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+    UdpSocket::bind((any, 0)).and_then(|socket| socket.connect((address, 9))).is_ok()
+}
+
 fn answer_of(addresses: impl Iterator<Item = IpAddr>, ttl: Duration) -> Answer {
-    let mut addresses: Vec<IpAddr> = addresses.collect();
+    let (there, nowhere): (Vec<IpAddr>, Vec<IpAddr>) = addresses.partition(|address| has_route(*address));
+    // A family that this machine does not have is left out, unless there is nothing else.
+    let mut addresses = if there.is_empty() { nowhere } else { there };
     addresses.sort_unstable();
     addresses.dedup();
     addresses.truncate(ADDRESSES_MAX);
@@ -173,11 +208,15 @@ fn answer_of(addresses: impl Iterator<Item = IpAddr>, ttl: Duration) -> Answer {
 mod tests {
     use super::*;
 
+    fn wanted(names: &[&str]) -> Wanted {
+        Wanted { names: names.iter().map(|name| Arc::from(*name)).collect(), resolvers: Vec::new() }
+    }
+
     #[test]
     fn localhost_is_resolved_and_published() {
         let (sender, receiver) = channel();
         let resolver = Resolver::start(move |table| sender.send(table).expect("the test listens")).expect("a thread");
-        resolver.want(BTreeSet::from([Arc::from("localhost")]));
+        resolver.want(wanted(&["localhost"]));
         let table = receiver.recv().expect("published");
         assert!(table["localhost"].iter().all(IpAddr::is_loopback), "{table:?}");
     }
@@ -197,7 +236,7 @@ mod tests {
     fn a_name_that_cannot_be_resolved_holds_no_other_up() {
         let (sender, receiver) = channel();
         let resolver = Resolver::start(move |table| sender.send(table).unwrap_or_default()).expect("a thread");
-        resolver.want(BTreeSet::from([Arc::from("a.nowhere.invalid"), Arc::from("localhost")]));
+        resolver.want(wanted(&["a.nowhere.invalid", "localhost"]));
         let known = receiver.iter().find(|table| table.contains_key("localhost")).expect("published");
         assert!(!known["localhost"].is_empty(), "{known:?}");
     }

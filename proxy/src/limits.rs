@@ -72,7 +72,13 @@ pub const SCRATCH_KEPT_MAX: usize = 512;
 /// Bytes of a client's address as text: an IPv6 address with an embedded IPv4 one.
 pub const PEER_TEXT_BYTES: usize = 46;
 
-/// Names that a backend's host may resolve to, used in turn (row R15).
+/// Head start of a connect before one to the next address of the same name (RFC 8305 §8 recommends this time).
+pub const CONNECT_HEAD_START: Duration = Duration::from_millis(250);
+
+/// Addresses of a name that are tried for one connection: of two families, two machines each.
+pub const CONNECT_RACERS_MAX: usize = 4;
+
+/// Addresses that a backend's name may have, each a server of its own (row R15).
 pub const ADDRESSES_MAX: usize = 16;
 
 /// Shortest and longest time for which a resolved name is believed, whatever its TTL says (row R15).

@@ -123,7 +123,7 @@ impl Reloader {
     pub fn new(parts: Parts) -> Reloader {
         let Parts { source: (source, loader), first, files, doors, log, metrics, workers, resolver, keeper, bell } =
             parts;
-        resolver.want(resolve::names_of(&first.snapshot));
+        resolver.want(resolve::wanted_by(&first.snapshot));
         metrics.loaded(first.generation);
         Reloader {
             source,
@@ -290,7 +290,7 @@ impl Reloader {
             self.other_log(&before.snapshot.gateway.access_log, &snapshot.gateway.access_log).map_err(resource)?;
         watch.is_over("listen");
         let published = Published::new(snapshot, Some(&before), &self.metrics);
-        self.resolver.want(resolve::names_of(&published.snapshot));
+        self.resolver.want(resolve::wanted_by(&published.snapshot));
         let (sinks, writer) = log.unzip();
         let (summary, swapped) = self.publish(&published, plan, sinks)?;
         let swapped = swapped.wait(self.workers.len());

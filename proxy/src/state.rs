@@ -17,7 +17,7 @@ use crate::observe::access_log::{Record, Sink};
 use crate::observe::metrics::{Metrics, StageMetrics, WorkerMetrics, add, sub};
 use crate::scratch::Scratch;
 use crate::upstream::pool::{Pools, Upstream};
-use crate::upstream::resolve::Names;
+use crate::upstream::resolve::{NameTable, Names};
 use crate::upstream::server::UPSTREAM_TAG;
 use crate::upstream::shared::Shared;
 
@@ -186,9 +186,9 @@ impl Worker {
     pub fn new(index: usize, published: Arc<Published>, metrics: Arc<WorkerMetrics>, log: Sink) -> Rc<Worker> {
         let worker = Rc::new(Worker {
             index,
-            metrics,
             names: Names::default(),
-            pools: Pools::new(index),
+            pools: Pools::new(index, metrics.clone()),
+            metrics,
             entries: Entries::default(),
             live: RefCell::new(Rc::new(Live { published: published.clone(), upstreams: Box::new([]) })),
             log: RefCell::new(log),
@@ -231,8 +231,14 @@ impl Worker {
 
     /// Serves this from the next request on.
     pub fn adopt(&self, published: Arc<Published>) {
-        let upstreams = self.pools.adopt(&published.snapshot.upstreams, &published.upstreams, &self.metrics);
+        let upstreams = self.pools.adopt(&published.snapshot.upstreams, &published.upstreams, &self.names);
         *self.live.borrow_mut() = Rc::new(Live { published, upstreams });
+    }
+
+    /// Names were resolved. The servers change before anybody who waits for a name goes on.
+    pub fn learn(&self, table: NameTable) {
+        self.names.publish(table);
+        self.pools.resolve(&self.names);
     }
 
     /// Whether this worker is about to leave.

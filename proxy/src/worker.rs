@@ -130,7 +130,7 @@ async fn listen_to_others(worker: &Rc<Worker>, inbox: &Receiver<Message>) {
                 // The asker may have stopped waiting.
                 let _ = done.send(worker.index);
             }
-            Message::Names(table) => worker.names.publish(table),
+            Message::Names(table) => worker.learn(table),
             Message::Open(doors) => listener::carry_out(doors, worker),
             Message::Pause(done) => {
                 worker.pause();

@@ -13,7 +13,7 @@ use crate::source::node::Text;
 
 /// Compiles the part `gateway`.
 pub fn compile(spec: GatewaySpec, base: &Path, faults: &mut Diagnostics) -> Gateway {
-    let GatewaySpec { place: _, listen, admin, control, state, workers, access_log, limits, watch } = spec;
+    let GatewaySpec { place: _, listen, admin, control, state, workers, access_log, limits, watch, resolvers } = spec;
     let listen = listen.into_iter().map(|spec| listener(spec, base, faults)).collect();
     let control = control.map(|text| socket_path(base.join(&*text.text), text.place, faults));
     Gateway {
@@ -25,6 +25,7 @@ pub fn compile(spec: GatewaySpec, base: &Path, faults: &mut Diagnostics) -> Gate
         access_log: access_log_of(access_log, base, faults),
         limits: limits_of(&limits),
         watch,
+        resolvers,
     }
 }
 

@@ -1,6 +1,6 @@
 //! The part `gateway`: listeners, limits, and the places of the process.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
@@ -32,6 +32,8 @@ pub struct GatewaySpec {
     pub limits: LimitsSpec,
     /// Whether a document that changes is loaded again by itself.
     pub watch: bool,
+    /// Who is asked for the addresses of names.
+    pub resolvers: Vec<SocketAddr>,
 }
 
 /// One listener, as written.
@@ -111,6 +113,11 @@ pub const GATEWAY: Table = Table {
         Field::new("access_log", Type::Object(&ACCESS_LOG), "where a line per request goes").short(Type::Text),
         Field::new("limits", Type::Object(&LIMITS), "what a client may ask of us"),
         Field::new("watch", Type::Flag, "true: documents that change are loaded again, without `tollgate reload`"),
+        Field::new(
+            "resolvers",
+            Type::TextList,
+            "name servers that know the backends' names; those of the system by default",
+        ),
         Field::later("principals", "who may sign with SigV4"),
         Field::later("trusted_proxies", "whose X-Forwarded-For is believed"),
         Field::later("include", "further documents"),
@@ -205,8 +212,9 @@ impl GatewaySpec {
         let access_log = object.get("access_log").and_then(|node| access_log(node, reader));
         let limits = object.get("limits").and_then(|node| LimitsSpec::read(node, reader)).unwrap_or_default();
         let watch = object.get("watch").and_then(|node| reader.flag(node, "`watch`")).unwrap_or_default();
+        let resolvers = object.get("resolvers").map(|node| resolvers(node, reader)).unwrap_or_default();
         object.close();
-        Some(Self { place: node.place, listen, admin, control, state, workers, access_log, limits, watch })
+        Some(Self { place: node.place, listen, admin, control, state, workers, access_log, limits, watch, resolvers })
     }
 
     /// A document without the part.
@@ -271,6 +279,31 @@ fn admin(node: &Node, reader: &mut Reader<'_>) -> Option<At<SocketAddr>> {
             None
         }
     }
+}
+
+/// IP addresses, each with its port unless that is 53.
+fn resolvers(node: &Node, reader: &mut Reader<'_>) -> Vec<SocketAddr> {
+    let listed = reader.list(node);
+    if listed.is_empty() || listed.len() > limits::RESOLVERS_MAX {
+        let most = limits::RESOLVERS_MAX;
+        reader.faults.error_hint(
+            node.place,
+            format!("`resolvers` needs from 1 to {most} addresses"),
+            "without the field, /etc/resolv.conf says who is asked",
+        );
+        return Vec::new();
+    }
+    let mut one = |node: &Node| {
+        let text = reader.text(node, "`resolvers`")?;
+        let address = text.text.parse::<IpAddr>().map(|ip| SocketAddr::new(ip, 53));
+        let address = address.or_else(|_| text.text.parse::<SocketAddr>()).ok().filter(|address| address.port() != 0);
+        if address.is_none() {
+            let hint = "write an IP address, with a port unless it is 53: 10.0.0.2 or 127.0.0.1:5353";
+            reader.faults.error_hint(text.place, format!("`{}` is not a name server", text.text), hint);
+        }
+        address
+    };
+    listed.iter().filter_map(&mut one).collect()
 }
 
 fn workers(node: &Node, reader: &mut Reader<'_>) -> Option<NonZeroUsize> {

@@ -84,7 +84,7 @@ async fn run(mut wanted: watch::Receiver<List>) {
 fn reconcile(all: &mut All, list: &[Watched]) {
     let mut before = std::mem::take(all);
     for Watched { check, shared } in list {
-        for standing in shared.standings() {
+        for standing in shared.standings().into_iter().filter(|standing| has_address(&standing.address)) {
             let key = (shared.name.clone(), standing.address.clone());
             let weak = Arc::downgrade(&standing);
             let is_same = |asked: &Asked| *asked.check == **check && asked.standing.ptr_eq(&weak);
@@ -96,6 +96,11 @@ fn reconcile(all: &mut All, list: &[Watched]) {
             all.insert(key, asked);
         }
     }
+}
+
+/// A name has no address of its own: its addresses are asked, as soon as it has any.
+fn has_address(address: &str) -> bool {
+    address.starts_with("unix:") || address.parse::<SocketAddr>().is_ok()
 }
 
 impl Drop for Asked {
@@ -169,11 +174,9 @@ async fn ask(server: &Server, check: &HealthCheck) -> Result<(), String> {
         let stream = UnixStream::connect(path).await.map_err(|error| error.to_string())?;
         converse(stream, &check.path, host).await?
     } else {
-        let stream = match server.address.parse::<SocketAddr>() {
-            Ok(address) => TcpStream::connect(address).await,
-            Err(_) => TcpStream::connect(&*server.address).await,
-        };
-        converse(stream.map_err(|error| error.to_string())?, &check.path, host).await?
+        let address: SocketAddr = server.address.parse().map_err(|_| "no address".to_owned())?;
+        let stream = TcpStream::connect(address).await.map_err(|error| error.to_string())?;
+        converse(stream, &check.path, host).await?
     };
     if check.statuses.iter().any(|(least, most)| (*least..=*most).contains(&status)) {
         Ok(())

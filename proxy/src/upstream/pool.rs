@@ -1,12 +1,13 @@
-//! A worker's upstreams: which server a request gets, and what becomes of them when a reload changes them.
+//! A worker's upstreams: which server a request gets, and what becomes of them when a reload or a name changes them.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashMap};
-use std::rc::Rc;
+use std::net::SocketAddr;
+use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::time::Duration;
 
-use config::snapshot;
+use config::snapshot::{self, ServerAddress};
 use policy::fault::Fault;
 
 use super::connect;
@@ -15,7 +16,7 @@ use super::server::{Address, Connection, Server, Settings, UPSTREAM_TAG};
 use super::shared::{Gate, Shared, millis};
 use super::{balance, retry};
 use crate::io::{Event, now, seed};
-use crate::limits::ATTEMPTS_MAX;
+use crate::limits::{ATTEMPTS_MAX, CONNECT_RACERS_MAX};
 use crate::observe::metrics::{WorkerMetrics, add};
 
 /// An upstream on this worker. Kept across reloads as long as its specification stays the same; its servers, with their
@@ -27,8 +28,8 @@ pub struct Upstream {
     pub shared: Arc<Shared>,
     /// This worker's counters.
     pub metrics: Arc<WorkerMetrics>,
-    /// In the order of the specification.
-    servers: Box<[Rc<Server>]>,
+    /// In the order of the specification; a name stands for each of its addresses.
+    servers: RefCell<Rc<[Rc<Server>]>>,
     random: RefCell<fastrand::Rng>,
 }
 
@@ -73,7 +74,11 @@ impl Upstream {
         fresh: bool,
         tried: &Tried,
     ) -> Result<Connection, (Fault, Option<u64>)> {
-        let server = self.pick(tried).ok_or((Fault::ConnectFailed, None))?;
+        let server = match self.pick(tried).ok_or((Fault::ConnectFailed, None))? {
+            // In a box: it is rare, and every request would carry its room.
+            server if server.is_name() => Box::pin(self.resolved(&server, names, within, tried)).await?,
+            server => server,
+        };
         let limits = &self.spec.breaker;
         // Nobody counts where there is no limit: no line is shared between workers for each request.
         let gated = limits.requests.is_some();
@@ -104,20 +109,65 @@ impl Upstream {
         }
         // Counted before the connect, so that a burst cannot exceed the limit.
         let lease = server.open(gated);
-        // In a box: it is rare, and every request would carry its room.
-        let connected = Box::pin(connect::connect(server, self.spec.connect_time.min(within), names)).await;
+        let time = self.spec.connect_time.min(within);
+        let connected = Box::pin(connect::connect(&server, self.namesakes(&server), time)).await;
         drop(waiting);
-        let sock = connected.map_err(|fault| {
-            server.broke(fault);
-            (fault, Some(server.tag))
-        })?;
+        let (server, sock) = connected.map_err(|fault| (fault, Some(server.tag)))?;
         Ok(server.opened(sock, lease))
+    }
+
+    /// A server in place of a name that was not resolved when it was chosen. An answer of the name service changes the servers
+    /// before anybody hears of it.
+    async fn resolved(
+        &self,
+        unresolved: &Server,
+        names: &Names,
+        within: Duration,
+        tried: &Tried,
+    ) -> Result<Rc<Server>, (Fault, Option<u64>)> {
+        let is_known = match &unresolved.address {
+            Address::Name { host, .. } => names.lookup(host, within).await.is_some(),
+            Address::Socket(_) | Address::Unix(_) => true,
+        };
+        let resolved = self.pick(tried).filter(|server| is_known && !server.is_name());
+        resolved.ok_or_else(|| {
+            unresolved.broke(Fault::NameNotResolved);
+            (Fault::NameNotResolved, Some(unresolved.tag))
+        })
+    }
+
+    /// The other addresses of a server's name that are well, the families in turn.
+    fn namesakes(&self, server: &Server) -> Vec<Rc<Server>> {
+        if server.name().is_none() {
+            return Vec::new();
+        }
+        let (is_checked, now) = (self.spec.health_check.is_some(), millis(now()));
+        let servers = self.servers.borrow();
+        let others = servers.iter().filter(|other| {
+            other.name() == server.name() && other.tag != server.tag && other.standing.is_well(is_checked, now)
+        });
+        let (same, other): (Vec<_>, Vec<_>) = others.cloned().partition(|other| other.is_v6() == server.is_v6());
+        let (mut same, mut other) = (same.into_iter(), other.into_iter());
+        let mut all = Vec::new();
+        loop {
+            let before = all.len();
+            all.extend(other.next());
+            all.extend(same.next());
+            if all.len() == before || all.len() + 1 >= CONNECT_RACERS_MAX {
+                all.truncate(CONNECT_RACERS_MAX - 1);
+                return all;
+            }
+        }
     }
 
     /// Whether there is a server that is well and was not tried.
     pub fn has_another(&self, tried: &Tried) -> bool {
         let (is_checked, now) = (self.spec.health_check.is_some(), millis(now()));
-        self.servers.iter().any(|server| !tried.has(server) && server.standing.is_well(is_checked, now))
+        self.servers.borrow().iter().any(|server| !tried.has(server) && server.standing.is_well(is_checked, now))
+    }
+
+    fn has_names(&self) -> bool {
+        self.spec.servers.iter().any(|server| matches!(server.address, ServerAddress::Name { .. }))
     }
 
     /// Leave to repeat a request, by the upstream's budget.
@@ -126,75 +176,85 @@ impl Upstream {
     }
 
     /// The server whose turn it is: of those that are well and were not tried; of all, where too few are left.
-    fn pick(&self, tried: &Tried) -> Option<&Rc<Server>> {
-        if let [only] = &*self.servers {
-            return Some(only);
+    fn pick(&self, tried: &Tried) -> Option<Rc<Server>> {
+        let servers = self.servers.borrow();
+        if let [only] = &**servers {
+            return Some(only.clone());
         }
         let now = millis(now());
         let slow_start = self.spec.slow_start.as_millis() as u64;
         let is_checked = self.spec.health_check.is_some();
         let is_well = |server: &Server| server.standing.is_well(is_checked, now);
         let (mut well, mut left) = (0, 0);
-        for server in &self.servers {
+        for server in &**servers {
             let fit = is_well(server);
             well += usize::from(fit);
             left += usize::from(fit && !tried.has(server));
         }
-        let panics = well == 0 || well * 100 < self.servers.len() * usize::from(self.spec.panic);
+        let panics = well == 0 || well * 100 < servers.len() * usize::from(self.spec.panic);
         let is_used = |server: &Server| match (panics, left) {
             (false, 0) => is_well(server),
             (false, _) => is_well(server) && !tried.has(server),
             // Nobody is well enough to be chosen; still rather not whom this request has just met.
-            (true, _) => usize::from(tried.count) >= self.servers.len() || !tried.has(server),
+            (true, _) => usize::from(tried.count) >= servers.len() || !tried.has(server),
         };
         let candidate = |index: usize| {
-            let server = &*self.servers[index];
+            let server = &*servers[index];
             let percent = if is_used(server) { server.standing.ramp(slow_start, now) } else { 0 };
             server.candidate(percent)
         };
         let draw = |below| self.random.borrow_mut().u64(..below);
-        balance::pick(self.spec.balance, self.servers.len(), candidate, draw).map(|index| &self.servers[index])
+        balance::pick(self.spec.balance, servers.len(), candidate, draw).map(|index| servers[index].clone())
     }
 }
 
 /// All upstreams of a worker.
 pub struct Pools {
     worker: usize,
+    metrics: Arc<WorkerMetrics>,
     /// In order, so that what a reload lets go is let go in the same order everywhere.
     upstreams: RefCell<BTreeMap<Arc<str>, Rc<Upstream>>>,
     servers: RefCell<HashMap<u64, Rc<Server>>>,
+    /// Those of before, while a request that waits for a name still has them.
+    leaving: RefCell<Vec<Weak<Upstream>>>,
     next_tag: Cell<u64>,
 }
 
 impl Pools {
     /// Those of a worker, by its number.
-    pub fn new(worker: usize) -> Pools {
-        Pools { worker, upstreams: RefCell::default(), servers: RefCell::default(), next_tag: Cell::new(0) }
+    pub fn new(worker: usize, metrics: Arc<WorkerMetrics>) -> Pools {
+        let (upstreams, servers, leaving) = (RefCell::default(), RefCell::default(), RefCell::default());
+        Pools { worker, metrics, upstreams, servers, leaving, next_tag: Cell::new(0) }
     }
 
     /// The upstreams of a snapshot, by number. A server that its upstream still has keeps its connections, whatever else
     /// changes; those of others are closed as soon as they are idle.
-    pub fn adopt(
-        &self,
-        specs: &[snapshot::Upstream],
-        shared: &[Arc<Shared>],
-        metrics: &Arc<WorkerMetrics>,
-    ) -> Box<[Rc<Upstream>]> {
+    pub fn adopt(&self, specs: &[snapshot::Upstream], shared: &[Arc<Shared>], names: &Names) -> Box<[Rc<Upstream>]> {
         let mut known = std::mem::take(&mut *self.upstreams.borrow_mut());
         let adopted: Box<[Rc<Upstream>]> = specs
             .iter()
             .zip(shared)
             .map(|(spec, shared)| match known.remove(&spec.name) {
                 Some(upstream) if upstream.spec == *spec => upstream,
-                before => self.make(spec, shared, before.as_deref(), metrics),
+                before => {
+                    let made = self.make(spec, shared, before.as_deref(), names);
+                    self.leave(before.as_ref());
+                    made
+                }
             })
             .collect();
-        for server in known.values().flat_map(|gone| &gone.servers) {
-            self.retire(server);
+        for upstream in known.values() {
+            upstream.servers.borrow().iter().for_each(|gone| self.retire(gone));
+            self.leave(Some(upstream));
         }
         let names = adopted.iter().map(|upstream| (upstream.spec.name.clone(), upstream.clone()));
         *self.upstreams.borrow_mut() = names.collect();
         adopted
+    }
+
+    fn leave(&self, upstream: Option<&Rc<Upstream>>) {
+        let with_names = upstream.filter(|upstream| upstream.has_names());
+        self.leaving.borrow_mut().extend(with_names.map(Rc::downgrade));
     }
 
     fn make(
@@ -202,41 +262,94 @@ impl Pools {
         spec: &snapshot::Upstream,
         shared: &Arc<Shared>,
         before: Option<&Upstream>,
-        metrics: &Arc<WorkerMetrics>,
+        names: &Names,
     ) -> Rc<Upstream> {
-        let mut left = before.map(|before| before.servers.to_vec()).unwrap_or_default();
-        let servers = spec.servers.iter().map(|server| {
-            let address = Address::of(&server.address);
-            let settings = Settings { weight: server.weight, pool: spec.pool, outlier: spec.outlier };
-            match left.iter().position(|known| known.address == address) {
-                Some(at) => {
-                    let kept = left.remove(at);
-                    kept.change(settings);
-                    kept
+        let left = before.map(|before| before.servers.borrow().clone());
+        let servers = self.servers_of(spec, shared, left.as_deref(), names);
+        Rc::new(Upstream {
+            spec: spec.clone(),
+            shared: shared.clone(),
+            metrics: self.metrics.clone(),
+            servers: RefCell::new(servers),
+            random: RefCell::new(fastrand::Rng::with_seed(seed())),
+        })
+    }
+
+    /// The names have other addresses: new ones are used from now on; those that are gone finish what they have.
+    pub fn resolve(&self, names: &Names) {
+        for upstream in self.upstreams.borrow().values().filter(|upstream| upstream.has_names()) {
+            self.resolve_one(upstream, names);
+        }
+        let mut leaving = self.leaving.borrow_mut();
+        leaving.retain(|upstream| upstream.strong_count() > 0);
+        for upstream in leaving.iter().filter_map(Weak::upgrade) {
+            self.resolve_last(&upstream, names);
+        }
+    }
+
+    /// For those that still wait for a name of an upstream that a reload has changed: what they get is used once. All else may
+    /// belong to the upstream of today.
+    fn resolve_last(&self, upstream: &Upstream, names: &Names) {
+        let mut servers = Vec::new();
+        for server in upstream.servers.borrow().iter() {
+            let Address::Name { host, port } = &server.address else {
+                servers.push(server.clone());
+                continue;
+            };
+            let known = names.known(host).unwrap_or_default();
+            servers.extend(known.iter().map(|ip| {
+                let address = Address::Socket(SocketAddr::new(*ip, *port));
+                let made = self.make_server(address, server.settings(), &upstream.shared, false);
+                self.retire(&made);
+                made
+            }));
+        }
+        if !servers.is_empty() {
+            *upstream.servers.borrow_mut() = servers.into();
+        }
+    }
+
+    fn resolve_one(&self, upstream: &Upstream, names: &Names) {
+        let before = upstream.servers.borrow().clone();
+        let servers = self.servers_of(&upstream.spec, &upstream.shared, Some(&before), names);
+        *upstream.servers.borrow_mut() = servers;
+    }
+
+    /// The servers that a specification means now. Those of `before` that are among them stay, the others are retired.
+    fn servers_of(
+        &self,
+        spec: &snapshot::Upstream,
+        shared: &Arc<Shared>,
+        before: Option<&[Rc<Server>]>,
+        names: &Names,
+    ) -> Rc<[Rc<Server>]> {
+        let mut left = before.map(<[_]>::to_vec).unwrap_or_default();
+        let mut servers = Vec::new();
+        for (server, entry) in spec.servers.iter().zip(0..) {
+            let (addresses, name) = addresses(&server.address, entry, names);
+            let settings = Settings { weight: server.weight, pool: spec.pool, outlier: spec.outlier, name };
+            servers.extend(addresses.into_iter().map(|address| {
+                match left.iter().position(|known| known.address == address) {
+                    Some(at) => {
+                        let kept = left.remove(at);
+                        kept.change(settings);
+                        kept
+                    }
+                    None => self.make_server(address, settings, shared, before.is_some()),
                 }
-                None => self.make_server(address, settings, shared, before.is_some(), metrics),
-            }
-        });
-        let servers = servers.collect();
+            }));
+        }
         for gone in &left {
             self.retire(gone);
         }
-        let random = RefCell::new(fastrand::Rng::with_seed(seed()));
-        Rc::new(Upstream { spec: spec.clone(), shared: shared.clone(), metrics: metrics.clone(), servers, random })
+        servers.into()
     }
 
-    fn make_server(
-        &self,
-        address: Address,
-        settings: Settings,
-        shared: &Arc<Shared>,
-        joins: bool,
-        metrics: &Arc<WorkerMetrics>,
-    ) -> Rc<Server> {
+    fn make_server(&self, address: Address, settings: Settings, shared: &Arc<Shared>, joins: bool) -> Rc<Server> {
         let tag = self.next_tag.get() | UPSTREAM_TAG;
         self.next_tag.set(self.next_tag.get() + 1);
         let standing = shared.standing(&address.shown(), joins, millis(now()));
-        let of_worker = (self.worker, metrics.clone());
+        let of_worker = (self.worker, self.metrics.clone());
         let made = Rc::new(Server::new((address, tag), settings, (shared.clone(), standing), of_worker));
         self.servers.borrow_mut().insert(tag, made.clone());
         made
@@ -258,8 +371,17 @@ impl Pools {
     /// Closes what is idle: the worker is about to leave.
     pub fn close_idle(&self) {
         let upstreams: Vec<_> = self.upstreams.borrow().values().cloned().collect();
-        for server in upstreams.iter().flat_map(|upstream| &upstream.servers) {
-            self.retire(server);
+        for upstream in upstreams {
+            upstream.servers.borrow().iter().for_each(|server| self.retire(server));
         }
+    }
+}
+
+/// Where a server of the specification is: each address of a name, with the name's place; the name, until it has one.
+fn addresses(address: &ServerAddress, entry: u32, names: &Names) -> (Vec<Address>, Option<u32>) {
+    let ServerAddress::Name { host, port } = address else { return (vec![Address::of(address)], None) };
+    match names.known(host).filter(|known| !known.is_empty()) {
+        Some(known) => (known.iter().map(|ip| Address::Socket(SocketAddr::new(*ip, *port))).collect(), Some(entry)),
+        None => (vec![Address::of(address)], None),
     }
 }

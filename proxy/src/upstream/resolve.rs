@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::poll_fn;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::task::{Poll, Waker};
 use std::time::Duration;
@@ -34,7 +34,7 @@ impl Names {
 
     /// The addresses of a name; waits for the first answer, within `within`. A name that has none is refused at once.
     pub async fn lookup(&self, host: &str, within: Duration) -> Option<Addresses> {
-        let known = match self.get(host) {
+        let known = match self.known(host) {
             Some(known) => known,
             None => self.first_answer(host, within).await?,
         };
@@ -43,7 +43,7 @@ impl Names {
 
     async fn first_answer(&self, host: &str, within: Duration) -> Option<Addresses> {
         let arrived = poll_fn(|context| {
-            let known = self.get(host);
+            let known = self.known(host);
             let mut waiting = self.waiting.borrow_mut();
             if known.is_none() && !waiting.iter().any(|waker| waker.will_wake(context.waker())) {
                 waiting.push(context.waker().clone());
@@ -53,13 +53,27 @@ impl Names {
         timeout(within, arrived).await.ok()
     }
 
-    fn get(&self, host: &str) -> Option<Addresses> {
+    /// The addresses of a name, if there was an answer; without any, if it was that.
+    pub fn known(&self, host: &str) -> Option<Addresses> {
         self.known.borrow().get(host).cloned()
     }
 }
 
-/// The names that a snapshot needs.
-pub fn names_of(snapshot: &Snapshot) -> BTreeSet<Arc<str>> {
+/// What is to be resolved, and by whom.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Wanted {
+    /// The names.
+    pub names: BTreeSet<Arc<str>>,
+    /// Name servers; none: those of the system.
+    pub resolvers: Vec<SocketAddr>,
+}
+
+/// What a snapshot needs.
+pub fn wanted_by(snapshot: &Snapshot) -> Wanted {
+    Wanted { names: names_of(snapshot), resolvers: snapshot.gateway.resolvers.clone() }
+}
+
+fn names_of(snapshot: &Snapshot) -> BTreeSet<Arc<str>> {
     let servers = snapshot.upstreams.iter().flat_map(|upstream| upstream.servers.iter());
     servers
         .filter_map(|server| match &server.address {

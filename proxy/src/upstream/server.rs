@@ -2,7 +2,7 @@
 //! use.
 
 use std::cell::{Cell, RefCell};
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -37,7 +37,6 @@ pub struct Server {
     /// Connections, idle ones included.
     open: Cell<u32>,
     idle: RefCell<Vec<Parked>>,
-    turn: Cell<usize>,
     /// No snapshot names it any more: connections in use end with their answer.
     retired: Cell<bool>,
 }
@@ -51,6 +50,8 @@ pub struct Settings {
     pub pool: Pool,
     /// When it is let alone.
     pub outlier: Option<Outlier>,
+    /// The place in the specification of the name that it is an address of.
+    pub name: Option<u32>,
 }
 
 /// Where a server is.
@@ -91,6 +92,21 @@ pub struct Lease {
     kept: bool,
     /// Whether the request is in the upstream's gate.
     gated: bool,
+}
+
+impl Lease {
+    /// Another address of the same name was faster.
+    fn move_to(self, server: &Rc<Server>) -> Lease {
+        if Rc::ptr_eq(&self.server, server) {
+            return self;
+        }
+        // In before out: the upstream has no more than before.
+        server.shared.connections.enter(None);
+        if self.gated {
+            server.shared.requests.enter(None);
+        }
+        server.open(self.gated)
+    }
 }
 
 impl Drop for Lease {
@@ -182,9 +198,28 @@ impl Server {
             in_flight: Cell::new(0),
             open: Cell::new(0),
             idle: RefCell::default(),
-            turn: Cell::new(0),
             retired: Cell::new(false),
         }
+    }
+
+    /// The name that it is an address of, by its place in the specification.
+    pub fn name(&self) -> Option<u32> {
+        self.settings.get().name
+    }
+
+    /// What may change.
+    pub fn settings(&self) -> Settings {
+        self.settings.get()
+    }
+
+    /// Whether it is a name that has no address yet.
+    pub fn is_name(&self) -> bool {
+        matches!(self.address, Address::Name { .. })
+    }
+
+    /// Whether it is an IPv6 address.
+    pub fn is_v6(&self) -> bool {
+        matches!(self.address, Address::Socket(SocketAddr::V6(_)))
     }
 
     /// What balancing looks at, with this percentage of the weight.
@@ -223,10 +258,10 @@ impl Server {
         self.begin(gated)
     }
 
-    /// It is open.
-    pub fn opened(&self, sock: Sock, lease: Lease) -> Connection {
+    /// It is open, after all at this server.
+    pub fn opened(self: &Rc<Server>, sock: Sock, lease: Lease) -> Connection {
         add(&self.metrics.upstream_connects, 1);
-        Connection::new(sock, false, lease)
+        Connection::new(sock, false, lease.move_to(self))
     }
 
     fn begin(self: &Rc<Server>, gated: bool) -> Lease {
@@ -291,13 +326,6 @@ impl Server {
             sub(&self.metrics.upstream_idle, 1);
             self.closed();
         }
-    }
-
-    /// The addresses of a name are used in turn.
-    pub fn next_of(&self, addresses: &[IpAddr]) -> Option<IpAddr> {
-        let turn = self.turn.get();
-        self.turn.set(turn.wrapping_add(1));
-        addresses.get(turn % addresses.len().max(1)).copied()
     }
 }
 

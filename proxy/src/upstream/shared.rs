@@ -408,6 +408,7 @@ mod tests {
         fails(&shared, &all[0], 3, 1);
         assert!(!shared.standing("0", false, 2).is_well(false, 2));
         drop(all);
+        assert!(shared.standings().is_empty());
         assert!(shared.standing("0", false, 2).is_well(false, 2), "what nobody uses is forgotten");
     }
 

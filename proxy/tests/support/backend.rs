@@ -207,8 +207,16 @@ impl Backend {
         Backend::on_tcp(Rule::Raw(Arc::new(handler)))
     }
 
+    /// An echo at a socket that is bound already.
+    pub fn echo_on(listener: TcpListener) -> Backend {
+        Backend::on(listener, Rule::Turns(Arc::new(echoed)))
+    }
+
     fn on_tcp(rule: Rule) -> Backend {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        Backend::on(TcpListener::bind("127.0.0.1:0").expect("a free port"), rule)
+    }
+
+    fn on(listener: TcpListener, rule: Rule) -> Backend {
         let address = listener.local_addr().expect("it is bound").to_string();
         Backend::start(address, rule, move || listener.accept().map(|(stream, _)| Wire::Tcp(stream)))
     }
