@@ -13,7 +13,6 @@ mod export;
 mod gateway;
 mod hosts;
 mod import;
-mod kind;
 mod routes;
 
 use std::io::{self, Write as _};

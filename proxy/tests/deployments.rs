@@ -311,28 +311,6 @@ fn a_start_with_damaged_state_serves_the_other_stages_and_a_reload_changes_nothi
     assert_eq!(at(&mut client, "prod"), "one blue");
 }
 
-/// Of a stage that does not deploy by itself, what it serves is exported.
-#[test]
-fn what_a_stage_serves_is_exported() {
-    let state = State::new();
-    let gateway = start(&state.document("one"), Driver::Epoll);
-    done(&gateway, "deploy a prod");
-    write(&gateway, &state.document("two").replace("GET /v", "GET /w"));
-    let document = gateway.folder().join("gateway.yaml").display().to_string();
-    let export = |options: &[&str]| told(&format!("export {document} --api a"), options);
-    let (out, err, code) = export(&["--stage", "prod"]);
-    assert!(code == 0 && out.contains("  /v:\n") && !out.contains("/w"), "{out}");
-    assert!(err.contains(&format!("deployment {} is written, which a/prod serves", newest(&gateway).id)), "{err}");
-    for options in [&["--stage", "prod", "--document"][..], &["--stage", "dev"], &[]] {
-        let (out, err, code) = export(options);
-        assert_eq!((err.as_str(), code), ("", 0), "{options:?}");
-        assert!(out.contains("  /w:\n") && !out.contains("/v"), "{out}");
-    }
-    let (_, err, code) = export(&["--stage", "test"]);
-    let deploy = format!("`tollgate deploy a test --config {document}`");
-    assert!(code == 78 && err.contains("nothing is deployed to a/test") && err.contains(&deploy), "{err}");
-}
-
 /// The output of a command that is told of the gateway by these options.
 fn told(arguments: &str, options: &[&str]) -> (String, String, i32) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tollgate"));

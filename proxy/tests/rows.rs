@@ -3,11 +3,11 @@
 
 mod support;
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
+use support::list::faults;
 use support::stage::No;
 use support::{Reply, Response, Stage, Theatre, shown};
 
@@ -825,83 +825,16 @@ fn says_with(stage: &Stage, path: &str, fields: &str, text: &str) {
     assert_eq!((response.status, response.text().as_str()), (200, text), "{path} {fields}");
 }
 
-/// A line of the list: the row, what it says, and its tests or why it has none yet.
-struct Row<'a> {
-    id: &'a str,
-    tests: Result<Vec<&'a str>, &'a str>,
-}
-
-fn rows(list: &str) -> Vec<Row<'_>> {
-    let lines = list.lines().filter(|line| !line.trim().is_empty() && !line.starts_with('#'));
-    let row = |line| {
-        let parts: Vec<&str> = str::split(line, " | ").map(str::trim).collect();
-        let &[id, statement, tests] = parts.as_slice() else { panic!("`{line}` has not three parts") };
-        assert!(!statement.is_empty(), "{line}");
-        let tests = match tests.strip_prefix("later: ") {
-            Some(why) => Err(why),
-            None => Ok(tests.split_whitespace().collect()),
-        };
-        Row { id, tests }
-    };
-    lines.map(row).collect()
-}
-
-/// The tests of each file beside this one.
-fn tests_of_the_house() -> BTreeMap<String, BTreeSet<String>> {
-    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests");
-    let files = fs::read_dir(folder).expect("the folder of this file").map(|entry| entry.expect("an entry").path());
-    let sources = files.filter(|path| path.extension().is_some_and(|extension| extension == "rs"));
-    let tests = |path: PathBuf| {
-        let text = fs::read_to_string(&path).expect("UTF-8");
-        let after = text.split("#[test]\n").skip(1);
-        let names = after.filter_map(|text| text.split_once("fn ")?.1.split_once('('));
-        let names = names.map(|(name, _)| name.to_owned()).collect();
-        (path.file_name().expect("a file").to_string_lossy().into_owned(), names)
-    };
-    sources.map(tests).collect()
-}
-
-/// What is wrong with a list.
-fn faults(list: &str) -> Vec<String> {
-    let (rows, tests) = (rows(list), tests_of_the_house());
-    let mut faults = Vec::new();
-    for row in &rows {
-        let word = row.id.to_lowercase().replace(['-', '.'], "_");
-        for test in row.tests.as_deref().unwrap_or_default() {
-            let exists =
-                test.split_once("::").is_some_and(|(file, name)| tests.get(file).is_some_and(|all| all.contains(name)));
-            if !exists {
-                faults.push(format!("{}: there is no test {test}", row.id));
-            }
-            if !test.contains(&word) {
-                faults.push(format!("{}: {test} does not bear its name", row.id));
-            }
-        }
-        match &row.tests {
-            Ok(tests) if tests.is_empty() => faults.push(format!("{}: no test, and no reason", row.id)),
-            Err(why) if why.len() < 10 => faults.push(format!("{}: `{why}` is no reason", row.id)),
-            _ => {}
-        }
-    }
-    for (section, count) in SECTIONS {
-        let number =
-            |at: usize| if section.contains('-') { format!("{section}.{at}") } else { format!("{section}-{at:02}") };
-        let missing = (1..=*count).map(number).filter(|id| rows.iter().all(|row| row.id != id));
-        faults.extend(missing.map(|id| format!("{id} is not in the list")));
-    }
-    faults
-}
-
 #[test]
 fn every_row_of_the_list_has_a_test_that_bears_its_name_or_a_reason() {
-    let faults = faults(LIST);
+    let faults = faults(LIST, SECTIONS);
     assert!(faults.is_empty(), "{}", faults.join("\n"));
 }
 
 #[test]
 fn a_list_that_has_rotted_is_seen() {
     let rotten = |line: &str, words: &str| {
-        let found = faults(&format!("{LIST}\n{line}\n"));
+        let found = faults(&format!("{LIST}\n{line}\n"), SECTIONS);
         assert!(found.iter().any(|fault| fault.contains(words)), "{line}: {found:?}");
     };
     rotten("RT-01 | [L] x | rows.rs::rt_01_nobody", "there is no test");
@@ -910,5 +843,5 @@ fn a_list_that_has_rotted_is_seen() {
     rotten("RT-01 | [L] x | later: no", "is no reason");
     let shorter: String =
         LIST.lines().filter(|line| !line.starts_with("DM-07")).fold(String::new(), |all, line| all + line + "\n");
-    assert_eq!(faults(&shorter), ["DM-07 is not in the list"]);
+    assert_eq!(faults(&shorter, SECTIONS), ["DM-07 is not in the list"]);
 }

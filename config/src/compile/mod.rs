@@ -16,7 +16,6 @@ use std::path::Path;
 
 use router::{Builder, Kind};
 
-pub use self::program::FAULTY_URI;
 pub use self::programs::Programs;
 use crate::definition::Definition;
 use crate::deployments::{Store, state_folder};

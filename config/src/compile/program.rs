@@ -57,9 +57,6 @@ pub fn compile(definition: &Definition, setting: &Setting<'_>, faults: &mut Diag
     Program { kind: definition.kind, routes: routes.build(), methods: methods.into(), authorities }
 }
 
-/// What a method lacks whose URI or mapping cannot be had in its stage, as when a stage variable has no value there.
-pub const FAULTY_URI: &str = "a faulty URI or mapping";
-
 /// Whom the integrations call, each once.
 #[derive(Default)]
 struct Authorities {
@@ -235,7 +232,7 @@ impl Compiler<'_> {
             (Ok(target), Ok(request), Ok(response)) => (target, request, response),
             (target, request, response) => {
                 let wrongs = [target.err(), request.err(), response.err()].into_iter().flatten().flatten();
-                return self.faulty(method, wrongs.collect(), FAULTY_URI);
+                return self.faulty(method, wrongs.collect(), "a faulty URI or mapping");
             }
         };
         let proxy = spec.kind == IntegrationType::HttpProxy;

@@ -64,6 +64,7 @@ pub fn to_backend(kind: Kind, proxy: bool, field: &Field, head_bytes: &[u8]) -> 
         Name::XForwardedFor | Name::XForwardedHost | Name::XForwardedPort | Name::XForwardedProto => Rule::Drop,
         Name::XForwardedOther | Name::XAmznOther | Name::XAmznTraceId | Name::XAmznRequestid => Rule::Drop,
         Name::XAmznApigatewayApiId | Name::XAmznErrortype | Name::XAmzApigwId | Name::ApigwRequestid => Rule::Drop,
+        Name::Traceparent if !is_traceparent(field.value.of(head_bytes)) => Rule::Drop,
         _ => match kind {
             Kind::Rest | Kind::WebSocket => rest_to_backend(field, head_bytes),
             Kind::Http => Rule::Pass,
@@ -80,6 +81,20 @@ pub fn forwards_left(value: &[u8]) -> Option<u32> {
     let add = |number: u32, digit: &u8| number.saturating_mul(10).saturating_add(u32::from(digit - b'0'));
     Some(value.iter().fold(0, add))
 }
+
+/// Whether a `traceparent` has the form of W3C's Trace Context: of version 00, or of a later one with more behind it. Another is
+/// nobody's trace, and may be somebody's attack on whoever collects them (row P12).
+fn is_traceparent(value: &[u8]) -> bool {
+    let hex = |text: &[u8]| text.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    let id = |text: &[u8]| hex(text) && text.iter().any(|byte| *byte != b'0');
+    let Some((trace, more)) = value.split_at_checked(TRACEPARENT_BYTES) else { return false };
+    let [version @ .., b'-'] = &trace[..3] else { return false };
+    let sound = hex(version) && version != b"ff" && trace[35] == b'-' && trace[52] == b'-' && hex(&trace[53..]);
+    sound && id(&trace[3..35]) && id(&trace[36..52]) && (more.is_empty() || version != b"00" && more[0] == b'-')
+}
+
+/// Bytes of a `traceparent` of version 00: two digits, 32, 16 and two, with dashes between.
+const TRACEPARENT_BYTES: usize = 55;
 
 /// The rest of §4.1's list for a proxy integration, and RT-10.
 #[allow(clippy::match_same_arms, reason = "a table is read by its rows")]
@@ -233,6 +248,31 @@ mod tests {
     use crate::tests::{request_field, response_field};
 
     #[test]
+    fn p12_a_trace_has_its_form() {
+        let good = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+        assert!(is_traceparent(good.as_bytes()));
+        assert!(is_traceparent(good.replacen("00", "cc", 1).as_bytes()));
+        assert!(is_traceparent(format!("{}-more", good.replacen("00", "cc", 1)).as_bytes()));
+        for bad in [
+            "",
+            "00",
+            &good[..54],
+            &format!("{good}-more"),
+            &format!("{good}0"),
+            &good.replacen("00", "ff", 1),
+            &good.replacen("00", "cc", 1).replace("-01", "-01x"),
+            &good.to_uppercase(),
+            &good.replace('-', "_"),
+            &good.replace("4bf92f3577b34da6a3ce929d0e0e4736", &"0".repeat(32)),
+            &good.replace("00f067aa0ba902b7", &"0".repeat(16)),
+            &good.replace("4b", "g7"),
+            &good.replace("-01", "-\u{e4}"),
+        ] {
+            assert!(!is_traceparent(bad.as_bytes()), "{bad}");
+        }
+    }
+
+    #[test]
     fn c14_forwards_are_counted_in_decimal() {
         for (value, left) in [
             ("0", Some(0)),
@@ -305,7 +345,8 @@ mod tests {
         ("Referer: /x", P, P, D, "IN-03"),
         ("Cookie: a=b", P, P, D, "IN-03"),
         ("X-Api-Key: x", P, P, D, "IN-03"),
-        ("Traceparent: 00-x", P, P, D, "IN-03"),
+        ("Traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", P, P, D, "IN-03"),
+        ("Traceparent: 00-x", D, D, D, "P12"),
         ("X-Pet: rex", P, P, D, "IN-03"),
         ("X-Forwarde: x", P, P, D, "IN-03"),
     ];

@@ -7,15 +7,12 @@ use std::process::ExitCode;
 
 use clap::ValueEnum;
 use config::definition::Definition;
-use config::deployments::{Store, StoreFault};
 use config::openapi::export::{self, ExportOptions, Extensions, Server};
 use config::openapi::{self, ImportOptions};
 use config::source::file;
 use config::source::node::{self, Value};
-use config::{DeclaredStage, Defined, Definitions, Diagnostics, Place};
+use config::{Defined, Definitions, Diagnostics, Place};
 
-use super::gateway::Named;
-use super::kind::{self, Kind};
 use super::{bad_document, colours, complain, exit, fail, say};
 
 #[derive(Debug, clap::Args)]
@@ -25,12 +22,9 @@ pub struct Arguments {
     /// The API, if there are several
     #[arg(long, value_name = "ID")]
     api: Option<String>,
-    /// The stage that clients are told to call; of one with auto_deploy: false, what it was deployed with is written
+    /// The stage that clients are told to call; what is written is the document, not what the stage was deployed with
     #[arg(long)]
     stage: Option<String>,
-    /// Write the document as it is, whatever the stage was deployed with
-    #[arg(long)]
-    document: bool,
     /// Where they find it: api.example.com, or http://127.0.0.1:8080
     #[arg(long)]
     host: Option<String>,
@@ -46,9 +40,9 @@ pub struct Arguments {
     /// Write YAML; the default
     #[arg(long)]
     yaml: bool,
-    /// Which rules an OpenAPI document is read by; by default what it suggests
-    #[arg(long, value_enum)]
-    kind: Option<Kind>,
+    /// Which rules an OpenAPI document is read by
+    #[arg(long, value_enum, default_value_t = Kind::Rest)]
+    kind: Kind,
     /// Write to this file
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
@@ -63,6 +57,24 @@ enum Format {
     Swagger20,
 }
 
+/// The kinds of APIs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Kind {
+    /// REST API
+    Rest,
+    /// HTTP API
+    Http,
+}
+
+impl From<Kind> for router::Kind {
+    fn from(kind: Kind) -> Self {
+        match kind {
+            Kind::Rest => Self::Rest,
+            Kind::Http => Self::Http,
+        }
+    }
+}
+
 /// Writes the document.
 pub fn export(arguments: &Arguments) -> ExitCode {
     let (id, definition) = match chosen(arguments) {
@@ -74,11 +86,6 @@ pub fn export(arguments: &Arguments) -> ExitCode {
         Format::Oas30 => export::Format::OpenApi30,
         Format::Swagger20 => export::Format::Swagger20,
     };
-    if format == export::Format::Swagger20 && definition.kind == router::Kind::Http {
-        complain(
-            "warning: API Gateway knows HTTP APIs in OpenAPI 3.0 alone (OA-05), and will not take this back as one\n",
-        );
-    }
     let server = (stage.is_some() || host.is_some()).then(|| server(host.as_deref(), stage.as_deref()));
     let extensions = extensions.unwrap_or(Extensions::NONE);
     let options = ExportOptions { extensions, server, title: id, ..ExportOptions::new(format) };
@@ -98,9 +105,9 @@ fn chosen(arguments: &Arguments) -> Result<(String, Definition), ExitCode> {
     let Arguments { config, api, stage, .. } = arguments;
     if is_openapi(config) {
         let title = config.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        return read(config, arguments.kind).map(|definition| (title, definition));
+        return read(config, arguments.kind.into()).map(|definition| (title, definition));
     }
-    let Definitions { list, diagnostics, stages: declared, state } = config::definitions(config);
+    let Definitions { list, diagnostics, stages: _, state: _ } = config::definitions(config);
     said(config, &diagnostics)?;
     let ids: Vec<String> = list.iter().map(|defined| defined.id.clone()).collect();
     let only = list.len() == 1;
@@ -116,30 +123,7 @@ fn chosen(arguments: &Arguments) -> Result<(String, Definition), ExitCode> {
         let what = format!("API `{id}` has no stage `{stage}`; it has: {}", listed(&stages));
         return Err(fail(exit::USAGE, &what));
     }
-    let is_frozen = |stage: &&DeclaredStage| stage.api == id && !stage.declared.auto_deploy;
-    let frozen = stage.as_ref().filter(|_| !arguments.document);
-    let frozen = frozen.and_then(|name| declared.iter().filter(is_frozen).find(|stage| stage.stage == *name));
-    let definition = match frozen {
-        Some(stage) => deployed(config, stage, state.as_deref())?,
-        None => definition,
-    };
     Ok((id, definition))
-}
-
-/// What a stage serves that does not deploy by itself.
-fn deployed(config: &Path, stage: &DeclaredStage, state: Option<&Path>) -> Result<Definition, ExitCode> {
-    let DeclaredStage { api, stage, declared: _ } = stage;
-    let hint = "--document writes the document as it is";
-    let nothing = || {
-        let deploy = Named::by_document(config).pasteable(&format!("`tollgate deploy {api} {stage}`"));
-        fail(exit::CONFIG, &format!("nothing is deployed to {api}/{stage}: {deploy} does that, and {hint}"))
-    };
-    let refused = |fault: StoreFault| fail(exit::IO, &format!("{fault}; {hint}"));
-    let store = Store::open(state.ok_or_else(nothing)?).map_err(refused)?;
-    let serving = store.stage(api, stage).map_err(refused)?.ok_or_else(nothing)?;
-    let definition = store.definition(api, &serving.hash).map_err(refused)?;
-    complain(&format!("deployment {} is written, which {api}/{stage} serves; {hint}\n", serving.deployment));
-    Ok(definition)
 }
 
 fn listed(names: &[String]) -> String {
@@ -147,21 +131,13 @@ fn listed(names: &[String]) -> String {
 }
 
 /// Reads an OpenAPI document.
-fn read(path: &Path, asked: Option<Kind>) -> Result<Definition, ExitCode> {
+fn read(path: &Path, kind: router::Kind) -> Result<Definition, ExitCode> {
+    let mut diagnostics = Diagnostics::default();
     let files = [(path.to_owned(), Place::default())];
-    let (definition, diagnostics) = kind::read(asked, &[path], |kind| {
-        let mut diagnostics = Diagnostics::default();
-        let definition = openapi::import(&files, &ImportOptions::new(kind), &mut diagnostics);
-        diagnostics.finish();
-        (definition, diagnostics)
-    });
+    let definition = openapi::import(&files, &ImportOptions::new(kind), &mut diagnostics);
+    diagnostics.finish();
     said(path, &diagnostics)?;
-    let definition = definition.ok_or_else(|| ExitCode::from(exit::CONFIG))?;
-    if asked.is_none() {
-        let (is, other) = if definition.kind == router::Kind::Http { ("n HTTP", "rest") } else { (" REST", "http") };
-        complain(&format!("{} is read as a{is} API; --kind {other} reads it as the other\n", path.display()));
-    }
-    Ok(definition)
+    definition.ok_or_else(|| ExitCode::from(exit::CONFIG))
 }
 
 /// Prints faults; an error among them ends the command.

@@ -1,21 +1,20 @@
 //! `tollgate import`: a gateway.yaml for OpenAPI documents that people already have.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
-use std::fs::{File, OpenOptions};
+use std::fs::OpenOptions;
 use std::io::{self, Write as _};
 use std::path::{Component, Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::ValueEnum;
-use config::definition::{Definition, Method};
+use config::definition::Definition;
 use config::limits::API_ID_CHARS_MAX;
 use config::openapi::{self, ImportOptions, export};
-use config::{Diagnostics, Integration, Loaded, Place, Snapshot, Stage};
-use router::Verb;
+use config::{Diagnostics, Integration, Loaded, Place, Snapshot};
 use serde_json::{Map, Value, json};
 
-use super::kind::{self, Kind};
+use super::export::Kind;
 use super::{bad_document, colours, complain, count, exit, fail, say};
 
 #[derive(Debug, clap::Args)]
@@ -93,9 +92,6 @@ pub fn import(arguments: &Arguments) -> ExitCode {
     if name.is_some() && groups.len() > 1 {
         return fail(exit::USAGE, "--name is for one API; with --merge, all documents are one");
     }
-    if let Some((path, error)) = documents.iter().find_map(|path| Some((path, unreadable(path)?))) {
-        return fail(exit::NO_INPUT, &format!("{}: {error}", path.display()));
-    }
     let mut apis: Vec<Api> = Vec::new();
     for group in groups {
         match read(group, arguments, &apis) {
@@ -113,15 +109,6 @@ pub fn import(arguments: &Arguments) -> ExitCode {
         return fail(exit::CANT_CREATE, &format!("{}: {error}", output.display()));
     }
     say(&report(&apis, &loaded, output))
-}
-
-/// Why a file cannot be read, if so.
-fn unreadable(path: &Path) -> Option<io::Error> {
-    match File::open(path).and_then(|file| file.metadata()) {
-        Ok(data) if data.is_dir() => Some(io::ErrorKind::IsADirectory.into()),
-        Ok(_) => None,
-        Err(error) => Some(error),
-    }
 }
 
 fn folder(path: &Path) -> &Path {
@@ -150,13 +137,18 @@ fn read(files: &[PathBuf], arguments: &Arguments, others: &[Api]) -> Result<Api,
         faults.finish();
         (definition, faults)
     };
-    let (definition, faults) = kind::read(arguments.kind, files, import);
+    let kind = arguments.kind.map_or(router::Kind::Rest, Into::into);
+    let (mut definition, mut faults) = import(kind);
+    let suggested = definition.as_ref().map_or(kind, |definition| suggested_kind(definition, files));
+    let kind = if arguments.kind.is_some() { kind } else { suggested };
+    if definition.as_ref().is_some_and(|definition| definition.kind != kind) {
+        (definition, faults) = import(kind);
+    }
     let Some(definition) = definition.filter(|_| !faults.has_errors()) else {
         complain(&faults.render(colours(&io::stderr())));
         let missing = files.iter().map(|file| bad_document(file)).find(|code| *code == exit::NO_INPUT);
         return Err(ExitCode::from(missing.unwrap_or(exit::CONFIG)));
     };
-    let kind = definition.kind;
     let default_stage = if kind == router::Kind::Http { "$default" } else { "prod" };
     Ok(Api {
         id: arguments.name.clone().unwrap_or_else(|| free_id(&definition, &files[0], others)),
@@ -181,6 +173,20 @@ fn options(kind: router::Kind, arguments: &Arguments) -> ImportOptions {
         fail_on_warnings: arguments.fail_on_warnings,
         ..ImportOptions::new(kind)
     }
+}
+
+/// HTTP, if a document has what only HTTP APIs have.
+fn suggested_kind(definition: &Definition, files: &[PathBuf]) -> router::Kind {
+    const MARKS: [&str; 3] = ["x-amazon-apigateway-cors", "x-amazon-apigateway-importexport-version", "isDefaultRoute"];
+    let marked = files.iter().any(|file| {
+        let text = std::fs::read_to_string(file).unwrap_or_default();
+        MARKS.iter().any(|mark| text.contains(mark))
+    });
+    let is_http = definition.methods.iter().filter_map(|method| method.integration.as_ref()).any(|integration| {
+        integration.payload_format_version.as_deref().is_some_and(|version| version == "2.0")
+            || integration.subtype.is_some()
+    });
+    if marked || is_http { router::Kind::Http } else { router::Kind::Rest }
 }
 
 /// The title as an id that no other API has; without a title the file's name.
@@ -318,40 +324,20 @@ fn report(apis: &[Api], loaded: &Loaded, output: &Path) -> String {
         let _ = write!(out, "{kind} API `{id}` ({}): {methods} on {paths}", named(definition));
         let _ = writeln!(out, ", {}", count(definition.models.len(), "model"));
     }
-    let path = output.display();
-    push_open(&mut out, apis, output);
     if let Some(snapshot) = &loaded.snapshot {
         push_unavailable(&mut out, snapshot);
     }
+    let path = output.display();
     let _ = writeln!(out, "wrote {path}\n\nnext:");
     let variables = apis.iter().map(|api| stage_variables(&api.definition).len()).sum();
     if variables > 0 {
         let _ = writeln!(out, "  say in {path} what {} mean", count(variables, "stage variable"));
     }
     let _ = writeln!(out, "  tollgate check {path}\n  tollgate run {path}");
-    if let Some(snapshot) = &loaded.snapshot {
-        match apis.iter().find_map(|api| example(api, apis.len() == 1, snapshot)) {
-            Some(command) => out.extend(["  ", &command, "\n"]),
-            None => out.push_str("there is nothing to try: no method serves in this version\n"),
-        }
+    if let Some(address) = apis.first().and_then(|api| example(api, apis.len() == 1)) {
+        let _ = writeln!(out, "  curl -i {address}");
     }
     out
-}
-
-/// Methods whose `security` nobody checks.
-fn push_open(out: &mut String, apis: &[Api], output: &Path) {
-    let methods = apis.iter().flat_map(|api| &api.definition.methods);
-    let open = methods.filter(|method| method.unheeded.line > 0).count();
-    if open > 0 {
-        let are = if open == 1 { "is" } else { "are" };
-        let _ = writeln!(
-            out,
-            "{} {are} open because API Gateway checks nothing of what `security` asks for there, such as schemes without \
-             an authorizer; `tollgate audit {}` lists them (TG024)",
-            count(open, "method"),
-            output.display()
-        );
-    }
 }
 
 /// Methods that answer 500, by what they lack.
@@ -376,47 +362,14 @@ fn push_unavailable(out: &mut String, snapshot: &Snapshot) {
     }
 }
 
-/// A command that tries a method: one that serves, then one that needs stage variables; GET before other verbs, paths without variables
-/// before others.
-fn example(api: &Api, is_only: bool, snapshot: &Snapshot) -> Option<String> {
-    let is_own = |stage: &&Stage| *stage.name == *api.stage && *snapshot.apis[stage.api as usize].id == *api.id;
-    let program = &snapshot.stages.iter().find(is_own)?.release.as_ref()?.program;
-    let integrations: HashMap<&str, &Integration> =
-        program.methods.iter().map(|method| (&*method.key, &method.integration)).collect();
-    let rank = |method: &Method| {
-        let lacks = match integrations.get(&*method.key())? {
-            // The user is told to say what they mean.
-            Integration::Unavailable(why) if &**why == config::compile::FAULTY_URI && uses_variables(method) => true,
-            Integration::Unavailable(_) => return None,
-            _ => false,
-        };
-        let verb = !matches!(method.verb, None | Some(Verb::Get));
-        Some((lacks, verb, method.path.contains(['{', '$'])))
-    };
-    let methods = api.definition.methods.iter().filter_map(|method| Some((rank(method)?, method)));
-    let (_, method) = methods.min_by_key(|(rank, _)| *rank)?;
+/// A GET to try, if there is one without variables.
+fn example(api: &Api, is_only: bool) -> Option<String> {
+    let is_get = |verb: Option<router::Verb>| matches!(verb, None | Some(router::Verb::Get));
+    let methods = || api.definition.methods.iter().filter(|method| is_get(method.verb));
+    let found = methods().find(|method| !method.path.contains(['{', '$']))?;
     let stage = if api.stage == "$default" { String::new() } else { format!("/{}", api.stage) };
     let base = if is_only { stage } else { format!("/{}", api.id) };
-    let verb = match method.verb {
-        None | Some(Verb::Get) => String::new(),
-        Some(Verb::Head) => " -I".to_owned(),
-        Some(verb) => format!(" -X {}", verb.as_str()),
-    };
-    Some(format!("curl -i{verb} http://127.0.0.1:8080{base}{}", filled(&method.path)))
-}
-
-/// Whether stage variables decide what a method does.
-fn uses_variables(method: &Method) -> bool {
-    serde_json::to_string(&method.integration).is_ok_and(|text| text.contains("stageVariables."))
-}
-
-/// A path with something for each of its variables.
-fn filled(path: &str) -> String {
-    if path == "$default" {
-        return "/".to_owned();
-    }
-    let fill = |segment: &str| if segment.starts_with('{') { "1".to_owned() } else { segment.to_owned() };
-    path.split('/').map(fill).collect::<Vec<_>>().join("/")
+    Some(format!("http://127.0.0.1:8080{base}{}", &*found.path))
 }
 
 #[cfg(test)]

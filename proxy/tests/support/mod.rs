@@ -5,6 +5,7 @@
 pub mod backend;
 pub mod client;
 pub mod gateway;
+pub mod list;
 pub mod message;
 pub mod oddities;
 pub mod queue;
