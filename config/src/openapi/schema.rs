@@ -71,8 +71,9 @@ impl<'a> Models<'a> {
         let mut models = Self { document, ..Self::default() };
         let before = before.map(|definition| &definition.models[..]).unwrap_or_default();
         models.taken.extend(before.iter().map(|(name, _)| name.as_str().into()));
-        models.taken.extend(schemas.iter().map(|entry| entry.key.text.clone()));
         let schemas = schemas.iter().filter(|entry| !entry.value.is_null());
+        // A name with nothing behind it is that of no model: whoever names it is told so.
+        models.taken.extend(schemas.clone().map(|entry| entry.key.text.clone()));
         for entry in schemas.clone() {
             models.names.insert(address(&entry.value), Word::from(&entry.key));
         }
