@@ -25,6 +25,7 @@ use tokio::time::{sleep, timeout};
 use crate::desk::Desk;
 use crate::limits;
 use crate::orders::{CanaryActionOrder, DeployOrder, PruneOrder, RollbackOrder};
+use crate::seldom::Seldom;
 use crate::stage::{OpenDoor, Stage, Stop};
 use crate::upgrade::UpgradeOrder;
 
@@ -195,6 +196,7 @@ impl Socket {
 pub(crate) async fn serve((listener, open): (tokio::net::UnixListener, OpenDoor), desk: Arc<Desk>, mut stop: Stop) {
     let room = Arc::new(Room { desk, turn: Mutex::new(()) });
     let places = Arc::new(Semaphore::new(limits::CONTROL_CONNECTIONS));
+    let mut errors = Seldom::default();
     loop {
         let place = places.clone().acquire_owned().await.expect("the semaphore is never closed");
         let accepted = tokio::select! {
@@ -217,7 +219,9 @@ pub(crate) async fn serve((listener, open): (tokio::net::UnixListener, OpenDoor)
                 });
             }
             Err(error) => {
-                tracing::warn!(%error, "control socket: accept failed");
+                if let Some(failures) = errors.say(Instant::now()) {
+                    tracing::warn!(%error, failures, "control socket: accept failed");
+                }
                 sleep(limits::ACCEPT_PAUSE).await;
             }
         }

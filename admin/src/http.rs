@@ -6,6 +6,7 @@
 use std::net::IpAddr;
 use std::pin::pin;
 use std::sync::Arc;
+use std::time::Instant;
 
 use axum::Router;
 use axum::body::Body;
@@ -24,6 +25,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::desk::Desk;
 use crate::limits;
+use crate::seldom::Seldom;
 use crate::stage::{OpenDoor, Stage, Stop};
 
 /// The content type of the Prometheus text format.
@@ -33,6 +35,7 @@ const METRICS_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 pub(crate) async fn serve((listener, open): (TcpListener, OpenDoor), desk: Arc<Desk>, mut stop: Stop) {
     let places = Arc::new(Semaphore::new(limits::ADMIN_CONNECTIONS));
     let pages = pages(desk);
+    let mut errors = Seldom::default();
     loop {
         let place = places.clone().acquire_owned().await.expect("the semaphore is never closed");
         let accepted = tokio::select! {
@@ -48,7 +51,9 @@ pub(crate) async fn serve((listener, open): (TcpListener, OpenDoor), desk: Arc<D
                 });
             }
             Err(error) => {
-                tracing::warn!(%error, "admin port: accept failed");
+                if let Some(failures) = errors.say(Instant::now()) {
+                    tracing::warn!(%error, failures, "admin port: accept failed");
+                }
                 sleep(limits::ACCEPT_PAUSE).await;
             }
         }

@@ -15,10 +15,12 @@ pub mod limits;
 pub mod orders;
 mod report;
 mod running;
+mod seldom;
 mod stage;
 mod upgrade;
 
 pub use desk::Desk;
 pub use report::{Failure, ReloadReport, Timing};
 pub use running::{Closer, Running, start};
+pub use seldom::Seldom;
 pub use upgrade::{UpgradeFailure, UpgradeOrder, UpgradeReport};

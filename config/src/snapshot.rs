@@ -116,6 +116,10 @@ pub struct Limits {
     pub answer_rate: u32,
     /// Connections that one worker holds at once.
     pub connections: u32,
+    /// Connections of one client address over all workers; 0: any number.
+    pub connections_per_address: u32,
+    /// Requests that one worker works on at once; 0: any number.
+    pub requests: u32,
     /// How long open requests may go on after TERM.
     pub drain_time: Duration,
     /// Requests after which a connection is closed; 0: unlimited.

@@ -81,6 +81,7 @@ fn defaults_are_filled_in() {
     assert_eq!(limits.head, codec::head::HeadLimits::default());
     assert_eq!(limits.body, Some(10_485_760));
     assert_eq!((limits.connections, limits.requests_per_connection), (50_000, 0));
+    assert_eq!((limits.connections_per_address, limits.requests), (0, 0));
     assert_eq!((limits.body_rate, limits.send_rate, limits.answer_rate), (240, 240, 0));
     let times = [limits.header_time, limits.idle_time, limits.body_idle_time, limits.drain_time];
     assert_eq!(times.map(|time| time.as_secs()), [10, 75, 30, 30]);
@@ -100,6 +101,7 @@ fn what_is_written_is_obeyed() {
     assert_eq!(gateway.limits.body, Some(1 << 20));
     assert_eq!(gateway.limits.body_idle_time, Duration::from_millis(1_500));
     assert_eq!((gateway.limits.body_rate, gateway.limits.send_rate, gateway.limits.answer_rate), (1_024, 0, 10));
+    assert_eq!((gateway.limits.connections_per_address, gateway.limits.requests), (10, 500));
     assert_eq!(gateway.limits.drain_time, Duration::ZERO);
     assert_eq!(gateway.resolvers, ["10.0.0.2:53", "[::1]:5353"].map(|address| address.parse().unwrap()));
     let pets = &upstreams[0];

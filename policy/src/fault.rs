@@ -40,6 +40,8 @@ pub enum Fault {
     ClientGone,
     /// The client took its answer too slowly, or not at all (R01).
     ClientReadsSlowly,
+    /// No connection to the upstream, because this machine has no descriptor, memory or port left.
+    ResourcesShort,
 }
 
 /// Who is the cause of a fault.
@@ -84,10 +86,11 @@ impl Fault {
         "client_gone",
         "breaker_open",
         "client_reads_slowly",
+        "resources_short",
     ];
 
     /// How many kinds of fault there are.
-    pub const COUNT: usize = 16;
+    pub const COUNT: usize = 17;
 
     /// A dense number below [`Fault::COUNT`].
     pub const fn index(self) -> usize {
@@ -108,6 +111,7 @@ impl Fault {
             Self::ClientGone => 13,
             Self::BreakerOpen => 14,
             Self::ClientReadsSlowly => 15,
+            Self::ResourcesShort => 16,
         }
     }
 
@@ -133,7 +137,7 @@ impl Fault {
             | Self::ClientStalled
             | Self::ClientGone
             | Self::ClientReadsSlowly => Blame::Client,
-            Self::PoolExhausted | Self::BreakerOpen => Blame::Gateway,
+            Self::PoolExhausted | Self::BreakerOpen | Self::ResourcesShort => Blame::Gateway,
         }
     }
 
@@ -151,7 +155,8 @@ impl Fault {
             | Self::BodyTooLarge
             | Self::ClientStalled
             | Self::ClientGone
-            | Self::ClientReadsSlowly => Retry::Never,
+            | Self::ClientReadsSlowly
+            | Self::ResourcesShort => Retry::Never,
         }
     }
 }
@@ -163,7 +168,7 @@ pub const fn refusal_of(fault: Fault) -> Refusal {
         Fault::ConnectTimedOut | Fault::AnswerTimedOut => Refusal::IntegrationTimeout,
         Fault::ConnectFailed | Fault::ClosedBeforeAnswer | Fault::ClosedInHead => Refusal::IntegrationFailure,
         Fault::NameNotResolved => Refusal::InvalidEndpoint,
-        Fault::PoolExhausted | Fault::BreakerOpen => Refusal::Overloaded,
+        Fault::PoolExhausted | Fault::BreakerOpen | Fault::ResourcesShort => Refusal::Overloaded,
         Fault::BadAnswer(_) | Fault::AnswerCutShort | Fault::AnswerStalled => Refusal::BadAnswer,
         Fault::ClientMisbehaved(how) => Refusal::Misbehaved(how),
         Fault::BodyTooLarge => Refusal::RequestTooLarge,
@@ -198,6 +203,7 @@ mod tests {
             (F::ClientGone, Blame::Client, Retry::Never, Refusal::ClientGone),
             (F::BreakerOpen, Blame::Gateway, Retry::Never, Refusal::Overloaded),
             (F::ClientReadsSlowly, Blame::Client, Retry::Never, Refusal::ClientGone),
+            (F::ResourcesShort, Blame::Gateway, Retry::Never, Refusal::Overloaded),
         ];
         assert_eq!(cases.len(), Fault::COUNT);
         for (place, (fault, blame, retry, refusal)) in cases.into_iter().enumerate() {

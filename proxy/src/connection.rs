@@ -8,6 +8,7 @@ use std::rc::Rc;
 use policy::refusal::Refusal;
 
 use crate::body::BodyReader;
+use crate::callers::Caller;
 use crate::downstream::http1::{self, NoHead};
 use crate::entry::{Entry, Peer};
 use crate::exchange::Exchange;
@@ -15,6 +16,7 @@ use crate::head_bytes::HeadBytes;
 use crate::io::{Group, RBuf, Sock, spawn, timeout};
 use crate::limits::{LINGER_BYTES_MAX, LINGER_TIME};
 use crate::observe::metrics::{add, sub};
+use crate::overload::Level;
 use crate::pace::Pace;
 use crate::request;
 use crate::state::Worker;
@@ -23,20 +25,22 @@ use crate::state::Worker;
 struct Open {
     worker: Rc<Worker>,
     entry: Rc<Entry>,
+    caller: Caller,
     parked: bool,
 }
 
 impl Drop for Open {
     fn drop(&mut self) {
         if !self.parked {
-            self.worker.connection_closed(&self.entry);
+            self.worker.connection_closed(&self.entry, self.caller);
         }
     }
 }
 
 /// Serves what a connection has sent.
 pub async fn serve(sock: Sock, entry: Rc<Entry>, worker: Rc<Worker>) {
-    let mut open = Open { worker: worker.clone(), entry: entry.clone(), parked: false };
+    let caller = Caller::of(sock.peer());
+    let mut open = Open { worker: worker.clone(), entry: entry.clone(), caller, parked: false };
     // The time of silence is over; what is left of it must not end a long wait for a backend.
     sock.set_deadline(None);
     let peer = Peer::of(sock.peer());
@@ -67,7 +71,7 @@ pub async fn serve(sock: Sock, entry: Rc<Entry>, worker: Rc<Worker>) {
     if reset {
         sock.reset_when_closed();
     } else {
-        linger(&sock, inflow, &worker).await;
+        linger(&sock, inflow, open).await;
     }
 }
 
@@ -117,18 +121,64 @@ async fn next_head(exchange: &mut Exchange, worker: &Worker, served: bool) -> Re
     Ok(())
 }
 
+/// Counts somebody who has had its last answer, and is in nobody's way until it has gone.
+pub struct Away {
+    worker: Rc<Worker>,
+}
+
+impl Away {
+    /// One more, unless there are too many already.
+    pub fn begin(worker: &Rc<Worker>) -> Option<Away> {
+        worker.load.turn_away().then(|| Away { worker: worker.clone() })
+    }
+}
+
+impl Drop for Away {
+    fn drop(&mut self) {
+        self.worker.load.went_away();
+    }
+}
+
 /// Lets the client read the last answer: a connection closed with bytes unread would be reset, and the answer lost. What is
 /// left of it has the time of bodies; a client that does not take it is told by a reset that its answer was cut.
-async fn linger(sock: &Sock, mut inflow: RBuf, worker: &Worker) {
+async fn linger(sock: &Sock, inflow: RBuf, open: Open) {
+    if !finish(sock, &open.worker).await {
+        return;
+    }
+    if open.worker.load.level() < Level::Shedding {
+        return read_away(sock, inflow).await;
+    }
+    // Its place is needed: it goes among those who are on their way out, if there are not too many.
+    let away = Away::begin(&open.worker);
+    drop(open);
+    if away.is_some() {
+        read_away(sock, inflow).await;
+    }
+}
+
+/// As for the last answer of a connection, for somebody who is not counted as one.
+pub async fn see_away(sock: Sock, away: Away) {
+    if finish(&sock, &away.worker).await {
+        read_away(&sock, RBuf::empty()).await;
+    }
+}
+
+/// Sends what is left, and the end of the stream; false if the client does not take it.
+async fn finish(sock: &Sock, worker: &Worker) -> bool {
     let live = worker.live();
     let limits = &live.snapshot().gateway.limits;
     if Pace::of_taker(limits.send_rate, limits.body_idle_time).flush(sock, 0).await.is_err() {
         sock.reset_when_closed();
-        return;
+        return false;
     }
-    sock.set_deadline(Some(LINGER_TIME));
     sock.shutdown(Shutdown::Write);
-    let read_away = async {
+    true
+}
+
+/// Reads what still comes, for a while.
+async fn read_away(sock: &Sock, mut inflow: RBuf) {
+    sock.set_deadline(Some(LINGER_TIME));
+    let reading = async {
         let mut bytes = inflow.len();
         while bytes < LINGER_BYTES_MAX {
             inflow = match sock.recv(Group::Small).await {
@@ -138,16 +188,16 @@ async fn linger(sock: &Sock, mut inflow: RBuf, worker: &Worker) {
             bytes += inflow.len();
         }
     };
-    let _ = timeout(LINGER_TIME, read_away).await;
+    let _ = timeout(LINGER_TIME, reading).await;
 }
 
 /// A parked connection closed or expired. The end of its last answer may still be here: a client that has closed its side, or
 /// was silent for long, may read slowly.
 pub fn forget(sock: Sock, entry: Rc<Entry>, worker: &Rc<Worker>) {
     sub(&worker.metrics.connections_idle, 1);
-    let open = Open { worker: worker.clone(), entry, parked: false };
+    let open = Open { worker: worker.clone(), entry, caller: Caller::of(sock.peer()), parked: false };
     if matches!(sock.is_sendable(), Ok(false)) {
-        spawn(async move { linger(&sock, RBuf::empty(), &open.worker).await });
+        spawn(async move { linger(&sock, RBuf::empty(), open).await });
     }
 }
 

@@ -19,6 +19,7 @@ use crate::head_bytes::HeadBytes;
 use crate::io::{Outgoing, RBuf, Sock, vector};
 use crate::limits::{DRAIN_BYTES_MAX, HELD_BYTES_MAX};
 use crate::observe::metrics::add;
+use crate::overload::Level;
 use crate::pace::Pace;
 use crate::scratch::Scratch;
 use crate::state::{Live, Worker};
@@ -40,6 +41,20 @@ pub enum Reply {
     Streamed(Answer),
     /// A "no".
     Refused(Refusal),
+}
+
+/// The fields of a refusal that say what it is.
+pub fn refusal_fields(reply: &policy::refusal::Reply, fields: &mut Vec<u8>) {
+    if let Some(error_type) = reply.error_type {
+        write::field(fields, b"x-amzn-ErrorType", error_type.as_bytes());
+    }
+    if reply.retry_after {
+        write::field(fields, b"Retry-After", policy::refusal::RETRY_AFTER_SECONDS.as_bytes());
+    }
+    if reply.status == 405 {
+        write::field(fields, b"Allow", b"DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT");
+    }
+    write::field(fields, b"Content-Type", b"application/json");
 }
 
 /// The fault of an answer that its client did not take.
@@ -137,6 +152,10 @@ impl Exchange {
         if worker.is_draining() || self.entry.is_closing() || unread || waiting || used_up {
             self.keep_alive = false;
         }
+        if self.keep_alive && worker.load.level() >= Level::Shedding {
+            self.keep_alive = false;
+            add(&worker.metrics.overload_ended, 1);
+        }
     }
 
     /// Whether the rest of the request's body has somewhere to go: not if the answer is already here as a whole (row F27).
@@ -166,16 +185,7 @@ impl Exchange {
         }
         let reply = refusal.reply(trip.kind);
         let mut fields = vector();
-        if let Some(error_type) = reply.error_type {
-            write::field(&mut fields, b"x-amzn-ErrorType", error_type.as_bytes());
-        }
-        if reply.retry_after {
-            write::field(&mut fields, b"Retry-After", policy::refusal::RETRY_AFTER_SECONDS.as_bytes());
-        }
-        if reply.status == 405 {
-            write::field(&mut fields, b"Allow", b"DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT");
-        }
-        write::field(&mut fields, b"Content-Type", b"application/json");
+        refusal_fields(&reply, &mut fields);
         let mut body = vector();
         body.extend_from_slice(reply.body);
         self.send_whole(reply.status, fields, body, trip, worker).await;

@@ -36,6 +36,36 @@ pub const ANSWER_HELD_BYTES_MAX: u64 = 10 * 1024 * 1024;
 /// Time in which a backend that stopped reading may still send the answer that explains it (row F27).
 pub const LAST_WORDS_TIME: Duration = Duration::from_secs(1);
 
+/// Share of its connections at which a worker begins to let idle ones go: enough room for a burst, little enough to waste.
+pub const SHED_PERCENT: u32 = 95;
+
+/// Connections that a worker turns away at once, each of them until its client has read why: as many files are set aside.
+pub const AWAY_MAX: u32 = 64;
+
+/// Idle connections closed for one newcomer, while there are too many: one for itself, one to get ahead.
+pub const CLOSED_FOR_NEWCOMER: u32 = 2;
+
+/// Idle connections closed at once where the kernel has no descriptors or memory left.
+pub const CLOSED_IN_NEED: u64 = 16;
+
+/// After a search for idle connections that found none: the next one is not before.
+pub const NO_IDLE_PAUSE: Duration = Duration::from_millis(100);
+
+/// Counters in a row of client addresses; 64 KiB a row.
+pub const CALLER_PLACES: usize = 16 * 1024;
+
+/// Files beside sockets of clients, backends, admin and control: documents of a reload, logs, signals, watches, name servers.
+pub const FILES_RESERVED: u64 = 80;
+
+/// Files of one worker beside its connections: ring or epoll, eventfd, a listening socket for each door.
+pub const FILES_OF_WORKER: u64 = 24;
+
+/// Share of a worker's sockets that clients may take; the others are for backends. Idle clients need none there.
+pub const CLIENT_FILES_PERCENT: u32 = 75;
+
+/// Sockets that a worker believes to have, however few files there are: less serves nobody.
+pub const SOCKETS_MIN: u32 = 16;
+
 /// Pause of an acceptor after EMFILE, ENFILE, ENOMEM or ENOBUFS: never a spin.
 pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 

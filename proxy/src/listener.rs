@@ -14,12 +14,14 @@ use config::snapshot::{ListenAddress, Listener as Spec};
 use rustix::net::sockopt;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 
+use crate::callers::Caller;
 use crate::entry::Entry;
-use crate::io::{Elapsed, Group, Listener, Sock, expire_parked, now, sleep, spawn, timeout};
+use crate::io::{Elapsed, Group, Listener, Sock, expire_parked, is_shortage, now, sleep, spawn, timeout};
 use crate::limits::{
     ACCEPT_PAUSE, LAST_ACCEPT_TIME, LAST_HANDSHAKE_TIME, LAST_HANDSHAKES_TIME_MAX, LAST_REQUEST_TIME, TICK,
 };
 use crate::observe::metrics::add;
+use crate::shed;
 use crate::state::Worker;
 
 /// What a listener is made of.
@@ -230,7 +232,7 @@ async fn accept_all(fd: OwnedFd, entry: Rc<Entry>, worker: Rc<Worker>) {
 }
 
 /// Accepts until the worker drains or pauses, or the door closes.
-async fn accept_while_open(listener: &Listener, backlog: &mut u32, entry: &Entry, worker: &Worker) {
+async fn accept_while_open(listener: &Listener, backlog: &mut u32, entry: &Entry, worker: &Rc<Worker>) {
     while let Some(accepted) = accept(listener, backlog, entry, worker).await {
         match accepted {
             Ok(fd) => admit(fd, entry, worker),
@@ -238,10 +240,19 @@ async fn accept_while_open(listener: &Listener, backlog: &mut u32, entry: &Entry
             Err(error) if error.raw_os_error() == Some(libc::ECONNABORTED) => {}
             Err(error) => {
                 worker.accept_failed(&error);
+                if is_shortage(&error) {
+                    shed::make_room_in_need(worker);
+                }
                 sleep(ACCEPT_PAUSE).await;
             }
         }
-        while worker.is_full() && !worker.is_paused() && !is_over(entry, worker) {
+        if !worker.load.is_accepting() {
+            add(&worker.metrics.overload_pauses, 1);
+            // Who was taken by then is told, if there is time; the others wait in the kernel's queue.
+            let_go(listener, entry, worker).await;
+        }
+        while !worker.load.is_accepting() && !worker.is_paused() && !is_over(entry, worker) {
+            shed::shrink(worker);
             sleep(ACCEPT_PAUSE).await;
         }
     }
@@ -252,7 +263,7 @@ fn is_over(entry: &Entry, worker: &Worker) -> bool {
 }
 
 /// Stops accepting; who has been accepted by then is let in. The queue is left as it is, for whoever else accepts from it.
-async fn let_go(listener: &Listener, entry: &Entry, worker: &Worker) {
+async fn let_go(listener: &Listener, entry: &Entry, worker: &Rc<Worker>) {
     while let Some(accepted) = listener.stop().await {
         if let Ok(fd) = accepted {
             admit(fd, entry, worker);
@@ -273,7 +284,7 @@ async fn rest(listener: &Listener, entry: &Entry, worker: &Rc<Worker>) {
 }
 
 /// Lets in who comes within a short time of the one before.
-async fn accept_until_quiet(listener: &Listener, entry: &Entry, worker: &Worker) {
+async fn accept_until_quiet(listener: &Listener, entry: &Entry, worker: &Rc<Worker>) {
     let until = now() + LAST_REQUEST_TIME;
     while now() < until
         && let Ok(Ok(fd)) = timeout(LAST_ACCEPT_TIME, listener.accept()).await
@@ -332,11 +343,17 @@ async fn see_off(entry: &Rc<Entry>, worker: &Rc<Worker>) {
     worker.entries.leave(entry);
 }
 
-fn admit(fd: OwnedFd, entry: &Entry, worker: &Worker) {
-    worker.connection_opened(entry);
-    add(&worker.metrics.connections_idle, 1);
+fn admit(fd: OwnedFd, entry: &Entry, worker: &Rc<Worker>) {
+    add(&worker.metrics.connections_accepted, 1);
     let peer = peer_of(&fd);
     let sock = Sock::adopt(fd, peer);
+    if !shed::make_room(worker) {
+        return shed::turn_away(sock, shed::Why::Full, worker);
+    }
+    if !worker.connection_opened(entry, Caller::of(peer)) {
+        return shed::turn_away(sock, shed::Why::Address, worker);
+    }
+    add(&worker.metrics.connections_idle, 1);
     sock.set_deadline(Some(worker.live().snapshot().gateway.limits.idle_time));
     sock.park(entry.tag, Group::Small);
 }

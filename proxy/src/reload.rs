@@ -17,6 +17,7 @@ use config::{Diagnostics, Input, Loaded, Loader, Part};
 use crate::background::Resolver;
 use crate::bell::Bell;
 use crate::doors::{Doors, Heirloom, Plan, Summary};
+use crate::files::Share;
 use crate::io::Sender;
 use crate::limits::{LOG_PATIENCE, PAUSE_TIME_MAX, RETIRED_LOOK, SWAP_TIME_MAX};
 use crate::observe::access_log::Sink;
@@ -62,6 +63,8 @@ pub struct Parts {
     pub metrics: Arc<Metrics>,
     /// The workers' mailboxes.
     pub workers: Vec<Sender<Message>>,
+    /// What each of them may hold.
+    pub share: Share,
     /// Who resolves names.
     pub resolver: Resolver,
     /// Who asks servers whether they are well.
@@ -75,6 +78,7 @@ pub struct Reloader {
     source: Source,
     metrics: Arc<Metrics>,
     workers: Vec<Sender<Message>>,
+    share: Share,
     resolver: Resolver,
     keeper: Keeper,
     /// Held for the whole of a reload: the next one waits.
@@ -121,14 +125,26 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Reloader {
     /// Takes over after the first load.
     pub fn new(parts: Parts) -> Reloader {
-        let Parts { source: (source, loader), first, files, doors, log, metrics, workers, resolver, keeper, bell } =
-            parts;
+        let Parts {
+            source: (source, loader),
+            first,
+            files,
+            doors,
+            log,
+            metrics,
+            workers,
+            share,
+            resolver,
+            keeper,
+            bell,
+        } = parts;
         resolver.want(resolve::wanted_by(&first.snapshot));
         metrics.loaded(first.generation);
         Reloader {
             source,
             metrics,
             workers,
+            share,
             resolver,
             keeper,
             turn: Mutex::new(Turn { loader, retired: Vec::new() }),
@@ -298,6 +314,10 @@ impl Reloader {
             tracing::error!(%error, "no thread for health checks: servers are taken for well");
         }
         watch.is_over("swap");
+        let (was, is) = (&before.snapshot.gateway.limits, &published.snapshot.gateway.limits);
+        if was.connections != is.connections {
+            self.share.warn(is.connections);
+        }
         // The new snapshot serves: what people want to read of it keeps nobody waiting.
         let changes = changes(&before, &published, &summary);
         turn.retired.push(before);

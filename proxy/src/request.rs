@@ -50,6 +50,7 @@ impl From<Fault> for Stop {
 /// Answers the request whose head the exchange holds. Afterwards `exchange.keep_alive` says whether another may follow.
 pub async fn serve(exchange: &mut Exchange, worker: &Rc<Worker>) {
     let live = worker.live();
+    let _working = worker.load.begin_request();
     let mut trip = Trip::begin(worker);
     drill::panic_at("begin", exchange);
     let reply = match answer(exchange, &mut trip, &live, worker).await {
@@ -79,6 +80,10 @@ async fn answer(exchange: &mut Exchange, trip: &mut Trip, live: &Rc<Live>, worke
         return Ok(options_of_the_server(trip, worker));
     }
     let found = find(exchange, trip, live, worker)?;
+    if worker.load.has_too_many_requests() {
+        add(&worker.metrics.requests_refused, 1);
+        return Err(Refusal::Overloaded.into());
+    }
     admit(exchange, found, live)?;
     fulfil(exchange, found, trip, live, worker).await
 }

@@ -7,14 +7,18 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
+use admin::Seldom;
 use config::snapshot::{Api, Method, Release, Snapshot, Stage};
 use router::Kind;
 
+use crate::callers::{Caller, Callers};
 use crate::entry::{Entries, Entry};
+use crate::files::Share;
 use crate::io::{self as runtime, now};
 use crate::limits::SCRATCH_KEPT_MAX;
 use crate::observe::access_log::{Record, Sink};
 use crate::observe::metrics::{Metrics, StageMetrics, WorkerMetrics, add, sub};
+use crate::overload::Load;
 use crate::scratch::Scratch;
 use crate::upstream::pool::{Pools, Upstream};
 use crate::upstream::resolve::{NameTable, Names};
@@ -136,19 +140,23 @@ pub struct Worker {
     pub pools: Pools,
     /// Its doors.
     pub entries: Entries,
+    /// How full it is.
+    pub load: Load,
     live: RefCell<Rc<Live>>,
     log: RefCell<Sink>,
     clock: RefCell<Clock>,
     random: RefCell<fastrand::Rng>,
     #[expect(clippy::vec_box, reason = "boxes are lent out whole: what is parsed never moves")]
     scratch: RefCell<Vec<Box<Scratch>>>,
-    open: Cell<u32>,
+    callers: Arc<Callers>,
     accepting: Cell<u32>,
     at_rest: Cell<u32>,
     paused: Cell<bool>,
     draining: Cell<bool>,
     shut: Cell<bool>,
-    accept_errors: Cell<u64>,
+    accept_errors: RefCell<Seldom>,
+    /// Failures for want of descriptors that somebody has already made room for.
+    needs_met: Cell<u64>,
 }
 
 /// An acceptor at work.
@@ -183,7 +191,13 @@ struct Clock {
 
 impl Worker {
     /// A worker that serves `published`.
-    pub fn new(index: usize, published: Arc<Published>, metrics: Arc<WorkerMetrics>, log: Sink) -> Rc<Worker> {
+    pub fn new(
+        index: usize,
+        published: Arc<Published>,
+        metrics: Arc<WorkerMetrics>,
+        log: Sink,
+        (share, callers): (Share, Arc<Callers>),
+    ) -> Rc<Worker> {
         let worker = Rc::new(Worker {
             index,
             names: Names::default(),
@@ -195,13 +209,15 @@ impl Worker {
             clock: RefCell::new(Clock::new()),
             random: RefCell::new(fastrand::Rng::with_seed(runtime::seed())),
             scratch: RefCell::default(),
-            open: Cell::new(0),
+            load: Load::new(&published.snapshot.gateway.limits, share.clients),
+            callers,
             accepting: Cell::new(0),
             at_rest: Cell::new(0),
             paused: Cell::new(false),
             draining: Cell::new(false),
             shut: Cell::new(false),
-            accept_errors: Cell::new(0),
+            accept_errors: RefCell::default(),
+            needs_met: Cell::new(0),
         });
         worker.adopt(published);
         worker
@@ -232,6 +248,7 @@ impl Worker {
     /// Serves this from the next request on.
     pub fn adopt(&self, published: Arc<Published>) {
         let upstreams = self.pools.adopt(&published.snapshot.upstreams, &published.upstreams, &self.names);
+        self.load.adopt(&published.snapshot.gateway.limits);
         *self.live.borrow_mut() = Rc::new(Live { published, upstreams });
     }
 
@@ -312,38 +329,43 @@ impl Worker {
         self.at_rest.get() >= self.accepting.get()
     }
 
-    /// Counts a client's connection.
-    pub fn connection_opened(&self, entry: &Entry) {
+    /// Counts a client's connection; false if its address has as many as it may.
+    pub fn connection_opened(&self, entry: &Entry, caller: Caller) -> bool {
+        if !self.callers.enter(caller, self.load.per_address()) {
+            return false;
+        }
         entry.opened();
-        self.open.set(self.open.get() + 1);
-        add(&self.metrics.connections_accepted, 1);
+        self.load.opened();
         add(&self.metrics.connections_open, 1);
+        true
     }
 
     /// Counts its end.
-    pub fn connection_closed(&self, entry: &Entry) {
+    pub fn connection_closed(&self, entry: &Entry, caller: Caller) {
+        self.callers.leave(caller);
         entry.closed();
-        self.open.set(self.open.get() - 1);
+        self.load.left();
         sub(&self.metrics.connections_open, 1);
-    }
-
-    /// Whether no more connections may be taken: the kernel's queue holds the rest back.
-    pub fn is_full(&self) -> bool {
-        self.open.get() >= self.live.borrow().snapshot().gateway.limits.connections
     }
 
     /// Clients' connections, idle ones included.
     pub fn connections_open(&self) -> u32 {
-        self.open.get()
+        self.load.open()
     }
 
-    /// Says that accepting failed, but not a thousand times a second.
+    /// Counts that accepting failed, and says so once a second at most.
     pub fn accept_failed(&self, error: &io::Error) {
-        let before = self.accept_errors.get();
-        self.accept_errors.set(before + 1);
-        if before.is_multiple_of(100) {
-            tracing::warn!(%error, worker = self.index, "cannot accept connections; pausing between attempts");
+        add(&self.metrics.accept_errors, 1);
+        if let Some(failures) = self.accept_errors.borrow_mut().say(now()) {
+            let worker = self.index;
+            tracing::warn!(%error, worker, failures, "cannot accept connections; pausing between attempts");
         }
+    }
+
+    /// Whether the kernel has refused a descriptor, or memory, since this was asked last.
+    pub fn is_in_need(&self) -> bool {
+        let failures = self.metrics.resources_short.load(Ordering::Relaxed);
+        self.needs_met.replace(failures) != failures
     }
 
     /// Random bits for ids; not for secrets.

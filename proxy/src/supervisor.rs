@@ -15,7 +15,6 @@ use admin::orders::ChangeReport;
 use admin::{Desk, UpgradeFailure, UpgradeOrder, UpgradeReport};
 use config::snapshot::{Gateway, ListenAddress, Snapshot};
 use config::{Input, Loader};
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use rustix::thread::CpuSet;
 use serde_json::json;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2};
@@ -23,8 +22,10 @@ use signal_hook::iterator::{Handle, Signals};
 
 use crate::background::Resolver;
 use crate::bell::Bell;
+use crate::callers::Callers;
 use crate::deploy::Deployer;
 use crate::doors::{Doors, cannot_listen};
+use crate::files::{self, Share};
 use crate::handover::Heir;
 use crate::inherit::{self, Inherited, Role};
 use crate::io::{DriverChoice, DriverKind, Sender, channel, pick};
@@ -32,6 +33,7 @@ use crate::listener::Order;
 use crate::observe::access_log::Sink;
 use crate::observe::metrics::{By, Metrics, Setup, set};
 use crate::observe::writer::Writer;
+use crate::overload::Level;
 use crate::panics;
 use crate::reload::{self, Parts as ReloadParts, Reloader, Source, destination};
 use crate::service;
@@ -118,7 +120,7 @@ fn failure_of(code: u8) -> UpgradeFailure {
 }
 
 fn run_inner(options: Options, inherited: Vec<Inherited>, heir: &mut Option<Heir>) -> Result<ExitCode, Failure> {
-    prepare_process();
+    let open_files = prepare_process();
     let mut loader = Loader::default();
     let (snapshot, files) = load(&options.source, &mut loader, heir.is_some())?;
     let (driver, note) =
@@ -126,6 +128,8 @@ fn run_inner(options: Options, inherited: Vec<Inherited>, heir: &mut Option<Heir
     let cores = usable_cores();
     let workers = options.workers.or(snapshot.gateway.workers).map_or(cores.len().max(1), NonZeroUsize::get);
     let gateway = snapshot.gateway.clone();
+    let share = Share::of(open_files, workers);
+    share.warn(gateway.limits.connections);
     let mut doors = Doors::new(workers, inherited);
     let plan = doors.plan(&gateway.listen).map_err(|why| Failure(why, exit::UNAVAILABLE))?;
     let metrics = count(workers, options.io_driver, (driver, &note));
@@ -135,7 +139,7 @@ fn run_inner(options: Options, inherited: Vec<Inherited>, heir: &mut Option<Heir
     let mut signals = Signals::new([SIGHUP, SIGTERM, SIGINT, SIGUSR1, SIGUSR2])
         .map_err(|error| Failure(format!("cannot handle signals: {error}"), exit::OS))?;
     let first = Published::new(snapshot, None, &metrics);
-    let crew = Crew::start(driver, &cores, (&first, &metrics), sinks, &signals.handle())?;
+    let crew = Crew::start(driver, (&cores, share), (&first, &metrics), sinks, &signals.handle())?;
     let resolver = start_resolver(&crew)?;
     let (orders, _) = doors.carry_out(plan);
     let desk_sockets = DeskSockets::bind(&gateway, &mut doors)?;
@@ -153,13 +157,14 @@ fn run_inner(options: Options, inherited: Vec<Inherited>, heir: &mut Option<Heir
         log,
         metrics: metrics.clone(),
         workers: crew.inboxes.clone(),
+        share,
         resolver,
         keeper,
         bell: Bell::new().map_err(|error| Failure(format!("no eventfd: {error}"), exit::OS))?,
     };
     let reloader = Arc::new(Reloader::new(parts));
     let upgrader = Arc::new(Upgrader::new(reloader.clone()));
-    let facts = Facts { driver, note, workers };
+    let facts = Facts { driver, note, workers, share };
     let (desk, addresses) = open_desk(desk_sockets, (&reloader, &upgrader, &metrics, facts))?;
     let threads = |error: io::Error| Failure(format!("cannot start a thread: {error}"), exit::OS);
     let reload = reload::start_thread(reloader.clone(), tell).map_err(threads)?;
@@ -179,12 +184,14 @@ fn run_inner(options: Options, inherited: Vec<Inherited>, heir: &mut Option<Heir
     Ok(if told && clean { ExitCode::SUCCESS } else { ExitCode::from(exit::OS) })
 }
 
-fn prepare_process() {
-    raise_file_limit();
+/// Returns how many files may be open.
+fn prepare_process() -> u64 {
+    let open_files = files::raise();
     // Huge pages would back ten thousand small slots with whole 2 MiB steps of memory.
     if let Err(error) = rustix::thread::disable_transparent_huge_pages(true) {
         tracing::warn!(%error, "cannot do without huge pages; memory will be counted in steps of 2 MiB");
     }
+    open_files
 }
 
 /// The counters, which know the driver; so does the log.
@@ -251,17 +258,6 @@ fn start_logging() {
     let _ = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(io::stderr).try_init();
 }
 
-/// The soft limit of open files is a courtesy to programs that use select(2); we do not.
-fn raise_file_limit() {
-    let limit = getrlimit(Resource::Nofile);
-    if limit.current != limit.maximum {
-        let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
-        if let Err(error) = setrlimit(Resource::Nofile, raised) {
-            tracing::warn!(%error, "cannot raise the limit of open files");
-        }
-    }
-}
-
 fn usable_cores() -> Vec<usize> {
     match rustix::thread::sched_getaffinity(None) {
         Ok(set) => (0..CpuSet::MAX_CPU).filter(|core| set.is_set(*core)).collect(),
@@ -279,17 +275,25 @@ struct Crew {
 impl Crew {
     fn start(
         driver: DriverKind,
-        cores: &[usize],
+        (cores, share): (&[usize], Share),
         (published, metrics): (&Arc<Published>, &Arc<Metrics>),
         sinks: Vec<Sink>,
         signals: &Handle,
     ) -> Result<Crew, Failure> {
+        let callers = Arc::<Callers>::default();
         let mut crew = Crew { threads: Vec::new(), inboxes: Vec::new(), leaving: Arc::default() };
         let (up, ready) = mpsc::channel();
         for (index, log) in sinks.into_iter().enumerate() {
             let (inbox, receiver) = channel();
-            let parts =
-                Parts { index, published: published.clone(), metrics: metrics.worker(index), log, inbox: receiver };
+            let parts = Parts {
+                index,
+                published: published.clone(),
+                metrics: metrics.worker(index),
+                log,
+                inbox: receiver,
+                share,
+                callers: callers.clone(),
+            };
             let core = cores.get(index % cores.len().max(1)).copied();
             let (up, signals, leaving) = (up.clone(), signals.clone(), crew.leaving.clone());
             let metrics = metrics.worker(index);
@@ -387,6 +391,7 @@ struct Facts {
     driver: DriverKind,
     note: String,
     workers: usize,
+    share: Share,
 }
 
 /// The desk's sockets and what the document says of them.
@@ -496,7 +501,18 @@ fn status(reloader: &Reloader, metrics: &Metrics, addresses: &Addresses, facts: 
             "open": metrics.total(|worker| &worker.connections_open),
             "idle": metrics.total(|worker| &worker.connections_idle),
             "accepted": metrics.total(|worker| &worker.connections_accepted),
+            "most": u64::from(snapshot.gateway.limits.connections.min(facts.share.clients)) * facts.workers as u64,
         },
+        "overload": {
+            "level": Level::NAMES[metrics.most(|worker| &worker.overload_level).min(3) as usize],
+            "idleClosed": metrics.total(|worker| &worker.overload_idle_closed),
+            "ended": metrics.total(|worker| &worker.overload_ended),
+            "refused": metrics.total(|worker| &worker.overload_refused),
+            "refusedPerAddress": metrics.total(|worker| &worker.address_refused),
+            "refusedRequests": metrics.total(|worker| &worker.requests_refused),
+            "acceptPauses": metrics.total(|worker| &worker.overload_pauses),
+        },
+        "openFiles": facts.share.files,
         "upstream": {
             "open": metrics.total(|worker| &worker.upstream_connections_open),
             "idle": metrics.total(|worker| &worker.upstream_idle),

@@ -4,12 +4,15 @@ use std::rc::Rc;
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
+use crate::callers::Callers;
 use crate::connection;
+use crate::files::Share;
 use crate::io::{self as runtime, DriverKind, Receiver, Why, driver_counts, next_event, now, sleep, spawn};
 use crate::limits::{IDLE_PORTION_MIN, IDLE_PORTION_PAUSE, IDLE_PORTIONS_MAX, LAST_REQUEST_TIME, PAUSE_TIME_MAX, TICK};
 use crate::listener::{self, Order};
 use crate::observe::access_log::Sink;
 use crate::observe::metrics::{WorkerMetrics, add, set, sub};
+use crate::shed;
 use crate::state::{Published, Worker};
 use crate::upstream::resolve::NameTable;
 use crate::upstream::server::UPSTREAM_TAG;
@@ -63,6 +66,10 @@ pub struct Parts {
     pub log: Sink,
     /// What it is told.
     pub inbox: Receiver<Message>,
+    /// What it may hold.
+    pub share: Share,
+    /// Who is connected, of all workers.
+    pub callers: Arc<Callers>,
 }
 
 /// Makes this thread a worker until it has drained. Says so on `up` when its driver runs.
@@ -76,8 +83,9 @@ pub fn run_here(driver: DriverKind, parts: Parts, up: mpsc::Sender<()>) -> std::
 
 /// Serves until it has drained; on a shard.
 pub async fn run(parts: Parts) {
-    let Parts { index, published, metrics, log, inbox } = parts;
-    let worker = Worker::new(index, published, metrics, log);
+    let Parts { index, published, metrics, log, inbox, share, callers } = parts;
+    runtime::set_sockets_max(share.sockets);
+    let worker = Worker::new(index, published, metrics, log, (share, callers));
     spawn(take_events(worker.clone()));
     spawn(tick(worker.clone()));
     listen_to_others(&worker, &inbox).await;
@@ -113,6 +121,11 @@ async fn tick(worker: Rc<Worker>) {
         let (small, large) = runtime::views_alive();
         set(&metrics.buffers_held, (small + large) as u64);
         set(&metrics.panics, runtime::panics());
+        set(&metrics.overload_level, worker.load.level() as u64);
+        set(&metrics.requests_at_work, worker.load.requests().into());
+        if worker.is_in_need() {
+            shed::make_room_in_need(&worker);
+        }
         sleep(TICK).await;
     }
 }

@@ -242,24 +242,6 @@ fn an_idle_connection_ends_in_its_time() {
 }
 
 #[test]
-fn connections_beyond_the_limit_wait_until_there_is_room() {
-    on_both_drivers(|driver| {
-        let stage = with_limits("{connections: 2}", driver);
-        let mut clients = [stage.client(), stage.client()];
-        for client in &mut clients {
-            client.exchange(PLAIN).expect_status(200);
-        }
-        let mut third = stage.client();
-        third.send(PLAIN);
-        for client in &mut clients {
-            client.exchange(PLAIN).expect_status(200);
-        }
-        drop(clients);
-        third.read_response().expect_status(200);
-    });
-}
-
-#[test]
 fn leaving_finishes_what_is_under_way() {
     on_both_drivers(|driver| {
         let (open, wait) = std::sync::mpsc::channel::<()>();

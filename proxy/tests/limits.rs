@@ -102,24 +102,6 @@ apis:
 const GET: &str = "GET /dev/mock HTTP/1.1\r\nHost: a\r\n\r\n";
 
 #[test]
-fn connections_beyond_the_limit_wait_and_room_is_given_back() {
-    on_both_drivers(|driver| {
-        let gateway = Gateway::start(&format!("gateway:\n  limits: {{connections: 2}}\n{MOCK}"), driver);
-        let mut first = gateway.client();
-        let mut second = gateway.client();
-        first.exchange(GET).expect_status(200);
-        second.exchange(GET).expect_status(200);
-        let mut third = gateway.client();
-        third.send(GET);
-        second.exchange(GET).expect_status(200);
-        assert_eq!(gateway.status()["connections"]["open"], 2, "the third waits in the kernel's queue");
-        drop(first);
-        third.read_response().expect_status(200);
-        second.exchange(GET).expect_status(200);
-    });
-}
-
-#[test]
 fn a_connection_serves_as_many_requests_as_it_may() {
     on_both_drivers(|driver| {
         let gateway = Gateway::start(&format!("gateway:\n  limits: {{requests_per_connection: 3}}\n{MOCK}"), driver);

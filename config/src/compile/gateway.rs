@@ -81,6 +81,8 @@ fn limits_of(spec: &LimitsSpec) -> Limits {
         send_rate,
         answer_rate,
         connections,
+        connections_per_address,
+        requests,
         drain_time,
         requests_per_connection,
     } = *spec;
@@ -108,6 +110,8 @@ fn limits_of(spec: &LimitsSpec) -> Limits {
         send_rate: send_rate.unwrap_or(limits::CLIENT_RATE),
         answer_rate: answer_rate.unwrap_or(0),
         connections: connections.unwrap_or(limits::CONNECTIONS),
+        connections_per_address: connections_per_address.unwrap_or(0),
+        requests: requests.unwrap_or(0),
         drain_time: drain_time.unwrap_or(limits::DRAIN_TIME),
         requests_per_connection: requests_per_connection.unwrap_or(0),
     }

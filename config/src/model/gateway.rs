@@ -94,6 +94,10 @@ pub struct LimitsSpec {
     pub answer_rate: Option<u32>,
     /// Open at once, for each worker.
     pub connections: Option<u32>,
+    /// Of one client address, over all workers.
+    pub connections_per_address: Option<u32>,
+    /// Worked on at once, for each worker.
+    pub requests: Option<u32>,
     /// After TERM.
     pub drain_time: Option<Duration>,
     /// On one connection.
@@ -175,7 +179,21 @@ pub const LIMITS: Table = Table {
             Type::Size,
             "bytes a second that the body of a backend's answer brings at least; 0, the default: any",
         ),
-        Field::new("connections", Type::Number, "connections that one worker holds at once"),
+        Field::new(
+            "connections",
+            Type::Number,
+            "connections that one worker holds at once; fewer where files are short",
+        ),
+        Field::new(
+            "connections_per_address",
+            Type::Number,
+            "connections of one IPv4 address, or of one IPv6 network of 64 bits, over all workers; 0, the default: any number",
+        ),
+        Field::new(
+            "requests",
+            Type::Number,
+            "requests that one worker works on at once, others are told 503; 0, the default: any number",
+        ),
         Field::new("drain_time", Type::Time, "how long open requests may go on after TERM"),
         Field::new(
             "requests_per_connection",
@@ -382,6 +400,8 @@ impl LimitsSpec {
                 .map(|number| number as u32)
         };
         spec.connections = number("connections", 1, limits::CONNECTIONS_MAX.into());
+        spec.connections_per_address = number("connections_per_address", 0, u32::MAX.into());
+        spec.requests = number("requests", 0, u32::MAX.into());
         spec.requests_per_connection = number("requests_per_connection", 0, u32::MAX.into());
         object.close();
         Some(spec)

@@ -1,5 +1,7 @@
 //! Every maximum of the runtime, with its reason.
 
+use std::time::Duration;
+
 /// Bytes of a small receive buffer: a head of a browser or an SDK and a small body fit together, so that they are received
 /// and sent on in one piece. The kernel hands one out only when bytes arrive.
 pub const SMALL_BUFFER_BYTES: u32 = 8 * 1024;
@@ -22,6 +24,9 @@ pub const BUFFERS_PER_CHUNK: u16 = 32;
 
 /// Submission queue entries; a full queue is submitted early, never an error.
 pub const RING_ENTRIES: u32 = 1024;
+
+/// Pause of a worker after the kernel had no memory for its ring: never a spin, and too short to be felt.
+pub const SHORTAGE_PAUSE: Duration = Duration::from_millis(1);
 
 /// Completion queue entries: several per submission, so that a burst does not overflow into the kernel's side list.
 pub const COMPLETION_ENTRIES: u32 = 8 * 1024;

@@ -32,8 +32,11 @@ pub use activated::activated;
 pub use buffers::{Group, RBuf, is_scarce, recycle, vector, views_alive};
 pub use driver::DriverCounts;
 pub use executor::{panics, spawn, tasks_alive};
-pub use net::{Why, driver_counts, expire_parked, now, seed, sockets_alive, wall_clock};
+pub use net::{Why, driver_counts, expire_parked, now, seed, set_sockets_max, sockets_alive, wall_clock};
 pub use ring::probe;
 pub use runtime::{DriverChoice, DriverKind, pick, run};
 pub use slot::Outgoing;
-pub use sock::{Elapsed, Event, Listener, Parked, Receiver, Sender, Sleep, Sock, channel, next_event, sleep, timeout};
+pub use sock::{
+    Elapsed, Event, IdleSock, Listener, Parked, Receiver, Sender, Sleep, Sock, channel, is_shortage, next_event, sleep,
+    timeout,
+};

@@ -49,6 +49,8 @@ pub(super) struct Net {
     now: Tick,
     /// Slots that parked, of those in `slots`.
     parked: usize,
+    /// Sockets beyond which none is opened.
+    sockets_max: usize,
     /// Receives without a buffer, by group, in their order.
     starved: [VecDeque<Key>; 2],
     /// Buffers came back since, and no receive has failed for want of one: the list is being fed.
@@ -94,6 +96,7 @@ pub(super) fn install(driver: Driver, remote: Arc<Remote>) {
         elapsed: Duration::ZERO,
         now: 0,
         parked: 0,
+        sockets_max: usize::MAX,
         starved: [VecDeque::new(), VecDeque::new()],
         feeding: [false; 2],
         events: VecDeque::new(),
@@ -145,6 +148,11 @@ pub fn expire_parked(tags: impl Fn(u64) -> bool) {
     with(|net| net.expire_parked(tags));
 }
 
+/// From now on no socket is opened while there are as many; accepted ones count, and are not held back.
+pub fn set_sockets_max(most: u32) {
+    with(|net| net.sockets_max = most as usize);
+}
+
 impl Net {
     fn expire_parked(&mut self, tags: impl Fn(u64) -> bool) {
         for index in 0..self.slots.len() {
@@ -153,6 +161,29 @@ impl Net {
                 self.event(Key { index: index as u32, generation: slot.generation }, Why::Expired);
             }
         }
+    }
+
+    /// Up to `count` parked sockets with such a tag, those first whose deadline is nearest: with one idle time for all, these
+    /// are the ones that parked first. Walks over all slots.
+    pub(super) fn next_to_expire(&self, count: usize, tags: impl Fn(u64) -> bool) -> Vec<(Key, Tick)> {
+        let is_one = |slot: &Slot| slot.life == Life::Parked && !slot.told && tags(slot.tag);
+        let parked = self.slots.iter().enumerate().filter(|(_, slot)| is_one(slot));
+        let mut found: Vec<(Key, Tick)> = parked
+            .map(|(index, slot)| (Key { index: index as u32, generation: slot.generation }, slot.deadline))
+            .collect();
+        if found.len() > count {
+            found.select_nth_unstable_by_key(count, |(_, deadline)| *deadline);
+            found.truncate(count);
+        }
+        found.sort_unstable_by_key(|(_, deadline)| *deadline);
+        found
+    }
+
+    /// Takes back a socket that has been parked all the time since it was found: its tag.
+    pub(super) fn unpark_since(&mut self, key: Key, deadline: Tick) -> Option<u64> {
+        let slot = self.find(key).filter(|slot| slot.deadline == deadline)?;
+        let tag = slot.tag;
+        self.unpark(key).then_some(tag)
     }
 
     #[cfg(test)]
@@ -170,6 +201,10 @@ impl Net {
     }
 
     pub(super) fn stream_socket(&mut self, family: libc::c_int) -> io::Result<OwnedFd> {
+        if self.slots.len() - self.free.len() >= self.sockets_max {
+            // What is left is for the desk.
+            return Err(io::Error::from_raw_os_error(libc::EMFILE));
+        }
         self.driver.stream_socket(family)
     }
 

@@ -14,7 +14,9 @@ use io_uring::{IoUring, cqueue, opcode, squeue};
 
 use super::buffers::{self, Group};
 use super::driver::{Completion, DriverCounts, Expect, Key, Op, Pieces};
-use super::limits::{COMPLETION_ENTRIES, LARGE_RING_ENTRIES, RING_ENTRIES, RING_FILL_START, SMALL_RING_ENTRIES};
+use super::limits::{
+    COMPLETION_ENTRIES, LARGE_RING_ENTRIES, RING_ENTRIES, RING_FILL_START, SHORTAGE_PAUSE, SMALL_RING_ENTRIES,
+};
 
 /// `IORING_RECVSEND_POLL_FIRST` (Linux 5.19).
 const POLL_FIRST: u16 = 1;
@@ -118,8 +120,11 @@ impl Ring {
         match entered {
             Ok(_) => {}
             // Time passed, a signal came, or the completion queue must be drained first: all are answered by going on.
-            Err(error)
-                if matches!(error.raw_os_error(), Some(libc::ETIME | libc::EINTR | libc::EBUSY | libc::EAGAIN)) => {}
+            Err(error) if matches!(error.raw_os_error(), Some(libc::ETIME | libc::EINTR | libc::EBUSY)) => {}
+            // The kernel has no memory for it now: what was started stays in the queue, and is handed over with the next turn.
+            Err(error) if matches!(error.raw_os_error(), Some(libc::EAGAIN | libc::ENOMEM)) => {
+                std::thread::sleep(SHORTAGE_PAUSE);
+            }
             Err(error) => return Err(error),
         }
         self.collect(done);

@@ -177,6 +177,33 @@ impl Parked {
     }
 }
 
+/// A socket that was parked when somebody looked.
+#[derive(Clone, Copy, Debug)]
+pub struct IdleSock {
+    key: Key,
+    deadline: u64,
+}
+
+impl IdleSock {
+    /// Up to `count` of those whose deadline comes next, the nearest first. Walks over all sockets of the worker.
+    pub fn find(count: usize, tags: impl Fn(u64) -> bool) -> Vec<IdleSock> {
+        let found = net::with(|net| net.next_to_expire(count, tags));
+        found.into_iter().map(|(key, deadline)| IdleSock { key, deadline }).collect()
+    }
+
+    /// Takes it back with its tag, if it has been parked ever since.
+    pub fn unpark(self) -> Option<(Sock, u64)> {
+        let tag = net::with(|net| net.unpark_since(self.key, self.deadline))?;
+        Some((Sock::of(self.key), tag))
+    }
+}
+
+/// Whether the kernel, or this worker, has no descriptor, no memory or no port left: nobody else's fault, and it may pass.
+pub fn is_shortage(error: &io::Error) -> bool {
+    let short = [libc::EMFILE, libc::ENFILE, libc::ENOMEM, libc::ENOBUFS, libc::EADDRNOTAVAIL, libc::EAGAIN];
+    error.raw_os_error().is_some_and(|errno| short.contains(&errno))
+}
+
 /// What happened to a parked socket.
 pub struct Event {
     /// Held again by whoever took the event.

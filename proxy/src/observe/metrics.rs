@@ -143,6 +143,26 @@ pub struct WorkerMetrics {
     pub trailers_dropped: AtomicU64,
     /// Ticks of the worker's clockwork; all ones when it has ended. For the watchdog.
     pub heartbeat: AtomicU64,
+    /// The step of shedding, from 0 (gauge).
+    pub overload_level: AtomicU64,
+    /// Idle connections of clients closed to make room.
+    pub overload_idle_closed: AtomicU64,
+    /// Connections turned away because there was no room.
+    pub overload_refused: AtomicU64,
+    /// Connections that ended with their answer because there was little room.
+    pub overload_ended: AtomicU64,
+    /// Times that accepting was stopped for want of room.
+    pub overload_pauses: AtomicU64,
+    /// Connections turned away because their address had as many as it may.
+    pub address_refused: AtomicU64,
+    /// Requests under way (gauge).
+    pub requests_at_work: AtomicU64,
+    /// Requests refused because there were too many under way.
+    pub requests_refused: AtomicU64,
+    /// Failures to accept.
+    pub accept_errors: AtomicU64,
+    /// Connections to upstreams that failed for want of descriptors, memory or ports.
+    pub resources_short: AtomicU64,
 }
 
 impl WorkerMetrics {
@@ -176,6 +196,16 @@ impl WorkerMetrics {
             heads_underscore_dropped: zero(),
             trailers_dropped: zero(),
             heartbeat: zero(),
+            overload_level: zero(),
+            overload_idle_closed: zero(),
+            overload_refused: zero(),
+            overload_ended: zero(),
+            overload_pauses: zero(),
+            address_refused: zero(),
+            requests_at_work: zero(),
+            requests_refused: zero(),
+            accept_errors: zero(),
+            resources_short: zero(),
         }
     }
 }
@@ -447,6 +477,11 @@ impl Metrics {
     pub fn total(&self, counter: impl Fn(&WorkerMetrics) -> &AtomicU64) -> u64 {
         let sum = self.workers.iter().fold(0u64, |sum, worker| sum.wrapping_add(counter(worker).load(Relaxed)));
         if sum.cast_signed() < 0 { 0 } else { sum }
+    }
+
+    /// The largest value of one gauge.
+    pub fn most(&self, gauge: impl Fn(&WorkerMetrics) -> &AtomicU64) -> u64 {
+        self.workers.iter().map(|worker| gauge(worker).load(Relaxed)).max().unwrap_or(0)
     }
 
     /// When the process started.

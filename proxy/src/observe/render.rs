@@ -43,6 +43,38 @@ const PER_WORKER: &[PerWorker] = &[
         &w.heads_underscore_dropped
     }),
     ("tollgate_trailers_dropped_total", "Trailer fields dropped.", |w| &w.trailers_dropped),
+    (
+        "tollgate_overload_level",
+        "Step of shedding: 0 none, 1 idle connections close, 2 newcomers are told 503, 3 nobody is accepted.",
+        |w| &w.overload_level,
+    ),
+    (
+        "tollgate_overload_idle_closed_total",
+        "Idle connections of clients closed to make room, the oldest first.",
+        |w| &w.overload_idle_closed,
+    ),
+    ("tollgate_overload_refused_total", "Connections turned away with 503, or closed, for want of room.", |w| {
+        &w.overload_refused
+    }),
+    ("tollgate_overload_connections_ended_total", "Connections ended with an answer, for want of room.", |w| {
+        &w.overload_ended
+    }),
+    ("tollgate_overload_accept_pauses_total", "Times that accepting was stopped for want of room.", |w| {
+        &w.overload_pauses
+    }),
+    (
+        "tollgate_connections_refused_per_address_total",
+        "Connections turned away by limits.connections_per_address.",
+        |w| &w.address_refused,
+    ),
+    ("tollgate_requests_in_flight", "Requests of clients under way.", |w| &w.requests_at_work),
+    ("tollgate_overload_refused_requests_total", "Requests refused by limits.requests.", |w| &w.requests_refused),
+    ("tollgate_accept_errors_total", "Failures to accept: no descriptors, no memory.", |w| &w.accept_errors),
+    (
+        "tollgate_upstream_resources_short_total",
+        "Connections to upstreams that failed for want of descriptors, memory or ports.",
+        |w| &w.resources_short,
+    ),
 ];
 
 impl Metrics {

@@ -11,6 +11,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use admin::Seldom;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::access_log::{Batch, Ends, Message, Sink};
@@ -65,7 +66,17 @@ impl Writer {
             returns.push(back);
             sinks.push(Sink::new(Some(Ends { sink, full: full.clone(), empty }), worker.clone()));
         }
-        let task = Task { file, destination, torn: false, orders: orders.clone(), metrics, messages, returns };
+        let task = Task {
+            file,
+            destination,
+            torn: false,
+            orders: orders.clone(),
+            metrics,
+            messages,
+            returns,
+            errors: Seldom::default(),
+            untold: 0,
+        };
         let thread = thread::Builder::new().name("access-log".into()).spawn(move || task.run())?;
         Ok((sinks, Writer { orders, thread: Some((full, thread)) }))
     }
@@ -124,6 +135,9 @@ struct Task {
     metrics: Arc<WriterMetrics>,
     messages: Receiver<Message>,
     returns: Vec<SyncSender<Vec<u8>>>,
+    errors: Seldom,
+    /// Lines that were lost since that was told last.
+    untold: u64,
 }
 
 impl Task {
@@ -168,7 +182,11 @@ impl Task {
             Err(error) => {
                 self.metrics.errors.fetch_add(1, Ordering::Relaxed);
                 self.metrics.lines_lost.fetch_add(batch.lines.into(), Ordering::Relaxed);
-                tracing::error!(%error, lines = batch.lines, "access log: lines lost");
+                self.untold += u64::from(batch.lines);
+                if let Some(failures) = self.errors.say(Instant::now()) {
+                    let lines = std::mem::take(&mut self.untold);
+                    tracing::error!(%error, lines, failures, "access log: lines lost");
+                }
             }
         }
         batch.bytes.clear();

@@ -188,7 +188,9 @@ fn judge_missing(world: &World, client: &Client, place: usize) -> Result<(), Str
         return Ok(());
     }
     let aborted = world.plan.weather.kernel.aborted > 0 && place == 0 && end == End::Reset;
-    if aborted || fate.may_be_cut {
+    // Where the kernel has no descriptors left, idle connections make room.
+    let made_room = world.plan.weather.kernel.no_descriptors > 0 && end == End::Finished;
+    if aborted || made_room || fate.may_be_cut {
         return Ok(());
     }
     Err(format!("it ended without an answer: {end:?} at {at:?}, {:?}", request.goal))

@@ -19,6 +19,7 @@ use std::time::Duration;
 
 use fastrand::Rng;
 
+use crate::files::Share;
 use crate::io::sim::{Conn, Knock, Peers, Wire, epoch, simulate, sleeping};
 use crate::io::{self as runtime, Sender, channel, panics, sleep, sockets_alive, tasks_alive, views_alive};
 use crate::listener::{Opened, Order};
@@ -373,6 +374,8 @@ fn run(seed: u64, is_traced: bool) -> Run {
         metrics: worker_metrics.clone(),
         log: sinks.remove(0),
         inbox: received,
+        share: Share { files: u64::MAX, sockets: u32::MAX, clients: u32::MAX },
+        callers: Arc::default(),
     };
     let opened = Opened { door: 1, descriptor: door, port: 8080, execute_api: true, backlog: 4096, shared: false };
     world.inbox.send(Message::Open(vec![Order::Open(opened)]));

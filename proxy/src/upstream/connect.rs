@@ -12,7 +12,7 @@ use policy::fault::Fault;
 
 use super::server::{Address, Server};
 use crate::body::is_timeout;
-use crate::io::{Sleep, Sock, now, sleep};
+use crate::io::{Sleep, Sock, is_shortage, now, sleep};
 use crate::limits::CONNECT_HEAD_START;
 
 /// Connects to `server`, or to one of the `others`, which have the same name: in their order, each a moment after the one
@@ -49,7 +49,11 @@ async fn one(address: &Address, within: Duration) -> Result<Sock, Fault> {
 }
 
 fn fault(error: &io::Error) -> Fault {
-    if is_timeout(error) { Fault::ConnectTimedOut } else { Fault::ConnectFailed }
+    match error {
+        error if is_timeout(error) => Fault::ConnectTimedOut,
+        error if is_shortage(error) => Fault::ResourcesShort,
+        _ => Fault::ConnectFailed,
+    }
 }
 
 /// Connects that run against each other, in the order of their start.

@@ -112,7 +112,12 @@ impl Upstream {
         let time = self.spec.connect_time.min(within);
         let connected = Box::pin(connect::connect(&server, self.namesakes(&server), time)).await;
         drop(waiting);
-        let (server, sock) = connected.map_err(|fault| (fault, Some(server.tag)))?;
+        let (server, sock) = connected.map_err(|fault| {
+            if fault == Fault::ResourcesShort {
+                add(&self.metrics.resources_short, 1);
+            }
+            (fault, Some(server.tag))
+        })?;
         Ok(server.opened(sock, lease))
     }
 

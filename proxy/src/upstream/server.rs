@@ -236,7 +236,10 @@ impl Server {
     /// It broke before there was a connection.
     pub fn broke(&self, fault: Fault) {
         self.shared.broke(fault);
-        self.fail();
+        // What this machine lacks says nothing against the other one.
+        if fault.blame() == Blame::Upstream {
+            self.fail();
+        }
     }
 
     /// It counts against the server.

@@ -129,7 +129,30 @@ impl Gateway {
 
     /// Runs a file that exists: a document, or a compiled snapshot. It has what [`complete`] adds.
     pub fn start_file(folder: PathBuf, document: &Path, driver: Driver, args: &[&str]) -> Result<Gateway, NotStarted> {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_tollgate"));
+        Gateway::run(Command::new(env!("CARGO_BIN_EXE_tollgate")), folder, document, (driver, args))
+    }
+
+    /// As [`Gateway::start`], with so many open files and not one more.
+    #[track_caller]
+    pub fn start_with_files(files: u32, config: &str, driver: Driver) -> Gateway {
+        let folder = new_folder();
+        let document = folder.join("gateway.yaml");
+        fs::write(&document, complete(config, &folder)).expect("the folder is writable");
+        let mut shell = Command::new("/bin/sh");
+        let script = format!("ulimit -n {files} && exec \"$0\" \"$@\"");
+        shell.args(["-c", &script, env!("CARGO_BIN_EXE_tollgate")]);
+        match Gateway::run(shell, folder, &document, (driver, &[])) {
+            Ok(gateway) => gateway,
+            Err(NotStarted { status, stderr }) => panic!("tollgate did not start ({status}):\n{stderr}\n{config}"),
+        }
+    }
+
+    fn run(
+        mut command: Command,
+        folder: PathBuf,
+        document: &Path,
+        (driver, args): (Driver, &[&str]),
+    ) -> Result<Gateway, NotStarted> {
         command.arg("run").arg(document).arg(format!("--io-driver={}", driver.name())).args(args);
         command.stdin(Stdio::null()).stdout(Stdio::null());
         Gateway::launch(folder, driver, command)

@@ -1,0 +1,103 @@
+//! What a worker does when it is full: idle clients are let go, newcomers are turned away.
+
+use std::rc::Rc;
+use std::sync::atomic::Ordering::Relaxed;
+
+use codec::http1::write;
+use policy::refusal::Refusal;
+use policy::transform::headers;
+
+use crate::connection::{self, Away, see_away};
+use crate::exchange::refusal_fields;
+use crate::io::{IdleSock, Outgoing, Sock, spawn, vector};
+use crate::limits::{CLOSED_FOR_NEWCOMER, CLOSED_IN_NEED};
+use crate::observe::metrics::add;
+use crate::overload::Level;
+use crate::state::Worker;
+use crate::trip::Trip;
+use crate::upstream::server::UPSTREAM_TAG;
+
+/// Why somebody is turned away.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Why {
+    /// The worker has as many connections as it may.
+    Full,
+    /// The client's address has.
+    Address,
+}
+
+/// Makes room for one connection: from the first step on, idle ones are closed for it. False if there is none.
+pub fn make_room(worker: &Rc<Worker>) -> bool {
+    for _ in 0..CLOSED_FOR_NEWCOMER {
+        if worker.load.level() < Level::Shedding || !close_oldest(worker) {
+            break;
+        }
+    }
+    worker.load.level() < Level::Full
+}
+
+/// The kernel has no descriptor or no memory left: some of those who have nothing to say make room. The younger half stays:
+/// who took the last descriptor is about to ask something.
+pub fn make_room_in_need(worker: &Rc<Worker>) {
+    let idle = worker.metrics.connections_idle.load(Relaxed);
+    for _ in 0..(idle / 2).min(CLOSED_IN_NEED) {
+        if !close_oldest(worker) {
+            return;
+        }
+    }
+}
+
+/// Nobody is accepted, and it shall become better: idle connections go until the first step is over.
+pub fn shrink(worker: &Rc<Worker>) {
+    while worker.load.level() != Level::Calm && !worker.load.is_accepting() && close_oldest(worker) {}
+}
+
+/// Closes the connection that has been idle for longest.
+fn close_oldest(worker: &Rc<Worker>) -> bool {
+    let look = |count| IdleSock::find(count, |tag| tag & UPSTREAM_TAG == 0);
+    while let Some(idle) = worker.load.oldest(look) {
+        // It may have spoken since it was found.
+        if let Some((sock, tag)) = idle.unpark() {
+            add(&worker.metrics.overload_idle_closed, 1);
+            connection::forget(sock, worker.entries.of(tag), worker);
+            return true;
+        }
+    }
+    false
+}
+
+/// Tells a newcomer 503 at once, and gives it the time to read that; beyond [`crate::limits::AWAY_MAX`] of them there is no
+/// time, and nobody is accepted until there is room.
+pub fn turn_away(sock: Sock, why: Why, worker: &Rc<Worker>) {
+    let counter = match why {
+        Why::Full => &worker.metrics.overload_refused,
+        Why::Address => &worker.metrics.address_refused,
+    };
+    add(counter, 1);
+    add(&worker.metrics.refusals[Refusal::Overloaded.index()], 1);
+    let Some(away) = Away::begin(worker) else {
+        if why == Why::Full {
+            worker.load.close();
+        }
+        return;
+    };
+    sock.start_send(Outgoing::new(farewell(worker)));
+    spawn(see_away(sock, away));
+}
+
+/// The refusal of a connection that has not asked anything yet.
+fn farewell(worker: &Worker) -> Vec<u8> {
+    let mut trip = Trip::begin(worker);
+    trip.name(None, None, worker);
+    let reply = Refusal::Overloaded.reply(None);
+    let mut out = vector();
+    write::status_line(&mut out, reply.status);
+    worker.write_date(&mut out);
+    headers::write_ids(None, trip.request_id(), trip.extended_id(), &mut out);
+    write::field(&mut out, b"Connection", b"close");
+    refusal_fields(&reply, &mut out);
+    write::content_length(&mut out, reply.body.len() as u64);
+    write::end(&mut out);
+    out.extend_from_slice(reply.body);
+    out
+}
