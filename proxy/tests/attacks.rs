@@ -173,7 +173,7 @@ fn every_row_of_the_table_has_a_test_that_bears_its_name_or_a_reason() {
 
 #[test]
 fn families() {
-    for family in support::oddities::families(false) {
+    for family in support::oddities::families() {
         HOUSE.play(|stage| play(stage, &family));
     }
 }

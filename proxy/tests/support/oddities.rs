@@ -11,9 +11,9 @@ const SPECIAL: &[u8] = b"\0\x01\x08\t\n\x0b\x0c\r\x1b !\"#%'(),/:;<=?@[\\]_{}\x7
 /// A family's name, and its requests.
 pub type Family = (&'static str, Vec<Vec<u8>>);
 
-/// Every family. `thin`: about a tenth of each, spread evenly.
-pub fn families(thin: bool) -> Vec<Family> {
-    let mut all = vec![
+/// Every family.
+pub fn families() -> Vec<Family> {
+    vec![
         ("codings", codings()),
         ("bytes in codings", bytes_in_codings()),
         ("lengths", lengths()),
@@ -28,14 +28,7 @@ pub fn families(thin: bool) -> Vec<Family> {
         ("targets", targets()),
         ("connections", connections()),
         ("strangers", strangers()),
-    ];
-    if thin {
-        for (_, family) in &mut all {
-            let step = (family.len() / 60).clamp(1, 10);
-            *family = std::mem::take(family).into_iter().step_by(step).collect();
-        }
-    }
-    all
+    ]
 }
 
 fn post(lines: &[u8], body: &[u8]) -> Vec<u8> {
