@@ -377,6 +377,10 @@ a.yaml:7:56: error: `$ref: #/x/y` leads nowhere: there is no `x` on the way";
         assert_eq!(models(&definition.unwrap())[0].0, "Empty", "every API has it");
         let (_, faults) = with_faults(&ImportOptions::new(Kind::Http), text);
         assert_eq!(faults, expected.replace("error", "warning"), "HTTP APIs validate nothing");
+        // A name with nothing behind it is no model either.
+        let text = "swagger: '2.0'\npaths:\n  /a: {put: {parameters: [{in: body, name: b, schema: {$ref: '#/definitions/A'}}]}}\ndefinitions: {A: }\n";
+        let (_, faults) = with_faults(&ImportOptions::new(Kind::Rest), text);
+        assert!(faults.contains("warning: there is no model `A`"), "{faults}");
     }
 
     #[test]
