@@ -110,6 +110,7 @@ struct Pipe {
     together: bool,
     /// A call of `heard` is on its way.
     hearing: bool,
+    accepted_at: Option<Duration>,
 }
 
 struct Pending {
@@ -125,6 +126,7 @@ struct Pending {
 }
 
 struct Door {
+    number: usize,
     fd: RawFd,
     queue: VecDeque<Conn>,
 }
@@ -224,20 +226,25 @@ impl Wire {
         self.plan(at, Due::Timer(token));
     }
 
-    /// A listening socket of the gateway.
-    pub fn door(&mut self) -> OwnedFd {
+    /// A listening socket of the gateway, under a number.
+    pub fn door(&mut self, number: usize) -> OwnedFd {
         let fd = token();
-        self.doors.push(Door { fd: fd.as_raw_fd(), queue: VecDeque::new() });
+        self.doors.push(Door { number, fd: fd.as_raw_fd(), queue: VecDeque::new() });
         fd
     }
 
-    /// Connects to the gateway; none where nobody listens.
-    pub fn dial(&mut self, (up_room, down_room): (usize, usize)) -> Option<Conn> {
+    /// Connects to a door of the gateway; none where nobody listens.
+    pub fn dial(&mut self, number: usize, (up_room, down_room): (usize, usize)) -> Option<Conn> {
         let conn = self.pipe((up_room, down_room));
-        self.note(1, conn as u64, 0, || format!("conn {conn}: a client dials"));
-        let door = self.doors.first_mut()?;
+        self.note(1, conn as u64, number as u64, || format!("conn {conn}: a client dials door {number}"));
+        let door = self.doors.iter_mut().find(|door| door.number == number)?;
         door.queue.push_back(conn);
         Some(conn)
+    }
+
+    /// When the gateway accepted the connection.
+    pub fn accepted_at(&self, conn: Conn) -> Option<Duration> {
+        self.pipes[conn].accepted_at
     }
 
     /// Sends; returns how much was taken.
@@ -340,6 +347,7 @@ impl Wire {
             linger_zero: false,
             together: false,
             hearing: false,
+            accepted_at: None,
         });
         self.pipes.len() - 1
     }
@@ -724,6 +732,7 @@ impl Wire {
         }
         let fd = token().into_raw_fd();
         self.pipes[conn].fd = Some(fd);
+        self.pipes[conn].accepted_at = Some(self.now);
         self.unseen.push((fd, conn));
         if let Some(before) = self.by_fd.insert(fd, conn) {
             self.fail(format!("conn {before} was closed without a word"));

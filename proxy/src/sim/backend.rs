@@ -219,6 +219,13 @@ impl Backend {
         let is_last = self.poisoned == Some("its answer ended with the connection");
         match self.finish {
             Finish::Reset(_) => self.end(wire, true),
+            Finish::Close if wire.random.bool() => {
+                // A moment after its last byte.
+                self.closing = true;
+                let moment = Duration::from_millis(wire.random.u64(1..60));
+                wire.timer(moment, token::closing(self.conn));
+                false
+            }
             Finish::Close | Finish::Cut(_) => self.end(wire, false),
             Finish::Keep | Finish::CloseLater(_) if is_last => self.end(wire, false),
             Finish::CloseLater(time) => {
@@ -247,6 +254,9 @@ impl Backend {
 
     /// The time of an idle connection is over.
     pub fn close(&mut self, wire: &mut Wire, requests: &[Request], fates: &mut [Fate]) {
+        if self.finish == Finish::Close && self.closing && !self.is_over {
+            self.end(wire, false);
+        }
         if self.is_over || self.closing || self.poisoned.is_some() {
             return;
         }

@@ -47,6 +47,8 @@ pub struct Client {
     pub seen: Vec<Seen>,
     first_at: Option<Duration>,
     interims: usize,
+    /// When the gateway took it in.
+    pub accepted_at: Option<Duration>,
     /// When something was last sent or received.
     pub last: Duration,
     /// What the gateway sent cannot be read.
@@ -83,6 +85,7 @@ impl Client {
             seen: Vec::new(),
             first_at: None,
             interims: 0,
+            accepted_at: None,
             last: Duration::ZERO,
             nonsense: None,
             ended: None,
@@ -98,7 +101,7 @@ impl Client {
         }
         if self.conn.is_none() {
             let rooms = (room(&mut wire.random), room(&mut wire.random));
-            self.conn = wire.dial(rooms);
+            self.conn = wire.dial(self.plan.door, rooms);
             self.last = wire.now();
             wire.note(41, self.number as u64, 0, || {
                 format!("client {} begins: {:?} {rooms:?}", self.number, self.conn)
@@ -150,6 +153,7 @@ impl Client {
             }
             Reading::Never(most) => most.saturating_sub(self.received.len()),
         };
+        self.accepted_at = wire.accepted_at(conn);
         let bytes = wire.read(conn, most);
         if !bytes.is_empty() {
             self.last = wire.now();
@@ -174,7 +178,8 @@ impl Client {
                 Some(request) if request.method == "HEAD" => Kind::ToHead,
                 _ => Kind::Answer,
             };
-            match http::read(&self.received, kind, false) {
+            let is_ended = self.ended.is_some_and(|(end, _)| end == End::Finished);
+            match http::read(&self.received, kind, is_ended) {
                 Ok(Some(part)) if part.is_whole => {
                     self.received.drain(..part.message.length);
                     if part.message.status() < 200 {

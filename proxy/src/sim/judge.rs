@@ -6,11 +6,11 @@ use config::limits::RETRY_ATTEMPTS;
 use policy::refusal::Refusal;
 use router::Kind as ApiKind;
 
-use super::World;
 use super::backend::answer_body;
 use super::client::{Client, Seen};
 use super::http::{self, Kind, Message};
 use super::plan::{AnswerPlan, Goal, IDLE_TIME, Reading, Request, Shape, TIMEOUT};
+use super::{SECOND, World};
 use crate::io::sim::End;
 
 /// Beyond the gateway's own times: the network's, a tick of the wheel, and a client that reads a moment later.
@@ -67,6 +67,11 @@ fn judge_answer(world: &World, client: &Client, place: usize, answer: &Message) 
     let request = &world.plan.requests[id];
     if let Some((plan, attempt)) = plan_of(request, id, answer)? {
         let body = if request.method == "HEAD" { Vec::new() } else { answer_body(plan, (id, attempt)) };
+        let is_framed = ["content-length", "transfer-encoding"].iter().any(|name| answer.field(name).is_some());
+        let needs_none = body.is_empty() || request.is_old;
+        if !is_framed && !needs_none {
+            return Err("its end cannot be seen".into());
+        }
         if answer.body != body {
             let differs = answer.body.iter().zip(&body).position(|(is, should)| is != should);
             return Err(format!("{} bytes of a body of {}, differs at {differs:?}", answer.body.len(), body.len()));
@@ -128,6 +133,7 @@ fn judge_refusal(world: &World, client: &Client, place: usize, answer: &Message)
         Refusal::BadAnswer => fate.may_be_bad,
         Refusal::InvalidEndpoint => nameless,
         Refusal::RequestTooLarge => request.goal == Goal::TooLarge,
+        Refusal::Overloaded => world.plan.weather.is_narrow,
         Refusal::RequestTimeout => is_slow,
         Refusal::Misbehaved(_) => matches!(request.goal, Goal::BadHead | Goal::BadBody),
         _ => false,
@@ -155,7 +161,8 @@ fn judge_time(
     let Some(sent) = client.sent_at.get(place) else { return Ok(()) };
     let dripping = request.answers.iter().map(|answer| answer.pace.1 * answer.pace.0 as u32).max().unwrap_or_default();
     let most = TIMEOUT + dripping + SLACK;
-    let took = seen.from.saturating_sub((*sent).max(before));
+    let accepted = client.accepted_at.unwrap_or_default();
+    let took = seen.from.saturating_sub((*sent).max(before).max(accepted));
     if took > most { Err(format!("it took {took:?}, more than {most:?}")) } else { Ok(()) }
 }
 
@@ -164,7 +171,8 @@ fn judge_missing(world: &World, client: &Client, place: usize) -> Result<(), Str
     let id = client.plan.requests[place];
     let (request, fate) = (&world.plan.requests[id], &world.fates[id]);
     if client.conn.is_none() {
-        return if world.draining.is_some() { Ok(()) } else { Err("nobody listens".into()) };
+        let is_closed = client.plan.door as u64 == SECOND && world.door_closed.is_some();
+        return if world.draining.is_some() || is_closed { Ok(()) } else { Err("nobody listens".into()) };
     }
     let rest = client.rest();
     if !rest.is_empty() {
@@ -176,6 +184,10 @@ fn judge_missing(world: &World, client: &Client, place: usize) -> Result<(), Str
     }
     let announced = place > 0 && client.seen[place - 1].answer.field("connection") == Some("close");
     if announced || client.left.is_some() {
+        return Ok(());
+    }
+    let is_closed = client.plan.door as u64 == SECOND && world.door_closed.is_some();
+    if is_closed && client.accepted_at.is_none() {
         return Ok(());
     }
     let Some((end, at)) = client.ended else { return Err("it neither has an answer nor an end".into()) };

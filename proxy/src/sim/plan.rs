@@ -63,6 +63,16 @@ domains:
 "#,
 ];
 
+/// The same with few places.
+pub fn narrow(text: &str) -> String {
+    let text = text.replace("drain_time: 10s", "drain_time: 10s, connections: 5");
+    let text = text.replace("connections: 100}", "connections: 2}");
+    text.replace(
+        "balance: least_requests,",
+        "balance: least_requests, breaker: {requests: 3, pending: 1, connections: 2},",
+    )
+}
+
 /// What the documents say: how long a connection may be silent.
 pub const IDLE_TIME: Duration = Duration::from_secs(3);
 /// How long a call may take.
@@ -87,6 +97,8 @@ pub struct Weather {
     pub clients: u8,
     /// Names that have no address for a while.
     pub names: u8,
+    /// Whether there are few places: connections of clients, of pools, and what breakers let through.
+    pub is_narrow: bool,
 }
 
 /// A whole run.
@@ -101,6 +113,10 @@ pub struct Plan {
     pub reloads: Vec<Duration>,
     /// When other addresses are published, and whether there are any.
     pub names: Vec<(Duration, Vec<u8>)>,
+    /// When accepting pauses, and for how long.
+    pub pauses: Vec<(Duration, Duration)>,
+    /// When the second door is closed, and when another is opened in its place.
+    pub doors: Vec<(Duration, Duration)>,
     /// When the gateway is told to leave; otherwise when every client has gone.
     pub drain: Option<Duration>,
 }
@@ -138,6 +154,8 @@ pub struct Request {
     pub head_length: usize,
     /// Whether the client waits for `100 Continue`.
     pub waits: bool,
+    /// Whether the client speaks HTTP/1.0.
+    pub is_old: bool,
     /// Whether it is the connection's last.
     pub is_last: bool,
     /// How the calls that it makes are answered: the first, and any other.
@@ -251,6 +269,8 @@ pub enum Reading {
 pub struct ClientPlan {
     /// When it connects.
     pub start: Duration,
+    /// Where.
+    pub door: usize,
     /// Its requests, by id.
     pub requests: Vec<usize>,
     /// What it does.
@@ -300,6 +320,7 @@ impl Weather {
         weather.idle_closes = share(60);
         weather.clients = share(50);
         weather.names = share(1);
+        weather.is_narrow = share(1) > 0;
         weather.kernel.aborted = share(10);
         weather
     }
@@ -323,8 +344,13 @@ impl Plan {
             names.push((Duration::ZERO, vec![1]));
         }
         names.push((millis(random, 0..1500), vec![1, 2]));
+        let pauses = (0..random.u64(0..3)).filter(|_| random.bool());
+        let pauses = pauses.map(|nth| (Duration::from_millis(100 + nth * 400), nth)).collect::<Vec<_>>();
+        let pauses = pauses.into_iter().map(|(at, _)| (at, millis(random, 1..250))).collect();
+        let doors =
+            if one_in(random, 3) { vec![(millis(random, 50..400), millis(random, 0..400))] } else { Vec::new() };
         let drain = one_in(random, 4).then(|| millis(random, 0..2000));
-        Plan { weather, requests, clients, reloads, names, drain }
+        Plan { weather, requests, clients, reloads, names, pauses, doors, drain }
     }
 }
 
@@ -361,7 +387,8 @@ fn draw_client(random: &mut Rng, weather: &Weather, requests: &mut Vec<Request>)
             _ => {}
         }
     }
-    ClientPlan { start: millis(random, 0..400), requests: own, steps, reading, is_rude }
+    let door = if one_in(random, 3) { 2 } else { 1 };
+    ClientPlan { start: millis(random, 0..400), door, requests: own, steps, reading, is_rude }
 }
 
 /// It says only a part, and then does something else.
@@ -402,6 +429,9 @@ fn draw_steps(random: &mut Rng, requests: &[Request], own: &[usize]) -> Vec<Step
         steps.push(Step::Send(to));
         from = to;
         asked += 1;
+        if pipelines && one_in(random, 2) {
+            steps.push(Step::Pause(millis(random, 0..50)));
+        }
         if !pipelines || random.bool() {
             steps.push(Step::Await(asked));
             if one_in(random, 4) {
@@ -445,17 +475,23 @@ fn draw_request(random: &mut Rng, weather: &Weather, id: usize, (is_last, is_rud
         _ => body_length(random).min(BODY_MAX),
     };
     let has_body = matches!(method, "POST" | "PUT" | "PATCH") || goal == Goal::TooLarge;
+    let has_body = has_body && (goal != Goal::Backend || !one_in(random, 4));
     let payload = body(id, 0, if has_body { length } else { 0 });
-    let mut head = format!("{method} {path} HTTP/1.1\r\nHost: api.test\r\nX-Req: {id}\r\n");
-    let closes = one_in(random, 8);
-    if closes {
+    let is_old = goal == Goal::Backend && one_in(random, 10);
+    let version = u8::from(!is_old);
+    let mut head = format!("{method} {path} HTTP/1.{version}\r\nHost: api.test\r\nX-Req: {id}\r\n");
+    let mut closes = one_in(random, 8);
+    if is_old {
+        closes = random.bool();
+        head.push_str(if closes { "" } else { "Connection: keep-alive\r\n" });
+    } else if closes {
         head.push_str("Connection: close\r\n");
     }
-    let waits = has_body && !payload.is_empty() && goal != Goal::BadBody && one_in(random, 5);
+    let waits = has_body && !payload.is_empty() && goal != Goal::BadBody && !is_old && one_in(random, 5);
     if waits {
         head.push_str("Expect: 100-continue\r\n");
     }
-    let chunked = goal == Goal::BadBody || (has_body && one_in(random, 3));
+    let chunked = goal == Goal::BadBody || (has_body && !is_old && one_in(random, 3));
     let mut framed = Vec::new();
     if chunked {
         head.push_str("Transfer-Encoding: chunked\r\n");
@@ -480,7 +516,7 @@ fn draw_request(random: &mut Rng, weather: &Weather, id: usize, (is_last, is_rud
     let wire = [head.into_bytes(), framed].concat();
     let answers = [(); 2].map(|()| draw_answer(random, weather));
     let is_last = is_last || closes;
-    Request { goal, method, rest, payload, wire, head_length, waits, is_last, answers }
+    Request { goal, method, rest, payload, wire, head_length, waits, is_old, is_last, answers }
 }
 
 fn body_length(random: &mut Rng) -> usize {
@@ -505,6 +541,11 @@ pub fn chunks(payload: &[u8], size: usize) -> Vec<u8> {
     framed
 }
 
+/// Where an answer breaks: often before its first byte.
+fn share_of(random: &mut Rng) -> usize {
+    if one_in(random, 3) { 0 } else { random.usize(0..1_000) }
+}
+
 fn draw_answer(random: &mut Rng, weather: &Weather) -> AnswerPlan {
     let shape = match random.u8(0..10) {
         0..=4 => Shape::Length,
@@ -520,14 +561,14 @@ fn draw_answer(random: &mut Rng, weather: &Weather) -> AnswerPlan {
     };
     if percent(random, weather.answers) {
         finish = match random.u8(0..6) {
-            0 | 1 if shape != Shape::UntilClose => Finish::Cut(random.usize(0..1_000)),
+            0 | 1 if shape != Shape::UntilClose => Finish::Cut(share_of(random)),
             2 => Finish::BadHead(random.u8(0..6)),
             3 if matches!(shape, Shape::Chunked(_)) => Finish::BadBody,
             4 if shape != Shape::UntilClose => {
                 length = length.min(5_000);
                 Finish::Extra
             }
-            _ => Finish::Reset(random.usize(0..1_000)),
+            _ => Finish::Reset(share_of(random)),
         };
     }
     let mut delay = if one_in(random, 3) { millis(random, 0..60) } else { Duration::ZERO };
