@@ -372,6 +372,10 @@ pub struct HttpRule {
     pub written: Box<str>,
     /// To the end of the head of the backend's answer.
     pub timeout: Duration,
+    /// Times that a request is sent at most; `None`: as the upstream says.
+    pub attempts: Option<u8>,
+    /// How long one attempt may take; `None`: as the upstream says.
+    pub try_time: Option<Duration>,
 }
 
 /// What becomes of a backend's answer.

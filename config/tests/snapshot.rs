@@ -157,6 +157,18 @@ fn a_stage_variable_chooses_the_upstream_of_each_stage() {
 }
 
 #[test]
+fn a_route_may_have_its_own_retry() {
+    let snapshot = full();
+    let own = |key: &str| match &method(&snapshot, "dev", key).integration {
+        Integration::Http(rule) => (rule.attempts, rule.try_time),
+        _ => panic!("{key} has a backend"),
+    };
+    assert_eq!(own("GET /pets/{id}"), (Some(4), Some(Duration::from_millis(800))));
+    assert_eq!(own("ANY /pets/{id}"), (Some(1), None));
+    assert_eq!(own("GET /slow"), (None, None));
+}
+
+#[test]
 fn targets_are_filled_by_name() {
     let snapshot = full();
     for (stage, path, expect) in [("dev", "/pets/7", "/v1/x/7?a=b&c=d"), ("prod", "/pets/7", "/v2/7?a=b&c=d")] {

@@ -269,7 +269,8 @@ async fn select_mock(
 }
 
 fn bounds(rule: &HttpRule, retry: Retry, gateway: &Gateway) -> Bounds {
-    let Retry { attempts, try_time, .. } = retry;
+    let attempts = rule.attempts.unwrap_or(retry.attempts);
+    let try_time = rule.try_time.or(retry.try_time);
     let Limits { body, body_idle_time, body_rate, send_rate, .. } = gateway.limits;
     let body_idle = body_idle_time;
     Bounds { timeout: rule.timeout, attempts, try_time, body_idle, body_rate, send_rate, body_max: body }

@@ -26,6 +26,8 @@ apis:
     kind: rest
     routes:
       "ANY /x": {{timeout: 5s, integration: {{type: http_proxy, uri: "http://back/x"}}}}
+      "ANY /once": {{timeout: 5s, retry: off, integration: {{type: http_proxy, uri: "http://back/x"}}}}
+      "ANY /hasty": {{timeout: 5s, retry: {{try_time: 100ms}}, integration: {{type: http_proxy, uri: "http://back/x"}}}}
     stages: {{dev: {{}}}}
 "#
     )
@@ -203,6 +205,30 @@ fn nothing_is_sent_again_where_that_is_off() {
         let gateway = start(&[refusing.address(), backend.address()], ", outlier: off, retry: off", driver);
         let statuses: Vec<u16> = (0..6).map(|_| gateway.client().exchange(GET).status).collect();
         assert_eq!(statuses.iter().filter(|status| **status == 504).count(), 3, "{statuses:?}");
+    });
+}
+
+/// A route has the last word on attempts and their time; the budget is the upstream's.
+#[test]
+fn a_route_may_say_otherwise() {
+    on_both_drivers(|driver| {
+        let silent = Wild::new(|mut stream, _| {
+            read_away(&mut stream);
+        });
+        let backend = Backend::echo();
+        let gateway = start(&[silent.address(), backend.address()], ", outlier: off, retry: {try_time: 10s}", driver);
+        let get = |path: &str| gateway.client().exchange(format!("GET /dev/{path} HTTP/1.1\r\nHost: a\r\n\r\n")).status;
+        let began = Instant::now();
+        assert_eq!([get("hasty"), get("hasty"), get("hasty"), get("hasty")], [200; 4]);
+        assert!(began.elapsed() < Duration::from_secs(4), "{:?}", began.elapsed());
+        assert_eq!(back(&gateway)["retries"], 2);
+        let refusing = Refusing::new();
+        let more = servers(&[refusing.address(), backend.address()], ", outlier: off");
+        assert_eq!(gateway.reload(&document(&more))["ok"], true);
+        let mut statuses = [get("once"), get("once")];
+        statuses.sort_unstable();
+        assert_eq!(statuses, [200, 504]);
+        assert_eq!([get("x"), get("x")], [200; 2]);
     });
 }
 

@@ -9,7 +9,7 @@ use crate::source::node::Text;
 
 /// Checks one route.
 pub fn check(route: &RouteSpec, kind: Kind, faults: &mut Diagnostics) {
-    let RouteSpec { key: _, integration, timeout: _, request_parameters, response_parameters } = route;
+    let RouteSpec { key: _, integration, timeout: _, retry: _, request_parameters, response_parameters } = route;
     let ResponseParametersSpec { flat, by_status } = response_parameters;
     if matches!(integration, Some(IntegrationSpec::Mock(_))) {
         let asked = [

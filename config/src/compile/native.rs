@@ -2,11 +2,14 @@
 
 use router::Verb;
 
-use crate::definition::{Definition, Integration, IntegrationResponse, IntegrationType, Method, MockAnswer, Word};
+use crate::definition::{
+    Definition, Integration, IntegrationResponse, IntegrationType, Method, MockAnswer, Retry, Word,
+};
 use crate::diagnostic::Diagnostics;
 use crate::model::api::ApiSpec;
 use crate::model::field::nearest;
 use crate::model::integration::{HttpSpec, IntegrationSpec, MockSpec};
+use crate::model::resilience::RouteRetrySpec;
 use crate::model::route::{ResponseParametersSpec, RouteSpec};
 use crate::source::node::{Style, Text};
 
@@ -87,7 +90,7 @@ pub fn verb_of(verb: &str, text: &Text, faults: &mut Diagnostics) -> Result<Opti
 }
 
 fn integration(route: &RouteSpec, faults: &mut Diagnostics) -> Option<Integration> {
-    let RouteSpec { key, integration, timeout, request_parameters, response_parameters } = route;
+    let RouteSpec { key, integration, timeout, retry, request_parameters, response_parameters } = route;
     let ResponseParametersSpec { flat, by_status } = response_parameters;
     let mut made = match integration.as_ref()? {
         IntegrationSpec::Mock(spec) => {
@@ -97,6 +100,9 @@ fn integration(route: &RouteSpec, faults: &mut Diagnostics) -> Option<Integratio
                     "`timeout` means nothing in a route with a mock integration",
                     "remove it",
                 );
+            }
+            if let Some(retry) = retry {
+                faults.error_hint(retry.place, "`retry` means nothing in a route with a mock integration", "remove it");
             }
             let MockSpec { status, headers, body } = spec;
             let mut made = Integration::new(IntegrationType::Mock, key.place);
@@ -117,6 +123,10 @@ fn integration(route: &RouteSpec, faults: &mut Diagnostics) -> Option<Integratio
             made.uri = Some(uri.into());
             made.http_method = method.as_ref().map(Word::from);
             made.timeout_ms = own.or(*timeout).map(|at| at.value.as_millis() as u32);
+            made.retry = retry.map(|RouteRetrySpec { place: _, attempts, try_time }| Retry {
+                attempts,
+                try_time_ms: try_time.map(|time| time.as_millis() as u32),
+            });
             made
         }
     };

@@ -248,7 +248,9 @@ impl Compiler<'_> {
             request,
             response,
             written: written.0.text.clone(),
-            timeout: spec.timeout_ms.map_or(default, |ms| std::time::Duration::from_millis(u64::from(ms))),
+            timeout: spec.timeout_ms.map_or(default, millis),
+            attempts: spec.retry.and_then(|retry| retry.attempts),
+            try_time: spec.retry.and_then(|retry| retry.try_time_ms).map(millis),
         })
     }
 
@@ -300,4 +302,8 @@ fn warn_of_foreign_variables(path: &Word, faults: &mut Diagnostics) {
         }
         at += segment.len() + 1;
     }
+}
+
+fn millis(count: u32) -> std::time::Duration {
+    std::time::Duration::from_millis(u64::from(count))
 }

@@ -88,6 +88,9 @@ pub struct Integration {
     pub integration_target: Option<Word>,
     /// Milliseconds to the end of the head of the answer (IN-12).
     pub timeout_ms: Option<u32>,
+    /// When a request is sent again; `None`: as its upstream says (`x-tollgate-retry` in exports).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retry: Option<Retry>,
     /// What happens to bodies without a template.
     pub passthrough: Option<Passthrough>,
     /// What happens to the request's body.
@@ -131,6 +134,16 @@ pub struct IntegrationResponse {
     pub content_handling: Option<ContentHandling>,
 }
 
+/// When a request is sent again; what is `None` is as the upstream says.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Retry {
+    /// Times that it is sent at most, the first included.
+    pub attempts: Option<u8>,
+    /// Milliseconds of one attempt.
+    pub try_time_ms: Option<u32>,
+}
+
 /// An answer written in the configuration. The values are templates of `policy::transform::template`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MockAnswer {
@@ -162,6 +175,7 @@ impl Default for Integration {
             connection_id: None,
             integration_target: None,
             timeout_ms: None,
+            retry: None,
             passthrough: None,
             content_handling: None,
             cache_namespace: None,

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
 pub use self::integration::{
-    ConnectionType, ContentHandling, Integration, IntegrationResponse, IntegrationType, MockAnswer, Passthrough,
+    ConnectionType, ContentHandling, Integration, IntegrationResponse, IntegrationType, MockAnswer, Passthrough, Retry,
     TransferMode,
 };
 pub use self::method::{Authorization, Location, Method, MethodResponse, ModelRef, Parameter};

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::diagnostic::Place;
 use crate::limits;
 use crate::model::field::{Field, Table, Type};
 use crate::model::reader::{Object, Reader};
@@ -77,6 +78,17 @@ pub struct RetrySpec {
     pub try_time: Option<Duration>,
 }
 
+/// The part `retry` of a route, as written.
+#[derive(Debug, Clone, Copy)]
+pub struct RouteRetrySpec {
+    /// Where it is written.
+    pub place: Place,
+    /// Attempts, the first included; 1: `retry: off`.
+    pub attempts: Option<u8>,
+    /// How long one attempt may take.
+    pub try_time: Option<Duration>,
+}
+
 /// `panic`
 pub const PANIC: Field = Field::new("panic", Type::Number, "percent of well servers below which all are used");
 /// `slow_start`
@@ -94,6 +106,11 @@ pub const BREAKER: Field =
 /// `retry`
 pub const RETRY: Field =
     Field::new("retry", Type::Object(&RETRY_TABLE), "when a request is sent again, where that is safe").or(&["off"]);
+
+/// `retry` of a route
+pub const ROUTE_RETRY: Field =
+    Field::new("retry", Type::Object(&ROUTE_RETRY_TABLE), "when a request is sent again; the upstream's by default")
+        .or(&["off"]);
 
 const HEALTH_CHECK_TABLE: Table = Table {
     name: "`health_check`",
@@ -129,13 +146,19 @@ const BREAKER_TABLE: Table = Table {
     ],
 };
 
+const ATTEMPTS: Field =
+    Field::new("attempts", Type::Number, "times that a request is sent at most, the first included");
+const TRY_TIME: Field = Field::new("try_time", Type::Time, "how long one attempt may take to the head of its answer");
+
+const ROUTE_RETRY_TABLE: Table = Table { name: "`retry`", fields: &[ATTEMPTS, TRY_TIME] };
+
 const RETRY_TABLE: Table = Table {
     name: "`retry`",
     fields: &[
-        Field::new("attempts", Type::Number, "times that a request is sent at most, the first included"),
+        ATTEMPTS,
         Field::new("budget", Type::Number, "requests that may be repeated at once, in percent of those under way"),
         Field::new("per_second", Type::Number, "requests that may be repeated in any second beyond that"),
-        Field::new("try_time", Type::Time, "how long one attempt may take to the head of its answer"),
+        TRY_TIME,
     ],
 };
 
@@ -280,16 +303,32 @@ impl RetrySpec {
             return Some(Self { attempts: Some(1), ..Self::default() });
         }
         let object = reader.object(node, &RETRY_TABLE)?;
-        let attempts =
-            object.get("attempts").and_then(|node| reader.number(node, "`attempts`", 1, limits::RETRY_ATTEMPTS_MAX));
+        let (attempts, try_time) = attempts(&object, reader);
         let budget = object.get("budget").and_then(|node| percent(node, "`budget`", reader));
         let per_second =
             object.get("per_second").and_then(|node| reader.number(node, "`per_second`", 0, limits::PER_SECOND_MAX));
-        let try_time = object
-            .get("try_time")
-            .and_then(|node| reader.time(node, "`try_time`", limits::TIMEOUT_MIN, limits::TIMEOUT_MAX));
         object.close();
-        let attempts = attempts.map(|number| number as u8);
         Some(Self { attempts, budget, per_second: per_second.map(|number| number as u32), try_time })
+    }
+}
+
+fn attempts(object: &Object<'_>, reader: &mut Reader<'_>) -> (Option<u8>, Option<Duration>) {
+    let attempts = object.get("attempts");
+    let attempts = attempts.and_then(|node| reader.number(node, "`attempts`", 1, limits::RETRY_ATTEMPTS_MAX));
+    let try_time = object.get("try_time");
+    let try_time = try_time.and_then(|node| reader.time(node, "`try_time`", limits::TIMEOUT_MIN, limits::TIMEOUT_MAX));
+    (attempts.map(|number| number as u8), try_time)
+}
+
+impl RouteRetrySpec {
+    /// Reads `retry` of a route: the budget is its upstream's.
+    pub fn read(node: &Node, reader: &mut Reader<'_>) -> Option<Self> {
+        if is_off(node) {
+            return Some(Self { place: node.place, attempts: Some(1), try_time: None });
+        }
+        let object = reader.object(node, &ROUTE_RETRY_TABLE)?;
+        let (attempts, try_time) = attempts(&object, reader);
+        object.close();
+        Some(Self { place: node.place, attempts, try_time })
     }
 }

@@ -6,6 +6,7 @@ use crate::limits;
 use crate::model::field::{Field, Table, Type};
 use crate::model::integration::{self, IntegrationSpec};
 use crate::model::reader::Reader;
+use crate::model::resilience::{self, RouteRetrySpec};
 use crate::model::values::At;
 use crate::source::node::{Entry, Node, Text, Value};
 
@@ -18,6 +19,8 @@ pub struct RouteSpec {
     pub integration: Option<IntegrationSpec>,
     /// To the end of the head of the backend's answer.
     pub timeout: Option<At<Duration>>,
+    /// When a request is sent again; `None`: as its upstream says.
+    pub retry: Option<RouteRetrySpec>,
     /// MP-01, MP-03: target and expression.
     pub request_parameters: Vec<(Text, Text)>,
     /// MP-02, MP-04.
@@ -39,6 +42,7 @@ pub const ROUTE: Table = Table {
     fields: &[
         Field::new("integration", Type::Object(&integration::INTEGRATION), "who answers").needed(),
         Field::new("timeout", Type::Time, "to the end of the head of the backend's answer"),
+        resilience::ROUTE_RETRY,
         Field::new("request_parameters", Type::Texts, "changes of the request's parameters, by target"),
         Field::new(
             "response_parameters",
@@ -49,7 +53,6 @@ pub const ROUTE: Table = Table {
         Field::later("authorization", "AWS_IAM: the caller signs with SigV4"),
         Field::later("scopes", "scopes that the caller's token must hold"),
         Field::later("api_key_required", "only callers with an API key"),
-        Field::later("retry", "asking again after a failure"),
         Field::later("limits", "limits of this route alone"),
         Field::later("websocket", "passing WebSocket connections through"),
         Field::later("throttle", "requests per second"),
@@ -74,6 +77,7 @@ impl RouteSpec {
             None => None,
         };
         let timeout = object.get("timeout").and_then(|node| timeout(node, reader));
+        let retry = object.get("retry").and_then(|node| RouteRetrySpec::read(node, reader));
         let request_parameters = object
             .get("request_parameters")
             .map(|node| reader.texts(node, "`request_parameters`", "the parameter"))
@@ -83,7 +87,7 @@ impl RouteSpec {
             .map(|node| ResponseParametersSpec::read(node, reader))
             .unwrap_or_default();
         object.close();
-        Some(Self { key: key.clone(), integration, timeout, request_parameters, response_parameters })
+        Some(Self { key: key.clone(), integration, timeout, retry, request_parameters, response_parameters })
     }
 }
 

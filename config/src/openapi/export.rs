@@ -299,6 +299,7 @@ mod tests {
         let mut integration = Integration::new(IntegrationType::HttpProxy, Place::default());
         integration.uri = Some("http://pets/{id}".into());
         integration.timeout_ms = Some(2_000);
+        integration.retry = Some(crate::definition::Retry { attempts: Some(2), try_time_ms: None });
         get.integration = Some(integration);
         let mut put = method(Some(Verb::Put), "/pets/{id}");
         put.request_models = vec![("application/json".into(), ModelRef::Named("Pet".into()))];
@@ -355,7 +356,12 @@ mod tests {
         assert_eq!(item["get"]["security"], json!([{ "login": ["read"] }, { "api_key": [] }]));
         assert_eq!(
             item["get"]["x-amazon-apigateway-integration"],
-            json!({ "type": "http_proxy", "uri": "http://pets/{id}", "timeoutInMillis": 2000 })
+            json!({
+                "type": "http_proxy",
+                "uri": "http://pets/{id}",
+                "timeoutInMillis": 2000,
+                "x-tollgate-retry": { "attempts": 2 },
+            })
         );
         assert_eq!(
             item["put"]["requestBody"],

@@ -5,7 +5,7 @@ use router::{Kind, Verb};
 use super::Source;
 use super::extensions::{Fields, is_unknown_yet, pairs};
 use crate::definition::{
-    ConnectionType, ContentHandling, Integration, IntegrationResponse, IntegrationType, MockAnswer, Passthrough,
+    ConnectionType, ContentHandling, Integration, IntegrationResponse, IntegrationType, MockAnswer, Passthrough, Retry,
     TransferMode, Word,
 };
 use crate::diagnostic::Place;
@@ -92,6 +92,7 @@ pub fn integration<'a>(node: &'a Node, kind: Kind, from: &mut Source<'a>) -> Opt
         responses: responses(fields, from),
         response_parameters: response_parameters(fields, from),
         mock: mock(fields, from),
+        retry: retry(fields, from),
         ..Integration::new(manner.unwrap_or(IntegrationType::Mock), node.place)
     };
     tls(fields, &mut read, from);
@@ -295,6 +296,25 @@ fn response_parameters(fields: Fields<'_>, from: &mut Source<'_>) -> Vec<(Word, 
         );
     }
     read
+}
+
+/// When a request is sent again, as exports write it. What cannot be read is an error: the upstream's rule may be a laxer one.
+fn retry(fields: Fields<'_>, from: &mut Source<'_>) -> Option<Retry> {
+    const WHAT: &str = "`x-tollgate-retry`";
+    let node = fields.get("x-tollgate-retry")?;
+    let fields = Fields::open(node, WHAT, &["attempts", "tryTimeInMillis"], from);
+    let mut number = |name: &str, least: u64, most: u64| {
+        let written = fields.text(name, from)?;
+        let number = written.trim().parse().ok().filter(|number| (least..=most).contains(number));
+        if number.is_none() {
+            let what = format!("`{name}` of {WHAT} cannot be `{}`", written.as_str());
+            from.error(written.place(), what, format!("it is a number from {least} to {most}"));
+        }
+        number
+    };
+    let attempts = number("attempts", 1, limits::RETRY_ATTEMPTS_MAX).map(|number| number as u8);
+    let [least, most] = [limits::TIMEOUT_MIN, limits::TIMEOUT_MAX].map(|time| time.as_millis() as u64);
+    Some(Retry { attempts, try_time_ms: number("tryTimeInMillis", least, most).map(|number| number as u32) })
 }
 
 /// Our own native mock, as exports write it. What cannot be read is an error: the default would be another answer.
@@ -561,6 +581,17 @@ responseParameters:
             let (read, said) = of(Kind::Rest, &format!("{{type: mock, x-tollgate-mock: {{status: {status}}}}}"));
             assert_eq!(read.unwrap().mock, None);
             assert_eq!(said, format!("error: the status of `x-tollgate-mock` cannot be `{status}`\n"));
+        }
+    }
+
+    #[test]
+    fn what_is_sent_again_is_read_or_refused() {
+        let http = "type: http_proxy, httpMethod: GET, uri: 'http://a/', x-tollgate-retry:";
+        let read = good(Kind::Rest, &format!("{{{http} {{attempts: 1, tryTimeInMillis: '500'}}}}"));
+        assert_eq!(read.retry, Some(Retry { attempts: Some(1), try_time_ms: Some(500) }));
+        for (written, name) in [("attempts: 6", "attempts"), ("tryTimeInMillis: 1", "tryTimeInMillis")] {
+            let (_, said) = of(Kind::Rest, &format!("{{{http} {{{written}}}}}"));
+            assert!(said.starts_with(&format!("error: `{name}` of `x-tollgate-retry` cannot be")), "{said}");
         }
     }
 

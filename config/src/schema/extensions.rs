@@ -197,6 +197,10 @@ fn integration() -> Value {
             ("serverNameToVerify", "text", "the name in the backend's certificate"),
         ]),
         "type": word("who answers", &["http_proxy", "http", "mock", "aws_proxy", "aws"]),
+        "x-tollgate-retry": closed(&[
+            ("attempts", "number", "times that a request is sent at most, the first included"),
+            ("tryTimeInMillis", "number", "how long one attempt may take"),
+        ]),
         "x-tollgate-mock": closed(&[
             ("status", "number", "200 to 599"),
             ("headers", "texts", "name and value"),

@@ -1,11 +1,11 @@
-//! `x-amazon-apigateway-*` at the root and in operations, and our own `x-tollgate-mock`.
+//! `x-amazon-apigateway-*` at the root and in operations, and our own `x-tollgate-mock` and `x-tollgate-retry`.
 
 use serde_json::{Value as Json, json};
 
 use super::{Object, Writer};
 use crate::definition::{
     ApiKeySource, ConnectionType, ContentHandling, Cors, Definition, Documentation, Endpoint, GatewayResponse,
-    Integration, IntegrationResponse, IntegrationType, MockAnswer, Passthrough, TransferMode, Validator,
+    Integration, IntegrationResponse, IntegrationType, MockAnswer, Passthrough, Retry, TransferMode, Validator,
 };
 
 impl Writer<'_> {
@@ -89,6 +89,7 @@ pub(super) fn integration(integration: &Integration) -> Json {
         connection_id,
         integration_target,
         timeout_ms,
+        retry,
         passthrough: passthrough_behavior,
         content_handling: content,
         cache_namespace,
@@ -132,6 +133,7 @@ pub(super) fn integration(integration: &Integration) -> Json {
     });
     out.object("responseParameters", by_status);
     out.maybe("x-tollgate-mock", mock.as_ref().map(mock_answer));
+    out.maybe("x-tollgate-retry", retry.map(again));
     out.into()
 }
 
@@ -181,6 +183,14 @@ fn integration_response(response: &IntegrationResponse) -> Json {
     out.texts("responseParameters", parameters);
     out.texts("responseTemplates", templates);
     out.maybe("contentHandling", content.map(content_handling));
+    out.into()
+}
+
+fn again(retry: Retry) -> Json {
+    let Retry { attempts, try_time_ms } = retry;
+    let mut out = Object::default();
+    out.maybe("attempts", attempts);
+    out.maybe("tryTimeInMillis", try_time_ms);
     out.into()
 }
 
