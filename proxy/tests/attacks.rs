@@ -84,12 +84,13 @@ fn seen(stage: &Stage) -> Vec<Seen> {
     stage.backend.take().into_iter().map(|request| (request.method, request.target, request.body)).collect()
 }
 
-/// Sends a conversation; what is wrong with what came of it. True: it was refused.
-fn judge(stage: &Stage, bytes: &[u8], verdict: &Verdict) -> Result<bool, String> {
+/// Sends a conversation in pieces that arrive apart; what is wrong with what came of it. True: it was refused.
+fn judge(stage: &Stage, pieces: &[&[u8]], verdict: &Verdict) -> Result<bool, String> {
     let before = stage.backend.byte_count();
     let mut client = stage.client();
+    let [first @ .., last] = pieces else { return Err("nothing to send".into()) };
     // A refusal may come, and the connection end, before everything was sent.
-    let _ = client.try_send(bytes);
+    let _ = first.iter().try_for_each(|piece| client.try_send_apart(piece)).and_then(|()| client.try_send(last));
     let open = matches!(verdict.end, End::Clean | End::Within);
     if open {
         client.finish();
@@ -148,7 +149,7 @@ fn play(stage: &Stage, (name, conversations): &Family) {
         if !quiet && verdict.end == End::BadHead {
             settle(stage);
         }
-        match judge(stage, bytes, &verdict) {
+        match judge(stage, &[bytes], &verdict) {
             Ok(true) => refused += 1.0,
             Ok(false) => {}
             Err(why) => wrong.push(format!("{}\n  {why}", shown(bytes))),
@@ -176,6 +177,24 @@ fn families() {
     for family in support::oddities::families() {
         HOUSE.play(|stage| play(stage, &family));
     }
+}
+
+#[test]
+fn s27_odd_conversations_in_pieces_come_to_the_same() {
+    HOUSE.play(|stage| {
+        for (name, conversations) in support::oddities::families() {
+            let step = conversations.len().div_ceil(6);
+            for bytes in conversations.iter().step_by(step) {
+                let verdict = verdict(bytes);
+                for offset in (1..bytes.len()).step_by(bytes.len().div_ceil(7)) {
+                    settle(stage);
+                    let pieces = bytes.split_at(offset);
+                    let judged = judge(stage, &[pieces.0, pieces.1], &verdict);
+                    assert!(judged.is_ok(), "{name} at {offset}: {}\n{judged:?}", shown(bytes));
+                }
+            }
+        }
+    });
 }
 
 fn get(host: &str, path: &str) -> String {
