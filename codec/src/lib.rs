@@ -10,3 +10,4 @@ pub mod limits;
 pub mod properties;
 pub mod slow;
 pub mod target;
+pub mod websocket;

@@ -104,6 +104,10 @@ pub const CONNECTIONS: u32 = 50_000;
 pub const CONNECTIONS_MAX: u32 = 1_000_000;
 /// As long as systemd and container platforms wait by custom before they kill.
 pub const DRAIN_TIME: Duration = Duration::from_secs(30);
+/// API Gateway ends a WebSocket connection after ten silent minutes.
+pub const TUNNEL_IDLE_TIME: Duration = Duration::from_secs(10 * 60);
+/// API Gateway ends a WebSocket connection after two hours.
+pub const TUNNEL_TIME: Duration = Duration::from_secs(2 * 60 * 60);
 /// The longest time that any setting but a request's may name.
 pub const SETTING_TIME_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 /// Fields of a head: the codec's array has this many places.

@@ -120,6 +120,10 @@ pub struct Limits {
     pub connections_per_address: u32,
     /// Requests that one worker works on at once; 0: any number.
     pub requests: u32,
+    /// How long a passed-through connection may be silent in both directions.
+    pub tunnel_idle_time: Duration,
+    /// How long it may live.
+    pub tunnel_time: Duration,
     /// How long open requests may go on after TERM.
     pub drain_time: Duration,
     /// Requests after which a connection is closed; 0: unlimited.
@@ -368,6 +372,8 @@ pub struct HttpRule {
     pub response: ResponseShape,
     /// Whether a mapping reads a body: then the request's is read whole before the call, and goes on from memory.
     pub holds_body: bool,
+    /// Whether WebSocket connections pass through.
+    pub websocket: bool,
     /// The whole URI as written, for people.
     pub written: Box<str>,
     /// To the end of the head of the backend's answer.

@@ -41,6 +41,10 @@ pub enum Refusal {
     AnswerTooLarge,
     /// A mock has no template for the type of the request (MP-07, `UNSUPPORTED_MEDIA_TYPE`).
     UnsupportedMediaType,
+    /// A WebSocket handshake that is none: another method than GET, a body, no key, no version (C07, C08).
+    HandshakeMalformed,
+    /// A WebSocket handshake of another version than 13 (C07).
+    HandshakeVersion,
     /// The client left first: nothing is sent, the record of the request bears this name.
     ClientGone,
     /// The client broke the protocol, in this way.
@@ -64,7 +68,7 @@ pub struct Reply {
 pub const RETRY_AFTER_SECONDS: &str = "1";
 
 /// Variants that are not [`Refusal::Misbehaved`], in the order of their index.
-const PLAIN: [Refusal; 18] = [
+const PLAIN: [Refusal; 20] = [
     Refusal::NoSuchApi,
     Refusal::NoSuchStage,
     Refusal::NoSuchMethod,
@@ -83,6 +87,8 @@ const PLAIN: [Refusal; 18] = [
     Refusal::AnswerTooLarge,
     Refusal::UnsupportedMediaType,
     Refusal::ClientGone,
+    Refusal::HandshakeMalformed,
+    Refusal::HandshakeVersion,
 ];
 
 impl Refusal {
@@ -136,6 +142,8 @@ impl Refusal {
             Self::AnswerTooLarge => 15,
             Self::UnsupportedMediaType => 16,
             Self::ClientGone => 17,
+            Self::HandshakeMalformed => 18,
+            Self::HandshakeVersion => 19,
             Self::Misbehaved(how) => PLAIN.len() + how as usize,
         }
     }
@@ -160,6 +168,8 @@ impl Refusal {
             Self::NoIntegrationResponse => "no_integration_response",
             Self::AnswerTooLarge => "answer_too_large",
             Self::UnsupportedMediaType => "unsupported_media_type",
+            Self::HandshakeMalformed => "handshake_malformed",
+            Self::HandshakeVersion => "handshake_version",
             Self::ClientGone => "client_gone",
             Self::Misbehaved(how) => how.name(),
         }
@@ -206,7 +216,8 @@ impl Refusal {
                 Texts::internal(500)
             }
             Self::InvalidJsonBody => Texts::same(400, "BadRequestException", message!("Invalid JSON in request body")),
-            Self::MappedPathEscapes => Texts::of_status(400),
+            Self::MappedPathEscapes | Self::HandshakeMalformed => Texts::of_status(400),
+            Self::HandshakeVersion => Texts::of_status(426),
             Self::UnsupportedMediaType => Texts::same(415, "BadRequestException", message!("Unsupported Media Type")),
             Self::RequestTooLarge => Texts::of_status(413),
             Self::RequestTimeout => Texts::of_status(408),
@@ -261,6 +272,7 @@ impl Texts {
                 .but_http(status, message!("Request Entity Too Large")),
             414 => Self::same(status, "BadRequestException", message!("URI Too Long")),
             417 => Self::same(status, "BadRequestException", message!("Expectation Failed")),
+            426 => Self::same(status, "BadRequestException", message!("Upgrade Required")),
             431 => Self::same(status, "BadRequestException", message!("Request Header Fields Too Large")),
             499 => Self::same(status, "BadRequestException", message!("Client Closed Request")),
             501 => Self::same(status, "NotImplementedException", message!("Not Implemented")),
@@ -319,6 +331,8 @@ mod tests {
         (Refusal::AnswerTooLarge, 502, "InternalServerErrorException", "Internal server error", 502, "Internal Server Error", "ours"),
         (Refusal::UnsupportedMediaType, 415, "BadRequestException", "Unsupported Media Type", 415, "Unsupported Media Type", "MP-07"),
         (Refusal::ClientGone, 499, "BadRequestException", "Client Closed Request", 499, "Client Closed Request", "never sent"),
+        (Refusal::HandshakeMalformed, 400, "BadRequestException", "Bad Request", 400, "Bad Request", "C07, C08, ours"),
+        (Refusal::HandshakeVersion, 426, "BadRequestException", "Upgrade Required", 426, "Upgrade Required", "C07, ours"),
     ];
 
     #[test]

@@ -52,6 +52,7 @@ pub async fn serve(sock: Sock, entry: Rc<Entry>, worker: Rc<Worker>) {
         body: BodyReader::new(codec::head::Framing::None),
         keep_alive: true,
         reset: false,
+        tunnel: None,
         continue_owed: false,
         entry,
         peer,

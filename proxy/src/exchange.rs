@@ -39,6 +39,8 @@ pub enum Reply {
     },
     /// A backend's answer, streamed.
     Streamed(Answer),
+    /// A backend's 101: the head of it, and then whatever comes.
+    Switched(Answer),
     /// A "no".
     Refused(Refusal),
 }
@@ -50,6 +52,11 @@ pub fn refusal_fields(reply: &policy::refusal::Reply, fields: &mut Vec<u8>) {
     }
     if reply.retry_after {
         write::field(fields, b"Retry-After", policy::refusal::RETRY_AFTER_SECONDS.as_bytes());
+    }
+    if reply.status == 426 {
+        write::field(fields, b"Connection", b"Upgrade");
+        write::field(fields, b"Upgrade", b"websocket");
+        write::field(fields, b"Sec-WebSocket-Version", codec::websocket::VERSION);
     }
     if reply.status == 405 {
         write::field(fields, b"Allow", b"DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT");
@@ -84,6 +91,8 @@ pub struct Exchange {
     pub keep_alive: bool,
     /// Whether the connection has to end with a reset.
     pub reset: bool,
+    /// The backend that the connection goes on with, behind a 101.
+    pub tunnel: Option<Box<Connection>>,
     /// Whether the client waits for `100 Continue`.
     pub continue_owed: bool,
     /// The listener that took the connection.
@@ -132,6 +141,7 @@ impl Exchange {
         match reply {
             Reply::Whole { status, fields, body } => self.send_whole(status, fields, body, trip, worker).await,
             Reply::Streamed(answer) => self.send_streamed(answer, trip, live, worker).await,
+            Reply::Switched(answer) => self.send_switched(answer, trip, worker).await,
             Reply::Refused(refusal) => self.send_refusal(refusal, trip, worker).await,
         }
         if !self.keep_alive {
@@ -331,6 +341,25 @@ impl Exchange {
         .await
     }
 
+    /// The backend has agreed to another protocol: so does the answer, and what is said behind it is no HTTP any more.
+    async fn send_switched(&mut self, answer: Answer, trip: &mut Trip, worker: &Worker) {
+        let Answer { connection, head_bytes, proxy, .. } = answer;
+        let mut out = vector();
+        // What would be said of keeping the connection means nothing here.
+        self.keep_alive = true;
+        self.begin_head(101, trip, worker, &mut out);
+        write::field(&mut out, b"Connection", b"Upgrade");
+        write::field(&mut out, b"Upgrade", b"websocket");
+        self.write_answer_fields(&head_bytes, proxy, trip.kind.unwrap_or(Kind::Rest), &mut out);
+        write::end(&mut out);
+        add(&worker.metrics.bytes_sent, out.len() as u64);
+        self.keep_alive = false;
+        match self.send_out(out, worker).await {
+            Ok(()) => self.tunnel = Some(Box::new(connection)),
+            Err(error) => self.client_left(&error, trip),
+        }
+    }
+
     fn client_left(&mut self, error: &io::Error, trip: &mut Trip) {
         self.keep_alive = false;
         trip.fault = Some(left(error));
@@ -352,6 +381,10 @@ impl Exchange {
         let mut typed = false;
         for field in &*self.scratch.answer.fields {
             let (name, value) = (field.name.of(head_bytes), field.value.of(head_bytes));
+            // Written by whoever switches.
+            if self.scratch.answer.status == 101 && field.known == codec::head::Name::Connection {
+                continue;
+            }
             match headers::to_client(kind, proxy, field) {
                 Rule::Pass => write::field(out, name, value),
                 Rule::Remap => headers::write_remapped(name, value, out),

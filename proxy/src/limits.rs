@@ -194,3 +194,8 @@ pub const PANIC_TEXT_CHARS: usize = 200;
 /// Panics of a process that are told one by one; of those that follow, every one that is a power of two: a client that has
 /// found one may cause thousands (row R17).
 pub const PANICS_TOLD_ALL: u64 = 32;
+
+/// Passed-through connections of a draining worker are ended this long before the time is over …
+pub const LAST_CALL_TIME: Duration = Duration::from_secs(1);
+/// … with this pause between two portions of them.
+pub const LAST_CALL_PAUSE: Duration = Duration::from_millis(50);

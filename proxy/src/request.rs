@@ -25,6 +25,7 @@ use crate::pace::Pace;
 use crate::record;
 use crate::state::{Live, Place, Worker};
 use crate::trip::Trip;
+use crate::tunnel;
 use crate::upstream::{self, Answer, Bounds};
 
 /// Why a request goes no further.
@@ -59,6 +60,11 @@ pub async fn serve(exchange: &mut Exchange, worker: &Rc<Worker>) {
         Err(Stop::Broken(fault)) => Reply::Refused(exchange.broken(&mut trip, fault)),
     };
     exchange.send(reply, &mut trip, &live, worker).await;
+    if let Some(backend) = exchange.tunnel.take() {
+        let Limits { tunnel_idle_time: idle, tunnel_time: life, .. } = live.snapshot().gateway.limits;
+        // On the heap: it lives for hours, and its size is no matter of other requests.
+        Box::pin(tunnel::run(exchange, backend, tunnel::Bounds { idle, life }, &mut trip, worker)).await;
+    }
     drill::panic_at("end", exchange);
     record::record(exchange, &trip, &live, worker);
 }
@@ -163,6 +169,7 @@ async fn fulfil(
         Integration::SelectedMock(rule) => select_mock(rule, exchange, place, trip, live).await,
         Integration::Http(rule) => {
             let gateway = &live.snapshot().gateway;
+            http::upgrade(rule, exchange)?;
             let mut call = Call::new(rule);
             if rule.holds_body {
                 exchange.gather(&gateway.limits, &mut call.held).await?;
@@ -184,6 +191,7 @@ async fn fulfil(
             drill::panic_at("call", exchange);
             let answer = Answer { connection, head_bytes, proxy: rule.proxy, shaped: None };
             match rule.response {
+                _ if exchange.scratch.answer.status == 101 => Ok(Reply::Switched(answer)),
                 ResponseShape::AsIs => Ok(Reply::Streamed(answer)),
                 _ => map_answer(rule, answer, exchange, place, trip, live, worker).await,
             }

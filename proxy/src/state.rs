@@ -15,6 +15,7 @@ use crate::callers::{Caller, Callers};
 use crate::entry::{Entries, Entry};
 use crate::files::Share;
 use crate::io::{self as runtime, now};
+use crate::last_call::LastCall;
 use crate::limits::SCRATCH_KEPT_MAX;
 use crate::observe::access_log::{Record, Sink};
 use crate::observe::metrics::{Metrics, StageMetrics, WorkerMetrics, add, sub};
@@ -142,6 +143,8 @@ pub struct Worker {
     pub entries: Entries,
     /// How full it is.
     pub load: Load,
+    /// Who stays to the end of a drain.
+    pub last_call: Rc<LastCall>,
     live: RefCell<Rc<Live>>,
     log: RefCell<Sink>,
     clock: RefCell<Clock>,
@@ -204,6 +207,7 @@ impl Worker {
             pools: Pools::new(index, metrics.clone()),
             metrics,
             entries: Entries::default(),
+            last_call: Rc::default(),
             live: RefCell::new(Rc::new(Live { published: published.clone(), upstreams: Box::new([]) })),
             log: RefCell::new(log),
             clock: RefCell::new(Clock::new()),

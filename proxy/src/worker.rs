@@ -8,7 +8,10 @@ use crate::callers::Callers;
 use crate::connection;
 use crate::files::Share;
 use crate::io::{self as runtime, DriverKind, Receiver, Why, driver_counts, next_event, now, sleep, spawn};
-use crate::limits::{IDLE_PORTION_MIN, IDLE_PORTION_PAUSE, IDLE_PORTIONS_MAX, LAST_REQUEST_TIME, PAUSE_TIME_MAX, TICK};
+use crate::limits::{
+    IDLE_PORTION_MIN, IDLE_PORTION_PAUSE, IDLE_PORTIONS_MAX, LAST_CALL_PAUSE, LAST_CALL_TIME, LAST_REQUEST_TIME,
+    PAUSE_TIME_MAX, TICK,
+};
 use crate::listener::{self, Order};
 use crate::observe::access_log::Sink;
 use crate::observe::metrics::{WorkerMetrics, add, set, sub};
@@ -163,6 +166,9 @@ async fn listen_to_others(worker: &Rc<Worker>, inbox: &Receiver<Message>) {
     wait_while(|| worker.connections_open() > 0, until.min(now() + LAST_REQUEST_TIME)).await;
     worker.shut();
     close_idle(worker, until).await;
+    // Those who stay to the end are told before it, so that it can be recorded how they ended.
+    wait_while(|| worker.connections_open() > 0, until.checked_sub(LAST_CALL_TIME).unwrap_or(until)).await;
+    last_call(worker).await;
     wait_while(|| worker.connections_open() > 0, until).await;
     worker.flush_log();
 }
@@ -174,6 +180,16 @@ async fn close_idle(worker: &Worker, until: Instant) {
         worker.close_idle(left);
         if left > 1 && now() < until {
             sleep(IDLE_PORTION_PAUSE).await;
+        }
+    }
+}
+
+/// Ends what would not end by itself, by portions as above.
+async fn last_call(worker: &Worker) {
+    for left in (1..=IDLE_PORTIONS_MAX).rev().skip_while(|_| worker.last_call.is_over()) {
+        worker.last_call.ring(|| (worker.random() as u32).is_multiple_of(left));
+        if !worker.last_call.is_over() {
+            sleep(LAST_CALL_PAUSE).await;
         }
     }
 }

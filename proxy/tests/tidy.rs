@@ -47,6 +47,7 @@ const MAY_AWAIT: &[&str] = &[
     "websocket/session.rs",
     "listener.rs",
     "tls.rs",
+    "tunnel.rs",
     "worker.rs",
     "background.rs",
     "demo.rs", // a backend to play with, on a runtime of its own; no request of the gateway passes it

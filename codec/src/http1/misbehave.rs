@@ -88,6 +88,8 @@ misbehaviours! {
     BodyOnBodiless = "body_on_bodiless", 502, "F29";
     /// 101 to a request that asked for no upgrade (RFC 9110 §15.2.2).
     SwitchingProtocols = "switching_protocols", 502, "F29";
+    /// 101 to a handshake that it does not agree to (RFC 6455 §4.1).
+    HandshakeBroken = "handshake_broken", 502, "C05";
     /// More interim (1xx) responses than a request can need.
     TooManyInterim = "too_many_interim", 502, "F29";
     /// An Expect that is not `100-continue`.
@@ -197,7 +199,11 @@ mod tests {
     fn statuses_are_those_that_we_answer_with() {
         for one in Misbehaviour::ALL {
             assert!(matches!(one.status(), 400 | 405 | 414 | 417 | 431 | 501 | 502 | 505), "{one}");
-            assert_eq!(one.status() == 502, one.row() == "F29", "only an upstream's faults are 502: {one}");
+            assert_eq!(
+                one.status() == 502,
+                matches!(one.row(), "F29" | "C05"),
+                "only an upstream's faults are 502: {one}"
+            );
         }
     }
 

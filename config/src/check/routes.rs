@@ -3,13 +3,15 @@
 use router::Kind;
 
 use crate::diagnostic::Diagnostics;
-use crate::model::integration::IntegrationSpec;
+use crate::model::integration::{HttpSpec, IntegrationSpec};
 use crate::model::route::{ResponseParametersSpec, RouteSpec};
 use crate::source::node::Text;
 
 /// Checks one route.
 pub fn check(route: &RouteSpec, kind: Kind, faults: &mut Diagnostics) {
-    let RouteSpec { key: _, integration, timeout: _, retry: _, request_parameters, response_parameters } = route;
+    let RouteSpec { key: _, integration, timeout: _, retry: _, request_parameters, response_parameters, websocket: _ } =
+        route;
+    check_websocket(route, faults);
     let ResponseParametersSpec { flat, by_status } = response_parameters;
     if matches!(integration, Some(IntegrationSpec::Mock(_))) {
         let asked = [
@@ -47,6 +49,31 @@ pub fn check(route: &RouteSpec, kind: Kind, faults: &mut Diagnostics) {
                 faults.error_hint(status.place, what, hint);
             }
         }
+    }
+}
+
+/// A handshake is a GET that a backend answers, whatever its answer is.
+fn check_websocket(route: &RouteSpec, faults: &mut Diagnostics) {
+    let Some(place) = route.websocket.filter(|websocket| websocket.value).map(|websocket| websocket.place) else {
+        return;
+    };
+    match &route.integration {
+        None | Some(IntegrationSpec::Http(HttpSpec { proxy: true, method: None, .. })) => {}
+        Some(IntegrationSpec::Http(HttpSpec { proxy: true, method: Some(method), .. })) => {
+            if !matches!(&*method.text, "GET" | "ANY") {
+                let what = format!("`websocket` needs GET towards the backend, and `method` is {}", method.text);
+                faults.error_hint(place, what, "remove `method`");
+            }
+        }
+        Some(_) => {
+            let what = "`websocket` needs an integration of type http_proxy";
+            faults.error_hint(place, what, "nothing else passes a connection through");
+        }
+    }
+    let verb = route.key.text.split(' ').next().unwrap_or_default();
+    if !matches!(verb, "GET" | "ANY" | "$default") {
+        let what = format!("`websocket` means nothing in `{}`: a WebSocket begins with GET", route.key.text);
+        faults.error_hint(place, what, "write the route with GET or ANY");
     }
 }
 

@@ -83,6 +83,8 @@ fn limits_of(spec: &LimitsSpec) -> Limits {
         connections,
         connections_per_address,
         requests,
+        tunnel_idle_time,
+        tunnel_time,
         drain_time,
         requests_per_connection,
     } = *spec;
@@ -112,6 +114,8 @@ fn limits_of(spec: &LimitsSpec) -> Limits {
         connections: connections.unwrap_or(limits::CONNECTIONS),
         connections_per_address: connections_per_address.unwrap_or(0),
         requests: requests.unwrap_or(0),
+        tunnel_idle_time: tunnel_idle_time.unwrap_or(limits::TUNNEL_IDLE_TIME),
+        tunnel_time: tunnel_time.unwrap_or(limits::TUNNEL_TIME),
         drain_time: drain_time.unwrap_or(limits::DRAIN_TIME),
         requests_per_connection: requests_per_connection.unwrap_or(0),
     }

@@ -26,6 +26,7 @@ pub fn add_routes(spec: &ApiSpec, definition: &mut Definition, faults: &mut Diag
         };
         method.place = route.key.place.into();
         method.integration = integration(route, faults);
+        method.websocket = route.websocket.is_some_and(|websocket| websocket.value);
         if route.integration.is_none() {
             continue; // A fault already.
         }
@@ -90,7 +91,7 @@ pub fn verb_of(verb: &str, text: &Text, faults: &mut Diagnostics) -> Result<Opti
 }
 
 fn integration(route: &RouteSpec, faults: &mut Diagnostics) -> Option<Integration> {
-    let RouteSpec { key, integration, timeout, retry, request_parameters, response_parameters } = route;
+    let RouteSpec { key, integration, timeout, retry, request_parameters, response_parameters, websocket: _ } = route;
     let ResponseParametersSpec { flat, by_status } = response_parameters;
     let mut made = match integration.as_ref()? {
         IntegrationSpec::Mock(spec) => {

@@ -244,6 +244,7 @@ impl Compiler<'_> {
             authority: self.authorities.number(target.authority),
             verb,
             uri,
+            websocket: method.websocket,
             holds_body: request.as_ref().is_some_and(RequestMapping::needs_body) || response.needs_body(),
             request,
             response,

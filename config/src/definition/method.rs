@@ -48,6 +48,9 @@ pub struct Method {
     pub validator: Option<Word>,
     /// Who answers; `None`: nobody yet, which is answered with 500 (ST-03).
     pub integration: Option<Integration>,
+    /// Whether WebSocket connections pass through to the backend; of native routes alone.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub websocket: bool,
 }
 
 /// Who may call a method (A rows).
@@ -141,6 +144,7 @@ impl Method {
             unheeded: Origin::default(),
             validator: None,
             integration: None,
+            websocket: false,
         }
     }
 

@@ -98,6 +98,10 @@ pub struct LimitsSpec {
     pub connections_per_address: Option<u32>,
     /// Worked on at once, for each worker.
     pub requests: Option<u32>,
+    /// Silence in both directions of a connection that is passed through.
+    pub tunnel_idle_time: Option<Duration>,
+    /// Its whole life.
+    pub tunnel_time: Option<Duration>,
     /// After TERM.
     pub drain_time: Option<Duration>,
     /// On one connection.
@@ -194,6 +198,12 @@ pub const LIMITS: Table = Table {
             Type::Number,
             "requests that one worker works on at once, others are told 503; 0, the default: any number",
         ),
+        Field::new(
+            "tunnel_idle_time",
+            Type::Time,
+            "how long a WebSocket connection that is passed through may be silent in both directions; 10m by default",
+        ),
+        Field::new("tunnel_time", Type::Time, "how long it may live; 2h by default"),
         Field::new("drain_time", Type::Time, "how long open requests may go on after TERM"),
         Field::new(
             "requests_per_connection",
@@ -383,6 +393,8 @@ impl LimitsSpec {
         spec.header_time = time("header_time", second);
         spec.idle_time = time("idle_time", second);
         spec.body_idle_time = time("body_idle_time", second);
+        spec.tunnel_idle_time = time("tunnel_idle_time", second);
+        spec.tunnel_time = time("tunnel_time", second);
         spec.drain_time = time("drain_time", Duration::ZERO);
         let mut rate = |name: &str| {
             object

@@ -25,6 +25,8 @@ pub struct RouteSpec {
     pub request_parameters: Vec<(Text, Text)>,
     /// MP-02, MP-04.
     pub response_parameters: ResponseParametersSpec,
+    /// Whether WebSocket connections pass through, where that is said.
+    pub websocket: Option<At<bool>>,
 }
 
 /// Changes of the answer's parameters, as written: REST writes targets, HTTP writes them by status.
@@ -49,12 +51,12 @@ pub const ROUTE: Table = Table {
             Type::TextsByStatus,
             "changes of the answer's parameters, by target; in HTTP APIs by status and target",
         ),
+        Field::new("websocket", Type::Flag, "true: WebSocket connections pass through to the backend"),
         Field::later("authorizer", "which authorizer decides on the caller"),
         Field::later("authorization", "AWS_IAM: the caller signs with SigV4"),
         Field::later("scopes", "scopes that the caller's token must hold"),
         Field::later("api_key_required", "only callers with an API key"),
         Field::later("limits", "limits of this route alone"),
-        Field::later("websocket", "passing WebSocket connections through"),
         Field::later("throttle", "requests per second"),
         Field::later("validator", "a check of parameters and body"),
     ],
@@ -86,8 +88,11 @@ impl RouteSpec {
             .get("response_parameters")
             .map(|node| ResponseParametersSpec::read(node, reader))
             .unwrap_or_default();
+        let flag = |node: &Node| Some(At { value: reader.flag(node, "`websocket`")?, place: node.place });
+        let websocket = object.get("websocket").and_then(flag);
         object.close();
-        Some(Self { key: key.clone(), integration, timeout, retry, request_parameters, response_parameters })
+        let key = key.clone();
+        Some(Self { key, integration, timeout, retry, request_parameters, response_parameters, websocket })
     }
 }
 

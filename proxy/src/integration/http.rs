@@ -2,6 +2,7 @@
 
 use codec::head::{Field, Framing, Name, RequestHead};
 use codec::http1::write;
+use codec::websocket::{self, Asked};
 use config::snapshot::HttpRule;
 use policy::context;
 use policy::facts::Facts;
@@ -35,6 +36,21 @@ pub fn facts<'a>(exchange: &'a Exchange, place: Place, trip: &'a Trip, live: &'a
         source_ip: exchange.peer.text(),
         time_epoch_ms: trip.epoch_ms,
     }
+}
+
+/// Notes whether the client asks for a WebSocket where it may have one; a handshake that is none is refused (rows C07, C08).
+pub fn upgrade(rule: &HttpRule, exchange: &mut Exchange) -> Result<(), Refusal> {
+    exchange.scratch.upgrade = None;
+    if !rule.websocket {
+        return Ok(());
+    }
+    match websocket::asked(&exchange.scratch.head, &exchange.head_bytes) {
+        Asked::Nothing => {}
+        Asked::Handshake(accept) => exchange.scratch.upgrade = Some(accept),
+        Asked::Malformed => return Err(Refusal::HandshakeMalformed),
+        Asked::OtherVersion => return Err(Refusal::HandshakeVersion),
+    }
+    Ok(())
 }
 
 /// The request target for the backend. The client's query is passed on by proxy integrations only (IN-04).
@@ -90,6 +106,7 @@ pub struct Shape<'a> {
     host: &'a [u8],
     kind: Kind,
     origin: Origin<'a>,
+    is_upgrade: bool,
 }
 
 /// Takes the exchange apart: what the head is written from, and what the call needs of the client.
@@ -105,7 +122,7 @@ pub fn prepare<'a>(
     let host =
         live.release(place).map_or(&b""[..], |release| &release.program.authorities[rule.authority as usize].host);
     let Exchange { sock, inflow, head_bytes, scratch, body, continue_owed, entry, peer, .. } = exchange;
-    let Scratch { head, answer, .. } = &mut **scratch;
+    let Scratch { head, answer, upgrade, .. } = &mut **scratch;
     let (head, head_bytes): (&RequestHead, &[u8]) = (head, head_bytes);
     let verb = rule.verb.or_else(|| Verb::parse(head.method.of(head_bytes)));
     let origin = Origin {
@@ -116,7 +133,7 @@ pub fn prepare<'a>(
         api_id: api.id.as_bytes(),
         trace_id,
     };
-    let shape = Shape { call, head, head_bytes, host, kind: live.kind(place), origin };
+    let shape = Shape { call, head, head_bytes, host, kind: live.kind(place), origin, is_upgrade: upgrade.is_some() };
     let source = Source {
         sock,
         inflow,
@@ -126,6 +143,7 @@ pub fn prepare<'a>(
         continue_owed,
         idempotent: matches!(verb, Some(Verb::Get | Verb::Head | Verb::Options | Verb::Put | Verb::Delete)),
         to_head: verb == Some(Verb::Head),
+        upgrade: upgrade.as_ref(),
         answer,
     };
     (shape, source)
@@ -165,6 +183,10 @@ impl Shape<'_> {
             headers::write_call_defaults(self.origin.api_id, is_mapped, out);
         }
         headers::write_origin(self.kind, &self.origin, is_mapped, out);
+        if self.is_upgrade {
+            write::field(out, b"Connection", b"Upgrade");
+            write::field(out, b"Upgrade", b"websocket");
+        }
         // A gateway says that it was here (RFC 9110 §7.6.3).
         write::field(out, b"Via", b"1.1 tollgate");
         out.extend_from_slice(&mapped.lines);

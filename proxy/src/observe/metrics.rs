@@ -43,6 +43,9 @@ pub const fn class(status: u16) -> usize {
     }
 }
 
+/// How connections that were passed through ended.
+pub const TUNNEL_ENDS: [&str; 7] = ["client", "backend", "client_broke", "backend_broke", "idle", "lifetime", "drain"];
+
 /// A row of counters with an index, in cache lines that nothing else lives in.
 pub struct Counters {
     lines: Box<[CacheLine]>,
@@ -141,6 +144,12 @@ pub struct WorkerMetrics {
     pub heads_underscore_dropped: AtomicU64,
     /// Trailer fields dropped.
     pub trailers_dropped: AtomicU64,
+    /// Connections that are passed through to a backend now (gauge).
+    pub tunnels_open: AtomicU64,
+    /// Connections that were, since the start.
+    pub tunnels_opened: AtomicU64,
+    /// How they ended, by the place of its name in [`TUNNEL_ENDS`].
+    pub tunnels_ended: [AtomicU64; TUNNEL_ENDS.len()],
     /// Ticks of the worker's clockwork; all ones when it has ended. For the watchdog.
     pub heartbeat: AtomicU64,
     /// The step of shedding, from 0 (gauge).
@@ -195,6 +204,9 @@ impl WorkerMetrics {
             upstream_in_flight: zero(),
             heads_underscore_dropped: zero(),
             trailers_dropped: zero(),
+            tunnels_open: zero(),
+            tunnels_opened: zero(),
+            tunnels_ended: Default::default(),
             heartbeat: zero(),
             overload_level: zero(),
             overload_idle_closed: zero(),

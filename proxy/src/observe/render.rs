@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use super::metrics::{
-    BOUNDS, By, CLASSES, Counters, Histogram, Metrics, StageBlock, StageMetrics, WorkerMetrics, since_epoch,
+    BOUNDS, By, CLASSES, Counters, Histogram, Metrics, StageBlock, StageMetrics, TUNNEL_ENDS, WorkerMetrics,
+    since_epoch,
 };
 
 /// Values of the label `class`, by index.
@@ -42,6 +43,8 @@ const PER_WORKER: &[PerWorker] = &[
     ("tollgate_fields_underscore_dropped_total", "Header fields dropped for an underscore in their name.", |w| {
         &w.heads_underscore_dropped
     }),
+    ("tollgate_tunnels_open", "WebSocket connections that are passed through.", |w| &w.tunnels_open),
+    ("tollgate_tunnels_opened_total", "WebSocket connections passed through since the start.", |w| &w.tunnels_opened),
     ("tollgate_trailers_dropped_total", "Trailer fields dropped.", |w| &w.trailers_dropped),
     (
         "tollgate_overload_level",
@@ -170,6 +173,12 @@ impl Metrics {
             for (class, count) in CLASS_NAMES.iter().zip(&worker.responses) {
                 page.sample("tollgate_responses_total", &[("class", class), ("worker", number)], count.load(Relaxed));
             }
+        }
+        let name = "tollgate_tunnels_ended_total";
+        page.family(name, "counter", "WebSocket connections that were passed through, by what ended them.");
+        for (index, end) in TUNNEL_ENDS.iter().enumerate() {
+            let sum: u64 = self.workers.iter().map(|worker| worker.tunnels_ended[index].load(Relaxed)).sum();
+            page.sample(name, &[("by", *end)], sum);
         }
         let name = "tollgate_refusals_total";
         page.family(name, "counter", "Refusals by reason.");

@@ -5,6 +5,7 @@ use std::io;
 use codec::head::{HeadLimits, ResponseHead};
 use codec::http1::misbehave::Misbehaviour;
 use codec::http1::parse::{Progress, parse_response};
+use codec::websocket::{self, Accept};
 use policy::fault::Fault;
 
 use crate::body::is_timeout;
@@ -13,18 +14,20 @@ use crate::io::{Group, RBuf, Sock, vector};
 use crate::limits::INTERIM_MAX;
 
 /// Reads heads until the final one. Interim answers are counted and dropped: what `100 Continue` promises was promised by
-/// us, and 101 was not asked for (rows F29, C05).
+/// us, and 101 is final only where it was asked for and agrees to what was (rows F29, C05).
 pub async fn read_head(
     sock: &Sock,
     inflow: &mut RBuf,
     head: &mut ResponseHead,
-    to_head: bool,
+    (to_head, upgrade): (bool, Option<&Accept>),
 ) -> Result<HeadBytes, Fault> {
     for _ in 0..=INTERIM_MAX {
         let bytes = read_one(sock, inflow, head, to_head).await?;
-        match head.status {
-            101 => return Err(Fault::BadAnswer(Misbehaviour::SwitchingProtocols)),
-            100..=199 => drop(bytes),
+        match (head.status, upgrade) {
+            (101, None) => return Err(Fault::BadAnswer(Misbehaviour::SwitchingProtocols)),
+            (101, Some(accept)) if websocket::agrees(head, &bytes, accept) => return Ok(bytes),
+            (101, Some(_)) => return Err(Fault::BadAnswer(Misbehaviour::HandshakeBroken)),
+            (100..=199, _) => drop(bytes),
             _ => return Ok(bytes),
         }
     }

@@ -15,6 +15,7 @@ pub mod shared;
 use std::time::Duration;
 
 use codec::head::{Framing, ResponseHead};
+use codec::websocket::Accept;
 
 use crate::body::BodyReader;
 use crate::head_bytes::HeadBytes;
@@ -39,6 +40,8 @@ pub struct Source<'a> {
     pub idempotent: bool,
     /// Whether the backend is asked with HEAD.
     pub to_head: bool,
+    /// What a backend that agrees to a WebSocket proves it with, if it is asked for one.
+    pub upgrade: Option<&'a Accept>,
     /// Where the answer's head is parsed into.
     pub answer: &'a mut ResponseHead,
 }

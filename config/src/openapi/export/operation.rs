@@ -27,6 +27,8 @@ impl Writer<'_> {
             unheeded: _,
             validator,
             integration,
+            // No extension of API Gateway's says it, and none of ours.
+            websocket: _,
         } = method;
         let extensions = self.options.extensions;
         let mut out = Object::default();
