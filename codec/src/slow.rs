@@ -237,7 +237,7 @@ fn authority(text: &[u8]) -> Read<(Vec<u8>, Option<u16>)> {
     };
     let sound = if let Some(literal) = host.strip_prefix('[') {
         let literal = literal.strip_suffix(']').ok_or(Stop::Wrong)?;
-        literal.contains(':') && literal.bytes().all(|byte| byte.is_ascii_hexdigit() || b":.".contains(&byte))
+        literal.parse::<core::net::Ipv6Addr>().is_ok()
     } else {
         let mut labels = host.strip_suffix('.').unwrap_or(host).split('.');
         let letter = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
