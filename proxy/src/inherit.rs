@@ -104,7 +104,7 @@ fn look_at(descriptor: &OwnedFd) -> Result<(ListenAddress, bool), String> {
     let dual = !sockopt::ipv6_v6only(descriptor).unwrap_or(true);
     // Accepted sockets inherit it: one system call less for each of them.
     if matches!(address, ListenAddress::Tcp(_)) {
-        let _ = sockopt::set_tcp_nodelay(descriptor, true);
+        let _ = crate::io::bequeath(descriptor);
     }
     Ok((address, dual))
 }

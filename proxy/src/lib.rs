@@ -12,7 +12,7 @@ mod downstream;
 mod drill;
 mod entry;
 mod exchange;
-mod files;
+pub mod files;
 mod handover;
 mod head_bytes;
 mod inherit;

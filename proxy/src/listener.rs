@@ -16,7 +16,9 @@ use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 
 use crate::callers::Caller;
 use crate::entry::Entry;
-use crate::io::{Elapsed, Group, Listener, Sock, expire_parked, is_shortage, now, sleep, spawn, timeout};
+use crate::io::{
+    self as runtime, Elapsed, Group, Listener, Sock, expire_parked, is_shortage, now, sleep, spawn, timeout,
+};
 use crate::limits::{
     ACCEPT_PAUSE, LAST_ACCEPT_TIME, LAST_HANDSHAKE_TIME, LAST_HANDSHAKES_TIME_MAX, LAST_REQUEST_TIME, TICK,
 };
@@ -89,7 +91,7 @@ pub fn bind_tcp(address: SocketAddr, backlog: u32, count: usize) -> io::Result<B
         sockopt::set_socket_reuseaddr(&fd, true)?;
         sockopt::set_socket_reuseport(&fd, true)?;
         // Accepted sockets inherit it: one system call less for each of them.
-        sockopt::set_tcp_nodelay(&fd, true)?;
+        runtime::bequeath(&fd)?;
         if address.is_ipv6() {
             // `[::]` and `0.0.0.0` may be listed side by side.
             sockopt::set_ipv6_v6only(&fd, true)?;

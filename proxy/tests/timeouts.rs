@@ -5,7 +5,7 @@ mod support;
 mod wild;
 
 use std::io::{Read as _, Write};
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
@@ -200,7 +200,7 @@ fn r01_a_body_above_the_least_rate_takes_its_time() {
 fn small_client(address: &str) -> TcpStream {
     let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).expect("a socket");
     socket.set_recv_buffer_size(8 << 10).expect("a size");
-    let address: std::net::SocketAddr = address.parse().expect("an address");
+    let address: SocketAddr = address.parse().expect("an address");
     socket.connect(&address.into()).expect("the gateway listens");
     let stream = TcpStream::from(socket);
     stream.set_read_timeout(Some(support::PATIENCE)).expect("a time");
@@ -260,6 +260,33 @@ apis:
         });
         let response = stage.ask("GET /dev/x HTTP/1.1\r\nHost: a\r\n\r\n");
         assert_eq!(response.expect_status(200).text(), "aaaaaaaa");
+    });
+}
+
+/// Bytes that the kernel holds for the client at the other end of this connection, by `/proc/net/tcp`.
+fn held_for(client: &TcpStream) -> u64 {
+    let of = |address: SocketAddr| format!(":{:04X}", address.port());
+    let (theirs, ours) = (of(client.local_addr().expect("it is bound")), of(client.peer_addr().expect("it is open")));
+    let table = std::fs::read_to_string("/proc/net/tcp").expect("Linux has it");
+    let mut rows = table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+    let row = rows.find(|row| row[1].ends_with(&ours) && row[2].ends_with(&theirs)).expect("the gateway's end");
+    let (waiting, _) = row[4].split_once(':').expect("two queues");
+    u64::from_str_radix(waiting, 16).expect("a number")
+}
+
+#[test]
+fn r01_a_slow_reader_costs_the_kernel_little() {
+    THEATRE.play(|stage| {
+        stage.backend.script(|_| support::Reply::ok(vec![b'x'; LONG_ANSWER]));
+        let mut client = small_client(stage.gateway.address());
+        client.write_all(b"GET /dev/x HTTP/1.1\r\nHost: a\r\n\r\n").expect("the gateway reads");
+        let mut most = 0;
+        let began = Instant::now();
+        paced(Duration::from_millis(10), || {
+            most = most.max(held_for(&client));
+            began.elapsed() < Duration::from_millis(700)
+        });
+        assert!((10 << 10..300 << 10).contains(&most), "{most} bytes");
     });
 }
 

@@ -8,6 +8,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use config::{AccessLog, Gateway, ListenAddress, Listener};
+use proxy::files::Share;
 use rustix::process::{Resource, getrlimit};
 
 use super::{exit, say, stdout_colours};
@@ -129,14 +130,13 @@ fn open_files(gateway: Option<&Gateway>) -> Finding {
     };
     let workers = std::thread::available_parallelism().map_or(1, |cores| cores.get() as u64);
     let workers = gateway.and_then(|gateway| gateway.workers).map_or(workers, |workers| workers.get() as u64);
-    let wanted = gateway
-        .map_or(u64::from(config::limits::CONNECTIONS), |gateway| u64::from(gateway.limits.connections))
-        * workers;
-    if most >= wanted {
+    let wanted = gateway.map_or(config::limits::CONNECTIONS, |gateway| gateway.limits.connections);
+    let held = Share::of(most, workers as usize).clients;
+    if held >= wanted {
         return ok(format!("open files: up to {most}"));
     }
     warn(
-        format!("open files: up to {most}, but {workers} workers may hold {wanted} connections"),
+        format!("open files: up to {most}: each of {workers} workers will hold {held} connections, not {wanted}"),
         "raise LimitNOFILE of the service (ulimit -Hn in a shell), or lower limits.connections",
     )
 }

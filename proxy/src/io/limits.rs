@@ -43,6 +43,9 @@ pub const RING_FILL_START: u16 = 32;
 /// Pieces of one send: a head and the body pieces that arrived with it.
 pub const SEND_CHUNKS_MAX: usize = 4;
 
+/// Bytes of a client's answer that the kernel holds and has not sent: as much as one send has at most.
+pub const UNSENT_BYTES_MAX: u32 = LARGE_BUFFER_BYTES * SEND_CHUNKS_MAX as u32;
+
 /// Output vectors kept for reuse by a worker.
 pub const SPARE_VECTORS_MAX: usize = 256;
 

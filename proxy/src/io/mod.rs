@@ -37,6 +37,6 @@ pub use ring::probe;
 pub use runtime::{DriverChoice, DriverKind, pick, run};
 pub use slot::Outgoing;
 pub use sock::{
-    Elapsed, Event, IdleSock, Listener, Parked, Receiver, Sender, Sleep, Sock, channel, is_shortage, next_event, sleep,
-    timeout,
+    Elapsed, Event, IdleSock, Listener, Parked, Receiver, Sender, Sleep, Sock, bequeath, channel, is_shortage,
+    next_event, sleep, timeout,
 };

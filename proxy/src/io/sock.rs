@@ -19,6 +19,7 @@ use socket2::SockFilter;
 
 use super::buffers::{Group, RBuf};
 use super::driver::Key;
+use super::limits::UNSENT_BYTES_MAX;
 use super::net::{self, Why};
 use super::slot::{Address, Outgoing};
 
@@ -417,6 +418,14 @@ fn set_nonblocking(fd: impl AsFd, nonblocking: bool) {
         flags.set(rustix::fs::OFlags::NONBLOCK, nonblocking);
         rustix::fs::fcntl_setfl(&fd, flags)
     });
+}
+
+/// Gives a TCP listener what its connections inherit: one system call less for each of them. Small answers leave at once; and
+/// the kernel takes no more than a send or two beyond what a client takes: one who reads slowly, in a small window, would
+/// have it make thousands of tiny packets of megabytes.
+pub fn bequeath(listener: impl AsFd) -> io::Result<()> {
+    rustix::net::sockopt::set_tcp_nodelay(&listener, true)?;
+    socket2::SockRef::from(&listener).set_tcp_notsent_lowat(UNSENT_BYTES_MAX)
 }
 
 fn set_nodelay(fd: &OwnedFd) {
