@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::http::{self, Kind, Message};
-use super::plan::{AnswerPlan, Begin, Finish, Request, Shape, body, chunks};
+use super::plan::{AnswerPlan, Begin, Finish, Request, Shape, body, chunks, with_trailer};
 use super::token;
 use crate::io::sim::{Conn, End, Wire};
 
@@ -309,6 +309,9 @@ fn check(request: &Request, id: usize, part: &http::Part, now: Duration, fate: &
     if part.message.field("x-req") != Some(&id.to_string()) {
         return Err(format!("the fields of another: {:?}", part.message.fields));
     }
+    if request.is_mapped && part.message.field("x-body") != Some(&id.to_string()) {
+        return Err(format!("not what its body says: {:?}", part.message.fields));
+    }
     if !request.payload.starts_with(body) {
         return Err(format!("another body, {} bytes", body.len()));
     }
@@ -343,6 +346,9 @@ fn render(plan: &AnswerPlan, is_head: bool, (id, attempt): (usize, usize)) -> (V
         _ if plan.shape == Shape::UntilClose && is_head => out.extend_from_slice(b"Connection: close\r\n"),
         _ => {}
     }
+    if plan.pad > 0 {
+        out.extend_from_slice(format!("X-Pad: {}\r\n", "y".repeat(plan.pad)).as_bytes());
+    }
     let payload = answer_body(plan, (id, attempt));
     let framed = match plan.shape {
         Shape::Length => {
@@ -355,6 +361,8 @@ fn render(plan: &AnswerPlan, is_head: bool, (id, attempt): (usize, usize)) -> (V
             if plan.finish == Finish::BadBody {
                 framed.truncate(framed.len() - 5);
                 framed.extend_from_slice(b"zz\r\n");
+            } else if plan.has_trailer {
+                with_trailer(&mut framed);
             }
             framed
         }

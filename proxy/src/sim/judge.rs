@@ -199,6 +199,10 @@ fn judge_missing(world: &World, client: &Client, place: usize) -> Result<(), Str
     if at.saturating_sub(client.last) >= IDLE_TIME || matches!(client.plan.reading, Reading::Slow(..)) {
         return Ok(());
     }
+    // A worker that has no room, or no descriptor, lets go of connections that have nothing under way.
+    if world.plan.weather.is_narrow || world.plan.weather.kernel.no_descriptors > 0 {
+        return Ok(());
+    }
     let aborted = world.plan.weather.kernel.aborted > 0 && place == 0 && end == End::Reset;
     // Where the kernel has no descriptors left, idle connections make room.
     let made_room = world.plan.weather.kernel.no_descriptors > 0 && end == End::Finished;

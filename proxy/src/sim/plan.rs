@@ -22,6 +22,7 @@ apis:
     kind: rest
     routes:
       "ANY /p/{proxy+}": {integration: {type: http_proxy, uri: "http://one/a/{proxy}", timeout: 2s}}
+      "ANY /m/{proxy+}": {integration: {type: http_proxy, uri: "http://one/a/{proxy}", timeout: 2s}, request_parameters: {integration.request.header.X-Body: method.request.body.k}}
       "ANY /g/{proxy+}": {integration: {type: http_proxy, uri: "http://gone/a/{proxy}", timeout: 2s}}
       "ANY /mock": {integration: {type: mock, status: 200, body: 'mocked'}}
     stages: {dev: {}}
@@ -48,6 +49,7 @@ apis:
     kind: rest
     routes:
       "ANY /p/{proxy+}": {integration: {type: http_proxy, uri: "http://one/b/{proxy}", timeout: 2s}}
+      "ANY /m/{proxy+}": {integration: {type: http_proxy, uri: "http://one/b/{proxy}", timeout: 2s}, request_parameters: {integration.request.header.X-Body: method.request.body.k}}
       "ANY /g/{proxy+}": {integration: {type: http_proxy, uri: "http://other/b/{proxy}", timeout: 2s}}
       "ANY /mock": {integration: {type: mock, status: 200, body: 'mocked'}}
     stages: {dev: {}}
@@ -154,6 +156,8 @@ pub struct Request {
     pub head_length: usize,
     /// Whether the client waits for `100 Continue`.
     pub waits: bool,
+    /// Whether the gateway looks into its body.
+    pub is_mapped: bool,
     /// Whether the client speaks HTTP/1.0.
     pub is_old: bool,
     /// Whether it is the connection's last.
@@ -227,6 +231,10 @@ pub struct AnswerPlan {
     pub length: usize,
     /// Its framing.
     pub shape: Shape,
+    /// Bytes by which its head is longer.
+    pub pad: usize,
+    /// Whether a chunked body has a trailer.
+    pub has_trailer: bool,
     /// Its end.
     pub finish: Finish,
     /// Pieces, and the pause between two of them.
@@ -460,7 +468,8 @@ fn draw_request(random: &mut Rng, weather: &Weather, id: usize, (is_last, is_rud
     let method = match goal {
         Goal::TooLarge | Goal::BadBody => "POST",
         // Of a head that is not understood nobody knows that it is a HEAD.
-        _ if is_rude => ["GET", "POST", "PUT"][random.usize(0..3)],
+        // Nor of one that was not read, because there was no room for its client.
+        _ if is_rude || weather.is_narrow => ["GET", "POST", "PUT"][random.usize(0..3)],
         _ => ["GET", "GET", "POST", "PUT", "HEAD", "DELETE", "PATCH", "OPTIONS"][random.usize(0..8)],
     };
     let rest = format!("{id}/{}", ["x", "x?q=1", "a%20b/c?x=%C3%A4&y"][random.usize(0..3)]);
@@ -476,10 +485,25 @@ fn draw_request(random: &mut Rng, weather: &Weather, id: usize, (is_last, is_rud
     };
     let has_body = matches!(method, "POST" | "PUT" | "PATCH") || goal == Goal::TooLarge;
     let has_body = has_body && (goal != Goal::Backend || !one_in(random, 4));
-    let payload = body(id, 0, if has_body { length } else { 0 });
+    let is_mapped = has_body && matches!(goal, Goal::Backend | Goal::TooLarge) && one_in(random, 6);
+    let path = if is_mapped { format!("/r/m/{rest}") } else { path };
+    let payload = match (has_body, is_mapped) {
+        (false, _) => Vec::new(),
+        (true, false) => body(id, 0, length),
+        // A little longer than a plain one would be.
+        (true, true) => {
+            let pad = "x".repeat(if goal == Goal::TooLarge { length } else { length.min(BODY_MAX - 100) });
+            format!("{{\"k\":\"{id}\",\"pad\":\"{pad}\"}}").into_bytes()
+        }
+    };
     let is_old = goal == Goal::Backend && one_in(random, 10);
     let version = u8::from(!is_old);
     let mut head = format!("{method} {path} HTTP/1.{version}\r\nHost: api.test\r\nX-Req: {id}\r\n");
+    if one_in(random, 6) {
+        // A head that comes in several receives.
+        let pad = random.usize(1..5_000);
+        write!(head, "X-Pad: {}\r\n", "x".repeat(pad)).expect("a text takes everything");
+    }
     let mut closes = one_in(random, 8);
     if is_old {
         closes = random.bool();
@@ -499,6 +523,8 @@ fn draw_request(random: &mut Rng, weather: &Weather, id: usize, (is_last, is_rud
         if goal == Goal::BadBody {
             framed.truncate(framed.len() - 5);
             framed.extend_from_slice(b"zz\r\n");
+        } else if one_in(random, 4) {
+            with_trailer(&mut framed);
         }
     } else if has_body {
         let length = payload.len();
@@ -516,7 +542,7 @@ fn draw_request(random: &mut Rng, weather: &Weather, id: usize, (is_last, is_rud
     let wire = [head.into_bytes(), framed].concat();
     let answers = [(); 2].map(|()| draw_answer(random, weather));
     let is_last = is_last || closes;
-    Request { goal, method, rest, payload, wire, head_length, waits, is_old, is_last, answers }
+    Request { goal, method, rest, payload, wire, head_length, waits, is_mapped, is_old, is_last, answers }
 }
 
 fn body_length(random: &mut Rng) -> usize {
@@ -527,6 +553,12 @@ fn body_length(random: &mut Rng) -> usize {
         10 => [4_095, 4_096, 4_097, 8_192, 32_768][random.usize(0..5)],
         _ => random.usize(20_000..120_000),
     }
+}
+
+/// Puts a field behind the last chunk.
+pub fn with_trailer(framed: &mut Vec<u8>) {
+    framed.truncate(framed.len() - 2);
+    framed.extend_from_slice(b"X-Trailer: 1\r\n\r\n");
 }
 
 /// A body in chunks of this size.
@@ -585,5 +617,6 @@ fn draw_answer(random: &mut Rng, weather: &Weather) -> AnswerPlan {
         _ => (1, Duration::ZERO),
     };
     let interim = if one_in(random, 10) { random.usize(1..4) } else { 0 };
-    AnswerPlan { begin, delay, interim, length, shape, finish, pace }
+    let pad = if one_in(random, 8) { random.usize(1..8_000) } else { 0 };
+    AnswerPlan { begin, delay, interim, length, shape, pad, has_trailer: one_in(random, 4), finish, pace }
 }
