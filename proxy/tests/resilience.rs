@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use support::{Backend, Driver, Gateway, eventually, on_both_drivers};
-use wild::{Refusing, Wild, head, read_away, reset};
+use wild::{Hanging, Refusing, Wild, finish, head, read_away, reset};
 
 const GET: &str = "GET /dev/x HTTP/1.1\r\nHost: a\r\n\r\n";
 const POST: &str = "POST /dev/x HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nhi";
@@ -301,4 +301,82 @@ fn a_breaker_bounds_the_whole_process() {
             assert_eq!(inside[0].exchange(GET).status, 200, "there is room again");
         });
     }
+}
+
+/// A connect that hangs is a request that waits: beyond the limit nobody joins it.
+#[test]
+fn a_breaker_bounds_those_who_wait_for_a_connection() {
+    on_both_drivers(|driver| {
+        let hanging = Hanging::new();
+        let more = ", connect_time: 1s, retry: off, breaker: {pending: 2}";
+        let gateway = start(&[&hanging.address()], more, driver);
+        let mut waiting = [gateway.client(), gateway.client()];
+        for client in &mut waiting {
+            client.send(GET);
+        }
+        eventually("two wait", || back(&gateway)["connections"] == 2);
+        for turn in 1..=3 {
+            gateway.client().exchange(GET).expect_status(503);
+            assert_eq!(refused(&gateway, "pending"), f64::from(turn));
+        }
+        for client in &mut waiting {
+            client.read_response().expect_status(504);
+        }
+        eventually("nothing is left of them", || back(&gateway)["connections"] == 0);
+        assert_eq!(back(&gateway)["faults"]["connect_timed_out"], 2);
+    });
+}
+
+/// Each way of breaking the protocol has a counter of its own and a line in the status (rows F29, R14).
+#[test]
+fn bad_answers_are_told_apart() {
+    let endless = |first: &'static str, more: &'static str| {
+        Wild::new(move |mut stream, _| {
+            let _ = head(&mut stream);
+            let _ = stream.write_all(first.as_bytes());
+            while stream.write_all(more.as_bytes()).is_ok() {}
+        })
+    };
+    let says = |bytes: String| {
+        Wild::new(move |mut stream, _| {
+            let _ = head(&mut stream);
+            let _ = stream.write_all(bytes.as_bytes());
+            finish(&stream);
+            read_away(&mut stream);
+        })
+    };
+    let chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+    on_both_drivers(|driver| {
+        let cases = [
+            (endless("HTTP/1.1 200 OK\r\n", "X: aaaaaaaaaaaaaaaa\r\n"), 502),
+            (endless("HTTP/1.1 200 OK\r\nX: ", "aaaaaaaaaaaaaaaa"), 502),
+            (endless("", "HTTP/1.1 100 Continue\r\n\r\n"), 502),
+            (says("HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n".into()), 502),
+            (says("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\nhey".into()), 502),
+            (says(format!("{chunked}5;{}\r\nhello\r\n0\r\n\r\n", "x".repeat(100_000))), 0),
+            (says(format!("{chunked}5\r\nhello\r\n0\r\n{}\r\n", "X: a\r\n".repeat(20_000))), 0),
+            (says(format!("{chunked}ffffffffffffffffff\r\n")), 502),
+        ];
+        let mut ways = std::collections::BTreeSet::new();
+        for (number, (backend, status)) in cases.iter().enumerate() {
+            let gateway = start(&[backend.address()], "", driver);
+            let mut client = gateway.client();
+            client.send(GET);
+            let told = client.read_until(b"\r\n");
+            let told = String::from_utf8_lossy(&told).into_owned();
+            // 0: the head may have left before the fault came.
+            assert!(*status == 0 || told.starts_with(&format!("HTTP/1.1 {status} ")), "case {number}: {told}");
+            let bad = || back(&gateway)["badAnswers"].as_object().expect("counters").clone();
+            eventually("it is counted", || !bad().is_empty());
+            let (how, count) = bad().into_iter().next().expect("one");
+            assert_eq!((bad().len(), count), (1, Value::from(1)), "case {number}");
+            let labels = [("upstream", "back"), ("how", how.as_str())];
+            assert_eq!(gateway.counter("tollgate_upstream_bad_answers_total", &labels), 1.0);
+            assert_eq!(back(&gateway)["faults"]["bad_answer"], 1);
+            eventually("the connection is not used again", || back(&gateway)["connections"] == 0);
+            println!("case {number}: {how}");
+            ways.insert(how);
+        }
+        assert!(ways.len() >= 6, "{ways:?}");
+    });
 }

@@ -294,6 +294,7 @@ fn r01_a_slow_reader_costs_the_kernel_little() {
 fn r01_a_slow_reader_above_the_rate_gets_it_all() {
     THEATRE.play(|stage| {
         stage.backend.script(|_| support::Reply::ok(vec![b'x'; LONG_ANSWER]));
+        let faults = stage.faults("client_reads_slowly");
         let mut client = small_client(stage.gateway.address());
         client.write_all(b"GET /dev/x HTTP/1.1\r\nHost: a\r\n\r\n").expect("the gateway reads");
         let began = Instant::now();
@@ -308,7 +309,10 @@ fn r01_a_slow_reader_above_the_rate_gets_it_all() {
         client.shutdown(std::net::Shutdown::Write).expect("it is open");
         client.read_to_end(&mut rest).expect("the rest comes");
         assert!(rest.len() > LONG_ANSWER - (1 << 20) && rest.iter().all(|byte| *byte == b'x'), "{}", rest.len());
-        assert_eq!(stage.faults("client_reads_slowly"), 0.0);
+        assert!(
+            (stage.faults("client_reads_slowly") - faults).abs() < 0.5,
+            "another test's slow reader does not count"
+        );
     });
 }
 

@@ -286,6 +286,12 @@ impl Net {
         }
     }
 
+    /// Whether sending failed before the kernel took the first byte.
+    pub(super) fn failed_unsent(&mut self, key: Key) -> bool {
+        let slot = self.slot(key);
+        slot.send_error != 0 && !slot.sent_some
+    }
+
     /// Ready when nothing is being sent: the next send may be handed over.
     pub(super) fn poll_sendable(&mut self, key: Key, context: &Context<'_>) -> Poll<io::Result<()>> {
         let slot = self.slot(key);
@@ -422,6 +428,7 @@ impl Net {
         match self.find(key) {
             Some(slot) if slot.life == Life::Parked && !slot.told => {
                 slot.life = Life::Held;
+                slot.sent_some = false;
                 self.parked -= 1;
                 true
             }
@@ -592,6 +599,7 @@ impl Net {
         let Some(send) = &mut slot.sending else {
             return debug_assert!(false, "a send nobody started");
         };
+        slot.sent_some |= result > 0;
         let again = result == -libc::EINTR || result == -libc::EAGAIN;
         let rest = again || (result > 0 && !send.advance(result as usize));
         // The time of a closing socket may be over: then what is left is given up.

@@ -46,6 +46,8 @@ pub(super) struct Slot {
     pub(super) inbox: Inbox,
     pub(super) sending: Option<Box<SendOp>>,
     pub(super) send_error: i32,
+    /// The kernel took bytes since the socket was made or last taken back from its parking.
+    pub(super) sent_some: bool,
     pub(super) connecting: Option<Box<Address>>,
     /// errno, or 0; `None` while under way.
     pub(super) connected: Option<i32>,
@@ -78,6 +80,7 @@ impl Slot {
             inbox: Inbox::Empty,
             sending: None,
             send_error: 0,
+            sent_some: false,
             connecting: None,
             connected: None,
             accepted: None,

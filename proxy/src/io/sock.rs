@@ -90,6 +90,12 @@ impl Sock {
         net::with(|net| net.is_sendable(self.key))
     }
 
+    /// Whether sending failed before the first byte left, since the socket was made or last unparked: then the peer knows
+    /// nothing of what was to be said.
+    pub fn failed_unsent(&self) -> bool {
+        net::with(|net| net.failed_unsent(self.key))
+    }
+
     /// Hands bytes over at once; `is_sendable`, `poll_sendable` or `flush` has just said that nothing is being sent.
     pub fn start_send(&self, outgoing: Outgoing) {
         net::with(|net| net.start_send(self.key, outgoing));

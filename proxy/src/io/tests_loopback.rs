@@ -225,6 +225,22 @@ fn a_reset_is_an_error_for_reader_and_writer() {
         assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
         say(&sock, b"anybody there?").await;
         assert_eq!(sock.flush().await.expect_err("no").kind(), io::ErrorKind::BrokenPipe);
+        assert!(sock.failed_unsent(), "the peer has not seen a byte");
+    });
+}
+
+#[test]
+fn what_was_sent_in_part_is_not_unsent() {
+    on_both(|| async {
+        let (near, far) = pair().await;
+        say(&near, b"the first").await;
+        near.flush().await.expect("it has left");
+        far.reset_when_closed();
+        drop(far);
+        near.recv(Group::Small).await.expect_err("reset");
+        say(&near, b"the second").await;
+        near.flush().await.expect_err("reset");
+        assert!(!near.failed_unsent());
     });
 }
 

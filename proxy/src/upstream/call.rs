@@ -39,12 +39,12 @@ pub async fn call(
         // One time-out for all of it: connecting, further attempts, and the head of the answer (IN-12).
         let left = bounds.timeout.saturating_sub(now() - began);
         let time = bounds.one().min(left);
-        let (fault, reused) = match upstream.checkout(names, time, fresh, &tried).await {
+        let (fault, reused, unsent) = match upstream.checkout(names, time, fresh, &tried).await {
             Err((fault, server)) => {
                 if let Some(server) = server {
                     tried.add(server);
                 }
-                (fault, false)
+                (fault, false, false)
             }
             Ok(mut connection) => {
                 let mut head = vector();
@@ -59,7 +59,9 @@ pub async fn call(
                     Err(fault) => {
                         connection.broke(fault);
                         tried.add(connection.tag());
-                        (fault, connection.reused)
+                        let stale = connection.reused && fault == Fault::ClosedBeforeAnswer;
+                        let unsent = stale && Box::pin(was_unsent(&connection.sock)).await;
+                        (fault, connection.reused, unsent)
                     }
                 }
             }
@@ -68,6 +70,7 @@ pub async fn call(
         let attempt = Attempt {
             fault,
             reused,
+            unsent,
             replayable: source.body.received == 0 || source.is_held,
             whole: source.body.is_done(),
             idempotent: source.idempotent,
@@ -79,6 +82,12 @@ pub async fn call(
         }
         fresh = true;
     }
+}
+
+/// Whether nothing of a request has left: the peer had reset the connection before. What is under way still fails then.
+async fn was_unsent(sock: &Sock) -> bool {
+    sock.set_deadline(Some(LAST_WORDS_TIME));
+    sock.flush().await.is_err() && sock.failed_unsent()
 }
 
 /// Whether a request is sent once more; `repeat` holds its place in the budget, if it needs one.

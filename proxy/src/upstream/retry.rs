@@ -12,6 +12,8 @@ pub struct Attempt {
     pub fault: Fault,
     /// Whether the connection had served before: then it may merely have been stale.
     pub reused: bool,
+    /// Whether its first byte could not be sent: the peer had reset the connection.
+    pub unsent: bool,
     /// Whether nothing of the request's body was taken from the client, or all of it is held.
     pub replayable: bool,
     /// Whether the whole request was there: no body, or one that is held.
@@ -37,10 +39,11 @@ pub enum Again {
 
 /// Again only where nothing was sent, or where a repetition does no harm and the request is still there as a whole (row C12).
 pub fn again(attempt: Attempt) -> Again {
-    let Attempt { fault, reused, replayable, whole, idempotent, by_try_time } = attempt;
+    let Attempt { fault, reused, unsent, replayable, whole, idempotent, by_try_time } = attempt;
     let harmless = replayable && whole && idempotent;
     match fault.retry() {
         fault::Retry::Always if replayable => Again::Free,
+        fault::Retry::IfIdempotent if unsent && replayable => Again::Free,
         fault::Retry::IfIdempotent if harmless && reused => Again::Anywhere,
         fault::Retry::IfIdempotent if harmless => Again::Elsewhere,
         fault::Retry::Never if by_try_time && harmless && fault == Fault::AnswerTimedOut => Again::Anywhere,
@@ -90,6 +93,7 @@ mod tests {
     const GET: Attempt = Attempt {
         fault: Fault::ClosedBeforeAnswer,
         reused: true,
+        unsent: false,
         replayable: true,
         whole: true,
         idempotent: true,
@@ -108,6 +112,9 @@ mod tests {
         let post = Attempt { fault: Fault::ConnectFailed, idempotent: false, whole: false, ..GET };
         assert_eq!(again(post), Again::Free);
         assert_eq!(again(Attempt { replayable: false, ..post }), Again::No);
+        let post = Attempt { fault: Fault::ClosedBeforeAnswer, unsent: true, ..post };
+        assert_eq!(again(post), Again::Free, "the backend has not seen a byte of it");
+        assert_eq!(again(Attempt { replayable: false, ..post }), Again::No, "its body is half gone");
     }
 
     #[test]
