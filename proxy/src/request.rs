@@ -51,7 +51,7 @@ impl From<Fault> for Stop {
 /// Answers the request whose head the exchange holds. Afterwards `exchange.keep_alive` says whether another may follow.
 pub async fn serve(exchange: &mut Exchange, worker: &Rc<Worker>) {
     let live = worker.live();
-    let _working = worker.load.begin_request();
+    let working = worker.load.begin_request();
     let mut trip = Trip::begin(worker);
     drill::panic_at("begin", exchange);
     let reply = match answer(exchange, &mut trip, &live, worker).await {
@@ -60,6 +60,8 @@ pub async fn serve(exchange: &mut Exchange, worker: &Rc<Worker>) {
         Err(Stop::Broken(fault)) => Reply::Refused(exchange.broken(&mut trip, fault)),
     };
     exchange.send(reply, &mut trip, &live, worker).await;
+    // What follows a 101 is no request at work.
+    drop(working);
     if let Some(backend) = exchange.tunnel.take() {
         let Limits { tunnel_idle_time: idle, tunnel_time: life, .. } = live.snapshot().gateway.limits;
         // On the heap: it lives for hours, and its size is no matter of other requests.

@@ -399,6 +399,35 @@ fn connect_makes_no_tunnel() {
 }
 
 #[test]
+fn a_tunnel_is_no_request_at_work() {
+    on_both_drivers(|driver| {
+        let backend = echo();
+        let gateway = gateway_with("requests: 1", backend.address(), driver);
+        let mut streams: Vec<TcpStream> = (0..3).map(|_| open(&gateway)).collect();
+        gateway.client().exchange("GET /mock HTTP/1.1\r\nHost: a\r\n\r\n").expect_status(200);
+        streams.iter_mut().for_each(|stream| say(stream, "hello"));
+    });
+}
+
+/// What an idle tunnel holds is bounded: no receive buffer, and memory that thousands may have.
+#[test]
+fn an_idle_tunnel_holds_no_buffer() {
+    on_both_drivers(|driver| {
+        let backend = echo();
+        let gateway = gateway(backend.address(), driver);
+        let mut streams: Vec<TcpStream> = (0..20).map(|_| open(&gateway)).collect();
+        let before = gateway.pss();
+        let count = 400;
+        streams.extend((0..count).map(|_| open(&gateway)));
+        streams.iter_mut().for_each(|stream| say(stream, "hello"));
+        eventually("no buffer is held", || gateway.status()["buffersHeld"] == 0);
+        let each = gateway.pss().saturating_sub(before) / count;
+        println!("{}: {each} bytes for an idle tunnel", driver.name());
+        assert!(each < 32 * 1024, "{each} bytes");
+    });
+}
+
+#[test]
 fn silence_and_age_end_a_tunnel() {
     on_both_drivers(|driver| {
         let backend = echo();
@@ -446,6 +475,7 @@ fn the_slower_side_sets_the_pace() {
             let pouring = thread::spawn(move || pour(&mut back, length));
             drink(&mut stream, length).expect("every byte");
             pouring.join().expect("it ends").expect("every byte");
+            stream.write_all(b"all of it").expect("sent");
         });
         let gateway = gateway(backend.address(), driver);
         let mut stream = open(&gateway);
@@ -461,6 +491,9 @@ fn the_slower_side_sets_the_pace() {
         let pouring = thread::spawn(move || pour(&mut up, length));
         drink(&mut stream, length).expect("every byte");
         pouring.join().expect("it ends").expect("every byte");
+        let mut room = [0; 9];
+        stream.read_exact(&mut room).expect("the backend has had it all");
+        assert_eq!(&room, b"all of it");
         let grown = gateway.rss().saturating_sub(before);
         assert!(grown < 16 << 20, "{grown} bytes more");
     });
