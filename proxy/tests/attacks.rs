@@ -180,6 +180,26 @@ fn families() {
 }
 
 #[test]
+fn s27_what_no_line_may_have_is_refused_before_the_line_ends() {
+    HOUSE.play(|stage| {
+        for (first, second) in [
+            (&b"GET /x HTTP/1.1\r\nHost: a\r\nX: y"[..], &b"\0z"[..]),
+            (b"GET /x HTTP/1.1\r\nHost", b"\x01: a"),
+            (b"G", b"ET /\x7f"),
+            (b"\r", b"\0"),
+            (b"GET /x HTTP/1.1\r\nHost: a\r\nX: y", b"\rz"),
+        ] {
+            let mut client = stage.client();
+            client.send_apart(first);
+            client.send(second);
+            assert_eq!(client.read_response().status, 400, "{} {}", shown(first), shown(second));
+            client.expect_close();
+        }
+        assert_eq!(stage.backend.requests(), 0);
+    });
+}
+
+#[test]
 fn s27_odd_conversations_in_pieces_come_to_the_same() {
     HOUSE.play(|stage| {
         for (name, conversations) in support::oddities::families() {

@@ -46,8 +46,8 @@ pub async fn read_head(
     joined
 }
 
-/// A head in pieces is put together; it is parsed again only when a line has ended or much has come, so that single bytes
-/// cost little.
+/// A head in pieces is put together; it is parsed again only when a line has ended, a control byte has come that no line may
+/// have, or much of anything: single bytes cost little, and who speaks another protocol does not wait for the end of its line.
 async fn join(
     sock: &Sock,
     inflow: &mut RBuf,
@@ -62,7 +62,7 @@ async fn join(
         *inflow = receive(sock).await?;
         let known = joined.len();
         joined.extend_from_slice(inflow);
-        if memchr::memchr(b'\n', inflow).is_none() && joined.len() - parsed < BYTES_UNPARSED_MAX {
+        if !inflow.iter().any(u8::is_ascii_control) && joined.len() - parsed < BYTES_UNPARSED_MAX {
             *inflow = RBuf::empty();
             continue;
         }
