@@ -71,7 +71,7 @@ pub const RULES: &[Rule] = &[
         name: "plain-listener",
         risk: Risk::High,
         why: "everybody on the way reads and changes requests, tokens and cookies",
-        hint: "listen on loopback or a Unix socket, behind something on this machine that ends TLS",
+        hint: "write `tls` at the listener, or listen on loopback behind something on this machine that ends TLS",
         look: gateway::plain_listener,
     },
     Rule {

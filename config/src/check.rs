@@ -39,6 +39,7 @@ pub fn check(document: &Document, faults: &mut Diagnostics) {
         warn_of_empty_apis(apis, faults);
         warn_of_unreachable_apis(gateway, apis, domains, faults);
         domains::warn_of_useless_rules(domains, faults);
+        warn_of_idle_certificates(gateway, domains, faults);
     }
 }
 
@@ -83,6 +84,17 @@ fn check_listeners(gateway: &GatewaySpec, faults: &mut Diagnostics) {
     {
         let hint = "clients must not reach it: give `admin` a port of its own";
         faults.error_hint(admin.place, "`admin` has the address of a listener", hint);
+    }
+}
+
+/// Certificates of domains mean something only where TLS is spoken.
+fn warn_of_idle_certificates(gateway: &GatewaySpec, domains: &[DomainSpec], faults: &mut Diagnostics) {
+    if gateway.listen.iter().any(|listener| listener.tls.is_some()) {
+        return;
+    }
+    for tls in domains.iter().filter_map(|domain| domain.tls.as_ref()) {
+        let hint = "write `tls` at a listener, too: its certificate is for all the other names";
+        faults.warning(tls.place, "no listener speaks TLS: this certificate is never shown", hint);
     }
 }
 

@@ -17,10 +17,24 @@ pub fn diff(before: &Snapshot, after: &Snapshot) -> Vec<String> {
     };
     compare("upstream", &upstreams(before), &upstreams(after), &mut lines);
     compare("domain", &domains(before), &domains(after), &mut lines);
+    certificates(before, after, &mut lines);
     if limits(&before.gateway) != limits(&after.gateway) {
         lines.push("gateway.limits changed".into());
     }
     lines
+}
+
+/// Certificates that were read and are others now.
+fn certificates(before: &Snapshot, after: &Snapshot, lines: &mut Vec<String>) {
+    let of = |snapshot: &Snapshot| -> Named {
+        let all = snapshot.certificates.iter();
+        all.map(|(files, read)| (files.certificate.to_string(), format!("{:?}", read.fingerprint))).collect()
+    };
+    compare("certificate", &of(before), &of(after), lines);
+    let hosts = |snapshot: &Snapshot| -> Named {
+        snapshot.protected.iter().map(|(host, tls)| (host.to_string(), format!("{tls:?}"))).collect()
+    };
+    compare("tls of domain", &hosts(before), &hosts(after), lines);
 }
 
 fn limits(gateway: &Gateway) -> &Limits {

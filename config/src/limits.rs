@@ -178,3 +178,14 @@ pub const DEPLOYMENT_NOTE_CHARS_MAX: usize = 1_024;
 pub const DEFINITION_BYTES_MAX: usize = 4 * DOCUMENT_BYTES_MAX;
 /// Bytes of the file that says what an API's stages serve: a thousand of the longest notes, and a hundred stages full of variables.
 pub const POINTER_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// Bytes of a certificate's or key's file: a chain of the largest keys has some 20 KiB.
+pub const CERTIFICATE_FILE_BYTES_MAX: u64 = 256 * 1024;
+/// Certificates of one chain: public ones have three or four, and each costs every handshake.
+pub const CERTIFICATE_CHAIN_MAX: usize = 10;
+/// Certificates of one listener or domain: one for each kind of key, and some to spare.
+pub const CERTIFICATES_MAX: usize = 8;
+/// Days before its end when a certificate is worth a warning: renewal runs some weeks before, so that by then it has failed.
+pub const CERTIFICATE_DAYS_LEFT_MIN: i64 = 14;
+/// From a connection to the end of its TLS handshake (row R01): several round trips of a slow network.
+pub const HANDSHAKE_TIME: Duration = Duration::from_secs(5);

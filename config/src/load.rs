@@ -121,13 +121,21 @@ fn compiled(path: &Path, is_over: &mut dyn FnMut(Part)) -> Loaded {
         Ok(_) => snapshot_file::decode(&bytes, folder).map_err(|fault| fault.to_string()),
         Err(error) => Err(format!("cannot be read: {error}")),
     };
-    let snapshot = decoded.map_err(|what| {
-        let source = source::file::push(&path.display().to_string(), String::new(), &mut faults).unwrap_or_default();
+    let source = source::file::push(&path.display().to_string(), String::new(), &mut faults).unwrap_or_default();
+    let place = Place { source, ..Place::default() };
+    let mut snapshot = decoded.map_err(|what| {
         let hint = "compile the document again with this version: `tollgate compile gateway.yaml -o FILE`";
-        faults.error_hint(Place { source, ..Place::default() }, what, hint);
+        faults.error_hint(place, what, hint);
     });
+    if let Ok(snapshot) = &mut snapshot {
+        compile::tls::read_again(snapshot, place, &mut faults);
+    }
     is_over(Part::Compile);
-    Loaded { snapshot: snapshot.ok(), diagnostics: faults, files: vec![input] }
+    faults.finish();
+    let snapshot = snapshot.ok().filter(|_| !faults.has_errors());
+    let mut files = std::mem::take(&mut faults.files);
+    files.insert(0, input);
+    Loaded { snapshot, diagnostics: faults, files }
 }
 
 /// The document, and what each of its APIs is.

@@ -1,5 +1,6 @@
 //! The whole compiled configuration: immutable, shared by every worker, never parsed again.
 
+mod tls;
 mod upstream;
 
 use std::collections::BTreeMap;
@@ -18,6 +19,7 @@ use policy::transform::uri::UriTemplate;
 use router::{Glob, Kind, Routes, RoutingMode, Table, Verb};
 use serde::{Deserialize, Serialize};
 
+pub use self::tls::{Certificate, CertificateFiles, Certificates, FileRef, Tls, TlsPolicy};
 pub use self::upstream::{Balance, Breaker, HealthCheck, Outlier, Pool, Retry, Server, ServerAddress, Upstream};
 
 /// Everything that a worker needs to serve. Indices into its tables are checked when it is built.
@@ -39,6 +41,10 @@ pub struct Snapshot {
     pub rules: Box<[Rule]>,
     /// The hosts that the table knows, as written, and which of their rules and mappings it asks.
     pub domains: Box<[(Box<str>, RoutingMode)]>,
+    /// Hosts with certificates of their own, in lower case; `*.example.com` stands for one label.
+    pub protected: Box<[(Box<str>, Tls)]>,
+    /// What was in the files of all certificates. A compiled file has none of it.
+    pub certificates: Certificates,
 }
 
 /// The part `gateway` of the document.
@@ -73,6 +79,8 @@ pub struct Listener {
     pub backlog: u32,
     /// Whether `{api}.execute-api.*` names are answered here (RT-17).
     pub execute_api: bool,
+    /// What it proves itself with; `None`: plain HTTP.
+    pub tls: Option<Tls>,
 }
 
 /// An address to listen at.
@@ -102,6 +110,8 @@ pub struct Limits {
     pub head: HeadLimits,
     /// Bytes of a request's body; `None`: unlimited.
     pub body: Option<u64>,
+    /// From a connection to the end of its TLS handshake (row R01).
+    pub handshake_time: Duration,
     /// From a request's first byte to the end of its head.
     pub header_time: Duration,
     /// How long a kept connection may be silent between requests.
@@ -181,6 +191,12 @@ impl Snapshot {
     /// How many methods the stages serve, each stage counted for itself.
     pub fn methods(&self) -> usize {
         self.stages.iter().map(Stage::methods).sum()
+    }
+
+    /// Every place that has certificates: listeners, then domains.
+    pub fn tls(&self) -> impl Iterator<Item = &Tls> {
+        let listeners = self.gateway.listen.iter().filter_map(|listener| listener.tls.as_ref());
+        listeners.chain(self.protected.iter().map(|(_, tls)| tls))
     }
 }
 

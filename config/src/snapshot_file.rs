@@ -8,7 +8,7 @@
 //! body      postcard
 //! ```
 //!
-//! No secret is ever inside. Paths that were relative to the document are relative to the file. What is read is not believed: indices,
+//! No secret is ever inside: certificates and keys are named by their files, and read when the snapshot is loaded. Paths that were relative to the document are relative to the file. What is read is not believed: indices,
 //! hosts and names are checked as if a document had said them.
 
 use std::collections::BTreeMap;
@@ -22,8 +22,8 @@ use sha2::{Digest, Sha256};
 
 use crate::limits;
 use crate::snapshot::{
-    AccessLog, Api, Canary, Gateway, Integration, ListenAddress, Mapping, Measured, Program, Release, Rule,
-    ServerAddress, Snapshot, Stage, Upstream,
+    AccessLog, Api, Canary, CertificateFiles, Certificates, FileRef, Gateway, Integration, ListenAddress, Mapping,
+    Measured, Program, Release, Rule, ServerAddress, Snapshot, Stage, Tls, Upstream,
 };
 
 const MAGIC: &[u8; 8] = b"TOLLGATE";
@@ -81,6 +81,7 @@ struct Written<'a> {
     mappings: &'a [Mapping],
     rules: &'a [Rule],
     domains: &'a [(Box<str>, RoutingMode)],
+    protected: &'a [(Box<str>, Tls)],
 }
 
 /// The same, read.
@@ -94,6 +95,7 @@ struct Body {
     mappings: Box<[Mapping]>,
     rules: Box<[Rule]>,
     domains: Box<[(Box<str>, RoutingMode)]>,
+    protected: Box<[(Box<str>, Tls)]>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -129,7 +131,8 @@ pub fn encode(snapshot: &Snapshot, base: &Path) -> Vec<u8> {
         }
     };
     let (mut gateway, mut upstreams) = (snapshot.gateway.clone(), snapshot.upstreams.clone());
-    rebase(&mut gateway, &mut upstreams, below);
+    let mut protected = snapshot.protected.clone();
+    rebase(&mut gateway, &mut upstreams, &mut protected, below);
     let mut programs = Programs::default();
     let stages = snapshot.stages.iter().map(|stage| programs.stage(stage)).collect();
     let written = Written {
@@ -141,6 +144,7 @@ pub fn encode(snapshot: &Snapshot, base: &Path) -> Vec<u8> {
         mappings: &snapshot.mappings,
         rules: &snapshot.rules,
         domains: &snapshot.domains,
+        protected: &protected,
     };
     let body = postcard::to_stdvec(&written).expect("a snapshot has nothing that postcard cannot write");
     let mut file = Vec::with_capacity(HEADER + body.len());
@@ -221,8 +225,11 @@ pub fn decode_body(body: &[u8], folder: &Path) -> Result<Snapshot, SnapshotFault
     if !rest.is_empty() {
         return Err(invalid("bytes are left over"));
     }
-    let Body { mut gateway, apis, programs, stages, mut upstreams, mappings, rules, domains } = body;
-    rebase(&mut gateway, &mut upstreams, |path| *path = folder.join(&*path));
+    let Body { mut gateway, apis, programs, stages, mut upstreams, mappings, rules, domains, mut protected } = body;
+    rebase(&mut gateway, &mut upstreams, &mut protected, |path| *path = folder.join(&*path));
+    if gateway.listen.iter().filter_map(|listener| listener.tls.as_ref()).any(|tls| tls.certificates.is_empty()) {
+        return Err(invalid("a listener with TLS and without a certificate"));
+    }
     if gateway.listen.is_empty() || upstreams.iter().any(|upstream| upstream.servers.is_empty()) {
         return Err(invalid("a gateway without listeners, or an upstream without servers"));
     }
@@ -231,7 +238,8 @@ pub fn decode_body(body: &[u8], folder: &Path) -> Result<Snapshot, SnapshotFault
     let linker = Linker { programs, upstreams: upstreams.len(), apis: &apis };
     let stages = stages.into_iter().map(|stage| linker.stage(stage)).collect::<Result<Box<[Stage]>, _>>()?;
     let table = table((&apis, &stages), &domains, &mappings, &rules)?;
-    Ok(Snapshot { gateway, table, apis, stages, upstreams, mappings, rules, domains })
+    let certificates = Certificates::new();
+    Ok(Snapshot { gateway, table, apis, stages, upstreams, mappings, rules, domains, protected, certificates })
 }
 
 fn invalid(what: impl Into<String>) -> SnapshotFault {
@@ -239,10 +247,24 @@ fn invalid(what: impl Into<String>) -> SnapshotFault {
 }
 
 /// Changes every path of the configuration.
-fn rebase(gateway: &mut Gateway, upstreams: &mut [Upstream], change: impl Fn(&mut PathBuf)) {
+fn rebase(
+    gateway: &mut Gateway,
+    upstreams: &mut [Upstream],
+    protected: &mut [(Box<str>, Tls)],
+    change: impl Fn(&mut PathBuf),
+) {
     for listener in &mut gateway.listen {
         if let ListenAddress::Unix(path) = &mut listener.address {
             change(path);
+        }
+    }
+    let listeners = gateway.listen.iter_mut().filter_map(|listener| listener.tls.as_mut());
+    let all = listeners.chain(protected.iter_mut().map(|(_, tls)| tls));
+    for CertificateFiles { certificate, key, ocsp } in all.flat_map(|tls| &mut tls.certificates) {
+        for file in [Some(certificate), Some(key), ocsp.as_mut()].into_iter().flatten() {
+            if let FileRef::Path(path) = file {
+                change(path);
+            }
         }
     }
     gateway.control.iter_mut().for_each(&change);
@@ -379,8 +401,19 @@ mod tests {
 
     /// Everything but the table, which has no form to compare; the tests of requests see it.
     fn shown(snapshot: &Snapshot) -> String {
-        let Snapshot { gateway, table: _, apis, stages, upstreams, mappings, rules, domains } = snapshot;
-        format!("{gateway:?}{apis:?}{stages:?}{upstreams:?}{mappings:?}{rules:?}{domains:?}")
+        let Snapshot {
+            gateway,
+            table: _,
+            apis,
+            stages,
+            upstreams,
+            mappings,
+            rules,
+            domains,
+            protected,
+            certificates: _,
+        } = snapshot;
+        format!("{gateway:?}{apis:?}{stages:?}{upstreams:?}{mappings:?}{rules:?}{domains:?}{protected:?}")
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //!
 //! An idle connection has no task. Its first byte starts this one, which ends as soon as nothing more has arrived.
 
-use std::net::Shutdown;
+use std::net::{Shutdown, SocketAddr};
 use std::rc::Rc;
 
 use policy::refusal::Refusal;
@@ -22,11 +22,29 @@ use crate::request;
 use crate::state::Worker;
 
 /// Counts the connection as open until it is closed; a parked one stays counted.
-struct Open {
+pub struct Open {
     worker: Rc<Worker>,
     entry: Rc<Entry>,
     caller: Caller,
     parked: bool,
+}
+
+impl Open {
+    /// Of a connection that came in here.
+    pub fn of(worker: &Rc<Worker>, entry: &Rc<Entry>, peer: Option<SocketAddr>) -> Open {
+        Open { worker: worker.clone(), entry: entry.clone(), caller: Caller::of(peer), parked: false }
+    }
+
+    /// Lets the connection wait without a task, unless idle ones are no longer kept.
+    pub fn park(&mut self, sock: Sock) {
+        if self.worker.is_shut() || self.entry.is_shut() {
+            return;
+        }
+        self.parked = true;
+        add(&self.worker.metrics.connections_idle, 1);
+        sock.set_deadline(Some(self.worker.live().snapshot().gateway.limits.idle_time));
+        sock.park(self.entry.tag, Group::Small);
+    }
 }
 
 impl Drop for Open {
@@ -39,11 +57,11 @@ impl Drop for Open {
 
 /// Serves what a connection has sent.
 pub async fn serve(sock: Sock, entry: Rc<Entry>, worker: Rc<Worker>) {
-    let caller = Caller::of(sock.peer());
-    let mut open = Open { worker: worker.clone(), entry: entry.clone(), caller, parked: false };
+    let mut open = Open::of(&worker, &entry, sock.peer());
     // The time of silence is over; what is left of it must not end a long wait for a backend.
     sock.set_deadline(None);
     let peer = Peer::of(sock.peer());
+    let secure = sock.is_secure();
     let mut exchange = Exchange {
         sock,
         inflow: RBuf::empty(),
@@ -56,6 +74,7 @@ pub async fn serve(sock: Sock, entry: Rc<Entry>, worker: Rc<Worker>) {
         continue_owed: false,
         entry,
         peer,
+        secure,
         path_rewritten: false,
     };
     let idle = serve_all(&mut exchange, &worker).await;
@@ -63,10 +82,7 @@ pub async fn serve(sock: Sock, entry: Rc<Entry>, worker: Rc<Worker>) {
     worker.put_back(scratch);
     // It was not told that the connection ends: it may say one more thing.
     if idle && !worker.is_shut() && !entry.is_shut() {
-        open.parked = true;
-        add(&worker.metrics.connections_idle, 1);
-        sock.set_deadline(Some(worker.live().snapshot().gateway.limits.idle_time));
-        sock.park(entry.tag, Group::Small);
+        open.park(sock);
         return;
     }
     if reset {
@@ -142,7 +158,7 @@ impl Drop for Away {
 
 /// Lets the client read the last answer: a connection closed with bytes unread would be reset, and the answer lost. What is
 /// left of it has the time of bodies; a client that does not take it is told by a reset that its answer was cut.
-async fn linger(sock: &Sock, inflow: RBuf, open: Open) {
+pub async fn linger(sock: &Sock, inflow: RBuf, open: Open) {
     if !finish(sock, &open.worker).await {
         return;
     }
@@ -168,6 +184,7 @@ pub async fn see_away(sock: Sock, away: Away) {
 async fn finish(sock: &Sock, worker: &Worker) -> bool {
     let live = worker.live();
     let limits = &live.snapshot().gateway.limits;
+    sock.say_goodbye();
     if Pace::of_taker(limits.send_rate, limits.body_idle_time).flush(sock, 0).await.is_err() {
         sock.reset_when_closed();
         return false;

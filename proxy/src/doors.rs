@@ -3,6 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
 use std::thread;
 use std::time::Instant;
 
@@ -253,13 +254,14 @@ impl Doors {
         let mut before: Vec<Door> = std::mem::take(&mut self.open);
         for door in &mut doors {
             let Listener { execute_api, backlog, .. } = door.spec;
+            let tls = door.spec.tls.clone().map(Arc::new);
             let known = before.iter().position(|known| known.number == door.number).map(|at| before.remove(at));
             if let Some(known) = known {
                 (door.file, door.sockets) = (known.file, known.sockets);
-                if (known.spec.execute_api, known.spec.backlog) != (execute_api, backlog) {
+                if known.spec != door.spec {
                     summary.changed.push(show(&door.bound));
                     for orders in &mut orders {
-                        orders.push(Order::Change { door: door.number, execute_api, backlog });
+                        orders.push(Order::Change { door: door.number, execute_api, backlog, tls: tls.clone() });
                     }
                 }
             } else if let Some((_, shares)) = descriptors.iter_mut().find(|(number, _)| *number == door.number) {
@@ -267,7 +269,8 @@ impl Doors {
                 let (number, port, shared) = (door.number, port_of(&door.bound), door.activated);
                 for (orders, share) in orders.iter_mut().zip(shares.drain(..)) {
                     let open = |descriptor| {
-                        Order::Open(Opened { door: number, descriptor, port, execute_api, backlog, shared })
+                        let tls = tls.clone();
+                        Order::Open(Opened { door: number, descriptor, port, execute_api, backlog, shared, tls })
                     };
                     orders.extend(share.into_iter().map(open));
                 }
@@ -352,7 +355,7 @@ mod tests {
             Some(path) => ListenAddress::Unix(PathBuf::from(path)),
             None => ListenAddress::Tcp(address.parse().expect("an address")),
         };
-        Listener { address, backlog: 16, execute_api: true }
+        Listener { address, backlog: 16, execute_api: true, tls: None }
     }
 
     #[test]
@@ -387,7 +390,7 @@ mod tests {
     fn a_socket_of_the_service_manager_outlives_its_listener() {
         let socket = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
         let address = ListenAddress::Tcp(socket.local_addr().expect("bound"));
-        let spec = Listener { address: address.clone(), backlog: 16, execute_api: true };
+        let spec = Listener { address: address.clone(), backlog: 16, execute_api: true, tls: None };
         let sockets = vec![socket.into()];
         let (role, said, activated, dual) = (Role::Activated, None, true, false);
         let mut doors = Doors::new(2, vec![Inherited { role, said, address, activated, dual, sockets }]);

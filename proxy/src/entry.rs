@@ -3,9 +3,15 @@
 use std::cell::{Cell, RefCell};
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Waker};
 
+use config::snapshot::Tls;
+
 use crate::limits::PEER_TEXT_BYTES;
+
+/// Tags parked connections whose TLS handshake has not begun, beside their entry.
+pub const HANDSHAKE_TAG: u64 = 1 << 62;
 
 /// A door of the gateway on one worker, as its connections see it. It outlives its listening socket for as long as there are
 /// connections that came in by it.
@@ -18,6 +24,7 @@ pub struct Entry {
     pub port: u16,
     shared: Cell<bool>,
     execute_api: Cell<bool>,
+    tls: RefCell<Option<Arc<Tls>>>,
     backlog: Cell<u32>,
     phase: Cell<Phase>,
     connections: Cell<u32>,
@@ -43,6 +50,21 @@ impl Entry {
     /// Connections that the kernel may queue.
     pub fn backlog(&self) -> u32 {
         self.backlog.get()
+    }
+
+    /// What connections that come from now on are protected with; `None`: they speak plain HTTP.
+    pub fn protect(&self, tls: Option<Arc<Tls>>) {
+        *self.tls.borrow_mut() = tls;
+    }
+
+    /// See `protect`.
+    pub fn tls(&self) -> Option<Arc<Tls>> {
+        self.tls.borrow().clone()
+    }
+
+    /// Whether a connection that comes now has to speak TLS.
+    pub fn is_protected(&self) -> bool {
+        self.tls.borrow().is_some()
     }
 
     /// Other settings for the same address.
@@ -133,6 +155,7 @@ impl Entries {
             port,
             shared: Cell::new(false),
             execute_api: Cell::new(execute_api),
+            tls: RefCell::default(),
             backlog: Cell::new(backlog),
             phase: Cell::new(Phase::Open),
             connections: Cell::new(0),
@@ -143,7 +166,9 @@ impl Entries {
 
     /// The door of a tag, which some connection bears.
     pub fn of(&self, tag: u64) -> Rc<Entry> {
-        self.list.borrow()[tag as usize].clone().expect("a tag is kept as long as a connection bears it")
+        self.list.borrow()[(tag & !HANDSHAKE_TAG) as usize]
+            .clone()
+            .expect("a tag is kept as long as a connection bears it")
     }
 
     /// The open entries of the door of this number: one for each of its sockets that this worker accepts from.

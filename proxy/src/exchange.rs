@@ -101,6 +101,8 @@ pub struct Exchange {
     pub peer: Peer,
     /// Whether `scratch.path` holds the canonical path; otherwise it is the received one.
     pub path_rewritten: bool,
+    /// Whether the connection is protected by TLS.
+    pub secure: bool,
 }
 
 impl Exchange {

@@ -199,3 +199,6 @@ pub const PANICS_TOLD_ALL: u64 = 32;
 pub const LAST_CALL_TIME: Duration = Duration::from_secs(1);
 /// … with this pause between two portions of them.
 pub const LAST_CALL_PAUSE: Duration = Duration::from_millis(50);
+
+/// TLS handshakes under way on one worker (row R05): each may cost a millisecond, so that more would outlast their deadline.
+pub const HANDSHAKES_MAX: u32 = 1_024;

@@ -8,14 +8,15 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::Poll;
 
-use config::snapshot::{ListenAddress, Listener as Spec};
+use config::snapshot::{ListenAddress, Listener as Spec, Tls};
 use rustix::net::sockopt;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 
 use crate::callers::Caller;
-use crate::entry::Entry;
+use crate::entry::{Entry, HANDSHAKE_TAG};
 use crate::io::{
     self as runtime, Elapsed, Group, Listener, Sock, expire_parked, is_shortage, now, sleep, spawn, timeout,
 };
@@ -155,6 +156,8 @@ pub struct Opened {
     pub backlog: u32,
     /// Whether the service manager holds the socket as well.
     pub shared: bool,
+    /// What it proves itself with; `None`: plain HTTP.
+    pub tls: Option<Arc<Tls>>,
 }
 
 /// What a reload changes about the doors of a worker.
@@ -169,6 +172,8 @@ pub enum Order {
         execute_api: bool,
         /// See [`Opened`].
         backlog: u32,
+        /// See [`Opened`]; for connections that come from now on.
+        tls: Option<Arc<Tls>>,
     },
     /// Accept no more here, and lose nobody who has come already.
     Close(u64),
@@ -178,15 +183,17 @@ pub enum Order {
 pub fn carry_out(orders: Vec<Order>, worker: &Rc<Worker>) {
     for order in orders {
         match order {
-            Order::Open(Opened { door, descriptor, port, execute_api, backlog, shared }) => {
+            Order::Open(Opened { door, descriptor, port, execute_api, backlog, shared, tls }) => {
                 let entry = worker.entries.enter(door, port, execute_api, backlog);
+                entry.protect(tls);
                 if shared {
                     entry.share();
                 }
                 spawn(accept_all(descriptor, entry, worker.clone()));
             }
-            Order::Change { door, execute_api, backlog } => {
+            Order::Change { door, execute_api, backlog, tls } => {
                 for entry in worker.entries.door(door) {
+                    entry.protect(tls.clone());
                     entry.change(execute_api, backlog);
                 }
             }
@@ -338,7 +345,7 @@ async fn see_off(entry: &Rc<Entry>, worker: &Rc<Worker>) {
         sleep(TICK).await;
     }
     entry.shut();
-    expire_parked(|tag| tag == entry.tag);
+    expire_parked(|tag| tag & !HANDSHAKE_TAG == entry.tag);
     while entry.connections() > 0 {
         sleep(TICK).await;
     }
@@ -350,14 +357,21 @@ fn admit(fd: OwnedFd, entry: &Entry, worker: &Rc<Worker>) {
     let peer = peer_of(&fd);
     let sock = Sock::adopt(fd, peer);
     if !shed::make_room(worker) {
-        return shed::turn_away(sock, shed::Why::Full, worker);
+        return shed::turn_away(sock, shed::Why::Full, entry, worker);
     }
     if !worker.connection_opened(entry, Caller::of(peer)) {
-        return shed::turn_away(sock, shed::Why::Address, worker);
+        return shed::turn_away(sock, shed::Why::Address, entry, worker);
     }
     add(&worker.metrics.connections_idle, 1);
-    sock.set_deadline(Some(worker.live().snapshot().gateway.limits.idle_time));
-    sock.park(entry.tag, Group::Small);
+    let live = worker.live();
+    let limits = &live.snapshot().gateway.limits;
+    if entry.is_protected() {
+        sock.set_deadline(Some(limits.handshake_time));
+        sock.park(entry.tag | HANDSHAKE_TAG, Group::Small);
+    } else {
+        sock.set_deadline(Some(limits.idle_time));
+        sock.park(entry.tag, Group::Small);
+    }
 }
 
 /// The next connection; `None` as soon as the worker drains or pauses, or the door closes.

@@ -8,6 +8,7 @@ use policy::refusal::Refusal;
 use policy::transform::headers;
 
 use crate::connection::{self, Away, see_away};
+use crate::entry::Entry;
 use crate::exchange::refusal_fields;
 use crate::io::{IdleSock, Outgoing, Sock, spawn, vector};
 use crate::limits::{CLOSED_FOR_NEWCOMER, CLOSED_IN_NEED};
@@ -68,7 +69,8 @@ fn close_oldest(worker: &Rc<Worker>) -> bool {
 
 /// Tells a newcomer 503 at once, and gives it the time to read that; beyond [`crate::limits::AWAY_MAX`] of them there is no
 /// time, and nobody is accepted until there is room.
-pub fn turn_away(sock: Sock, why: Why, worker: &Rc<Worker>) {
+/// Who would have to shake hands first is told nothing.
+pub fn turn_away(sock: Sock, why: Why, entry: &Entry, worker: &Rc<Worker>) {
     let counter = match why {
         Why::Full => &worker.metrics.overload_refused,
         Why::Address => &worker.metrics.address_refused,
@@ -81,7 +83,9 @@ pub fn turn_away(sock: Sock, why: Why, worker: &Rc<Worker>) {
         }
         return;
     };
-    sock.start_send(Outgoing::new(farewell(worker)));
+    if !entry.is_protected() {
+        sock.start_send(Outgoing::new(farewell(worker)));
+    }
     spawn(see_away(sock, away));
 }
 

@@ -20,6 +20,7 @@ use crate::limits::SCRATCH_KEPT_MAX;
 use crate::observe::access_log::{Record, Sink};
 use crate::observe::metrics::{Metrics, StageMetrics, WorkerMetrics, add, sub};
 use crate::overload::Load;
+use crate::protected::Protected;
 use crate::scratch::Scratch;
 use crate::upstream::pool::{Pools, Upstream};
 use crate::upstream::resolve::{NameTable, Names};
@@ -47,6 +48,8 @@ pub struct Published {
     pub generation: u64,
     /// The configuration.
     pub snapshot: Snapshot,
+    /// What its hosts prove themselves with.
+    pub protected: Protected,
     /// How its upstreams do, by their number.
     pub upstreams: Box<[Arc<Shared>]>,
     /// Counters of each stage, by its number.
@@ -71,7 +74,8 @@ impl Published {
                 .map(|release| method_metrics(&snapshot, stage, release, metrics))
         };
         let method_metrics = snapshot.stages.iter().map(of_methods).collect();
-        Arc::new(Published { generation, snapshot, upstreams, stage_metrics, method_metrics })
+        let protected = Protected::new(&snapshot, before.map(|before| &before.protected));
+        Arc::new(Published { generation, snapshot, protected, upstreams, stage_metrics, method_metrics })
     }
 
     /// The counters of the method of a place, if it has any of its own (ST-07).
@@ -152,6 +156,8 @@ pub struct Worker {
     #[expect(clippy::vec_box, reason = "boxes are lent out whole: what is parsed never moves")]
     scratch: RefCell<Vec<Box<Scratch>>>,
     callers: Arc<Callers>,
+    /// TLS handshakes under way.
+    pub handshakes: Cell<u32>,
     accepting: Cell<u32>,
     at_rest: Cell<u32>,
     paused: Cell<bool>,
@@ -215,6 +221,7 @@ impl Worker {
             scratch: RefCell::default(),
             load: Load::new(&published.snapshot.gateway.limits, share.clients),
             callers,
+            handshakes: Cell::new(0),
             accepting: Cell::new(0),
             at_rest: Cell::new(0),
             paused: Cell::new(false),

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::callers::Callers;
 use crate::connection;
+use crate::entry::HANDSHAKE_TAG;
 use crate::files::Share;
 use crate::io::{self as runtime, DriverKind, Receiver, Why, driver_counts, next_event, now, sleep, spawn};
 use crate::limits::{
@@ -14,9 +15,10 @@ use crate::limits::{
 };
 use crate::listener::{self, Order};
 use crate::observe::access_log::Sink;
-use crate::observe::metrics::{WorkerMetrics, add, set, sub};
+use crate::observe::metrics::{HandshakeFailure, WorkerMetrics, add, set, sub};
 use crate::shed;
 use crate::state::{Published, Worker};
+use crate::tls;
 use crate::upstream::resolve::NameTable;
 use crate::upstream::server::UPSTREAM_TAG;
 
@@ -103,8 +105,15 @@ async fn take_events(worker: Rc<Worker>) {
         } else if event.why == Why::Readable {
             sub(&worker.metrics.connections_idle, 1);
             let entry = worker.entries.of(event.tag);
-            spawn(connection::serve(event.sock, entry, worker.clone()));
+            if event.tag & HANDSHAKE_TAG == 0 {
+                spawn(connection::serve(event.sock, entry, worker.clone()));
+            } else {
+                spawn(tls::welcome(event.sock, entry, worker.clone()));
+            }
         } else {
+            if event.tag & HANDSHAKE_TAG != 0 {
+                tls::failed(HandshakeFailure::Silent, &worker);
+            }
             connection::forget(event.sock, worker.entries.of(event.tag), &worker);
         }
     }

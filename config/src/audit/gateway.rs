@@ -26,7 +26,8 @@ fn address(listener: &ListenSpec) -> String {
 }
 
 pub fn plain_listener(subject: &Subject<'_>, found: &mut Found<'_>) {
-    for listener in subject.document.gateway.listen.iter().filter(|listener| is_open(listener)) {
+    let is_plain = |listener: &&ListenSpec| is_open(listener) && listener.tls.is_none();
+    for listener in subject.document.gateway.listen.iter().filter(is_plain) {
         found.add(listener.place, format!("plain HTTP at {}, which is not loopback", address(listener)));
     }
 }

@@ -1,12 +1,15 @@
 //! Which host, base path and header fields lead to which stage.
 
+use std::path::Path;
+
 use router::{Builder, Glob, GlobFault, HostPattern, MapFault, RoutingMode, RoutingRule, RuleFault};
 
 use crate::compile::apis::Compiled;
+use crate::compile::tls::Shelf;
 use crate::definition::Definition;
 use crate::diagnostic::{Diagnostics, Place};
 use crate::model::domain::{DomainSpec, HeaderMatchSpec, MappingSpec, RoutingModeSpec, RoutingRuleSpec};
-use crate::snapshot::{Mapping, Rule};
+use crate::snapshot::{Mapping, Rule, Tls};
 use crate::source::node::Text;
 
 /// What the table knows of hosts, for people who ask why.
@@ -27,7 +30,7 @@ pub fn compile(specs: &[DomainSpec], compiled: &Compiled, builder: &mut Builder,
         builder.sole_api(router::ApiId(0));
     }
     for spec in specs {
-        let DomainSpec { name, mappings, routing_rules, routing_mode: _ } = spec;
+        let DomainSpec { name, mappings, routing_rules, routing_mode: _, tls: _ } = spec;
         let pattern = match HostPattern::parse(&name.text) {
             Ok(pattern) => pattern,
             Err(fault) => {
@@ -51,6 +54,28 @@ pub fn compile(specs: &[DomainSpec], compiled: &Compiled, builder: &mut Builder,
         }
     }
     listed
+}
+
+/// What the domains prove themselves with, by their names in lower case.
+pub fn protect(
+    specs: Vec<DomainSpec>,
+    base: &Path,
+    shelf: &mut Shelf,
+    faults: &mut Diagnostics,
+) -> Vec<(Box<str>, Tls)> {
+    let mut protected = Vec::new();
+    for DomainSpec { name, tls, .. } in specs {
+        let Some(tls) = tls else { continue };
+        let host = name.text.strip_suffix('.').unwrap_or(&name.text).to_ascii_lowercase();
+        if host == "*" {
+            let hint = "the certificate of the listener is for all the other names";
+            faults.error_hint(tls.place, "`tls` means nothing at `*`", hint);
+            continue;
+        }
+        let compiled = shelf.compile(tls, Some(&host), base, faults);
+        protected.push((host.into(), compiled));
+    }
+    protected
 }
 
 /// RT-17: APIs whose execute-api name does not answer. `definitions` are those of `Compiled::apis`, in their order.

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use codec::head::HeadLimits;
 
+use crate::compile::tls::Shelf;
 use crate::diagnostic::{Diagnostics, Place};
 use crate::limits;
 use crate::model::gateway::{AddressSpec, BodySpec, GatewaySpec, LimitsSpec, ListenSpec};
@@ -12,9 +13,9 @@ use crate::snapshot::{AccessLog, Gateway, Limits, ListenAddress, Listener};
 use crate::source::node::Text;
 
 /// Compiles the part `gateway`.
-pub fn compile(spec: GatewaySpec, base: &Path, faults: &mut Diagnostics) -> Gateway {
+pub fn compile(spec: GatewaySpec, base: &Path, shelf: &mut Shelf, faults: &mut Diagnostics) -> Gateway {
     let GatewaySpec { place: _, listen, admin, control, state, workers, access_log, limits, watch, resolvers } = spec;
-    let listen = listen.into_iter().map(|spec| listener(spec, base, faults)).collect();
+    let listen = listen.into_iter().map(|spec| listener(spec, base, shelf, faults)).collect();
     let control = control.map(|text| socket_path(base.join(&*text.text), text.place, faults));
     Gateway {
         listen,
@@ -29,13 +30,18 @@ pub fn compile(spec: GatewaySpec, base: &Path, faults: &mut Diagnostics) -> Gate
     }
 }
 
-fn listener(spec: ListenSpec, base: &Path, faults: &mut Diagnostics) -> Listener {
-    let ListenSpec { address, place, backlog, execute_api } = spec;
+fn listener(spec: ListenSpec, base: &Path, shelf: &mut Shelf, faults: &mut Diagnostics) -> Listener {
+    let ListenSpec { address, place, backlog, execute_api, tls } = spec;
     let (address, is_local) = match address {
         AddressSpec::Tcp(address) => (ListenAddress::Tcp(address), address.ip().is_loopback()),
         AddressSpec::Unix(path) => (ListenAddress::Unix(socket_path(base.join(&*path), place, faults)), true),
     };
-    Listener { address, backlog: backlog.unwrap_or(limits::BACKLOG), execute_api: execute_api.unwrap_or(is_local) }
+    Listener {
+        address,
+        backlog: backlog.unwrap_or(limits::BACKLOG),
+        execute_api: execute_api.unwrap_or(is_local),
+        tls: tls.map(|tls| shelf.compile(tls, None, base, faults)),
+    }
 }
 
 /// A path that the kernel can bind.
@@ -74,6 +80,7 @@ fn limits_of(spec: &LimitsSpec) -> Limits {
         head_target,
         head_bytes,
         body,
+        handshake_time,
         header_time,
         idle_time,
         body_idle_time,
@@ -105,6 +112,7 @@ fn limits_of(spec: &LimitsSpec) -> Limits {
             Some(BodySpec::Bytes(bytes)) => Some(bytes),
             Some(BodySpec::Unlimited) => None,
         },
+        handshake_time: handshake_time.unwrap_or(limits::HANDSHAKE_TIME),
         header_time: header_time.unwrap_or(limits::HEADER_TIME),
         idle_time: idle_time.unwrap_or(limits::IDLE_TIME),
         body_idle_time: body_idle_time.unwrap_or(limits::BODY_IDLE_TIME),

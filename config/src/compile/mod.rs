@@ -9,6 +9,7 @@ mod needs;
 mod parameters;
 mod program;
 mod programs;
+pub mod tls;
 mod upstreams;
 mod uri;
 
@@ -90,14 +91,17 @@ pub fn compile(
     faults: &mut Diagnostics,
 ) -> Option<Snapshot> {
     let Document { gateway, upstreams, apis, domains } = document;
-    let gateway = gateway::compile(gateway, base, faults);
+    let mut shelf = tls::Shelf::default();
+    let gateway = gateway::compile(gateway, base, &mut shelf, faults);
     let mut upstreams = upstreams::Upstreams::compile(upstreams, base, faults);
     let mut builder = Builder::new();
     let store = store(&gateway, &apis, faults);
     let mut parts =
         apis::Parts { builder: &mut builder, upstreams: &mut upstreams, programs, store: store.as_ref(), faults };
     let compiled = apis::compile(&apis, definitions, &mut parts);
-    let listed = domains::compile(&domains.unwrap_or_default(), &compiled, &mut builder, faults);
+    let domains = domains.unwrap_or_default();
+    let listed = domains::compile(&domains, &compiled, &mut builder, faults);
+    let protected = domains::protect(domains, base, &mut shelf, faults);
     domains::close(definitions.iter().flatten(), &mut builder);
     if faults.has_errors() {
         return None;
@@ -111,5 +115,7 @@ pub fn compile(
         mappings: listed.mappings.into(),
         rules: listed.rules.into(),
         domains: listed.domains.into(),
+        protected: protected.into(),
+        certificates: shelf.finish(),
     })
 }

@@ -5,6 +5,7 @@ use router::limits::{RULE_ALTERNATIVES_MAX, RULE_HEADER_GROUPS_MAX, RULE_PRIORIT
 use crate::diagnostic::Place;
 use crate::model::field::{Field, Table, Type};
 use crate::model::reader::Reader;
+use crate::model::tls::{TLS, TlsSpec};
 use crate::model::values::At;
 use crate::source::node::{Entry, Node, Text, Value};
 
@@ -19,6 +20,8 @@ pub struct DomainSpec {
     pub routing_rules: Vec<RoutingRuleSpec>,
     /// What is asked; `None`: whatever is written, rules before mappings.
     pub routing_mode: Option<At<RoutingModeSpec>>,
+    /// What it proves itself with; `None`: the listener's.
+    pub tls: Option<TlsSpec>,
 }
 
 /// One mapping, as written.
@@ -83,7 +86,11 @@ pub const DOMAIN: Table = Table {
             "what is asked; by default all that is written, rules first",
         )
         .or(&AWS_MODE_WORDS),
-        Field::later("tls", "TLS with this certificate and key"),
+        Field::new(
+            "tls",
+            Type::Object(&TLS),
+            "the certificate for clients that ask for this name, at listeners with TLS",
+        ),
         Field::later("mutual_tls", "only clients with a certificate"),
     ],
 };
@@ -161,8 +168,9 @@ impl DomainSpec {
         let rules = rules.iter().take(RULES_MAX);
         let routing_rules = rules.filter_map(|node| RoutingRuleSpec::read(node, reader)).collect();
         let routing_mode = object.get("routing_mode").and_then(|node| mode(node, reader));
+        let tls = object.get("tls").and_then(|node| TlsSpec::read(node, reader));
         object.close();
-        Some(Self { name: name.clone(), mappings, routing_rules, routing_mode })
+        Some(Self { name: name.clone(), mappings, routing_rules, routing_mode, tls })
     }
 }
 

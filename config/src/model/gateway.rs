@@ -8,6 +8,7 @@ use crate::diagnostic::Place;
 use crate::limits;
 use crate::model::field::{Field, Table, Type};
 use crate::model::reader::Reader;
+use crate::model::tls::{TLS, TlsSpec};
 use crate::model::values::{self, At};
 use crate::source::node::{Node, Text, Value};
 
@@ -47,6 +48,8 @@ pub struct ListenSpec {
     pub backlog: Option<u32>,
     /// Whether execute-api names are answered.
     pub execute_api: Option<bool>,
+    /// What it proves itself with; `None`: plain HTTP.
+    pub tls: Option<TlsSpec>,
 }
 
 /// An address, as written.
@@ -80,6 +83,8 @@ pub struct LimitsSpec {
     pub head_bytes: Option<u32>,
     /// Of a request's body.
     pub body: Option<At<BodySpec>>,
+    /// From a connection to the end of its TLS handshake.
+    pub handshake_time: Option<Duration>,
     /// To the end of the head.
     pub header_time: Option<Duration>,
     /// Between requests.
@@ -143,7 +148,7 @@ pub const LISTEN: Table = Table {
             Type::Flag,
             "whether {api}.execute-api.* names are answered; true on loopback and Unix sockets",
         ),
-        Field::later("tls", "TLS with this certificate and key"),
+        Field::new("tls", Type::Object(&TLS), "TLS with this certificate, for every name that no domain has one for"),
         Field::later("h2c", "HTTP/2 with prior knowledge, without TLS"),
         Field::later("domains", "the only domains that this listener serves"),
         Field::later("proxy_protocol", "the client's address from a balancer in front"),
@@ -165,6 +170,7 @@ pub const LIMITS: Table = Table {
     fields: &[
         Field::new("head", Type::Object(&HEAD), "of a request's head"),
         Field::new("body", Type::Size, "bytes of a request's body, or unlimited").or(&["unlimited"]),
+        Field::new("handshake_time", Type::Time, "from a connection to the end of its TLS handshake"),
         Field::new("header_time", Type::Time, "from a request's first byte to the end of its head"),
         Field::new("idle_time", Type::Time, "how long a kept connection may be silent between requests"),
         Field::new("body_idle_time", Type::Time, "the longest pause between two bytes of a body, in either direction"),
@@ -264,7 +270,7 @@ impl ListenSpec {
     fn read(node: &Node, reader: &mut Reader<'_>) -> Option<Self> {
         if let Value::Scalar(text) = &node.value {
             let address = address(text, reader)?;
-            return Some(Self { address, place: node.place, backlog: None, execute_api: None });
+            return Some(Self { address, place: node.place, backlog: None, execute_api: None, tls: None });
         }
         let object = reader.object(node, &LISTEN)?;
         let written = object.get("address");
@@ -276,8 +282,10 @@ impl ListenSpec {
         let backlog =
             object.get("backlog").and_then(|node| reader.number(node, "`backlog`", 1, limits::BACKLOG_MAX.into()));
         let execute_api = object.get("execute_api").and_then(|node| reader.flag(node, "`execute_api`"));
+        let tls = object.get("tls").and_then(|node| TlsSpec::read(node, reader));
         object.close();
-        Some(Self { address: read?, place: text?.place, backlog: backlog.map(|number| number as u32), execute_api })
+        let backlog = backlog.map(|number| number as u32);
+        Some(Self { address: read?, place: text?.place, backlog, execute_api, tls })
     }
 }
 
@@ -390,6 +398,7 @@ impl LimitsSpec {
         let mut time = |name: &str, least: Duration| {
             object.get(name).and_then(|node| reader.time(node, &format!("`{name}`"), least, limits::SETTING_TIME_MAX))
         };
+        spec.handshake_time = time("handshake_time", second);
         spec.header_time = time("header_time", second);
         spec.idle_time = time("idle_time", second);
         spec.body_idle_time = time("body_idle_time", second);

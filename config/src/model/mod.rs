@@ -11,6 +11,7 @@ pub mod resilience;
 pub mod route;
 pub mod settings;
 pub mod stage;
+pub mod tls;
 pub mod upstream;
 pub mod values;
 

@@ -1,8 +1,10 @@
 //! From text to a tree of values with places, before anything is known about their meaning.
 
 mod builder;
+pub mod certificate;
 pub mod file;
 mod json;
 pub mod node;
 pub mod slips;
 mod tags;
+pub mod x509;

@@ -121,7 +121,7 @@ pub fn prepare<'a>(
     let api = live.api(place);
     let host =
         live.release(place).map_or(&b""[..], |release| &release.program.authorities[rule.authority as usize].host);
-    let Exchange { sock, inflow, head_bytes, scratch, body, continue_owed, entry, peer, .. } = exchange;
+    let Exchange { sock, inflow, head_bytes, scratch, body, continue_owed, entry, peer, secure, .. } = exchange;
     let Scratch { head, answer, upgrade, .. } = &mut **scratch;
     let (head, head_bytes): (&RequestHead, &[u8]) = (head, head_bytes);
     let verb = rule.verb.or_else(|| Verb::parse(head.method.of(head_bytes)));
@@ -129,7 +129,7 @@ pub fn prepare<'a>(
         client_ip: peer.text(),
         host: head.host.of(head_bytes),
         port: entry.port,
-        tls: false,
+        tls: *secure,
         api_id: api.id.as_bytes(),
         trace_id,
     };

@@ -136,6 +136,21 @@ pub(super) fn view(group: Group, buffer: u16, length: u32) -> RBuf {
     })
 }
 
+/// Fills a buffer by hand; `None` if there is none. `fill` says how many bytes it has written.
+pub(super) fn fill(group: Group, fill: impl FnOnce(&mut [u8]) -> usize) -> Option<RBuf> {
+    let buffer = take(group)?;
+    let room = group.buffer_bytes() as usize;
+    // SAFETY: the pool knows addresses only, and a slice is what can be written to safely. Sound: the buffer was just taken, so
+    // neither a view nor the kernel has it; its memory is initialised and as long as said.
+    let bytes = unsafe { std::slice::from_raw_parts_mut(address(group, buffer).as_ptr(), room) };
+    let length = fill(bytes).min(room);
+    if length == 0 {
+        put_back(group, buffer);
+        return Some(RBuf::empty());
+    }
+    Some(view(group, buffer, length as u32))
+}
+
 /// Buffers that are neither free nor lent to a ring, for leak tests and the status page: (small, large) views alive.
 pub fn views_alive() -> (usize, usize) {
     POOLS.with(|pools| {
@@ -296,6 +311,17 @@ mod tests {
         assert_eq!(&whole[..], b"xyz");
         whole.truncate(2);
         assert_eq!(&whole[..], b"xy");
+    }
+
+    #[test]
+    fn a_buffer_is_filled_by_hand() {
+        let bytes = fill(Group::Small, |room| {
+            room[..3].copy_from_slice(b"abc");
+            3
+        });
+        assert_eq!(&bytes.expect("room")[..], b"abc");
+        assert!(fill(Group::Small, |_| 0).expect("room").is_empty());
+        assert_eq!(views_alive(), (0, 0));
     }
 
     #[test]

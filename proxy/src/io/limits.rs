@@ -46,6 +46,9 @@ pub const SEND_CHUNKS_MAX: usize = 4;
 /// Bytes of a client's answer that the kernel holds and has not sent: as much as one send has at most.
 pub const UNSENT_BYTES_MAX: u32 = LARGE_BUFFER_BYTES * SEND_CHUNKS_MAX as u32;
 
+/// Bytes of TLS records that are opened ahead of the reader: the most that one record holds.
+pub const OPENED_BYTES_MAX: usize = 16 * 1024;
+
 /// Output vectors kept for reuse by a worker.
 pub const SPARE_VECTORS_MAX: usize = 256;
 

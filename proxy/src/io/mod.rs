@@ -1,7 +1,8 @@
 //! The runtime: one thread, one driver, one set of buffers. The only room with `unsafe`.
 //!
 //! Bottom-up: `buffers` and `timers` are plain data; `driver` is what a socket asks of the kernel, carried out by `ring`
-//! (`io_uring`) or `poll` (epoll); `slot` is what is remembered of a socket; `net` is one turn of the loop; `executor` runs
+//! (`io_uring`) or `poll` (epoll); `slot` is what is remembered of a socket, `session` its TLS; `net` is one turn of the loop,
+//! `secure` what it does for TLS; `executor` runs
 //! the tasks; `sock` holds the handles that the data path knows: `Sock`, `RBuf`, `spawn`, `sleep`.
 #![allow(unsafe_code)]
 // Results of system calls are checked for their sign before they become counts.
@@ -18,6 +19,8 @@ mod ring;
 mod runtime;
 #[cfg(test)]
 mod script;
+mod secure;
+mod session;
 #[cfg(test)]
 pub mod sim;
 mod slot;
@@ -35,6 +38,7 @@ pub use executor::{panics, spawn, tasks_alive};
 pub use net::{Why, driver_counts, expire_parked, now, seed, set_sockets_max, sockets_alive, wall_clock};
 pub use ring::probe;
 pub use runtime::{DriverChoice, DriverKind, pick, run};
+pub use session::{Protection, Session};
 pub use slot::Outgoing;
 pub use sock::{
     Elapsed, Event, IdleSock, Listener, Parked, Receiver, Sender, Sleep, Sock, bequeath, channel, is_shortage,

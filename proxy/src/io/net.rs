@@ -52,9 +52,9 @@ pub(super) struct Net {
     /// Sockets beyond which none is opened.
     sockets_max: usize,
     /// Receives without a buffer, by group, in their order.
-    starved: [VecDeque<Key>; 2],
+    pub(super) starved: [VecDeque<Key>; 2],
     /// Buffers came back since, and no receive has failed for want of one: the list is being fed.
-    feeding: [bool; 2],
+    pub(super) feeding: [bool; 2],
     events: VecDeque<(Key, Why)>,
     events_waker: Option<Waker>,
     #[expect(clippy::vec_box, reason = "the kernel knows the addresses; a slot takes the box as it is")]
@@ -209,6 +209,9 @@ impl Net {
     }
 
     pub(super) fn shutdown(&mut self, key: Key, how: libc::c_int) {
+        if how == libc::SHUT_WR && self.ends_later(key) {
+            return;
+        }
         let fd = self.slot(key).fd;
         self.driver.shutdown(fd, how);
     }
@@ -219,7 +222,11 @@ impl Net {
     }
 
     pub(super) fn reset_when_closed(&mut self, key: Key) {
-        let fd = self.slot(key).fd;
+        let slot = self.slot(key);
+        let fd = slot.fd;
+        if let Some(session) = slot.session.as_mut() {
+            session.be_silent();
+        }
         self.driver.reset_when_closed(fd);
     }
 
@@ -247,6 +254,14 @@ impl Net {
     }
 
     pub(super) fn poll_recv(&mut self, key: Key, group: Group, context: &Context<'_>) -> Poll<io::Result<RBuf>> {
+        if self.slot(key).session.is_some() {
+            return self.poll_opened(key, group, context);
+        }
+        self.poll_raw(key, group, context)
+    }
+
+    /// What the socket itself has.
+    pub(super) fn poll_raw(&mut self, key: Key, group: Group, context: &Context<'_>) -> Poll<io::Result<RBuf>> {
         let slot = self.slot(key);
         match std::mem::take(&mut slot.inbox) {
             Inbox::Data(bytes) => return Poll::Ready(Ok(bytes)),
@@ -313,6 +328,14 @@ impl Net {
         if outgoing.is_empty() {
             return;
         }
+        if self.slot(key).session.is_some() {
+            return self.send_sealed(key, outgoing);
+        }
+        self.start_raw(key, outgoing);
+    }
+
+    /// Hands over bytes as they are.
+    pub(super) fn start_raw(&mut self, key: Key, outgoing: Outgoing) {
         let send = match self.spare_sends.pop() {
             Some(mut send) => {
                 send.refill(outgoing);
@@ -411,6 +434,7 @@ impl Net {
         slot.tag = tag;
         (slot.reader, slot.writer) = (None, None);
         let why = match slot.inbox {
+            _ if slot.session.is_some() => self.digest(key),
             Inbox::Data(_) => Some(Why::Readable),
             Inbox::End | Inbox::Failed(_) => Some(Why::Closed),
             Inbox::Empty if slot.timed_out => Some(Why::Expired),
@@ -437,7 +461,7 @@ impl Net {
     }
 
     /// A parked socket whose turn has come: held again by whoever takes the event. One parking makes one event.
-    fn event(&mut self, key: Key, why: Why) {
+    pub(super) fn event(&mut self, key: Key, why: Why) {
         let slot = &mut self.slots[key.index as usize];
         if std::mem::replace(&mut slot.told, true) {
             return;
@@ -463,6 +487,10 @@ impl Net {
         let now = self.now;
         // A handle of an earlier shard names nothing here.
         let Some(slot) = self.find(key) else { return };
+        if slot.session.is_some() {
+            self.say_goodbye(key);
+        }
+        let slot = self.slot(key);
         let was_parked = slot.life == Life::Parked;
         slot.life = Life::Closing;
         (slot.reader, slot.writer) = (None, None);
@@ -588,9 +616,18 @@ impl Net {
             (error, _) => slot.inbox = Inbox::Failed(-error),
         }
         match slot.life {
+            Life::Parked if slot.session.is_some() => self.received_parked(key, group),
             Life::Parked if result > 0 => self.event(key, Why::Readable),
             Life::Parked => self.event(key, Why::Closed),
             _ => wake(&mut slot.reader),
+        }
+    }
+
+    /// A parked socket that speaks TLS wakes somebody only when there is something to read, or at its end.
+    fn received_parked(&mut self, key: Key, group: Group) {
+        match self.digest(key) {
+            Some(why) => self.event(key, why),
+            None => self.arm(key, group, Expect::Later),
         }
     }
 
@@ -619,6 +656,9 @@ impl Net {
         send.release();
         if self.spare_sends.len() < SPARE_SENDS_MAX {
             self.spare_sends.push(send);
+        }
+        if self.slot(key).session.is_some() {
+            self.pump_on(key);
         }
     }
 
@@ -660,7 +700,7 @@ impl Net {
                     && slot.starved
                 {
                     slot.starved = false;
-                    if slot.life != Life::Closing {
+                    if slot.life != Life::Closing && !self.feed_opened(key) {
                         self.arm(key, group, Expect::Now);
                     }
                 }

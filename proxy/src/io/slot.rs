@@ -8,6 +8,7 @@ use std::task::Waker;
 use super::buffers::{self, Group, RBuf};
 use super::driver::Pieces;
 use super::limits::{SEND_CHUNKS_MAX, SLOT_BYTES_MAX};
+use super::session::Session;
 use super::timers::Tick;
 
 /// What a receive left for the next reader.
@@ -62,6 +63,8 @@ pub(super) struct Slot {
     pub(super) peer: Option<SocketAddr>,
     /// Requests served on this connection.
     pub(super) served: u32,
+    /// Of a socket that speaks TLS.
+    pub(super) session: Option<Box<Session>>,
 }
 
 const _: () = assert!(size_of::<Slot>() <= SLOT_BYTES_MAX, "an idle connection costs its slot and nothing else");
@@ -91,6 +94,7 @@ impl Slot {
             tag: 0,
             peer: None,
             served: 0,
+            session: None,
         }
     }
 
@@ -130,6 +134,17 @@ impl Outgoing {
         self.chunks[self.count] = chunk;
         self.count += 1;
         Ok(())
+    }
+
+    /// The pieces, in their order.
+    pub(super) fn slices(&self) -> impl Iterator<Item = &[u8]> {
+        let chunks = self.chunks[..self.count].iter().map(|chunk| &chunk[..]);
+        std::iter::once(&self.head[..]).chain(chunks)
+    }
+
+    /// The head alone, for reuse.
+    pub(super) fn into_head(self) -> Vec<u8> {
+        self.head
     }
 
     /// Bytes in all pieces.
@@ -186,9 +201,7 @@ impl SendOp {
     pub(super) fn pieces(&mut self) -> Pieces {
         let mut skip = self.done;
         let mut count = 0;
-        let head: &[u8] = &self.outgoing.head;
-        let chunks = self.outgoing.chunks[..self.outgoing.count].iter().map(|chunk| &chunk[..]);
-        for piece in std::iter::once(head).chain(chunks) {
+        for piece in self.outgoing.slices() {
             if skip >= piece.len() {
                 skip -= piece.len();
                 continue;

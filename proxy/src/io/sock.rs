@@ -21,6 +21,7 @@ use super::buffers::{Group, RBuf};
 use super::driver::Key;
 use super::limits::UNSENT_BYTES_MAX;
 use super::net::{self, Why};
+use super::session::{Protection, Session};
 use super::slot::{Address, Outgoing};
 
 /// A connected stream socket of this worker.
@@ -140,6 +141,37 @@ impl Sock {
     /// end of a body that was cut.
     pub fn reset_when_closed(&self) {
         net::with(|net| net.reset_when_closed(self.key));
+    }
+
+    /// From now on this socket speaks TLS: what is received is opened, what is sent is sealed. `received`: what came behind the
+    /// bytes that the session knows already.
+    pub fn secure(&self, session: Session, received: RBuf) {
+        net::with(|net| net.secure(self.key, session, received));
+    }
+
+    /// Waits until the handshake is done. Bound it with `set_deadline`.
+    pub async fn handshake(&self) -> io::Result<()> {
+        poll_fn(|context| net::with(|net| net.poll_handshake(self.key, context))).await
+    }
+
+    /// Speaks no TLS any more, after a handshake that failed: what comes is read as it is.
+    pub fn give_up_session(&self) {
+        net::with(|net| net.give_up_session(self.key));
+    }
+
+    /// How the connection is protected; `None`: it is not.
+    pub fn protection(&self) -> Option<Protection> {
+        net::with(|net| net.protection(self.key))
+    }
+
+    /// Whether the connection is protected.
+    pub fn is_secure(&self) -> bool {
+        net::with(|net| net.slot(self.key).session.is_some())
+    }
+
+    /// Tells the other end of a protected connection that nothing more will come. A `shutdown` may follow when that has left.
+    pub fn say_goodbye(&self) {
+        net::with(|net| net.say_goodbye(self.key));
     }
 
     /// Lets go of the socket until something happens to it; the event carries `tag`. Costs nothing but its slot.

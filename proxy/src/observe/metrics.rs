@@ -150,6 +150,12 @@ pub struct WorkerMetrics {
     pub tunnels_opened: AtomicU64,
     /// How they ended, by the place of its name in [`TUNNEL_ENDS`].
     pub tunnels_ended: [AtomicU64; TUNNEL_ENDS.len()],
+    /// TLS handshakes that were done: version 1.2 and 1.3, of each those from the beginning and those that continued a session.
+    pub tls_handshakes: [[AtomicU64; 2]; 2],
+    /// TLS handshakes that came to nothing, by [`HandshakeFailure`].
+    pub tls_failures: [AtomicU64; HandshakeFailure::NAMES.len()],
+    /// TLS handshakes under way (gauge).
+    pub tls_handshaking: AtomicU64,
     /// Ticks of the worker's clockwork; all ones when it has ended. For the watchdog.
     pub heartbeat: AtomicU64,
     /// The step of shedding, from 0 (gauge).
@@ -207,6 +213,9 @@ impl WorkerMetrics {
             tunnels_open: zero(),
             tunnels_opened: zero(),
             tunnels_ended: Default::default(),
+            tls_handshakes: Default::default(),
+            tls_failures: Default::default(),
+            tls_handshaking: zero(),
             heartbeat: zero(),
             overload_level: zero(),
             overload_idle_closed: zero(),
@@ -220,6 +229,33 @@ impl WorkerMetrics {
             resources_short: zero(),
         }
     }
+}
+
+/// Why a TLS handshake came to nothing (row R05).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HandshakeFailure {
+    /// As many were under way as may be.
+    Busy,
+    /// The client closed the connection.
+    Closed,
+    /// Nothing came at all.
+    Silent,
+    /// It did not end in time.
+    Timeout,
+    /// The client spoke plain HTTP.
+    PlainHttp,
+    /// What came was no TLS, or broke its rules.
+    Protocol,
+    /// Nothing that both sides can speak.
+    Incompatible,
+    /// The client refused what it was shown.
+    Alert,
+}
+
+impl HandshakeFailure {
+    /// Values of the label `cause`, by number.
+    pub const NAMES: [&str; 8] =
+        ["busy", "closed", "silent", "timeout", "plain_http", "protocol", "incompatible", "alert"];
 }
 
 /// Upper bounds of the latency buckets, in microseconds, each inclusive; beyond the last lies `+Inf`.

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use super::metrics::{
-    BOUNDS, By, CLASSES, Counters, Histogram, Metrics, StageBlock, StageMetrics, TUNNEL_ENDS, WorkerMetrics,
-    since_epoch,
+    BOUNDS, By, CLASSES, Counters, HandshakeFailure, Histogram, Metrics, StageBlock, StageMetrics, TUNNEL_ENDS,
+    WorkerMetrics, since_epoch,
 };
 
 /// Values of the label `class`, by index.
@@ -45,6 +45,7 @@ const PER_WORKER: &[PerWorker] = &[
     }),
     ("tollgate_tunnels_open", "WebSocket connections that are passed through.", |w| &w.tunnels_open),
     ("tollgate_tunnels_opened_total", "WebSocket connections passed through since the start.", |w| &w.tunnels_opened),
+    ("tollgate_tls_handshakes_in_progress", "TLS handshakes under way.", |w| &w.tls_handshaking),
     ("tollgate_trailers_dropped_total", "Trailer fields dropped.", |w| &w.trailers_dropped),
     (
         "tollgate_overload_level",
@@ -180,12 +181,30 @@ impl Metrics {
             let sum: u64 = self.workers.iter().map(|worker| worker.tunnels_ended[index].load(Relaxed)).sum();
             page.sample(name, &[("by", *end)], sum);
         }
+        self.handshakes(page);
         let name = "tollgate_refusals_total";
         page.family(name, "counter", "Refusals by reason.");
         self.named(page, name, "reason", self.setup.refusals, |worker| &worker.refusals);
         let name = "tollgate_faults_total";
         page.family(name, "counter", "Faults by name: what broke on our, the client's or the upstream's side.");
         self.named(page, name, "fault", self.setup.faults, |worker| &worker.faults);
+    }
+
+    fn handshakes(&self, page: &mut Page) {
+        let sum = |of: &dyn Fn(&WorkerMetrics) -> u64| self.workers.iter().map(|worker| of(worker)).sum::<u64>();
+        let name = "tollgate_tls_handshakes_total";
+        page.family(name, "counter", "TLS handshakes done, by version and by whether a session was continued.");
+        for (version, label) in ["1.2", "1.3"].into_iter().enumerate() {
+            for (resumed, is) in ["no", "yes"].into_iter().enumerate() {
+                let count = sum(&|worker| worker.tls_handshakes[version][resumed].load(Relaxed));
+                page.sample(name, &[("version", label), ("resumed", is)], count);
+            }
+        }
+        let name = "tollgate_tls_handshake_failures_total";
+        page.family(name, "counter", "TLS handshakes that came to nothing, by cause.");
+        for (index, cause) in HandshakeFailure::NAMES.into_iter().enumerate() {
+            page.sample(name, &[("cause", cause)], sum(&|worker| worker.tls_failures[index].load(Relaxed)));
+        }
     }
 
     fn named(&self, page: &mut Page, name: &str, label: &str, names: &[&str], of: fn(&WorkerMetrics) -> &Counters) {

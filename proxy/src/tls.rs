@@ -1,0 +1,140 @@
+//! TLS in front: the handshake. What follows is the socket's own business: whoever reads and writes sees plain bytes.
+
+use std::io;
+use std::rc::Rc;
+
+use rustls::server::{Accepted, Acceptor};
+
+use crate::connection::{self, Open};
+use crate::entry::Entry;
+use crate::io::{Group, Outgoing, RBuf, Session, Sock, vector};
+use crate::limits::HANDSHAKES_MAX;
+use crate::observe::metrics::{HandshakeFailure, add, sub};
+use crate::state::Worker;
+
+/// A handshake under way, counted.
+struct Turn {
+    worker: Rc<Worker>,
+}
+
+impl Turn {
+    /// `None`: there are as many as may be.
+    fn take(worker: &Rc<Worker>) -> Option<Turn> {
+        if worker.handshakes.get() >= HANDSHAKES_MAX {
+            return None;
+        }
+        worker.handshakes.set(worker.handshakes.get() + 1);
+        add(&worker.metrics.tls_handshaking, 1);
+        Some(Turn { worker: worker.clone() })
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        self.worker.handshakes.set(self.worker.handshakes.get() - 1);
+        sub(&self.worker.metrics.tls_handshaking, 1);
+    }
+}
+
+/// A connection has sent its first byte to a listener with TLS. Its deadline runs since it was accepted.
+pub async fn welcome(sock: Sock, entry: Rc<Entry>, worker: Rc<Worker>) {
+    let mut open = Open::of(&worker, &entry, sock.peer());
+    let shaken = match Turn::take(&worker) {
+        Some(_turn) => shake(&sock, &entry, &worker).await,
+        None => Err(HandshakeFailure::Busy),
+    };
+    if let Err(why) = shaken {
+        failed(why, &worker);
+        sock.give_up_session();
+        if !matches!(why, HandshakeFailure::Busy | HandshakeFailure::Closed) {
+            connection::linger(&sock, RBuf::empty(), open).await;
+        }
+        return;
+    }
+    if let Some(protection) = sock.protection() {
+        let version = usize::from(protection.version == "TLSv1.3");
+        add(&worker.metrics.tls_handshakes[version][usize::from(protection.resumed)], 1);
+    }
+    open.park(sock);
+}
+
+/// Counts a handshake that came to nothing.
+pub fn failed(why: HandshakeFailure, worker: &Worker) {
+    add(&worker.metrics.tls_failures[why as usize], 1);
+}
+
+async fn shake(sock: &Sock, entry: &Entry, worker: &Worker) -> Result<(), HandshakeFailure> {
+    let (accepted, rest) = hello(sock).await?;
+    let config = {
+        let name = accepted.client_hello().server_name().map(str::to_owned);
+        let tls = entry.tls().ok_or(HandshakeFailure::Closed)?;
+        worker.live().published.protected.choose(name.as_deref(), &tls).ok_or(HandshakeFailure::Protocol)?
+    };
+    match accepted.into_connection(config) {
+        Ok(connection) => sock.secure(Session::new(connection), rest),
+        Err((error, mut alert)) => {
+            let mut bytes = vector();
+            // A vector takes everything.
+            let _ = alert.write_all(&mut bytes);
+            sock.start_send(Outgoing::new(bytes));
+            return Err(why(&error));
+        }
+    }
+    sock.handshake().await.map_err(|error| cause(&error))
+}
+
+/// The client's first message, and what came behind it.
+async fn hello(sock: &Sock) -> Result<(Accepted, RBuf), HandshakeFailure> {
+    let mut acceptor = Acceptor::default();
+    let mut is_first = true;
+    loop {
+        let mut bytes = sock.recv(Group::Small).await.map_err(|error| cause(&error))?;
+        if bytes.is_empty() {
+            return Err(HandshakeFailure::Closed);
+        }
+        // Every method of HTTP begins with a letter; no record of TLS does.
+        if std::mem::replace(&mut is_first, false) && bytes[0].is_ascii_alphabetic() {
+            sock.start_send(Outgoing::new(PLAIN_HTTP.to_vec()));
+            return Err(HandshakeFailure::PlainHttp);
+        }
+        while !bytes.is_empty() {
+            let mut rest = &bytes[..];
+            let taken = acceptor.read_tls(&mut rest).map_err(|_| HandshakeFailure::Protocol)?;
+            bytes.advance(taken);
+            match acceptor.accept() {
+                Ok(None) => {}
+                Ok(Some(accepted)) => return Ok((accepted, bytes)),
+                Err((error, mut alert)) => {
+                    let mut told = vector();
+                    // A vector takes everything.
+                    let _ = alert.write_all(&mut told);
+                    sock.start_send(Outgoing::new(told));
+                    return Err(why(&error));
+                }
+            }
+        }
+    }
+}
+
+/// What a client hears that speaks plain HTTP where TLS is spoken.
+const PLAIN_HTTP: &[u8] = b"HTTP/1.1 400 Bad Request\r\nContent-Type: application/json\r\nContent-Length: 49\r\n\
+    Connection: close\r\n\r\n{\"message\":\"This port speaks TLS: use https://\"}\n";
+
+fn cause(error: &io::Error) -> HandshakeFailure {
+    match error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
+        Some(error) => why(error),
+        None if error.kind() == io::ErrorKind::TimedOut => HandshakeFailure::Timeout,
+        None if error.kind() == io::ErrorKind::InvalidData => HandshakeFailure::Protocol,
+        None => HandshakeFailure::Closed,
+    }
+}
+
+fn why(error: &rustls::Error) -> HandshakeFailure {
+    match error {
+        rustls::Error::AlertReceived(_) => HandshakeFailure::Alert,
+        rustls::Error::PeerIncompatible(_) | rustls::Error::NoApplicationProtocol | rustls::Error::General(_) => {
+            HandshakeFailure::Incompatible
+        }
+        _ => HandshakeFailure::Protocol,
+    }
+}

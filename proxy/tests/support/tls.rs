@@ -1,0 +1,238 @@
+//! Certificates made for one test, and a client that speaks TLS. No key is ever in the tree.
+#![allow(dead_code, reason = "each test binary uses a part")]
+
+use std::fs;
+use std::io::{self, Read as _, Write as _};
+use std::net::{Shutdown, TcpStream};
+use std::path::Path;
+use std::sync::Arc;
+
+use rcgen::{CertificateParams, KeyPair, date_time_ymd};
+use rustls::client::{
+    ClientSessionMemoryCache, ClientSessionStore, Resumption, Tls12ClientSessionValue, Tls13ClientSessionValue,
+};
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, ClientConnection, HandshakeKind, NamedGroup, RootCertStore, StreamOwned};
+
+use crate::support::PATIENCE;
+use crate::support::message::{Inflow, Response};
+
+/// A certificate and its key, in PEM.
+#[derive(Clone)]
+pub struct Identity {
+    pub certificate: String,
+    pub key: String,
+}
+
+impl Identity {
+    /// Its own authority, for these names; ECDSA on P-256.
+    pub fn new(names: &[&str]) -> Identity {
+        Identity::made(names, &KeyPair::generate().expect("randomness"), |_| {})
+    }
+
+    /// One that ended in 2020.
+    pub fn expired(names: &[&str]) -> Identity {
+        Identity::made(names, &KeyPair::generate().expect("randomness"), |params| {
+            params.not_before = date_time_ymd(2019, 1, 1);
+            params.not_after = date_time_ymd(2020, 1, 1);
+        })
+    }
+
+    /// With an RSA key.
+    pub fn rsa(names: &[&str]) -> Identity {
+        let key = KeyPair::generate_rsa_for(&rcgen::PKCS_RSA_SHA256, rcgen::RsaKeySize::_2048).expect("randomness");
+        Identity::made(names, &key, |_| {})
+    }
+
+    fn made(names: &[&str], key: &KeyPair, change: impl FnOnce(&mut CertificateParams)) -> Identity {
+        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+        let mut params = CertificateParams::new(names).expect("names of hosts");
+        change(&mut params);
+        let certificate = params.self_signed(key).expect("a key that signs");
+        Identity { certificate: certificate.pem(), key: key.serialize_pem() }
+    }
+
+    /// Writes `name.crt` and `name.key`.
+    pub fn write(&self, folder: &Path, name: &str) {
+        fs::write(folder.join(format!("{name}.crt")), &self.certificate).expect("the folder is writable");
+        fs::write(folder.join(format!("{name}.key")), &self.key).expect("the folder is writable");
+    }
+
+    pub fn der(&self) -> CertificateDer<'static> {
+        CertificateDer::from_pem_slice(self.certificate.as_bytes()).expect("it was just made")
+    }
+}
+
+/// What a client believes and speaks. Clients of one visitor share their sessions.
+#[derive(Clone)]
+pub struct Visitor {
+    config: Arc<ClientConfig>,
+}
+
+impl Visitor {
+    /// Trusts these, and speaks TLS 1.3 and 1.2.
+    pub fn new(trusted: &[&Identity]) -> Visitor {
+        Visitor::with(trusted, rustls::ALL_VERSIONS)
+    }
+
+    pub fn with(trusted: &[&Identity], versions: &[&'static rustls::SupportedProtocolVersion]) -> Visitor {
+        let mut roots = RootCertStore::empty();
+        for identity in trusted {
+            roots.add(identity.der()).expect("a certificate");
+        }
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let config = ClientConfig::builder_with_provider(provider).with_protocol_versions(versions);
+        let config = config.expect("known versions").with_root_certificates(roots).with_no_client_auth();
+        Visitor { config: Arc::new(config) }
+    }
+
+    /// The same, that reads no other signatures than those of RSA keys.
+    pub fn reading_rsa_alone(&self, trusted: &[&Identity]) -> Visitor {
+        let mut provider = rustls::crypto::aws_lc_rs::default_provider();
+        provider.cipher_suites.retain(|suite| suite.suite().as_str().is_some_and(|name| name.contains("_RSA_")));
+        let mut roots = RootCertStore::empty();
+        for identity in trusted {
+            roots.add(identity.der()).expect("a certificate");
+        }
+        let config = ClientConfig::builder_with_provider(Arc::new(provider));
+        let config = config.with_protocol_versions(&[&rustls::version::TLS12]).expect("a known version");
+        Visitor { config: Arc::new(config.with_root_certificates(roots).with_no_client_auth()) }
+    }
+
+    pub fn offering(&self, protocols: &[&str]) -> Visitor {
+        let mut config = ClientConfig::clone(&self.config);
+        config.alpn_protocols = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
+        Visitor { config: Arc::new(config) }
+    }
+
+    /// Offers sessions of any host to every host.
+    pub fn careless(&self) -> Visitor {
+        let mut config = ClientConfig::clone(&self.config);
+        config.resumption = Resumption::store(Arc::new(OneDrawer(ClientSessionMemoryCache::new(32))));
+        Visitor { config: Arc::new(config) }
+    }
+
+    #[track_caller]
+    pub fn connect(&self, address: &str, name: &str) -> Secure {
+        self.try_connect(address, name).unwrap_or_else(|error| panic!("no handshake with {name} at {address}: {error}"))
+    }
+
+    pub fn try_connect(&self, address: &str, name: &str) -> io::Result<Secure> {
+        let mut wire = TcpStream::connect(address)?;
+        wire.set_nodelay(true)?;
+        wire.set_read_timeout(Some(PATIENCE))?;
+        wire.set_write_timeout(Some(PATIENCE))?;
+        let mut tls = self.hello(name);
+        while tls.is_handshaking() {
+            tls.complete_io(&mut wire)?;
+        }
+        Ok(Secure { inflow: Inflow::new(StreamOwned::new(tls, wire)) })
+    }
+
+    /// The client's side of a connection, not yet on any wire.
+    pub fn hello(&self, name: &str) -> ClientConnection {
+        let name = ServerName::try_from(name.to_owned()).expect("a name of a host");
+        ClientConnection::new(self.config.clone(), name).expect("a good configuration")
+    }
+}
+
+/// Keeps the sessions of all hosts in one drawer.
+#[derive(Debug)]
+struct OneDrawer(ClientSessionMemoryCache);
+
+fn label() -> ServerName<'static> {
+    ServerName::try_from("drawer").expect("a name")
+}
+
+impl ClientSessionStore for OneDrawer {
+    fn set_kx_hint(&self, _: ServerName<'static>, group: NamedGroup) {
+        self.0.set_kx_hint(label(), group);
+    }
+
+    fn kx_hint(&self, _: &ServerName<'_>) -> Option<NamedGroup> {
+        self.0.kx_hint(&label())
+    }
+
+    fn set_tls12_session(&self, _: ServerName<'static>, value: Tls12ClientSessionValue) {
+        self.0.set_tls12_session(label(), value);
+    }
+
+    fn tls12_session(&self, _: &ServerName<'_>) -> Option<Tls12ClientSessionValue> {
+        self.0.tls12_session(&label())
+    }
+
+    fn remove_tls12_session(&self, _: &ServerName<'static>) {
+        self.0.remove_tls12_session(&label());
+    }
+
+    fn insert_tls13_ticket(&self, _: ServerName<'static>, value: Tls13ClientSessionValue) {
+        self.0.insert_tls13_ticket(label(), value);
+    }
+
+    fn take_tls13_ticket(&self, _: &ServerName<'static>) -> Option<Tls13ClientSessionValue> {
+        self.0.take_tls13_ticket(&label())
+    }
+}
+
+/// A client whose handshake is done.
+pub struct Secure {
+    inflow: Inflow<StreamOwned<ClientConnection, TcpStream>>,
+}
+
+impl Secure {
+    #[track_caller]
+    pub fn send(&mut self, bytes: impl AsRef<[u8]>) {
+        self.try_send(bytes).expect("the gateway takes it");
+    }
+
+    pub fn try_send(&mut self, bytes: impl AsRef<[u8]>) -> io::Result<()> {
+        self.inflow.from.write_all(bytes.as_ref())?;
+        self.inflow.from.flush()
+    }
+
+    #[track_caller]
+    pub fn read_response(&mut self) -> Response {
+        self.inflow.response(false).expect("an answer")
+    }
+
+    #[track_caller]
+    pub fn exchange(&mut self, bytes: impl AsRef<[u8]>) -> Response {
+        self.send(bytes);
+        self.read_response()
+    }
+
+    /// Everything to the end; an error if that comes without a goodbye.
+    pub fn read_to_end(&mut self) -> io::Result<Vec<u8>> {
+        let mut all = std::mem::take(&mut self.inflow.held);
+        self.inflow.from.read_to_end(&mut all)?;
+        Ok(all)
+    }
+
+    /// Says goodbye, and keeps the socket open.
+    pub fn say_goodbye(&mut self) {
+        self.inflow.from.conn.send_close_notify();
+        let _ = self.inflow.from.flush();
+    }
+
+    pub fn tls(&mut self) -> &mut ClientConnection {
+        &mut self.inflow.from.conn
+    }
+
+    pub fn wire(&mut self) -> &mut TcpStream {
+        &mut self.inflow.from.sock
+    }
+
+    /// Closes the socket's side without a goodbye.
+    pub fn cut(&mut self) {
+        let _ = self.inflow.from.sock.shutdown(Shutdown::Write);
+    }
+
+    pub fn is_resumed(&self) -> bool {
+        self.inflow.from.conn.handshake_kind() == Some(HandshakeKind::Resumed)
+    }
+
+    pub fn certificate(&self) -> CertificateDer<'static> {
+        self.inflow.from.conn.peer_certificates().expect("a server shows one")[0].clone()
+    }
+}
