@@ -289,7 +289,10 @@ async fn rest(listener: &Listener, entry: &Entry, worker: &Rc<Worker>) {
         if worker.is_paused() && !is_over(entry, worker) { Poll::Pending } else { Poll::Ready(()) }
     })
     .await;
-    listener.regain();
+    // Whoever goes on accepting here without us has made the socket as it needs it.
+    if !(entry.is_shared() && is_over(entry, worker)) {
+        listener.regain();
+    }
 }
 
 /// Lets in who comes within a short time of the one before.

@@ -104,7 +104,7 @@ fn under_load_nobody_notices() {
         let mut pids = vec![gateway.pid()];
         thread::scope(|scope| {
             let clients = scope.spawn(|| load(&gateway, &stop, &served));
-            for _ in 0..if long() { 10 } else { 3 } {
+            for _ in 0..if long() { 50 } else { 10 } {
                 let before = served.load(Ordering::Acquire);
                 eventually("clients are served", || served.load(Ordering::Acquire) > before + 100);
                 pids.push(upgrade(&gateway));
@@ -242,6 +242,30 @@ fn fail(gateway: &Gateway, order: &UpgradeOrder) -> (String, String) {
     assert_eq!((&report["ok"], &report["pid"]), (&Value::from(false), &Value::from(gateway.pid())), "{report}");
     let text = |field: &str| report[field].as_str().expect("text").to_owned();
     (text("failure"), text("why"))
+}
+
+/// The two drivers want their sockets in different manners, and these are the same sockets.
+#[test]
+fn the_new_one_may_have_another_driver() {
+    on_both_drivers(|driver| {
+        let gateway = start(2, driver);
+        let other = if driver == Driver::Uring { "epoll" } else { "auto" };
+        let text = format!("exec {} \"$1\" \"$2\" --io-driver={other}", env!("CARGO_BIN_EXE_tollgate"));
+        let binary = Some(script(&gateway, "other", &text));
+        let (stop, served) = (AtomicBool::new(false), AtomicU64::new(0));
+        thread::scope(|scope| {
+            let clients = scope.spawn(|| load(&gateway, &stop, &served));
+            // There, and from there to the first one's again.
+            for binary in [binary, Some(env!("CARGO_BIN_EXE_tollgate").into())] {
+                let report = gateway.upgrade(UpgradeOrder { binary, seconds: None });
+                assert_eq!(report["ok"], true, "{report}\n{}", gateway.stderr());
+                let before = served.load(Ordering::Acquire);
+                eventually("clients are served", || served.load(Ordering::Acquire) > before + 100);
+            }
+            stop.store(true, Ordering::Release);
+            clients.join().expect("no client has failed");
+        });
+    });
 }
 
 #[test]
