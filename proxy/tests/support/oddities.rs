@@ -562,7 +562,7 @@ fn connections() -> Vec<Vec<u8>> {
             all.push([post.as_bytes(), SMUGGLED].concat());
         }
     }
-    for upgrade in ["h2c", "websocket", "TLS/1.0", "HTTP/3.0", "", "a b"] {
+    for upgrade in ["h2c", "TLS/1.0", "HTTP/3.0", "", "a b"] {
         let lines =
             format!("Connection: Upgrade, HTTP2-Settings\r\nUpgrade: {upgrade}\r\nHTTP2-Settings: AAMAAABkAAQ\r\n");
         all.push([get(lines.as_bytes()), b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec()].concat());
