@@ -56,7 +56,7 @@ fn shown(address: &str, port: u16) -> String {
 }
 
 #[test]
-fn addresses_come_and_go_without_a_reload() {
+fn r15_addresses_come_and_go_without_a_reload() {
     on_both_drivers(|driver| {
         let addresses = ["127.0.0.2", "127.0.0.3", "127.0.0.4"];
         let (backends, port) = at_one_port(&addresses);
@@ -84,7 +84,7 @@ fn addresses_come_and_go_without_a_reload() {
 }
 
 #[test]
-fn an_outage_of_the_name_service_changes_nothing() {
+fn r15_an_outage_of_the_name_service_changes_nothing() {
     on_both_drivers(|driver| {
         let (backends, port) = at_one_port(&["127.0.0.2"]);
         let dns = Dns::new();
@@ -97,6 +97,18 @@ fn an_outage_of_the_name_service_changes_nothing() {
         gateway.client().exchange(GET).expect_status(200);
         assert_eq!(backends[0].requests(), 2);
         assert!(dns.asked() < before + 20, "and not all the time");
+    });
+}
+
+#[test]
+fn r15_a_name_has_as_many_servers_as_the_limit_allows() {
+    on_both_drivers(|driver| {
+        let dns = Dns::new();
+        let all: Vec<String> = (1..=40).map(|number| format!("127.0.1.{number}")).collect();
+        dns.set("pets.test", &all.iter().map(String::as_str).collect::<Vec<_>>());
+        let gateway = gateway(&dns, 9, "", driver);
+        gateway.client().exchange(GET).expect_status(504);
+        assert_eq!(servers(&gateway).as_object().map(serde_json::Map::len), Some(16));
     });
 }
 
