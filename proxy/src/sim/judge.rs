@@ -9,7 +9,7 @@ use router::Kind as ApiKind;
 use super::backend::answer_body;
 use super::client::{Client, Seen};
 use super::http::{self, Kind, Message};
-use super::plan::{AnswerPlan, Goal, IDLE_TIME, Reading, Request, Shape, TIMEOUT};
+use super::plan::{AnswerPlan, BODY_IDLE_TIME, Goal, IDLE_TIME, Reading, Request, Shape, TIMEOUT};
 use super::{SECOND, World};
 use crate::io::sim::End;
 
@@ -224,8 +224,14 @@ fn judge_part(world: &World, client: &Client, place: usize, rest: &[u8]) -> Resu
     {
         return Err("the beginning of another answer".into());
     }
-    if fate.may_be_cut || client.plan.is_rude || client.left.is_some() {
+    if client.plan.is_rude || client.left.is_some() {
         return Ok(());
+    }
+    if fate.may_be_cut {
+        // Who is owed more is told at once, and not left to wait for an idle connection's end.
+        let waited = client.ended.map_or(Duration::MAX, |(_, at)| at.saturating_sub(client.last));
+        let is_late = client.plan.reading == Reading::Eager && waited > BODY_IDLE_TIME + SLACK;
+        return if is_late { Err(format!("it waits for {waited:?} for the rest of a cut answer")) } else { Ok(()) };
     }
     if matches!(request.goal, Goal::TooLarge | Goal::BadBody) {
         return Ok(());

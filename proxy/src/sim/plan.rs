@@ -77,6 +77,8 @@ pub fn narrow(text: &str) -> String {
 
 /// What the documents say: how long a connection may be silent.
 pub const IDLE_TIME: Duration = Duration::from_secs(3);
+/// How long a body may pause.
+pub const BODY_IDLE_TIME: Duration = Duration::from_secs(1);
 /// How long a call may take.
 pub const TIMEOUT: Duration = Duration::from_secs(2);
 /// The largest body.
