@@ -258,7 +258,9 @@ impl Doors {
             let known = before.iter().position(|known| known.number == door.number).map(|at| before.remove(at));
             if let Some(known) = known {
                 (door.file, door.sockets) = (known.file, known.sockets);
-                if known.spec != door.spec {
+                // The same sockets may be named by what was asked for or by what came of it.
+                let before = (known.spec.execute_api, known.spec.backlog, &known.spec.tls);
+                if before != (execute_api, backlog, &door.spec.tls) {
                     summary.changed.push(show(&door.bound));
                     for orders in &mut orders {
                         orders.push(Order::Change { door: door.number, execute_api, backlog, tls: tls.clone() });

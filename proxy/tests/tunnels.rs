@@ -1,6 +1,8 @@
 //! WebSocket connections that are passed through (rows C02 to C08): who may have one, what passes, and how it ends.
 
 mod support;
+#[path = "support/tls.rs"]
+mod tls;
 #[path = "support/wild.rs"]
 mod wild;
 
@@ -11,7 +13,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
+use support::gateway::new_folder;
 use support::{Backend, Driver, Gateway, PATIENCE, eventually, on_both_drivers};
+use tls::{Identity, Visitor};
 use wild::{Wild, drink, finish, head, long, pour, read_away, reset};
 
 /// The example of RFC 6455 §1.3.
@@ -598,6 +602,42 @@ fn an_upgrade_of_the_gateway_leaves_tunnels_with_the_old_one() {
         drop(stream);
         assert_eq!(gateway.wait_exit().code(), Some(0), "{}", gateway.stderr());
         say(&mut new, "and on");
+    });
+}
+
+#[test]
+fn a_tunnel_through_tls_ends_with_a_goodbye_on_both_sides() {
+    on_both_drivers(|driver| {
+        let backend = Wild::new(|mut stream, number| {
+            if head(&mut stream).is_none() || stream.write_all(agreed().as_bytes()).is_err() {
+                return;
+            }
+            let mut room = [0; 5];
+            stream.read_exact(&mut room).expect("the client speaks");
+            if number == 1 {
+                // The client's goodbye is the end of its direction.
+                assert_eq!(read_away(&mut stream), 0);
+            }
+            stream.write_all(&room).expect("the client listens");
+        });
+        let (folder, main) = (new_folder(), Identity::new(&["main.test"]));
+        main.write(&folder, "main");
+        let text = format!(
+            "gateway:\n  listen: [{{address: \"127.0.0.1:0\", tls: {{certificate: main.crt, key: main.key}}}}]\napis:\n  http:\n    kind: http\n    routes: {{\"GET /chat\": {{websocket: true, integration: {{type: http_proxy, uri: \"http://{}/chat\"}}}}}}\n    stages: {{$default: {{}}}}\n",
+            backend.address()
+        );
+        let gateway = Gateway::start_in(folder, &text, driver, &[]).expect("it starts");
+        for says_goodbye in [false, true] {
+            let mut client = Visitor::new(&[&main]).connect(gateway.address(), "main.test");
+            client.send(format!("{}hello", handshake()));
+            if says_goodbye {
+                client.say_goodbye();
+            }
+            let all = client.read_to_end().expect("an end with a goodbye");
+            assert!(all.starts_with(b"HTTP/1.1 101 ") && all.ends_with(b"\r\n\r\nhello"), "{}", support::shown(&all));
+            drop(client);
+        }
+        eventually("nothing is left", || are_open(&gateway, 0) && backend.open() == 0);
     });
 }
 
