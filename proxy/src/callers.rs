@@ -18,7 +18,7 @@ pub struct Caller(u64);
 impl Caller {
     /// Who is at the other end.
     pub fn of(peer: Option<SocketAddr>) -> Caller {
-        /// Marks IPv4; no network begins with it (RFC 4291 reserves 0000::/8).
+        /// Marks IPv4; no network begins with it (RFC 4291 reserves `0000::/8`).
         const V4: u64 = 1 << 40;
         Caller(match peer.map(|peer| peer.ip().to_canonical()) {
             None => 0,

@@ -116,6 +116,11 @@ impl Load {
         }
     }
 
+    /// Whether the first step has begun.
+    pub fn has_little_room(&self) -> bool {
+        self.open.get() >= self.most.get().shed_at
+    }
+
     /// Clients' connections, idle ones included.
     pub fn open(&self) -> u32 {
         self.open.get()
@@ -240,6 +245,7 @@ mod tests {
             }
         }
         assert!(!load.is_accepting(), "too many are still here");
+        assert!(!load.has_little_room(), "but no idle one has to go for them");
         load.went_away();
         assert!(load.is_accepting());
         assert_eq!(load.level(), Level::Calm);

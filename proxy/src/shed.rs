@@ -30,7 +30,7 @@ pub enum Why {
 /// Makes room for one connection: from the first step on, idle ones are closed for it. False if there is none.
 pub fn make_room(worker: &Rc<Worker>) -> bool {
     for _ in 0..CLOSED_FOR_NEWCOMER {
-        if worker.load.level() < Level::Shedding || !close_oldest(worker) {
+        if !worker.load.has_little_room() || !close_oldest(worker) {
             break;
         }
     }
@@ -50,7 +50,7 @@ pub fn make_room_in_need(worker: &Rc<Worker>) {
 
 /// Nobody is accepted, and it shall become better: idle connections go until the first step is over.
 pub fn shrink(worker: &Rc<Worker>) {
-    while worker.load.level() != Level::Calm && !worker.load.is_accepting() && close_oldest(worker) {}
+    while worker.load.has_little_room() && close_oldest(worker) {}
 }
 
 /// Closes the connection that has been idle for longest.
