@@ -32,6 +32,7 @@ pub use self::snapshot::{
     Listener, Mapping, Measured, Method, MockRule, Pool, Program, Release, ResponseShape, Rule, SelectedMock, Server,
     ServerAddress, Snapshot, Stage, Upstream,
 };
+pub use self::source::certificate::{Oddity, oddities};
 
 /// Loads a document from a file, once. Relative paths in it are taken from the file's folder.
 pub fn load(path: &Path) -> Loaded {

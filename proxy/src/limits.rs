@@ -202,3 +202,6 @@ pub const LAST_CALL_PAUSE: Duration = Duration::from_millis(50);
 
 /// TLS handshakes under way on one worker (row R05): each may cost a millisecond, so that more would outlast their deadline.
 pub const HANDSHAKES_MAX: u32 = 1_024;
+
+/// Certificates in the metrics: each is a series of its own, and more hosts than that share certificates.
+pub const CERTIFICATES_TOLD_MAX: usize = 200;

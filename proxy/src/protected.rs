@@ -12,6 +12,9 @@ use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use rustls::{CipherSuite, ServerConfig, version};
 
+use crate::limits::CERTIFICATES_TOLD_MAX;
+use crate::observe::render::Page;
+
 /// What the hosts of a snapshot prove themselves with.
 #[derive(Default)]
 pub struct Protected {
@@ -62,6 +65,23 @@ impl Protected {
             self.hosts.get(&*name).or_else(wildcard)
         });
         of_host.or_else(|| self.listeners.get(listener)).cloned()
+    }
+}
+
+/// Writes when each certificate ends. Those beyond a number are left out.
+pub fn render(snapshot: &Snapshot, page: &mut Page) {
+    if snapshot.certificates.is_empty() {
+        return;
+    }
+    let name = "tollgate_tls_certificate_end_time_seconds";
+    page.family(name, "gauge", "When a certificate that serves ends, Unix time.");
+    for (files, read) in snapshot.certificates.iter().take(CERTIFICATES_TOLD_MAX) {
+        page.sample(name, &[("certificate", &files.certificate.to_string())], read.not_after);
+    }
+    let name = "tollgate_tls_certificate_days_left";
+    page.family(name, "gauge", "Whole days until a certificate that serves ends.");
+    for (files, read) in snapshot.certificates.iter().take(CERTIFICATES_TOLD_MAX) {
+        page.sample(name, &[("certificate", &files.certificate.to_string())], read.days_left());
     }
 }
 

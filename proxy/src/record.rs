@@ -50,6 +50,7 @@ fn line<'a>(exchange: &'a Exchange, trip: &'a Trip, live: &'a Live, latency_micr
         (Some(method), Some(Kind::Http | Kind::WebSocket)) => Target::RouteKey(&method.key),
         (Some(method), _) => Target::ResourcePath(&method.resource_path),
     };
+    let protection = exchange.sock.protection().filter(|_| exchange.secure);
     let agent = head.fields.get(Name::UserAgent).filter(|_| known);
     Record {
         epoch_millis: trip.epoch_ms,
@@ -59,6 +60,7 @@ fn line<'a>(exchange: &'a Exchange, trip: &'a Trip, live: &'a Live, latency_micr
         method: if known { head.method.of(bytes) } else { b"" },
         path: if known { exchange.path() } else { b"" },
         protocol: if head.version == Version::Http10 { "HTTP/1.0" } else { "HTTP/1.1" },
+        tls: protection.map(|protection| (protection.version, protection.suite)),
         target,
         status: trip.status,
         response_length: trip.body_sent,

@@ -35,6 +35,7 @@ use crate::observe::metrics::{By, Metrics, Setup, set};
 use crate::observe::writer::Writer;
 use crate::overload::Level;
 use crate::panics;
+use crate::protected;
 use crate::reload::{self, Parts as ReloadParts, Reloader, Source, destination};
 use crate::service;
 use crate::state::Published;
@@ -459,6 +460,7 @@ fn open_desk(
             render.render(|page| {
                 let published = for_metrics.current();
                 report::render(&published.snapshot.upstreams, &published.upstreams, page);
+                protected::render(&published.snapshot, page);
             })
         }),
         // The desk opens after the workers serve; while they drain, no new work should be sent here.

@@ -6,7 +6,7 @@ mod support;
 mod tls;
 
 use std::fmt::Write as _;
-use std::io::{Read as _, Write as _};
+use std::io::Write as _;
 use std::net::TcpStream;
 use std::path::Path;
 
@@ -27,6 +27,7 @@ apis:
     kind: http
     routes:
       "GET /mock": {{integration: {{type: mock, status: 200, body: "hello"}}}}
+      "GET /ws": {{websocket: true, integration: {{type: http_proxy, uri: "http://back/ws"}}}}
       "ANY /x": {{integration: {{type: http_proxy, uri: "http://back/x"}}}}
     stages: {{$default: {{}}}}
 "#
@@ -66,7 +67,12 @@ impl House {
     }
 
     fn failures(&self, cause: &str) -> u64 {
-        self.gateway.counter("tollgate_tls_handshake_failures_total", &[("cause", cause)]) as u64
+        self.count("tollgate_tls_handshake_failures_total", &[("cause", cause)])
+    }
+
+    #[allow(clippy::cast_sign_loss, reason = "counters begin at zero")]
+    fn count(&self, name: &str, labels: &[(&str, &str)]) -> u64 {
+        self.gateway.counter(name, labels) as u64
     }
 }
 
@@ -85,7 +91,11 @@ fn requests_are_served_one_after_the_other_and_all_at_once() {
             assert_eq!(client.read_response().expect_status(200).text(), "hello");
         }
         assert_eq!(house.gateway.status()["connections"]["accepted"], 1);
-        assert_eq!(house.gateway.counter("tollgate_tls_handshakes_total", &[("version", "1.3")]) as u64, 1);
+        assert_eq!(house.count("tollgate_tls_handshakes_total", &[("version", "1.3")]), 1);
+        let told = "\"protocol\":\"HTTP/1.1\",\"tlsVersion\":\"TLSv1.3\",\"cipherSuite\":\"TLS_";
+        eventually("the log tells of it", || house.gateway.access_log().matches(told).count() == 13);
+        let left = house.gateway.counter("tollgate_tls_certificate_days_left", &[]);
+        assert!(left > 365.0, "{left}: rcgen's certificates are long-lived");
         eventually("the connection is idle", || house.gateway.counter("tollgate_connections_idle", &[]) > 0.5);
         assert_eq!(client.exchange(GET).expect_status(200).text(), "hello");
     });
@@ -181,7 +191,7 @@ fn a_handshake_may_come_in_single_bytes() {
                 tls.process_new_packets().expect("a good handshake");
             }
         }
-        assert_eq!(house.gateway.counter("tollgate_tls_handshakes_total", &[]) as u64, 1);
+        eventually("it is counted", || house.count("tollgate_tls_handshakes_total", &[]) == 1);
     });
 }
 
@@ -308,7 +318,7 @@ fn a_client_gets_the_key_that_it_can_read() {
         });
         let visitor = Visitor::new(&[&ecdsa, &rsa]);
         assert_eq!(visitor.connect(house.gateway.address(), "two.test").certificate(), ecdsa.der());
-        let only_rsa = visitor.reading_rsa_alone(&[&ecdsa, &rsa]);
+        let only_rsa = Visitor::reading_rsa_alone(&[&ecdsa, &rsa]);
         assert_eq!(only_rsa.connect(house.gateway.address(), "two.test").certificate(), rsa.der());
     });
 }
@@ -435,4 +445,37 @@ fn what_cannot_serve_is_said_before_anybody_connects() {
     let failed = failed.err().expect("no key, no service");
     assert_eq!(failed.status.code(), Some(78));
     assert!(failed.stderr.contains("no private key in"), "{}", failed.stderr);
+}
+
+#[test]
+fn a_tunnel_is_protected_as_well() {
+    on_both_drivers(|driver| {
+        let house = House::plain(driver);
+        house.backend.script_raw(|conversation| {
+            conversation.head()?;
+            conversation.send(
+                "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+                               Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n",
+            );
+            for _ in 0..2 {
+                let said = conversation.exactly(70_000)?;
+                conversation.send(said);
+            }
+            conversation.finish();
+            conversation.closed()
+        });
+        let mut client = house.client();
+        client.send(
+            "GET /ws HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+                     Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+        );
+        client.read_response_head(101);
+        let said = pattern(70_000);
+        for _ in 0..2 {
+            client.send(&said);
+            assert!(client.read_exactly(said.len()) == said);
+        }
+        assert_eq!(client.read_to_end().expect("the end is announced"), b"");
+        house.backend.expect_no_faults();
+    });
 }

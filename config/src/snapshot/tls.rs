@@ -82,7 +82,7 @@ pub struct Certificate {
 
 impl std::fmt::Debug for Certificate {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Certificate").field("names", &self.names).field("not_after", &self.not_after).finish()
+        f.debug_struct("Certificate").field("names", &self.names).finish_non_exhaustive()
     }
 }
 

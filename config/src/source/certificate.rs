@@ -156,8 +156,15 @@ fn contains(text: &[u8], what: &[u8]) -> bool {
 }
 
 /// Seconds since 1970.
-pub fn now() -> i64 {
+fn now() -> i64 {
     SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs().cast_signed())
+}
+
+impl Certificate {
+    /// Whole days until its end; below zero behind it.
+    pub fn days_left(&self) -> i64 {
+        (self.not_after - now()).div_euclid(86_400)
+    }
 }
 
 /// What is odd about its time and its chain.
@@ -165,7 +172,7 @@ pub fn oddities(certificate: &Certificate) -> Vec<Oddity> {
     let mut found = Vec::new();
     let mut odd = |what: String, hint| found.push(Oddity { what, hint });
     let now = now();
-    let days = (certificate.not_after - now).div_euclid(86_400);
+    let days = certificate.days_left();
     if now > certificate.not_after {
         odd(format!("the certificate has expired {} days ago", -days), "clients refuse it: renew it");
     } else if days < limits::CERTIFICATE_DAYS_LEFT_MIN {

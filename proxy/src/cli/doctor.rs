@@ -7,6 +7,7 @@ use std::net::TcpListener;
 use std::path::Path;
 use std::process::ExitCode;
 
+use config::snapshot::{Certificate, CertificateFiles};
 use config::{AccessLog, Gateway, ListenAddress, Listener};
 use proxy::files::Share;
 use rustix::process::{Resource, getrlimit};
@@ -119,7 +120,20 @@ fn document(path: &Path, findings: &mut Vec<Finding>) -> Option<Gateway> {
         0 => ok(format!("{shown} is in order")),
         _ => warn(format!("{shown}: {warnings} warnings"), format!("tollgate check {shown} says which")),
     });
+    findings.extend(snapshot.certificates.iter().map(|(files, read)| certificate(files, read)));
     Some(snapshot.gateway)
+}
+
+/// A certificate that can serve, and for how long. What is wrong with one is an error of the document.
+fn certificate(files: &CertificateFiles, read: &Certificate) -> Finding {
+    let shown = format!("certificate {} for {}", files.certificate, read.names.join(", "));
+    match config::oddities(read) {
+        odd if odd.is_empty() => ok(format!("{shown}: {} days left", read.days_left())),
+        odd => {
+            let (what, advice): (Vec<_>, Vec<_>) = odd.into_iter().map(|odd| (odd.what, odd.hint)).unzip();
+            warn(format!("{shown}: {}", what.join(", ")), advice.join("; "))
+        }
+    }
 }
 
 /// The gateway raises its soft limit to the hard one.

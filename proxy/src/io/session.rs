@@ -48,7 +48,7 @@ impl Session {
     pub(super) fn open(&mut self, sealed: &mut RBuf) -> io::Result<()> {
         while !sealed.is_empty() && self.opened < OPENED_BYTES_MAX && !self.failed {
             let mut rest = &sealed[..];
-            let taken = self.tls.read_tls(&mut rest)?;
+            let taken = self.tls.read_tls(&mut rest).inspect_err(|_| self.failed = true)?;
             // Behind the other end's goodbye nothing means anything.
             sealed.advance(if taken == 0 { sealed.len() } else { taken });
             self.process()?;

@@ -42,7 +42,7 @@ pub const NAME_BYTES: usize = 512;
 
 /// Bytes that one byte of text becomes at most: `\u007f`.
 pub const ESCAPED_BYTES: usize = 6;
-/// Bytes of a line beside the texts: names, numbers, quotes. Names take 400, and 10 numbers 20 each.
+/// Bytes of a line beside the texts: names, numbers, quotes. Names take 440, the version and the suite of TLS 40, and 10 numbers 20 each.
 pub const LINE_FRAME_BYTES: usize = 1_024;
 /// Bytes of one line at most.
 pub const LINE_BYTES: usize = ESCAPED_BYTES

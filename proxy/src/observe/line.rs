@@ -24,6 +24,8 @@ pub struct Record<'a> {
     pub path: &'a [u8],
     /// `protocol`, such as `HTTP/1.1`.
     pub protocol: &'a str,
+    /// `tlsVersion` and `cipherSuite`; left out of what came without TLS.
+    pub tls: Option<(&'static str, &'static str)>,
     /// Which method or route answered, under the name that the kind has for it.
     pub target: Target<'a>,
     /// `status`: 0 if no answer was sent.
@@ -112,6 +114,10 @@ pub(super) fn write(out: &mut Vec<u8>, date: &mut Date, record: &Record<'_>) {
     text(out, name, target.as_bytes(), limits::NAME_BYTES);
     maybe(out, b",\"status\":", (record.status != 0).then_some(u64::from(record.status)));
     text(out, b",\"protocol\":\"", record.protocol.as_bytes(), limits::METHOD_BYTES);
+    if let Some((version, suite)) = record.tls {
+        text(out, b",\"tlsVersion\":\"", version.as_bytes(), limits::METHOD_BYTES);
+        text(out, b",\"cipherSuite\":\"", suite.as_bytes(), limits::NAME_BYTES);
+    }
     number(out, b",\"responseLength\":", record.response_length);
     number(out, b",\"requestLength\":", record.request_length);
     number(out, b",\"responseLatency\":", record.latency_micros / 1_000);
@@ -338,6 +344,7 @@ mod tests {
             method: b"GET",
             path: b"/prod/pets/7",
             protocol: "HTTP/1.1",
+            tls: Some(("TLSv1.3", "TLS_AES_128_GCM_SHA256")),
             target: Target::ResourcePath("/pets/{id}"),
             status: 200,
             response_length: 42,
@@ -356,7 +363,8 @@ mod tests {
         let wanted = serde_json::json!({
             "requestId": "c6af9ac6-7b61-11e6-9a41-93e8deadbeef", "extendedRequestId": "Mc7UVioPPHcEKPA=", "ip": "192.0.2.7",
             "requestTime": "31/Oct/2026:03:01:11 +0000", "requestTimeEpoch": 1_793_415_671_123_u64, "httpMethod": "GET",
-            "path": "/prod/pets/7", "resourcePath": "/pets/{id}", "status": 200, "protocol": "HTTP/1.1", "responseLength": 42,
+            "path": "/prod/pets/7", "resourcePath": "/pets/{id}", "status": 200, "protocol": "HTTP/1.1",
+            "tlsVersion": "TLSv1.3", "cipherSuite": "TLS_AES_128_GCM_SHA256", "responseLength": 42,
             "requestLength": 0, "responseLatency": 12, "responseLatencyUs": 12_345, "integrationLatency": 11,
             "integrationLatencyUs": 11_999, "integrationStatus": 200, "apiId": "petstore", "stage": "prod",
             "domainName": "api.example.com", "userAgent": "curl/8", "upstream": "127.0.0.1:9000",
@@ -471,6 +479,7 @@ mod tests {
             method: &bytes,
             path: &bytes,
             protocol: &name,
+            tls: Some(("TLSv1.2", "ECDHE-ECDSA-CHACHA20-POLY1305")),
             target: Target::ResourcePath(&name),
             status: u16::MAX,
             response_length: u64::MAX,

@@ -87,8 +87,8 @@ impl Visitor {
         Visitor { config: Arc::new(config) }
     }
 
-    /// The same, that reads no other signatures than those of RSA keys.
-    pub fn reading_rsa_alone(&self, trusted: &[&Identity]) -> Visitor {
+    /// Trusts these, and reads no other signatures than those of RSA keys.
+    pub fn reading_rsa_alone(trusted: &[&Identity]) -> Visitor {
         let mut provider = rustls::crypto::aws_lc_rs::default_provider();
         provider.cipher_suites.retain(|suite| suite.suite().as_str().is_some_and(|name| name.contains("_RSA_")));
         let mut roots = RootCertStore::empty();
@@ -200,6 +200,18 @@ impl Secure {
     pub fn exchange(&mut self, bytes: impl AsRef<[u8]>) -> Response {
         self.send(bytes);
         self.read_response()
+    }
+
+    /// A head without a body behind it, of this status.
+    #[track_caller]
+    pub fn read_response_head(&mut self, status: u16) {
+        let head = self.inflow.until(b"\r\n\r\n").expect("a head");
+        assert!(head.starts_with(format!("HTTP/1.1 {status} ").as_bytes()), "{}", crate::support::shown(&head));
+    }
+
+    #[track_caller]
+    pub fn read_exactly(&mut self, length: usize) -> Vec<u8> {
+        self.inflow.exactly(length).expect("so many bytes")
     }
 
     /// Everything to the end; an error if that comes without a goodbye.
