@@ -409,7 +409,9 @@ fn a_tunnel_is_no_request_at_work() {
         let gateway = gateway_with("requests: 1", backend.address(), driver);
         let mut streams: Vec<TcpStream> = (0..3).map(|_| open(&gateway)).collect();
         gateway.client().exchange("GET /mock HTTP/1.1\r\nHost: a\r\n\r\n").expect_status(200);
-        streams.iter_mut().for_each(|stream| say(stream, "hello"));
+        for stream in &mut streams {
+            say(stream, "hello");
+        }
     });
 }
 
@@ -423,7 +425,9 @@ fn an_idle_tunnel_holds_no_buffer() {
         let before = gateway.pss();
         let count = 400;
         streams.extend((0..count).map(|_| open(&gateway)));
-        streams.iter_mut().for_each(|stream| say(stream, "hello"));
+        for stream in &mut streams {
+            say(stream, "hello");
+        }
         eventually("no buffer is held", || gateway.status()["buffersHeld"] == 0);
         let each = gateway.pss().saturating_sub(before) / count;
         println!("{}: {each} bytes for an idle tunnel", driver.name());
@@ -579,7 +583,9 @@ fn a_drain_ends_tunnels_when_its_time_is_over() {
         let mut streams: Vec<TcpStream> = (0..4).map(|_| open(&gateway)).collect();
         let began = Instant::now();
         gateway.signal(Signal::TERM);
-        streams.iter_mut().for_each(|stream| say(stream, "still here"));
+        for stream in &mut streams {
+            say(stream, "still here");
+        }
         streams.iter_mut().for_each(expect_end);
         let took = began.elapsed();
         assert!(took >= Duration::from_millis(1_900), "{took:?}");
