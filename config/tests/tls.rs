@@ -62,7 +62,7 @@ fn a_good_certificate_has_no_faults_and_is_watched() {
 #[test]
 fn oddities_are_warnings() {
     let folder = folder("odd");
-    let mut check = |names: &[&str], change: fn(&mut CertificateParams), wanted: &str| {
+    let check = |names: &[&str], change: fn(&mut CertificateParams), wanted: &str| {
         write(&folder, names, change);
         let said = said(&folder);
         assert!(said.contains("warning") && said.contains(wanted) && !said.contains("error"), "{wanted}: {said}");

@@ -13,10 +13,11 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
+use super::buffers;
 use super::limits::LARGE_BUFFERS_MAX;
 use super::{
-    DriverKind, Group, Listener, Outgoing, Parked, RBuf, Sock, Why, channel, driver_counts, next_event, panics, probe,
-    run, sleep, sockets_alive, spawn, tasks_alive, timeout, vector, views_alive,
+    DriverKind, Group, Listener, Outgoing, Parked, RBuf, Session, Sock, Why, channel, driver_counts, next_event,
+    panics, probe, run, sleep, sockets_alive, spawn, tasks_alive, timeout, vector, views_alive,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -844,4 +845,95 @@ fn sockets_left_open_are_closed_at_the_end() {
         }
         shard.join().expect("the shard");
     }
+}
+
+/// Two ends of one connection that speak TLS.
+async fn secure_pair() -> (Sock, Sock) {
+    let made = rcgen::generate_simple_self_signed(["here".to_owned()]).expect("randomness");
+    let provider = std::sync::Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let key = rustls::pki_types::PrivatePkcs8KeyDer::from(made.signing_key.serialize_der());
+    let server = rustls::ServerConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions();
+    let server = server.expect("versions").with_no_client_auth();
+    let server = server.with_single_cert(vec![made.cert.der().clone()], key.into()).expect("a key that fits");
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(made.cert.der().clone()).expect("a certificate");
+    let client = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+    let client = client.expect("versions").with_root_certificates(roots).with_no_client_auth();
+    let name = rustls::pki_types::ServerName::try_from("here").expect("a name");
+    let client = rustls::ClientConnection::new(client.into(), name).expect("a configuration");
+    let server = rustls::ServerConnection::new(server.into()).expect("a configuration");
+    let (near, far) = pair().await;
+    far.secure(Session::new(server), RBuf::empty());
+    near.secure(Session::new(client), RBuf::empty());
+    let shaken = Rc::new(Cell::new(false));
+    let done = shaken.clone();
+    let far = Rc::new(far);
+    let other = far.clone();
+    spawn(async move {
+        other.handshake().await.expect("a good client");
+        drop(other);
+        done.set(true);
+    });
+    near.handshake().await.expect("a good server");
+    until(|| shaken.get()).await;
+    let far = Rc::try_unwrap(far).ok().expect("the task has ended");
+    (near, far)
+}
+
+#[test]
+fn sealed_bytes_arrive_and_their_end_behind_them() {
+    on_both(|| async {
+        let (near, far) = secure_pair().await;
+        let sent = pattern(300_000);
+        near.start_send(Outgoing::new(sent.clone()));
+        // Handed over while the send is under way: the goodbye, and the end of the stream behind it.
+        near.shutdown(Shutdown::Write);
+        assert!(hear_all(&far, Group::Small).await == sent);
+        say(&far, b"and an answer").await;
+        drop(far);
+        assert_eq!(hear_all(&near, Group::Large).await, b"and an answer", "a closed socket says goodbye as well");
+    });
+}
+
+#[test]
+fn a_sealed_stream_that_is_cut_is_an_error() {
+    on_both(|| async {
+        let (near, far) = secure_pair().await;
+        say(&near, b"half").await;
+        near.flush().await.expect("it left");
+        assert_eq!(hear(&far, 4).await, b"half");
+        near.give_up_session();
+        near.shutdown(Shutdown::Write);
+        let error = far.recv(Group::Small).await.expect_err("no goodbye");
+        assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
+        // What is no record at all fails as well, and again when asked again.
+        let (near, far) = secure_pair().await;
+        near.give_up_session();
+        say(&near, b"GET / HTTP/1.1\r\n\r\n").await;
+        for _ in 0..2 {
+            let error = far.recv(Group::Small).await.expect_err("no record");
+            assert_eq!(error.kind(), io::ErrorKind::InvalidData);
+        }
+    });
+}
+
+#[test]
+fn what_is_opened_waits_for_a_buffer() {
+    on_both(|| async {
+        let (near, far) = secure_pair().await;
+        let sent = pattern(16 * 1024);
+        near.start_send(Outgoing::new(sent.clone()));
+        let first = far.recv(Group::Small).await.expect("half of the record");
+        assert_eq!(first.len(), 8 * 1024);
+        let mut held = Vec::new();
+        while let Some(buffer) = buffers::take(Group::Small) {
+            held.push(buffer);
+        }
+        assert!(timeout(Duration::from_millis(50), far.recv(Group::Small)).await.is_err(), "there is no buffer");
+        for buffer in held {
+            buffers::put_back(Group::Small, buffer);
+        }
+        let rest = far.recv(Group::Small).await.expect("the other half");
+        assert!([&first[..], &rest[..]].concat() == sent);
+    });
 }
