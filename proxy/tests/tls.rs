@@ -479,3 +479,27 @@ fn a_tunnel_is_protected_as_well() {
         house.backend.expect_no_faults();
     });
 }
+
+#[test]
+fn r05_handshakes_under_way_are_bounded() {
+    // A login shell allows 1,024 descriptors.
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+    let raised = rustix::process::Rlimit { current: limit.maximum, maximum: limit.maximum };
+    rustix::process::setrlimit(rustix::process::Resource::Nofile, raised).expect("up to the maximum");
+    on_both_drivers(|driver| {
+        let house = House::start(driver, "  limits: {handshake_time: 60s}\n", "", |_| {});
+        let begin = || {
+            let mut client = Client::connect(house.gateway.address());
+            client.send(b"\x16");
+            client
+        };
+        let begun: Vec<Client> = (0..1_024).map(|_| begin()).collect();
+        let in_progress = || house.count("tollgate_tls_handshakes_in_progress", &[]);
+        eventually("all are under way", || in_progress() == 1_024);
+        begin().expect_close();
+        eventually("it is counted", || house.failures("busy") == 1);
+        drop(begun);
+        eventually("they have gone", || in_progress() == 0);
+        house.client().exchange(GET).expect_status(200);
+    });
+}
