@@ -40,18 +40,23 @@ impl Share {
         Share { files, sockets, clients: clients as u32 }
     }
 
-    /// Says so where a worker may hold fewer connections than the document wants.
+    /// Says so where a worker may hold fewer connections than the document wants, and louder where it wants them in so many words.
     pub fn warn(&self, wanted: u32) {
-        if self.clients < wanted {
-            tracing::warn!(
-                wanted,
-                held = self.clients,
-                open_files = self.files,
-                "limits.connections is {wanted} for each worker, but there are files for {} only: raise LimitNOFILE of the \
-                 service (ulimit -Hn in a shell), or lower limits.connections",
-                self.clients
-            );
+        if self.clients >= wanted {
+            return;
         }
+        let (held, open_files) = (self.clients, self.files);
+        if wanted == config::limits::CONNECTIONS {
+            tracing::info!(held, open_files, "the limit of open files bounds the connections of each worker");
+            return;
+        }
+        tracing::warn!(
+            wanted,
+            held,
+            open_files,
+            "limits.connections is {wanted} for each worker, but there are files for {held} only: raise LimitNOFILE of the service \
+             (ulimit -Hn in a shell), or lower limits.connections"
+        );
     }
 }
 

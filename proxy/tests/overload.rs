@@ -247,11 +247,11 @@ fn r01_an_address_has_so_many_connections_over_all_workers() {
 fn r03_the_desk_answers_when_clients_have_used_up_every_file() {
     on_both_drivers(|driver| {
         let late = Late::new();
-        let document = late.document("limits: {header_time: 60s}");
+        let document = late.document("limits: {header_time: 60s, connections: 40000}");
         let gateway = Gateway::start_with_files(400, &document, driver);
         let most = gateway.status()["connections"]["most"].as_u64().expect("a number");
         assert!((50..300).contains(&most), "{most}");
-        let warning = format!("limits.connections is 50000 for each worker, but there are files for {most} only");
+        let warning = format!("limits.connections is 40000 for each worker, but there are files for {most} only");
         assert!(gateway.stderr().contains(&warning), "{}", gateway.stderr());
         // Half a head: nobody of them is idle.
         let mut crowd = Vec::new();
