@@ -25,7 +25,7 @@ use crate::limits::{
 };
 use crate::observe::metrics::add;
 use crate::shed;
-use crate::state::Worker;
+use crate::state::{Accepting, Worker};
 
 /// What a listener is made of.
 pub struct Bound {
@@ -189,7 +189,8 @@ pub fn carry_out(orders: Vec<Order>, worker: &Rc<Worker>) {
                 if shared {
                     entry.share();
                 }
-                spawn(accept_all(descriptor, entry, worker.clone()));
+                // Counted now, not when its task is first looked at: an order to leave may be next, and somebody may have come.
+                spawn(accept_all(descriptor, entry, worker.begin_accepting()));
             }
             Order::Change { door, execute_api, backlog, tls } => {
                 for entry in worker.entries.door(door) {
@@ -208,8 +209,8 @@ pub fn carry_out(orders: Vec<Order>, worker: &Rc<Worker>) {
 
 /// Accepts until the worker drains or the door closes, and then whoever was in the queue already. Connections are parked at
 /// once: their first byte starts a task.
-async fn accept_all(fd: OwnedFd, entry: Rc<Entry>, worker: Rc<Worker>) {
-    let accepting = worker.begin_accepting();
+async fn accept_all(fd: OwnedFd, entry: Rc<Entry>, accepting: Accepting) {
+    let worker = accepting.worker().clone();
     let listener = Listener::adopt(fd);
     let mut backlog = entry.backlog();
     loop {

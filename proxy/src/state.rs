@@ -173,6 +173,13 @@ pub struct Accepting {
     worker: Rc<Worker>,
 }
 
+impl Accepting {
+    /// The one that it accepts for.
+    pub fn worker(&self) -> &Rc<Worker> {
+        &self.worker
+    }
+}
+
 impl Drop for Accepting {
     fn drop(&mut self) {
         self.worker.accepting.set(self.worker.accepting.get() - 1);
