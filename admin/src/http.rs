@@ -3,6 +3,7 @@
 //! A page of a foreign site could make a browser ask this port under a name of its own that resolves to it (DNS rebinding,
 //! attack row R13). So a request must name an IP address or `localhost`: whoever asks for a name is told 421.
 
+use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::pin::pin;
 use std::sync::Arc;
@@ -20,7 +21,8 @@ use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::AbortHandle;
 use tokio::time::{sleep, timeout};
 
 use crate::desk::Desk;
@@ -36,19 +38,21 @@ pub(crate) async fn serve((listener, open): (TcpListener, OpenDoor), desk: Arc<D
     let places = Arc::new(Semaphore::new(limits::ADMIN_CONNECTIONS));
     let pages = pages(desk);
     let mut errors = Seldom::default();
+    let mut talks = VecDeque::new();
     loop {
-        let place = places.clone().acquire_owned().await.expect("the semaphore is never closed");
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             _ = stop.wait_for(|stage| *stage > Stage::Open) => break,
         };
         match accepted {
             Ok((stream, _)) => {
+                let place = room(&places, &mut talks).await;
                 let connection = converse(stream, pages.clone(), stop.clone());
-                tokio::spawn(async move {
+                let talk = tokio::spawn(async move {
                     connection.await;
                     drop(place);
                 });
+                talks.push_back(talk.abort_handle());
             }
             Err(error) => {
                 if let Some(failures) = errors.say(Instant::now()) {
@@ -61,6 +65,18 @@ pub(crate) async fn serve((listener, open): (TcpListener, OpenDoor), desk: Arc<D
     drop((listener, open));
     let all = u32::try_from(limits::ADMIN_CONNECTIONS).expect("a small constant");
     let _ = timeout(limits::GRACE_TIME, places.acquire_many(all)).await;
+}
+
+/// A place for one more. An answer takes milliseconds: where all are taken, whoever has been here longest is silent or idle, and
+/// goes, so that no number of silent clients keeps a probe from its answer.
+async fn room(places: &Arc<Semaphore>, talks: &mut VecDeque<AbortHandle>) -> OwnedSemaphorePermit {
+    talks.retain(|talk| !talk.is_finished());
+    if places.available_permits() == 0
+        && let Some(oldest) = talks.pop_front()
+    {
+        oldest.abort();
+    }
+    places.clone().acquire_owned().await.expect("the semaphore is never closed")
 }
 
 /// One connection: bounded in the size and time of its heads, and in its age.
