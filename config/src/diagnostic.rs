@@ -221,7 +221,9 @@ fn render_fault(out: &mut String, fault: &Fault, name: &str, line: Option<&str>,
     if place.line > 0 {
         let _ = write!(out, ":{}:{}", place.line, place.column);
     }
-    let _ = write!(out, ":{reset} {loud}{}{reset}{bold}: ", fault.severity.as_str());
+    // A file that a command named has no place in any document.
+    let after = if name.is_empty() { "" } else { ": " };
+    let _ = write!(out, "{after}{reset}{loud}{}{reset}{bold}: ", fault.severity.as_str());
     push_clean(out, &fault.what);
     let _ = writeln!(out, "{reset}");
     if let Some(line) = line {
@@ -301,6 +303,9 @@ mod tests {
     #[test]
     fn a_fault_of_the_whole_source_shows_no_line() {
         assert_eq!(one("a", 0, 0, 0).render(false), "gateway.yaml: error: something is wrong\nhint: mend it\n\n");
+        let mut nowhere = Diagnostics::default();
+        nowhere.error_hint(Place::default(), "something is wrong", "mend it");
+        assert_eq!(nowhere.render(false), "error: something is wrong\nhint: mend it\n\n");
     }
 
     #[test]

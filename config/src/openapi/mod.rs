@@ -139,7 +139,11 @@ fn is_there(path: &Path, place: Place, faults: &mut Diagnostics) -> bool {
         Ok(_) => (format!("`{}` is no file", path.display()), "name the OpenAPI document itself"),
         Err(error) => (
             format!("`{}` cannot be read: {error}", path.display()),
-            "check the path: it is taken from the folder of the configuration",
+            if place == Place::default() {
+                "check the path: it is taken from the folder where the command runs"
+            } else {
+                "check the path: it is taken from the folder of the configuration"
+            },
         ),
     };
     faults.files.push(Input::missing(path));
