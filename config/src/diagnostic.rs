@@ -194,12 +194,21 @@ impl LineCursor {
             *self = Self { source: place.source, line: 1, offset: 0 };
         }
         while self.line < place.line {
-            let rest = source.text.get(self.offset..)?;
-            self.offset += rest.find('\n')? + 1;
+            let (line, end) = first_line(source.text.get(self.offset..)?);
+            if end == 0 {
+                return None;
+            }
+            self.offset += line.len() + end;
             self.line += 1;
         }
-        source.text.get(self.offset..)?.lines().next()
+        Some(first_line(source.text.get(self.offset..)?).0)
     }
+}
+
+/// The first line of a text, and how many bytes end it: YAML and JSON know LF, CR LF and CR alone. None where the text ends.
+pub(crate) fn first_line(text: &str) -> (&str, usize) {
+    let Some(at) = text.find(['\n', '\r']) else { return (text, 0) };
+    (&text[..at], if text[at..].starts_with("\r\n") { 2 } else { 1 })
 }
 
 const RED: &str = "\x1b[1;31m";
@@ -303,6 +312,9 @@ mod tests {
     #[test]
     fn a_fault_of_the_whole_source_shows_no_line() {
         assert_eq!(one("a", 0, 0, 0).render(false), "gateway.yaml: error: something is wrong\nhint: mend it\n\n");
+        // CR alone ends a line as well.
+        assert!(one("a\rb: c\r\nd", 2, 1, 1).render(false).contains("2 | b: c\n"));
+        assert!(one("a\rb: c\r\nd", 3, 1, 1).render(false).contains("3 | d\n"));
         let mut nowhere = Diagnostics::default();
         nowhere.error_hint(Place::default(), "something is wrong", "mend it");
         assert_eq!(nowhere.render(false), "error: something is wrong\nhint: mend it\n\n");

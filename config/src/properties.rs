@@ -6,6 +6,7 @@ use router::{Captures, Kind, Verb};
 
 use crate::definition::{Definition, ModelRef};
 use crate::diagnostic::Diagnostics;
+use crate::diagnostic::first_line;
 use crate::openapi::{self, BasePath, ImportOptions};
 use crate::snapshot::{Release, Snapshot, Stage};
 use crate::snapshot_file;
@@ -83,12 +84,24 @@ fn can_be_shown(diagnostics: &Diagnostics) {
     for fault in &diagnostics.list {
         let source =
             diagnostics.sources.get(usize::from(fault.place.source)).expect("a fault names a source that exists");
-        let lines = source.text.matches('\n').count() + 1;
+        let lines = lines_of(&source.text);
         assert!(fault.place.line as usize <= lines + 1, "line {} of {lines}: {}", fault.place.line, fault.what);
     }
     let rendered = diagnostics.render(false);
     assert!(rendered.chars().all(|c| c == '\n' || !c.is_control()), "nothing from a document may steer the terminal");
     assert_eq!(diagnostics.to_json()["errors"], diagnostics.counts().0);
+}
+
+fn lines_of(mut text: &str) -> usize {
+    let mut lines = 1;
+    loop {
+        let (line, end) = first_line(text);
+        if end == 0 {
+            return lines;
+        }
+        lines += 1;
+        text = &text[line.len() + end..];
+    }
 }
 
 /// Reads the bytes as a file of the state directory. Panics if one that is taken for good does not keep what it promises.
