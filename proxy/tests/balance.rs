@@ -4,11 +4,8 @@ mod support;
 #[path = "support/wild.rs"]
 mod wild;
 
-use std::io::Write as _;
-use std::sync::{Mutex, mpsc};
-
 use support::{Backend, Driver, Gateway, eventually, on_both_drivers};
-use wild::{Wild, head};
+use wild::Wild;
 
 const GET: &str = "GET /dev/x HTTP/1.1\r\nHost: a\r\n\r\n";
 
@@ -54,16 +51,7 @@ fn servers_take_turns_by_weight() {
 #[test]
 fn the_server_with_the_least_to_do_is_asked() {
     on_both_drivers(|driver| {
-        let (go, wait) = mpsc::channel::<()>();
-        let wait = Mutex::new(wait);
-        let slow = Wild::new(move |mut stream, _| {
-            while head(&mut stream).is_some() {
-                if wait.lock().expect("one user").recv().is_err() {
-                    return;
-                }
-                let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nslow");
-            }
-        });
+        let (slow, go) = Wild::patient("slow");
         let quick = Backend::answering("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nquick");
         let servers =
             format!("{{servers: [\"{}\", \"{}\"], balance: least_requests}}", slow.address(), quick.address());

@@ -303,7 +303,7 @@ fn a_start_with_damaged_state_serves_the_other_stages_and_a_reload_changes_nothi
     assert_eq!(at(&mut gateway.client(), "prod"), "one blue", "what served goes on");
     drop(gateway);
     let gateway = start(&document, Driver::Epoll);
-    assert!(gateway.stderr().contains("deployments/a/state.json is damaged"), "{}", gateway.stderr());
+    gateway.expect_said("deployments/a/state.json is damaged");
     let mut client = gateway.client();
     assert_eq!(["dev", "prod"].map(|stage| at(&mut client, stage)), ["one blue", "403"]);
     fs::write(&pointer, &whole).expect("it is ours");

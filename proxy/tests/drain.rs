@@ -7,14 +7,13 @@ mod wild;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 use support::gateway::is_listening;
 use support::{Client, Driver, Gateway, eventually, on_both_drivers};
-use wild::{Wild, head, read_away};
+use wild::{Wild, read_away};
 
 const GET: &str = "GET /dev/x HTTP/1.1\r\nHost: a\r\n\r\n";
 const MOCK: &str = "GET /dev/mock HTTP/1.1\r\nHost: a\r\n\r\n";
@@ -36,21 +35,6 @@ apis:
     Gateway::start(&config, driver)
 }
 
-/// A backend that answers each request when it is told to.
-fn patient() -> (Wild, mpsc::Sender<()>) {
-    let (go, wait) = mpsc::channel::<()>();
-    let wait = Mutex::new(wait);
-    let backend = Wild::new(move |mut stream, _| {
-        while head(&mut stream).is_some() {
-            if wait.lock().expect("one user").recv().is_err() {
-                return;
-            }
-            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ndone");
-        }
-    });
-    (backend, go)
-}
-
 fn under_way(gateway: &Gateway, backend: &Wild) -> Client {
     let mut client = gateway.client();
     let before = backend.connections();
@@ -63,7 +47,7 @@ fn under_way(gateway: &Gateway, backend: &Wild) -> Client {
 fn what_is_under_way_is_finished() {
     on_both_drivers(|driver| {
         for signal in [Signal::TERM, Signal::INT] {
-            let (backend, go) = patient();
+            let (backend, go) = Wild::patient("done");
             let gateway = gateway(backend.address(), "30s", driver);
             let mut idle = gateway.client();
             idle.exchange(MOCK).expect_status(200);
@@ -97,7 +81,7 @@ fn what_is_under_way_is_finished() {
 #[test]
 fn nothing_under_way_means_leaving_at_once() {
     on_both_drivers(|driver| {
-        let (backend, _go) = patient();
+        let (backend, _go) = Wild::patient("done");
         let gateway = gateway(backend.address(), "30s", driver);
         let mut idle = gateway.client();
         idle.exchange(MOCK).expect_status(200);
@@ -148,7 +132,7 @@ fn the_time_to_drain_has_an_end() {
 fn a_second_signal_cuts_the_wait() {
     on_both_drivers(|driver| {
         for second in [Signal::TERM, Signal::INT] {
-            let (backend, _go) = patient();
+            let (backend, _go) = Wild::patient("done");
             let gateway = gateway(backend.address(), "10m", driver);
             let mut client = under_way(&gateway, &backend);
             gateway.signal(Signal::TERM);
@@ -163,7 +147,7 @@ fn a_second_signal_cuts_the_wait() {
 #[test]
 fn a_gateway_that_leaves_is_not_ready_and_takes_no_new_document() {
     on_both_drivers(|driver| {
-        let (backend, go) = patient();
+        let (backend, go) = Wild::patient("done");
         let gateway = gateway(backend.address(), "30s", driver);
         let mut busy = under_way(&gateway, &backend);
         assert_eq!(gateway.admin_get("/readyz"), "ready\n");
@@ -185,7 +169,7 @@ fn a_gateway_that_leaves_is_not_ready_and_takes_no_new_document() {
 #[test]
 fn a_busy_client_learns_with_its_last_answer_that_it_is_over() {
     on_both_drivers(|driver| {
-        let (backend, _go) = patient();
+        let (backend, _go) = Wild::patient("done");
         let gateway = gateway(backend.address(), "30s", driver);
         let mut client = gateway.client();
         client.exchange(MOCK).expect_status(200);
@@ -206,7 +190,7 @@ fn a_busy_client_learns_with_its_last_answer_that_it_is_over() {
 #[test]
 fn who_has_come_before_the_door_closes_is_served() {
     on_both_drivers(|driver| {
-        let (backend, _go) = patient();
+        let (backend, _go) = Wild::patient("done");
         let gateway = gateway(backend.address(), "30s", driver);
         let address = gateway.address().parse().expect("an address");
         let served = AtomicU64::new(0);
@@ -233,7 +217,7 @@ fn who_has_come_before_the_door_closes_is_served() {
 #[test]
 fn idle_connections_are_closed_by_portions() {
     on_both_drivers(|driver| {
-        let (backend, _go) = patient();
+        let (backend, _go) = Wild::patient("done");
         let gateway = gateway(backend.address(), "30s", driver);
         let mut clients: Vec<Client> = (0..200).map(|_| gateway.client()).collect();
         for client in &mut clients {

@@ -7,15 +7,15 @@ mod wild;
 
 use std::io::{self, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use support::gateway::is_listening;
 use support::{Client, Driver, Gateway, eventually, on_both_drivers};
-use wild::{Wild, head};
+use wild::Wild;
 
 const GET: &str = "GET /mock HTTP/1.1\r\nHost: a\r\n\r\n";
 
@@ -120,16 +120,7 @@ fn idle_connections_of_a_removed_listener_end_within_the_time_of_a_drain() {
 #[test]
 fn what_is_under_way_at_a_removed_listener_is_finished() {
     on_both_drivers(|driver| {
-        let (go, wait) = mpsc::channel::<()>();
-        let wait = Mutex::new(wait);
-        let backend = Wild::new(move |mut stream, _| {
-            while head(&mut stream).is_some() {
-                if wait.lock().expect("one user").recv().is_err() {
-                    return;
-                }
-                let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ndone");
-            }
-        });
+        let (backend, go) = Wild::patient("done");
         let document = |listen: &str| {
             let route = format!(
                 "      \"GET /x\": {{integration: {{type: http_proxy, uri: \"http://{}/x\"}}}}\n    stages:",

@@ -252,7 +252,7 @@ fn r03_the_desk_answers_when_clients_have_used_up_every_file() {
         let most = gateway.status()["connections"]["most"].as_u64().expect("a number");
         assert!((50..300).contains(&most), "{most}");
         let warning = format!("limits.connections is 40000 for each worker, but there are files for {most} only");
-        assert!(gateway.stderr().contains(&warning), "{}", gateway.stderr());
+        gateway.expect_said(&warning);
         // Half a head: nobody of them is idle.
         let mut crowd = Vec::new();
         for number in 1..=most {
@@ -316,7 +316,7 @@ fn r03_where_the_kernel_has_no_descriptor_idle_clients_make_room_and_nobody_spin
         let errors = count("tollgate_accept_errors_total");
         assert!((1.0..40.0).contains(&errors), "{errors}");
         assert!(count("tollgate_overload_idle_closed_total") > 0.5);
-        assert!(gateway.stderr().contains("cannot accept connections"), "{}", gateway.stderr());
+        gateway.expect_said("cannot accept connections");
         assert!(gateway.stderr().matches("cannot accept").count() < 20, "{}", gateway.stderr());
     });
 }

@@ -88,6 +88,8 @@ fn r17_a_panic_costs_one_connection_and_is_counted() {
 
 /// One line each, of bounded length, in which nothing controls a terminal.
 fn is_told_in_lines(stage: &Stage, count: u64) {
+    let lines = |log: &str| log.matches("a drill at").count() as u64;
+    eventually("each has its line", || lines(&stage.gateway.stderr()) >= count);
     let log = stage.gateway.stderr();
     let told: Vec<&str> = log.lines().filter(|line| line.contains("a drill at")).collect();
     assert_eq!(told.len() as u64, count, "{log}");
@@ -111,8 +113,9 @@ fn r17_many_panics_leak_nothing_and_fill_no_log() {
         eventually("each is counted", || number(&stage, "tollgate_panics_total") == many);
         eventually("nothing is left of them", || held(&stage) == before);
         // The first 32, then the 64th, the 128th and the 256th.
-        let log = stage.gateway.stderr();
-        assert_eq!(log.lines().filter(|line| line.contains("a drill at")).count(), 35, "{log}");
+        let told = || stage.gateway.stderr().lines().filter(|line| line.contains("a drill at")).count();
+        eventually("they have their lines", || told() >= 35);
+        assert_eq!(told(), 35, "{}", stage.gateway.stderr());
         stage.ask(request("GET", "/x", "")).expect_status(200);
         stage.backend.expect_no_faults();
     });

@@ -6,15 +6,13 @@ mod support;
 mod wild;
 
 use std::fmt::Write as _;
-use std::io::Write as _;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, mpsc};
 use std::thread;
 
 use rustix::process::Signal;
 use support::gateway::complete;
 use support::{Backend, Gateway, eventually, on_both_drivers};
-use wild::{Wild, head};
+use wild::Wild;
 
 /// `/mock` and `/x`, and further mock routes.
 fn document(backend: &str, pool: &str, more: &[&str]) -> String {
@@ -94,7 +92,7 @@ fn a_document_with_faults_changes_nothing() {
         let before = failed();
         gateway.signal(Signal::HUP);
         eventually("the signal's reload has failed", || failed() > before + 0.5);
-        assert!(gateway.stderr().contains("reload refused"), "{}", gateway.stderr());
+        gateway.expect_said("reload refused");
         assert_eq!(gateway.status()["generation"], 1);
         let report = gateway.reload(&good);
         assert_eq!((&report["ok"], &report["generation"]), (&true.into(), &2.into()), "{report}");
@@ -232,16 +230,7 @@ fn a_server_keeps_its_connections_as_long_as_it_is_named() {
 #[test]
 fn a_request_under_way_keeps_its_snapshot() {
     on_both_drivers(|driver| {
-        let (go, wait) = mpsc::channel::<()>();
-        let wait = Mutex::new(wait);
-        let backend = Wild::new(move |mut stream, _| {
-            while head(&mut stream).is_some() {
-                if wait.lock().expect("one user").recv().is_err() {
-                    return;
-                }
-                let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ndone");
-            }
-        });
+        let (backend, go) = Wild::patient("done");
         let with = document(backend.address(), "", &[]);
         let without = with.lines().filter(|line| !line.contains("ANY /x")).collect::<Vec<_>>().join("\n") + "\n";
         // Its upstream stays, changes, and goes.

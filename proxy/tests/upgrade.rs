@@ -5,12 +5,10 @@ mod support;
 mod wild;
 
 use std::fs;
-use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -19,7 +17,7 @@ use rustix::process::Signal;
 use serde_json::Value;
 use support::gateway::complete;
 use support::{Client, Driver, Gateway, eventually, on_both_drivers};
-use wild::{Wild, head, long};
+use wild::{Wild, long};
 
 const GET: &str = "GET /dev/mock HTTP/1.1\r\nHost: a\r\n\r\n";
 
@@ -129,13 +127,7 @@ fn under_load_nobody_notices() {
 #[test]
 fn what_is_under_way_is_finished_by_the_old_one() {
     on_both_drivers(|driver| {
-        let (go, wait) = mpsc::channel::<()>();
-        let wait = Mutex::new(wait);
-        let backend = Wild::new(move |mut stream, _| {
-            while head(&mut stream).is_some() && wait.lock().expect("one user").recv().is_ok() {
-                let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ndone");
-            }
-        });
+        let (backend, go) = Wild::patient("done");
         let gateway = Gateway::start(&document(1, backend.address(), ""), driver);
         let mut idle = gateway.client();
         idle.exchange(GET).expect_status(200);

@@ -86,8 +86,8 @@ fn a_document_is_loaded_however_it_is_written() {
         fs::write(&path, text(5)).expect("the folder is writable");
         answers(&gateway, 5);
         assert!((gateway.counter("tollgate_watched_files", &[]) - 1.0).abs() < 0.1);
-        let said = gateway.stderr();
-        assert!(said.contains("documents have changed: loading again") && said.contains("reloaded"), "{said}");
+        gateway.expect_said("documents have changed: loading again");
+        gateway.expect_said("reloaded");
         assert_eq!(gateway.status()["panics"], 0);
     });
 }
@@ -157,6 +157,7 @@ fn a_document_with_faults_is_tried_once() {
             eventually("it is looked at", || looks() > before + 0.5);
         }
         assert!((by_watch(&gateway, "failed") - 1.0).abs() < 0.1);
+        gateway.expect_said("reload refused");
         assert_eq!(gateway.stderr().matches("reload refused").count(), 1, "{}", gateway.stderr());
         answers(&gateway, 1);
         rename_over(&path, &bad.replace("htpp", "htttp"));
@@ -167,8 +168,8 @@ fn a_document_with_faults_is_tried_once() {
         let before = looks();
         assert_eq!(gateway.reload(&document(4, true))["ok"], true);
         eventually("it is looked at", || looks() > before + 0.5);
-        fs::write(&path, complete(&document(4, true), gateway.folder())).expect("touched");
         let before = looks();
+        fs::write(&path, complete(&document(4, true), gateway.folder())).expect("touched");
         eventually("and again", || looks() > before + 0.5);
         assert!((by_watch(&gateway, "ok") - 1.0).abs() < 0.1);
     });

@@ -324,6 +324,16 @@ impl Gateway {
         self.stderr.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// Waits until it has written this to its standard error: what it does and what it says of it come by two ways.
+    #[track_caller]
+    pub fn expect_said(&self, text: &str) {
+        let deadline = Instant::now() + PATIENCE;
+        while !self.stderr().contains(text) {
+            assert!(Instant::now() < deadline, "it never said `{text}`:\n{}", self.stderr());
+            thread::sleep(Duration::from_millis(2)); // a poll until the deadline
+        }
+    }
+
     /// The access log so far, as it was written.
     pub fn access_log(&self) -> String {
         fs::read_to_string(self.folder.join("access.log")).unwrap_or_default()

@@ -5,7 +5,7 @@ use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, LazyLock, Mutex, mpsc};
 use std::thread;
 use std::time::Duration;
 
@@ -50,6 +50,19 @@ impl Wild {
     pub fn answering(bytes: impl Into<Vec<u8>>) -> Wild {
         let bytes = bytes.into();
         Wild::new(move |mut stream, _| while head(&mut stream).is_some() && stream.write_all(&bytes).is_ok() {})
+    }
+
+    /// Answers a request with this body each time that it is told to, and leaves when nobody is left to tell it.
+    pub fn patient(body: &str) -> (Wild, mpsc::Sender<()>) {
+        let (go, wait) = mpsc::channel::<()>();
+        let wait = Mutex::new(wait);
+        let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+        let backend = Wild::new(move |mut stream, _| {
+            while head(&mut stream).is_some() && wait.lock().expect("one user").recv().is_ok() {
+                let _ = stream.write_all(answer.as_bytes());
+            }
+        });
+        (backend, go)
     }
 
     /// `127.0.0.1:port`.
