@@ -222,7 +222,7 @@ impl Heir {
     }
 
     fn inherit(&self) -> io::Result<Vec<Inherited>> {
-        let until = Instant::now() + HANDOVER_STEP_TIME;
+        let until = step();
         let Estate { protocol, lots } = self.channel.receive(until)?;
         if protocol != PROTOCOL {
             return Err(io::Error::other(format!("it speaks protocol {protocol}, this version speaks {PROTOCOL}")));
@@ -260,13 +260,13 @@ impl Heir {
     }
 
     fn hear(&self) -> io::Result<ToHeir> {
-        self.channel.receive(Instant::now() + HANDOVER_STEP_TIME)
+        self.channel.receive(step())
     }
 }
 
 /// Time for one step of the conversation, as a deadline from now.
 pub fn step() -> Instant {
-    Instant::now() + HANDOVER_STEP_TIME
+    after(HANDOVER_STEP_TIME)
 }
 
 /// A deadline from now.

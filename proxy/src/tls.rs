@@ -3,7 +3,7 @@
 use std::io;
 use std::rc::Rc;
 
-use rustls::server::{Accepted, Acceptor};
+use rustls::server::{Accepted, AcceptedAlert, Acceptor};
 
 use crate::connection::{self, Open};
 use crate::entry::Entry;
@@ -72,13 +72,7 @@ async fn shake(sock: &Sock, entry: &Entry, worker: &Worker) -> Result<(), Handsh
     };
     match accepted.into_connection(config) {
         Ok(connection) => sock.secure(Session::new(connection), rest),
-        Err((error, mut alert)) => {
-            let mut bytes = vector();
-            // A vector takes everything.
-            let _ = alert.write_all(&mut bytes);
-            sock.start_send(Outgoing::new(bytes));
-            return Err(why(&error));
-        }
+        Err((error, alert)) => return Err(refuse(sock, &error, alert)),
     }
     sock.handshake().await.map_err(|error| cause(&error))
 }
@@ -104,16 +98,19 @@ async fn hello(sock: &Sock) -> Result<(Accepted, RBuf), HandshakeFailure> {
             match acceptor.accept() {
                 Ok(None) => {}
                 Ok(Some(accepted)) => return Ok((accepted, bytes)),
-                Err((error, mut alert)) => {
-                    let mut told = vector();
-                    // A vector takes everything.
-                    let _ = alert.write_all(&mut told);
-                    sock.start_send(Outgoing::new(told));
-                    return Err(why(&error));
-                }
+                Err((error, alert)) => return Err(refuse(sock, &error, alert)),
             }
         }
     }
+}
+
+/// Tells the client what is wrong with its hello.
+fn refuse(sock: &Sock, error: &rustls::Error, mut alert: AcceptedAlert) -> HandshakeFailure {
+    let mut bytes = vector();
+    // A vector takes everything.
+    let _ = alert.write_all(&mut bytes);
+    sock.start_send(Outgoing::new(bytes));
+    why(error)
 }
 
 /// What a client hears that speaks plain HTTP where TLS is spoken.
