@@ -8,6 +8,7 @@ pub mod head;
 pub mod http1;
 pub mod limits;
 pub mod properties;
+pub mod proxy_protocol;
 pub mod slow;
 pub mod target;
 pub mod websocket;

@@ -59,6 +59,13 @@ pub const TRAILER_FIELDS: u16 = 32;
 /// Bytes of all trailer lines of one body, line ends included.
 pub const TRAILER_BYTES: u16 = 4_096;
 
+/// Bytes of a PROXY header of version 1, line end included: the longest that its specification can make.
+pub const PROXY_LINE_MAX: usize = 107;
+
+/// Bytes of a PROXY header of version 2. Two IPv6 addresses take 52; a balancer that tells its client's certificate needs some
+/// thousand, and what is beyond is an attack on whoever gathers it (row P07).
+pub const PROXY_HEADER_MAX: usize = 4_096;
+
 const _: () = assert!(REQUEST_HEAD_BYTES as usize <= HEAD_MAX && RESPONSE_HEAD_BYTES as usize <= HEAD_MAX);
 const _: () = assert!(REQUEST_FIELDS as usize <= FIELDS_MAX && RESPONSE_FIELDS as usize <= FIELDS_MAX);
 const _: () = assert!(CHUNK_EXTENSION_BYTES <= CHUNK_EXTENSION_BYTES_TOTAL);

@@ -8,6 +8,7 @@ use crate::http1::misbehave::Misbehaviour;
 use crate::http1::parse::Progress;
 use crate::http1::{Outcome, read_request, read_response, write};
 use crate::limits;
+use crate::proxy_protocol::{self, Told};
 use crate::slow::{self, End};
 use crate::target::{canonical_path, decode_component, query_get, query_pairs};
 
@@ -109,6 +110,38 @@ pub fn exchange(bytes: &[u8]) {
         if size == 1 && bytes.len() > CUTS {
             // Each byte looks at the whole head again.
             break;
+        }
+    }
+}
+
+/// A PROXY header is what its slow twin says; nothing behind it is looked at, what comes of it in pieces is judged no sooner and no
+/// other than as a whole, and whoever it speaks of can be told on.
+pub fn proxy_header(bytes: &[u8]) {
+    let whole = proxy_protocol::parse(bytes);
+    let twin = slow::proxy_header(bytes);
+    assert_eq!(whole.ok().flatten().map(|header| (header.length, header.told)), twin, "{}", bytes.escape_ascii());
+    for cut in cuts(bytes.len()) {
+        let part = proxy_protocol::parse(&bytes[..cut]);
+        match whole {
+            Ok(Some(header)) if cut >= header.length => assert_eq!(part, whole, "{cut} bytes"),
+            Err(fault) => assert!(part == Ok(None) || part == Err(fault), "{part:?} of {cut} bytes, then {fault:?}"),
+            Ok(_) => assert_eq!(part, Ok(None), "{cut} bytes"),
+        }
+    }
+    let Ok(Some(header)) = whole else { return };
+    assert_eq!(proxy_protocol::parse(&[bytes, b"GET /"].concat()), whole, "what follows is not its own");
+    for version in [proxy_protocol::Version::V1, proxy_protocol::Version::V2] {
+        let mut again = Vec::new();
+        proxy_protocol::write(version, &header.told, &mut again);
+        let read = proxy_protocol::parse(&again).ok().flatten().expect("what is written is whole");
+        assert_eq!((read.length, read.version), (again.len(), version));
+        match (header.told, read.told) {
+            (Told::Client { source: a, destination: b }, Told::Client { source: c, destination: d }) => {
+                let plain = |told: [std::net::SocketAddr; 2]| told.map(|told| (told.ip().to_canonical(), told.port()));
+                assert_eq!(plain([a, b]), plain([c, d]));
+            }
+            (Told::Client { .. }, _) | (_, Told::Client { .. } | Told::Unix) => panic!("{again:?} is of {header:?}"),
+            (_, Told::Nothing) => {}
         }
     }
 }
@@ -385,6 +418,7 @@ mod tests {
         chunked(b"");
         target(b"");
         exchange(b"");
+        proxy_header(b"");
     }
 
     #[test]

@@ -4,7 +4,10 @@
 //! It shares neither code nor tables with the rest of this crate but the maxima, works on whole lines, and judges a line only
 //! when it has ended. So it may still wait where the codec has already refused; it never refuses what the codec takes.
 
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
 use crate::limits;
+use crate::proxy_protocol::Told;
 
 /// A request as it was meant.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -237,7 +240,7 @@ fn authority(text: &[u8]) -> Read<(Vec<u8>, Option<u16>)> {
     };
     let sound = if let Some(literal) = host.strip_prefix('[') {
         let literal = literal.strip_suffix(']').ok_or(Stop::Wrong)?;
-        literal.parse::<core::net::Ipv6Addr>().is_ok()
+        literal.parse::<Ipv6Addr>().is_ok()
     } else {
         let mut labels = host.strip_suffix('.').unwrap_or(host).split('.');
         let letter = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
@@ -368,9 +371,102 @@ fn trailers(mut rest: &[u8]) -> Read<&[u8]> {
     }
 }
 
+/// The PROXY header that `bytes` begin with: its length, and whom it speaks of. `None`: it is wrong, or not whole.
+pub fn proxy_header(bytes: &[u8]) -> Option<(usize, Told)> {
+    if bytes.starts_with(b"PROXY ") {
+        return proxy_line(bytes);
+    }
+    let fixed = bytes.strip_prefix(b"\x0d\x0a\x0d\x0a\x00\x0d\x0a\x51\x55\x49\x54\x0a")?;
+    let number = |bytes: &[u8]| bytes.iter().fold(0, |number: u128, byte| number * 256 + u128::from(*byte));
+    let length = 16 + number(fixed.get(2..4)?) as usize;
+    let header = bytes.get(..length).filter(|header| header.len() <= limits::PROXY_HEADER_MAX)?;
+    let (command, family, block) = (header[12], header[13], &header[16..]);
+    if command == 0x20 || (command, family) == (0x21, 0x00) {
+        return Some((length, Told::Nothing));
+    }
+    let v4 = |at: usize| Some(IpAddr::V4(Ipv4Addr::from_bits(number(block.get(at..at + 4)?) as u32)));
+    let v6 = |at: usize| Some(IpAddr::V6(Ipv6Addr::from_bits(number(block.get(at..at + 16)?))));
+    let port = |at: usize| Some(number(block.get(at..at + 2)?) as u16);
+    let (told, begin) = match (command, family) {
+        (0x21, 0x11 | 0x12) => {
+            let (source, destination) = (SocketAddr::new(v4(0)?, port(8)?), SocketAddr::new(v4(4)?, port(10)?));
+            (Told::Client { source, destination }, 28)
+        }
+        (0x21, 0x21 | 0x22) => {
+            let (source, destination) = (SocketAddr::new(v6(0)?, port(32)?), SocketAddr::new(v6(16)?, port(34)?));
+            (Told::Client { source, destination }, 52)
+        }
+        (0x21, 0x31 | 0x32) => (Told::Unix, 232),
+        _ => return None,
+    };
+    let (mut at, mut checks) = (begin, 0);
+    while at != length {
+        let end = at + 3 + number(header.get(at + 1..at + 3)?) as usize;
+        let value = header.get(at + 3..end)?;
+        if header[at] == 3 {
+            let zeroed = [&header[..at + 3], &[0; 4][..], &header[end..]].concat();
+            checks += 1;
+            if checks > 1 || value.len() != 4 || number(value) != u128::from(crc32c(&zeroed)) {
+                return None;
+            }
+        }
+        at = end;
+    }
+    Some((length, told))
+}
+
+/// Bit by bit, as a division of polynomials: the first bit is the lowest of the first byte.
+fn crc32c(bytes: &[u8]) -> u32 {
+    let mut rest = u32::MAX;
+    for bit in bytes.iter().flat_map(|byte| (0..8).map(move |place| byte >> place & 1)) {
+        let out = rest & 1 ^ u32::from(bit);
+        rest >>= 1;
+        if out == 1 {
+            // x^32 + x^28 + x^27 + x^26 + x^25 + x^23 + … by their places.
+            let places = [28, 27, 26, 25, 23, 22, 20, 19, 18, 14, 13, 11, 10, 9, 8, 6, 0];
+            rest ^= places.iter().fold(0, |all, place| all | 1 << (31 - place));
+        }
+    }
+    !rest
+}
+
+fn proxy_line(bytes: &[u8]) -> Option<(usize, Told)> {
+    let end = bytes.windows(2).position(|two| two == b"\r\n")?;
+    let text = &bytes[6..end];
+    if end + 2 > limits::PROXY_LINE_MAX || text.contains(&b'\r') || text.contains(&b'\n') {
+        return None;
+    }
+    if text == b"UNKNOWN" || text.starts_with(b"UNKNOWN ") {
+        return Some((end + 2, Told::Nothing));
+    }
+    let text = str::from_utf8(text).ok()?;
+    let words: Vec<&str> = text.split(' ').collect();
+    let [family, from, to, from_port, to_port] = words[..] else { return None };
+    let (from_ip, to_ip): (IpAddr, IpAddr) = (from.parse().ok()?, to.parse().ok()?);
+    let (source_port, destination_port): (u16, u16) = (from_port.parse().ok()?, to_port.parse().ok()?);
+    let is_family = match family {
+        "TCP4" => from_ip.is_ipv4() && to_ip.is_ipv4(),
+        "TCP6" => from_ip.is_ipv6() && to_ip.is_ipv6(),
+        _ => false,
+    };
+    // Written again by its meaning, it is what it was.
+    let again = format!("{family} {from} {to} {source_port} {destination_port}");
+    let source = SocketAddr::new(from_ip, source_port);
+    let destination = SocketAddr::new(to_ip, destination_port);
+    (is_family && again == text).then_some((end + 2, Told::Client { source, destination }))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_checksum_is_castagnolis() {
+        // RFC 3720 §B.4.
+        assert_eq!(crc32c(&[0; 32]), 0x8A91_36AA);
+        assert_eq!(crc32c(&[0xFF; 32]), 0x62A8_AB43);
+        assert_eq!(crc32c(b"123456789"), 0xE306_9283);
+    }
 
     fn targets(bytes: &str) -> (Vec<String>, End) {
         let (requests, end) = conversation(bytes.as_bytes());

@@ -59,6 +59,11 @@ fn chunked_bodies() {
 }
 
 #[test]
+fn proxy_headers() {
+    replay("proxy_header", properties::proxy_header);
+}
+
+#[test]
 fn snapshots() {
     replay("snapshot", config::properties::snapshot_body);
 }
