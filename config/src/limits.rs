@@ -185,6 +185,8 @@ pub const CERTIFICATE_FILE_BYTES_MAX: u64 = 256 * 1024;
 pub const CERTIFICATE_CHAIN_MAX: usize = 10;
 /// Certificates of one listener or domain: one for each kind of key, and some to spare.
 pub const CERTIFICATES_MAX: usize = 8;
+/// Bytes of a distinguished name as text: the longest in the wild have some hundreds; it stands in header fields and logs.
+pub const DISTINGUISHED_NAME_BYTES_MAX: usize = 2_048;
 /// Days before its end when a certificate is worth a warning: renewal runs some weeks before, so that by then it has failed.
 pub const CERTIFICATE_DAYS_LEFT_MIN: i64 = 14;
 /// From a connection to the end of its TLS handshake (row R01): several round trips of a slow network.

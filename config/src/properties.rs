@@ -3,13 +3,15 @@
 use std::path::Path;
 
 use router::{Captures, Kind, Verb};
+use rustls::pki_types::CertificateDer;
 
 use crate::definition::{Definition, ModelRef};
 use crate::diagnostic::Diagnostics;
 use crate::diagnostic::first_line;
 use crate::openapi::{self, BasePath, ImportOptions};
 use crate::snapshot::{Release, Snapshot, Stage};
-use crate::snapshot_file;
+use crate::source::x509;
+use crate::{limits, snapshot_file};
 
 /// Loads the bytes as a document. Panics only if a promise of the crate is broken: a snapshot beside an error, neither a snapshot nor a
 /// fault, a place outside of its text, or a listener missing.
@@ -27,6 +29,41 @@ pub fn document(bytes: &[u8]) {
         let file = snapshot_file::encode(snapshot, Path::new("/srv/tollgate"));
         let read = snapshot_file::decode(&file, Path::new("/srv/tollgate")).expect("what is written is read");
         assert_eq!(snapshot_file::encode(&read, Path::new("/srv/tollgate")), file, "nothing is lost");
+    }
+}
+
+/// Reads the bytes as a certificate, as a list of revoked ones and as a name. Panics if a text has a control character or no bound, or if
+/// a certificate is another one than `webpki` takes it for: what people are told of it is what was verified.
+pub fn certificate(bytes: &[u8]) {
+    let facts = x509::facts(bytes);
+    let der = CertificateDer::from(bytes);
+    if let (Some(facts), Ok(parsed)) = (&facts, webpki::EndEntityCert::try_from(&der)) {
+        assert_eq!(
+            facts.serial.strip_prefix(&[0]).unwrap_or(facts.serial),
+            parsed.serial().strip_prefix(&[0]).unwrap_or(parsed.serial())
+        );
+        assert_eq!(
+            (facts.issuer, facts.subject),
+            (parsed.issuer(), parsed.subject()),
+            "one certificate has one reading"
+        );
+    }
+    let list = x509::list_facts(bytes);
+    if let (Some(facts), Ok(parsed)) = (&list, webpki::BorrowedCertRevocationList::from_der(bytes)) {
+        assert_eq!(facts.issuer, webpki::CertRevocationList::from(parsed).issuer(), "one list has one reading");
+    }
+    let names = [facts.as_ref().map(|facts| facts.issuer), facts.as_ref().map(|facts| facts.subject)];
+    for name in names.into_iter().chain([list.as_ref().map(|list| list.issuer), Some(bytes)]).flatten() {
+        let Some(text) = x509::name(name) else { continue };
+        assert!(!text.chars().any(char::is_control), "{text:?}");
+        assert!(text.len() <= limits::DISTINGUISHED_NAME_BYTES_MAX);
+    }
+    if let Some(facts) = facts {
+        assert!(x509::serial_text(facts.serial).bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b':'));
+        for seconds in [facts.not_before, facts.not_after] {
+            let text = x509::time_text(seconds);
+            assert!(text.len() >= 24 && text.is_ascii() && text.ends_with(" GMT"), "{text}");
+        }
     }
 }
 

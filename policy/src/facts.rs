@@ -4,6 +4,8 @@
 use codec::head::{Fate, Field, Name, RequestHead};
 use router::Captures;
 
+use crate::client_certificate::ClientCertificate;
+
 /// A request as the rules see it. All byte strings are borrowed; nothing here is decoded, except where a
 /// function says so.
 #[derive(Clone, Copy)]
@@ -32,6 +34,10 @@ pub struct Facts<'a> {
     pub source_ip: &'a [u8],
     /// When the request began, in milliseconds since 1970.
     pub time_epoch_ms: u64,
+    /// `$context.tlsVersion` and `$context.cipherSuite`; `None`: it came without TLS.
+    pub tls: Option<(&'static str, &'static str)>,
+    /// `$context.identity.clientCert`; `None`: nobody asked for a certificate, or the client showed none.
+    pub client: Option<&'a ClientCertificate>,
 }
 
 impl<'a> Facts<'a> {

@@ -56,6 +56,8 @@ impl Scene {
             extended_request_id: b"q83vASNFZ4mrze8=",
             source_ip: b"203.0.113.9",
             time_epoch_ms: 1_700_000_000_123,
+            tls: None,
+            client: None,
         }
     }
 }

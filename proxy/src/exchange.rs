@@ -16,7 +16,7 @@ use router::Kind;
 use crate::body::{BodyReader, Broken, Encoding, Pump, Transfer, is_timeout};
 use crate::entry::{Entry, Peer};
 use crate::head_bytes::HeadBytes;
-use crate::io::{Outgoing, RBuf, Sock, vector};
+use crate::io::{Outgoing, Protection, RBuf, Sock, vector};
 use crate::limits::{DRAIN_BYTES_MAX, HELD_BYTES_MAX};
 use crate::observe::metrics::add;
 use crate::overload::Level;
@@ -109,6 +109,11 @@ impl Exchange {
     /// The canonical path (design: one string for route, policies, log and backend).
     pub fn path(&self) -> &[u8] {
         if self.path_rewritten { &self.scratch.path } else { self.scratch.head.path.of(&self.head_bytes) }
+    }
+
+    /// How the connection is protected, if it is.
+    pub fn protection(&self) -> Option<Protection> {
+        if self.secure { self.sock.protection() } else { None }
     }
 
     /// A head that could not be parsed: nothing of it may be used.

@@ -50,7 +50,7 @@ fn line<'a>(exchange: &'a Exchange, trip: &'a Trip, live: &'a Live, latency_micr
         (Some(method), Some(Kind::Http | Kind::WebSocket)) => Target::RouteKey(&method.key),
         (Some(method), _) => Target::ResourcePath(&method.resource_path),
     };
-    let protection = exchange.sock.protection().filter(|_| exchange.secure);
+    let protection = exchange.protection();
     let agent = head.fields.get(Name::UserAgent).filter(|_| known);
     Record {
         epoch_millis: trip.epoch_ms,

@@ -87,3 +87,8 @@ fn openapi_documents() {
 fn targets() {
     replay("target", properties::target);
 }
+
+#[test]
+fn certificates() {
+    replay("certificate", config::properties::certificate);
+}

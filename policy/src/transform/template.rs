@@ -18,6 +18,7 @@ use std::fmt;
 use codec::head::{Name, Version};
 use serde::{Deserialize, Serialize, Serializer};
 
+use crate::client_certificate::ClientCertificate;
 use crate::facts::Facts;
 use crate::limits::{TEMPLATE_BYTES_MAX, TEMPLATE_REFERENCES_MAX};
 use crate::transform::escape;
@@ -118,16 +119,39 @@ pub enum Variable {
     ResourcePath,
     /// The stage's name.
     Stage,
+    /// `TLSv1.3`, `TLSv1.2`.
+    TlsVersion,
+    /// As OpenSSL calls it.
+    CipherSuite,
+    /// The client's certificate, in PEM.
+    ClientCertPem,
+    /// Whose it is.
+    ClientCertSubject,
+    /// Who issued it.
+    ClientCertIssuer,
+    /// Its number.
+    ClientCertSerialNumber,
+    /// From when it holds.
+    ClientCertNotBefore,
+    /// Until when.
+    ClientCertNotAfter,
 }
 
 impl Variable {
     /// Every name behind `$context.` that can be read in this version.
     pub const NAMES: &[(&'static str, Self)] = &[
         ("apiId", Self::ApiId),
+        ("cipherSuite", Self::CipherSuite),
         ("domainName", Self::DomainName),
         ("domainPrefix", Self::DomainPrefix),
         ("extendedRequestId", Self::ExtendedRequestId),
         ("httpMethod", Self::HttpMethod),
+        ("identity.clientCert.clientCertPem", Self::ClientCertPem),
+        ("identity.clientCert.issuerDN", Self::ClientCertIssuer),
+        ("identity.clientCert.serialNumber", Self::ClientCertSerialNumber),
+        ("identity.clientCert.subjectDN", Self::ClientCertSubject),
+        ("identity.clientCert.validity.notAfter", Self::ClientCertNotAfter),
+        ("identity.clientCert.validity.notBefore", Self::ClientCertNotBefore),
         ("identity.sourceIp", Self::SourceIp),
         ("identity.userAgent", Self::UserAgent),
         ("path", Self::Path),
@@ -137,6 +161,7 @@ impl Variable {
         ("requestTimeEpoch", Self::RequestTimeEpoch),
         ("resourcePath", Self::ResourcePath),
         ("stage", Self::Stage),
+        ("tlsVersion", Self::TlsVersion),
     ];
 
     pub(super) fn of(name: &str) -> Option<Self> {
@@ -172,8 +197,38 @@ impl Variable {
             }
             Self::ResourcePath => facts.resource_path,
             Self::Stage => facts.stage,
+            Self::TlsVersion | Self::CipherSuite => match facts.tls {
+                Some((version, _)) if self == Self::TlsVersion => version.as_bytes(),
+                Some((_, suite)) => suite.as_bytes(),
+                None => return false,
+            },
+            Self::ClientCertPem
+            | Self::ClientCertSubject
+            | Self::ClientCertIssuer
+            | Self::ClientCertSerialNumber
+            | Self::ClientCertNotBefore
+            | Self::ClientCertNotAfter => return self.write_of_client(facts.client, out),
         };
         out.extend_from_slice(value);
+        true
+    }
+
+    /// Writes what is asked of a client's certificate.
+    fn write_of_client(self, client: Option<&ClientCertificate>, out: &mut Vec<u8>) -> bool {
+        let Some(client) = client else { return false };
+        let value = match self {
+            Self::ClientCertPem => {
+                client.write_pem(out);
+                return true;
+            }
+            Self::ClientCertSubject => &client.subject,
+            Self::ClientCertIssuer => &client.issuer,
+            Self::ClientCertSerialNumber => &client.serial_number,
+            Self::ClientCertNotBefore => &client.not_before,
+            Self::ClientCertNotAfter => &client.not_after,
+            _ => return false,
+        };
+        out.extend_from_slice(value.as_bytes());
         true
     }
 }
@@ -741,6 +796,44 @@ mod tests {
         ("$$context.stage", "$prod", "a dollar before"),
         ("é$context.stage$context.stage€", "éprodprod€", "not ASCII"),
     ];
+
+    #[test]
+    fn what_tls_knows_of_a_client_can_be_read() {
+        let names = TemplateNames { path_variables: &[], stage_variables: &BTreeMap::new() };
+        let client = ClientCertificate {
+            der: b"abc".as_slice().into(),
+            subject: "CN=device 7".into(),
+            issuer: "CN=ca".into(),
+            serial_number: "0a:1b".into(),
+            not_before: "May 28 12:30:02 2019 GMT".into(),
+            not_after: "Aug  5 09:36:04 2021 GMT".into(),
+        };
+        let scene = crate::tests::Scene::get("/", "/", "");
+        let open = scene.facts();
+        let known = Facts { tls: Some(("TLSv1.3", "TLS_AES_128_GCM_SHA256")), client: Some(&client), ..open };
+        let rendered = |name: &str, facts: &Facts<'_>| {
+            let mut out = Vec::new();
+            Template::compile(&format!("$context.{name}"), &names, false).unwrap().render(facts, &mut out);
+            String::from_utf8(out).unwrap()
+        };
+        for (name, value) in [
+            ("tlsVersion", "TLSv1.3"),
+            ("cipherSuite", "TLS_AES_128_GCM_SHA256"),
+            ("identity.clientCert.subjectDN", "CN=device 7"),
+            ("identity.clientCert.issuerDN", "CN=ca"),
+            ("identity.clientCert.serialNumber", "0a:1b"),
+            ("identity.clientCert.validity.notBefore", "May 28 12:30:02 2019 GMT"),
+            ("identity.clientCert.validity.notAfter", "Aug  5 09:36:04 2021 GMT"),
+            ("identity.clientCert.clientCertPem", "-----BEGIN CERTIFICATE-----\nYWJj\n-----END CERTIFICATE-----"),
+        ] {
+            assert_eq!(rendered(name, &known), value, "{name}");
+            assert_eq!(rendered(name, &open), "", "{name}");
+        }
+        let header = Template::compile_header("$context.identity.clientCert.clientCertPem", &names).unwrap();
+        let mut out = Vec::new();
+        header.render(&known, &mut out);
+        assert!(!out.contains(&b'\n'), "a header's value has one line");
+    }
 
     #[test]
     fn lines() {

@@ -35,6 +35,8 @@ pub fn facts<'a>(exchange: &'a Exchange, place: Place, trip: &'a Trip, live: &'a
         extended_request_id: trip.extended_id(),
         source_ip: exchange.peer.text(),
         time_epoch_ms: trip.epoch_ms,
+        tls: exchange.protection().map(|protection| (protection.version, protection.suite)),
+        client: None,
     }
 }
 

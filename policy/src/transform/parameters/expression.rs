@@ -230,11 +230,10 @@ pub(super) fn is_rest_name(name: &str) -> bool {
 /// `$context` variables of AWS that this gateway knows no value for, or none in this version: a mapping from them is skipped, as
 /// it is wherever AWS has no value. In an HTTP API those of the access log can be mapped too (§12.1).
 fn is_absent(kind: Kind, name: &str) -> bool {
-    const NAMES: [&str; 17] = [
+    const NAMES: [&str; 15] = [
         "accountId",
         "authorizer",
         "awsEndpointRequestId",
-        "cipherSuite",
         "connectedAt",
         "connectionId",
         "deploymentId",
@@ -245,7 +244,6 @@ fn is_absent(kind: Kind, name: &str) -> bool {
         "eventType",
         "isCanaryRequest",
         "resourceId",
-        "tlsVersion",
         "wafResponseCode",
         "webaclArn",
     ];
