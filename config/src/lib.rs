@@ -28,9 +28,9 @@ pub use self::load::{
     DeclaredStage, Defined, Definitions, Loaded, Loader, Part, control_path, definitions, is_compiled,
 };
 pub use self::snapshot::{
-    AccessLog, Api, Authority, AuthorityTarget, Balance, Canary, Gateway, HttpRule, Integration, Limits, ListenAddress,
-    Listener, Mapping, Measured, Method, MockRule, Pool, Program, Release, ResponseShape, Rule, SelectedMock, Server,
-    ServerAddress, Snapshot, Stage, Upstream,
+    AccessLog, Api, Authority, AuthorityTarget, Balance, CallTls, Canary, Gateway, HttpRule, Integration, Limits,
+    ListenAddress, Listener, Mapping, Measured, Method, MockRule, Pool, Program, Release, ResponseShape, Rule,
+    SelectedMock, Server, ServerAddress, Snapshot, Stage, Upstream,
 };
 pub use self::source::certificate::{Oddity, oddities};
 

@@ -181,6 +181,8 @@ pub const POINTER_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// Bytes of a certificate's or key's file: a chain of the largest keys has some 20 KiB.
 pub const CERTIFICATE_FILE_BYTES_MAX: u64 = 256 * 1024;
+/// Bytes of a file of authorities: the system's own list has some 250 KiB.
+pub const AUTHORITIES_FILE_BYTES_MAX: u64 = 4 * 1024 * 1024;
 /// Certificates of one chain: public ones have three or four, and each costs every handshake.
 pub const CERTIFICATE_CHAIN_MAX: usize = 10;
 /// Certificates of one listener or domain: one for each kind of key, and some to spare.

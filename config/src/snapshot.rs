@@ -19,7 +19,9 @@ use policy::transform::uri::UriTemplate;
 use router::{Glob, Kind, Routes, RoutingMode, Table, Verb};
 use serde::{Deserialize, Serialize};
 
-pub use self::tls::{Certificate, CertificateFiles, Certificates, FileRef, Tls, TlsPolicy};
+pub use self::tls::{
+    Authorities, Certificate, CertificateFiles, Certificates, FileRef, Tls, TlsPolicy, Trusted, UpstreamTls,
+};
 pub use self::upstream::{Balance, Breaker, HealthCheck, Outlier, Pool, Retry, Server, ServerAddress, Upstream};
 
 /// Everything that a worker needs to serve. Indices into its tables are checked when it is built.
@@ -45,6 +47,8 @@ pub struct Snapshot {
     pub protected: Box<[(Box<str>, Tls)]>,
     /// What was in the files of all certificates. A compiled file has none of it.
     pub certificates: Certificates,
+    /// What was in the files of all authorities that upstreams name. A compiled file has none of it.
+    pub trusted: Trusted,
 }
 
 /// The part `gateway` of the document.
@@ -286,6 +290,17 @@ pub struct Authority {
     pub host: Box<[u8]>,
     /// The machines.
     pub target: AuthorityTarget,
+    /// What the calls want of TLS; `None`: plain HTTP.
+    pub tls: Option<CallTls>,
+}
+
+/// What an integration says of the TLS of its calls; the rest is the upstream's to say.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct CallTls {
+    /// Whoever issued a certificate (IN-15).
+    pub any_issuer: bool,
+    /// The name that a certificate must have (IN-11).
+    pub server_name: Option<Box<str>>,
 }
 
 /// The machines behind an authority.

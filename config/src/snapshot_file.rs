@@ -20,10 +20,11 @@ use router::{Builder, HostPattern, RoutingMode, RoutingRule, StageRef, Table};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::compile::tls::is_server_name;
 use crate::limits;
 use crate::snapshot::{
     AccessLog, Api, Canary, CertificateFiles, Certificates, FileRef, Gateway, Integration, ListenAddress, Mapping,
-    Measured, Program, Release, Rule, ServerAddress, Snapshot, Stage, Tls, Upstream,
+    Measured, Program, Release, Rule, ServerAddress, Snapshot, Stage, Tls, Trusted, Upstream, UpstreamTls,
 };
 
 const MAGIC: &[u8; 8] = b"TOLLGATE";
@@ -233,13 +234,17 @@ pub fn decode_body(body: &[u8], folder: &Path) -> Result<Snapshot, SnapshotFault
     if gateway.listen.is_empty() || upstreams.iter().any(|upstream| upstream.servers.is_empty()) {
         return Err(invalid("a gateway without listeners, or an upstream without servers"));
     }
+    let mut names = upstreams.iter().filter_map(|upstream| upstream.tls.as_ref()?.server_name.as_deref());
+    if !names.all(is_server_name) {
+        return Err(invalid("a server name that no certificate can have"));
+    }
     programs.iter().try_for_each(check_program)?;
     let programs: Vec<Arc<Program>> = programs.into_iter().map(Arc::new).collect();
     let linker = Linker { programs, upstreams: upstreams.len(), apis: &apis };
     let stages = stages.into_iter().map(|stage| linker.stage(stage)).collect::<Result<Box<[Stage]>, _>>()?;
     let table = table((&apis, &stages), &domains, &mappings, &rules)?;
-    let certificates = Certificates::new();
-    Ok(Snapshot { gateway, table, apis, stages, upstreams, mappings, rules, domains, protected, certificates })
+    let (certificates, trusted) = (Certificates::new(), Trusted::new());
+    Ok(Snapshot { gateway, table, apis, stages, upstreams, mappings, rules, domains, protected, certificates, trusted })
 }
 
 fn invalid(what: impl Into<String>) -> SnapshotFault {
@@ -271,6 +276,11 @@ fn rebase(
     gateway.state.iter_mut().for_each(&change);
     if let AccessLog::File(path) = &mut gateway.access_log {
         change(path);
+    }
+    for file in upstreams.iter_mut().filter_map(|upstream| upstream.tls.as_mut()).flat_map(UpstreamTls::files_mut) {
+        if let FileRef::Path(path) = file {
+            change(path);
+        }
     }
     for server in upstreams.iter_mut().flat_map(|upstream| &mut upstream.servers) {
         if let ServerAddress::Unix(path) = &mut server.address {
@@ -412,6 +422,7 @@ mod tests {
             domains,
             protected,
             certificates: _,
+            trusted: _,
         } = snapshot;
         format!("{gateway:?}{apis:?}{stages:?}{upstreams:?}{mappings:?}{rules:?}{domains:?}{protected:?}")
     }

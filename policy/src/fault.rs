@@ -42,6 +42,16 @@ pub enum Fault {
     ClientReadsSlowly,
     /// No connection to the upstream, because this machine has no descriptor, memory or port left.
     ResourcesShort,
+    /// The upstream's certificate was issued by nobody who is believed.
+    TlsUntrusted,
+    /// The upstream's certificate is for another name.
+    TlsNameMismatch,
+    /// The upstream's certificate has expired, or does not hold yet.
+    TlsExpired,
+    /// The upstream does not take our TLS: it wants a certificate, another one, or another version.
+    TlsRefused,
+    /// The TLS handshake with the upstream broke: it speaks no TLS, or closed.
+    TlsFailed,
 }
 
 /// Who is the cause of a fault.
@@ -87,10 +97,15 @@ impl Fault {
         "breaker_open",
         "client_reads_slowly",
         "resources_short",
+        "tls_untrusted",
+        "tls_name_mismatch",
+        "tls_expired",
+        "tls_refused",
+        "tls_failed",
     ];
 
     /// How many kinds of fault there are.
-    pub const COUNT: usize = 17;
+    pub const COUNT: usize = 22;
 
     /// A dense number below [`Fault::COUNT`].
     pub const fn index(self) -> usize {
@@ -112,6 +127,11 @@ impl Fault {
             Self::BreakerOpen => 14,
             Self::ClientReadsSlowly => 15,
             Self::ResourcesShort => 16,
+            Self::TlsUntrusted => 17,
+            Self::TlsNameMismatch => 18,
+            Self::TlsExpired => 19,
+            Self::TlsRefused => 20,
+            Self::TlsFailed => 21,
         }
     }
 
@@ -131,7 +151,12 @@ impl Fault {
             | Self::AnswerTimedOut
             | Self::BadAnswer(_)
             | Self::AnswerCutShort
-            | Self::AnswerStalled => Blame::Upstream,
+            | Self::AnswerStalled
+            | Self::TlsUntrusted
+            | Self::TlsNameMismatch
+            | Self::TlsExpired
+            | Self::TlsRefused
+            | Self::TlsFailed => Blame::Upstream,
             Self::ClientMisbehaved(_)
             | Self::BodyTooLarge
             | Self::ClientStalled
@@ -144,7 +169,15 @@ impl Fault {
     /// Whether the call may be made once more.
     pub const fn retry(self) -> Retry {
         match self {
-            Self::ConnectFailed | Self::ConnectTimedOut | Self::NameNotResolved | Self::PoolExhausted => Retry::Always,
+            Self::ConnectFailed
+            | Self::ConnectTimedOut
+            | Self::NameNotResolved
+            | Self::PoolExhausted
+            | Self::TlsUntrusted
+            | Self::TlsNameMismatch
+            | Self::TlsExpired
+            | Self::TlsRefused
+            | Self::TlsFailed => Retry::Always,
             Self::ClosedBeforeAnswer | Self::ClosedInHead => Retry::IfIdempotent,
             Self::BreakerOpen
             | Self::AnswerTimedOut
@@ -166,7 +199,14 @@ impl Fault {
 pub const fn refusal_of(fault: Fault) -> Refusal {
     match fault {
         Fault::ConnectTimedOut | Fault::AnswerTimedOut => Refusal::IntegrationTimeout,
-        Fault::ConnectFailed | Fault::ClosedBeforeAnswer | Fault::ClosedInHead => Refusal::IntegrationFailure,
+        Fault::ConnectFailed
+        | Fault::ClosedBeforeAnswer
+        | Fault::ClosedInHead
+        | Fault::TlsUntrusted
+        | Fault::TlsNameMismatch
+        | Fault::TlsExpired
+        | Fault::TlsRefused
+        | Fault::TlsFailed => Refusal::IntegrationFailure,
         Fault::NameNotResolved => Refusal::InvalidEndpoint,
         Fault::PoolExhausted | Fault::BreakerOpen | Fault::ResourcesShort => Refusal::Overloaded,
         Fault::BadAnswer(_) | Fault::AnswerCutShort | Fault::AnswerStalled => Refusal::BadAnswer,
@@ -204,6 +244,11 @@ mod tests {
             (F::BreakerOpen, Blame::Gateway, Retry::Never, Refusal::Overloaded),
             (F::ClientReadsSlowly, Blame::Client, Retry::Never, Refusal::ClientGone),
             (F::ResourcesShort, Blame::Gateway, Retry::Never, Refusal::Overloaded),
+            (F::TlsUntrusted, Blame::Upstream, Retry::Always, Refusal::IntegrationFailure),
+            (F::TlsNameMismatch, Blame::Upstream, Retry::Always, Refusal::IntegrationFailure),
+            (F::TlsExpired, Blame::Upstream, Retry::Always, Refusal::IntegrationFailure),
+            (F::TlsRefused, Blame::Upstream, Retry::Always, Refusal::IntegrationFailure),
+            (F::TlsFailed, Blame::Upstream, Retry::Always, Refusal::IntegrationFailure),
         ];
         assert_eq!(cases.len(), Fault::COUNT);
         for (place, (fault, blame, retry, refusal)) in cases.into_iter().enumerate() {

@@ -14,6 +14,9 @@ pub const LINGER_TIME: Duration = Duration::from_secs(2);
 /// Interim answers of a backend (100, 103 …) before its final one (row F29).
 pub const INTERIM_MAX: u32 = 8;
 
+/// Sessions with servers that an upstream can continue: those of some hundred names, a few each. They are shared by all workers.
+pub const SESSIONS_KEPT: usize = 256;
+
 /// Attempts at one request that a setting may ask for, as `config` has it.
 pub const ATTEMPTS_MAX: usize = config::limits::RETRY_ATTEMPTS_MAX as usize;
 

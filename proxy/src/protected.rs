@@ -7,10 +7,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use config::snapshot::{Snapshot, Tls, TlsPolicy};
+use rustls::crypto::CryptoProvider;
 use rustls::crypto::aws_lc_rs::{Ticketer, default_provider};
 use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
-use rustls::{CipherSuite, ServerConfig, version};
+use rustls::{CipherSuite, ServerConfig, SupportedProtocolVersion, version};
 
 use crate::limits::CERTIFICATES_TOLD_MAX;
 use crate::observe::render::Page;
@@ -86,13 +87,8 @@ pub fn render(snapshot: &Snapshot, page: &mut Page) {
 }
 
 fn server_config(keys: Vec<Arc<CertifiedKey>>, policy: TlsPolicy) -> ServerConfig {
-    let mut provider = default_provider();
-    if policy.only_aes {
-        provider.cipher_suites.retain(|suite| !is_chacha(suite.suite()));
-    }
-    let versions = if policy.only_1_3 { &[&version::TLS13][..] } else { &[&version::TLS13, &version::TLS12] };
-    let builder = ServerConfig::builder_with_provider(Arc::new(provider))
-        .with_protocol_versions(versions)
+    let builder = ServerConfig::builder_with_provider(Arc::new(provider(policy)))
+        .with_protocol_versions(versions(policy))
         .expect("the provider has suites of both versions");
     let mut config = builder.with_no_client_auth().with_cert_resolver(Arc::new(Keys(keys)));
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
@@ -103,6 +99,21 @@ fn server_config(keys: Vec<Arc<CertifiedKey>>, policy: TlsPolicy) -> ServerConfi
         Err(error) => tracing::error!(%error, "no ticket keys: sessions are not continued"),
     }
     config
+}
+
+/// The suites of a policy.
+pub fn provider(policy: TlsPolicy) -> CryptoProvider {
+    let mut provider = default_provider();
+    if policy.only_aes {
+        provider.cipher_suites.retain(|suite| !is_chacha(suite.suite()));
+    }
+    provider
+}
+
+/// The versions of a policy.
+pub fn versions(policy: TlsPolicy) -> &'static [&'static SupportedProtocolVersion] {
+    static BOTH: [&SupportedProtocolVersion; 2] = [&version::TLS13, &version::TLS12];
+    if policy.only_1_3 { &BOTH[..1] } else { &BOTH }
 }
 
 fn is_chacha(suite: CipherSuite) -> bool {

@@ -310,7 +310,9 @@ impl Reloader {
         let (sinks, writer) = log.unzip();
         let (summary, swapped) = self.publish(&published, plan, sinks)?;
         let swapped = swapped.wait(self.workers.len());
-        if let Err(error) = self.keeper.keep(&published.snapshot.upstreams, &published.upstreams) {
+        if let Err(error) =
+            self.keeper.keep(&published.snapshot.upstreams, &published.upstreams, published.outbound.all())
+        {
             tracing::error!(%error, "no thread for health checks: servers are taken for well");
         }
         watch.is_over("swap");

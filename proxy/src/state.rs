@@ -24,6 +24,7 @@ use crate::protected::Protected;
 use crate::scratch::Scratch;
 use crate::upstream::pool::{Pools, Upstream};
 use crate::upstream::resolve::{NameTable, Names};
+use crate::upstream::secure::Outbound;
 use crate::upstream::server::UPSTREAM_TAG;
 use crate::upstream::shared::Shared;
 
@@ -50,6 +51,8 @@ pub struct Published {
     pub snapshot: Snapshot,
     /// What its hosts prove themselves with.
     pub protected: Protected,
+    /// How its upstreams are spoken to.
+    pub outbound: Outbound,
     /// How its upstreams do, by their number.
     pub upstreams: Box<[Arc<Shared>]>,
     /// Counters of each stage, by its number.
@@ -75,7 +78,8 @@ impl Published {
         };
         let method_metrics = snapshot.stages.iter().map(of_methods).collect();
         let protected = Protected::new(&snapshot, before.map(|before| &before.protected));
-        Arc::new(Published { generation, snapshot, protected, upstreams, stage_metrics, method_metrics })
+        let outbound = Outbound::new(&snapshot, before.map(|before| &before.outbound));
+        Arc::new(Published { generation, snapshot, protected, outbound, upstreams, stage_metrics, method_metrics })
     }
 
     /// The counters of the method of a place, if it has any of its own (ST-07).
@@ -265,7 +269,8 @@ impl Worker {
 
     /// Serves this from the next request on.
     pub fn adopt(&self, published: Arc<Published>) {
-        let upstreams = self.pools.adopt(&published.snapshot.upstreams, &published.upstreams, &self.names);
+        let specs = &published.snapshot.upstreams;
+        let upstreams = self.pools.adopt(specs, &published.upstreams, published.outbound.all(), &self.names);
         self.load.adopt(&published.snapshot.gateway.limits);
         *self.live.borrow_mut() = Rc::new(Live { published, upstreams });
     }

@@ -376,7 +376,7 @@ fn start_resolver(crew: &Crew) -> Result<Resolver, Failure> {
 
 fn start_keeper(first: &Published) -> Result<Keeper, Failure> {
     let keeper = Keeper::default();
-    let kept = keeper.keep(&first.snapshot.upstreams, &first.upstreams);
+    let kept = keeper.keep(&first.snapshot.upstreams, &first.upstreams, first.outbound.all());
     kept.map_err(|error| Failure(format!("cannot start the keeper of health: {error}"), exit::OS))?;
     Ok(keeper)
 }

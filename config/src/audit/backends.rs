@@ -26,10 +26,16 @@ pub fn unverified(subject: &Subject<'_>, found: &mut Found<'_>) {
             found.add(*integration.place, format!("`{}` does not verify its backend's certificate", method.key()));
         }
     }
+    for upstream in &subject.document.upstreams {
+        if upstream.tls.as_ref().is_some_and(|tls| tls.any_issuer) {
+            let what = format!("upstream `{}` does not verify who issued its certificates", upstream.name.text);
+            found.add(upstream.name.place, what);
+        }
+    }
 }
 
 pub fn plain_public(subject: &Subject<'_>, found: &mut Found<'_>) {
-    for upstream in &subject.document.upstreams {
+    for upstream in subject.document.upstreams.iter().filter(|upstream| upstream.tls.is_none()) {
         for server in &upstream.servers {
             let is_public = match &server.address {
                 ServerAddressSpec::Socket(address) => !is_private_ip(address.ip()),

@@ -15,7 +15,7 @@ use crate::source::node::Text;
 
 /// Checks one stage of an API. `has_state`: there is a folder for what must outlive the process.
 pub fn check(stage: &StageSpec, api: &ApiSpec, kind: Kind, has_state: bool, faults: &mut Diagnostics) {
-    let StageSpec { name, variables, auto_deploy, canary, methods } = stage;
+    let StageSpec { name, variables, auto_deploy, canary, methods, client_certificate: _ } = stage;
     check_name(name, kind, faults);
     check_variables(variables, name.place, faults);
     let deploys_itself = deploys_itself(stage);

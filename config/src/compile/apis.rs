@@ -1,12 +1,14 @@
 //! APIs and their stages: what each stage serves, linked to the upstreams.
 
 use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
 use std::sync::Arc;
 
 use router::{Builder, StageRef};
 
 use crate::compile::program::Setting;
 use crate::compile::programs::{Print, Programs};
+use crate::compile::tls::Shelf;
 use crate::compile::upstreams::{Names, Upstreams};
 use crate::definition::Definition;
 use crate::deployments::{ApiState, DefinitionHash, StageState, Store, StoreFault};
@@ -14,6 +16,7 @@ use crate::diagnostic::{Diagnostics, Fault};
 use crate::model::api::ApiSpec;
 use crate::model::settings::MethodSettingsSpec;
 use crate::model::stage::StageSpec;
+use crate::model::tls::CertificateSpec;
 use crate::snapshot::{Api, Canary, Measured, Program, Release, Stage};
 use crate::source::node::Text;
 
@@ -44,6 +47,10 @@ pub struct Parts<'a> {
     pub programs: &'a mut Programs,
     /// Deployments; `None`: there is no state directory.
     pub store: Option<&'a Store>,
+    /// Certificates.
+    pub shelf: &'a mut Shelf,
+    /// The folder that paths are taken from.
+    pub base: &'a Path,
     /// Where faults go.
     pub faults: &'a mut Diagnostics,
 }
@@ -65,12 +72,32 @@ pub fn compile(specs: &[ApiSpec], definitions: &[Option<Definition>], parts: &mu
             let place = parts.builder.stage(number, &stage.name.text, index);
             let name: Arc<str> = (*stage.name.text).into();
             compiled.refs.insert((id.clone(), name.clone()), (place, index));
-            let (release, canary) = api.releases(stage, parts);
+            let (mut release, mut canary) = api.releases(stage, parts);
+            if let Some(client) = &stage.client_certificate {
+                let releases = [release.as_mut(), canary.as_mut().map(|canary| &mut canary.release)];
+                prove(client, releases.into_iter().flatten().collect(), parts);
+            }
             let measured = measured(&stage.methods);
             compiled.stages.push(Stage { api: number.0, name, release, canary, measured });
         }
     }
     compiled
+}
+
+/// IN-19: a stage's calls prove themselves with its certificate, where TLS is spoken.
+fn prove(spec: &CertificateSpec, releases: Vec<&mut Release>, parts: &mut Parts<'_>) {
+    let Some(client) = parts.shelf.client(spec, parts.base, parts.faults) else { return };
+    let mut is_shown = releases.is_empty();
+    for release in releases {
+        let Release { program, upstreams, .. } = release;
+        *upstreams =
+            program.authorities.iter().map(|authority| parts.upstreams.link(authority, Some(&client))).collect();
+        is_shown |= program.authorities.iter().any(|authority| authority.tls.is_some());
+    }
+    if !is_shown {
+        let what = "`client_certificate` is shown to nobody: the stage calls no backend by TLS";
+        parts.faults.warning(spec.certificate.place, what, "write https:// in a URI, or `tls: {}` at its upstream");
+    }
 }
 
 /// What the state directory knows of an API.
@@ -250,6 +277,6 @@ impl Work<'_> {
 }
 
 fn linked(deployment: Option<Arc<str>>, program: Arc<Program>, variables: Variables, parts: &mut Parts<'_>) -> Release {
-    let upstreams = program.authorities.iter().map(|authority| parts.upstreams.link(&authority.target)).collect();
+    let upstreams = program.authorities.iter().map(|authority| parts.upstreams.link(authority, None)).collect();
     Release { deployment, program, upstreams, variables: Arc::new(variables) }
 }

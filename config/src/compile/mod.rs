@@ -93,11 +93,18 @@ pub fn compile(
     let Document { gateway, upstreams, apis, domains } = document;
     let mut shelf = tls::Shelf::default();
     let gateway = gateway::compile(gateway, base, &mut shelf, faults);
-    let mut upstreams = upstreams::Upstreams::compile(upstreams, base, faults);
+    let mut upstreams = upstreams::Upstreams::compile(upstreams, base, &mut shelf, faults);
     let mut builder = Builder::new();
     let store = store(&gateway, &apis, faults);
-    let mut parts =
-        apis::Parts { builder: &mut builder, upstreams: &mut upstreams, programs, store: store.as_ref(), faults };
+    let mut parts = apis::Parts {
+        builder: &mut builder,
+        upstreams: &mut upstreams,
+        programs,
+        store: store.as_ref(),
+        shelf: &mut shelf,
+        base,
+        faults,
+    };
     let compiled = apis::compile(&apis, definitions, &mut parts);
     let domains = domains.unwrap_or_default();
     let listed = domains::compile(&domains, &compiled, &mut builder, faults);
@@ -106,6 +113,7 @@ pub fn compile(
     if faults.has_errors() {
         return None;
     }
+    let (certificates, trusted) = shelf.finish();
     Some(Snapshot {
         gateway,
         table: builder.build(),
@@ -116,6 +124,7 @@ pub fn compile(
         rules: listed.rules.into(),
         domains: listed.domains.into(),
         protected: protected.into(),
-        certificates: shelf.finish(),
+        certificates,
+        trusted,
     })
 }

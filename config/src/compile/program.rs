@@ -12,12 +12,13 @@ use crate::compile::mock;
 use crate::compile::native;
 use crate::compile::needs::{self, Needs};
 use crate::compile::parameters;
+use crate::compile::tls::is_server_name;
 use crate::compile::upstreams::Names;
 use crate::compile::uri::{self, UriWrong};
 use crate::definition::{self, Definition, IntegrationType, Word};
-use crate::diagnostic::Diagnostics;
+use crate::diagnostic::{Diagnostics, Place};
 use crate::limits;
-use crate::snapshot::{Authority, HttpRule, Integration, Method, Program};
+use crate::snapshot::{Authority, CallTls, HttpRule, Integration, Method, Program};
 
 /// What a definition is compiled against.
 pub struct Setting<'a> {
@@ -61,16 +62,17 @@ pub fn compile(definition: &Definition, setting: &Setting<'_>, faults: &mut Diag
 #[derive(Default)]
 struct Authorities {
     list: Vec<Authority>,
-    by_host: HashMap<Box<[u8]>, u32>,
+    by_host: HashMap<(Box<[u8]>, Option<CallTls>), u32>,
 }
 
 impl Authorities {
     fn number(&mut self, authority: Authority) -> u32 {
-        if let Some(number) = self.by_host.get(&authority.host) {
+        let key = (authority.host.clone(), authority.tls.clone());
+        if let Some(number) = self.by_host.get(&key) {
             return *number;
         }
         let number = self.list.len() as u32;
-        self.by_host.insert(authority.host.clone(), number);
+        self.by_host.insert(key, number);
         self.list.push(authority);
         number
     }
@@ -220,12 +222,17 @@ impl Compiler<'_> {
             Ok(mapping) => mapping.as_ref().map(|mapping| mapping.path_names().to_vec()).unwrap_or_default(),
             Err(_) => parameters::path_names(spec),
         };
+        let tls = match call_tls(spec) {
+            Ok(tls) => tls,
+            Err((place, what)) => return self.unavailable(method, place, what, "write the host name of the backend"),
+        };
         let context = uri::Context {
             stage: self.setting.stage,
             stage_variables: names.stage_variables,
             path_variables: names.path_variables,
             mapped: &mapped,
             upstreams: self.setting.upstreams,
+            tls,
         };
         let target = uri::compile(&written.0, &context, self.faults).map_err(|wrong| vec![wrong]);
         let (target, request, response) = match (target, request, response) {
@@ -271,13 +278,23 @@ impl Compiler<'_> {
     fn unavailable(
         &mut self,
         method: &definition::Method,
-        place: crate::Place,
+        place: Place,
         what: String,
         hint: impl Into<String>,
     ) -> Integration {
         self.faults.warning(place, format!("`{}` answers 500: {what}", method.key()), hint);
         Integration::Unavailable(what.into())
     }
+}
+
+/// What an integration says of TLS, or what is wrong with it.
+fn call_tls(spec: &definition::Integration) -> Result<CallTls, (Place, String)> {
+    let server_name = spec.server_name_to_verify.as_ref();
+    if let Some(name) = server_name.filter(|name| !is_server_name(name)) {
+        return Err((name.place(), format!("`{name}` is no name that a certificate can have")));
+    }
+    let any_issuer = spec.insecure_skip_verification == Some(true);
+    Ok(CallTls { any_issuer, server_name: server_name.map(|name| name.0.text.clone()) })
 }
 
 /// Documents of the public write `get`; gateway.yaml does not.

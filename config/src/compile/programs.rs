@@ -120,11 +120,11 @@ impl Print {
 
     fn key(self, setting: &Setting<'_>) -> Hash {
         #[derive(Serialize)]
-        struct Rest<'a>(Option<&'a BTreeMap<String, String>>, Vec<&'a str>);
+        struct Rest<'a>(Option<&'a BTreeMap<String, String>>, Vec<(&'a str, bool)>);
         let mut hash = Sha256::new();
         hash.update(self.hash);
         let variables = self.uses_variables.then_some(setting.variables);
-        let rest = serde_json::to_vec(&Rest(variables, setting.upstreams.written().collect()));
+        let rest = serde_json::to_vec(&Rest(variables, setting.upstreams.all().collect()));
         hash.update(rest.unwrap_or_default());
         hash.finalize().into()
     }

@@ -5,28 +5,37 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::compile::gateway::socket_path;
+use crate::compile::tls::{Shelf, is_server_name};
 use crate::diagnostic::Diagnostics;
 use crate::limits;
 use crate::model::resilience::{HealthCheckSpec, OutlierSpec, ResilienceSpec, RetrySpec};
 use crate::model::upstream::{BalanceSpec, PoolSpec, ServerAddressSpec, ServerSpec, UpstreamSpec};
-use crate::snapshot::{AuthorityTarget, Balance, HealthCheck, Outlier, Pool, Retry, Server, ServerAddress, Upstream};
+use crate::snapshot::{
+    Authority, AuthorityTarget, Balance, CallTls, CertificateFiles, HealthCheck, Outlier, Pool, Retry, Server,
+    ServerAddress, Upstream, UpstreamTls,
+};
 
 /// The names that a URI's host may have to mean an upstream.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Names {
-    /// By the name in lower case, as written.
-    names: BTreeMap<String, Box<str>>,
+    /// By the name in lower case: as written, and whether TLS is spoken there.
+    names: BTreeMap<String, (Box<str>, bool)>,
 }
 
 impl Names {
-    /// The upstream of that name as it was written, whatever the case.
-    pub fn find(&self, name: &str) -> Option<&str> {
-        self.names.get(&name.to_ascii_lowercase()).map(|name| &**name)
+    /// The upstream of that name as it was written, whatever the case, and whether TLS is spoken there.
+    pub fn find(&self, name: &str) -> Option<(&str, bool)> {
+        self.names.get(&name.to_ascii_lowercase()).map(|(name, tls)| (&**name, *tls))
+    }
+
+    /// All that programs are made with.
+    pub fn all(&self) -> impl Iterator<Item = (&str, bool)> {
+        self.names.values().map(|(name, tls)| (&**name, *tls))
     }
 
     /// The names as written.
     pub fn written(&self) -> impl Iterator<Item = &str> {
-        self.names.values().map(|name| &**name)
+        self.names.values().map(|(name, _)| &**name)
     }
 }
 
@@ -37,16 +46,21 @@ pub struct Upstreams {
     by_name: HashMap<String, u32>,
     /// Those with names of their own.
     names: Names,
+    /// Others of the same servers, called with another identity: by whose servers, and how they are called.
+    variants: BTreeMap<(u32, UpstreamTls), u32>,
 }
 
 impl Upstreams {
     /// Compiles the part `upstreams`.
-    pub fn compile(specs: Vec<UpstreamSpec>, base: &Path, faults: &mut Diagnostics) -> Self {
-        let list: Vec<Upstream> = specs.into_iter().map(|spec| upstream(spec, base, faults)).collect();
+    pub fn compile(specs: Vec<UpstreamSpec>, base: &Path, shelf: &mut Shelf, faults: &mut Diagnostics) -> Self {
+        let list: Vec<Upstream> = specs.into_iter().map(|spec| upstream(spec, base, shelf, faults)).collect();
         let by_name =
             list.iter().zip(0..).map(|(upstream, index)| (upstream.name.to_ascii_lowercase(), index)).collect();
-        let names = list.iter().map(|upstream| (upstream.name.to_ascii_lowercase(), (*upstream.name).into())).collect();
-        Self { list, by_name, names: Names { names } }
+        let named = |upstream: &Upstream| {
+            (upstream.name.to_ascii_lowercase(), ((*upstream.name).into(), upstream.tls.is_some()))
+        };
+        let names = Names { names: list.iter().map(named).collect() };
+        Self { list, by_name, names, variants: BTreeMap::new() }
     }
 
     /// What a URI may name.
@@ -55,9 +69,39 @@ impl Upstreams {
     }
 
     /// The index of whom a URI names; a machine that no upstream stands for becomes an upstream of its own.
-    pub fn link(&mut self, target: &AuthorityTarget) -> u32 {
-        let (name, address) = match target {
+    /// `client`: what the stage proves itself with. Servers that are called with different identities are upstreams of their own:
+    /// no connection is ever used for the other one.
+    pub fn link(&mut self, authority: &Authority, client: Option<&CertificateFiles>) -> u32 {
+        let number = self.plain(authority);
+        let Some(own) = &self.list[number as usize].tls else { return number };
+        let CallTls { any_issuer, server_name } = authority.tls.clone().unwrap_or_default();
+        let wanted = UpstreamTls {
+            any_issuer: any_issuer || own.any_issuer,
+            server_name: server_name.or_else(|| own.server_name.clone()),
+            client: client.or(own.client.as_ref()).cloned(),
+            ..own.clone()
+        };
+        if wanted == *own {
+            return number;
+        }
+        if let Some(known) = self.variants.get(&(number, wanted.clone())) {
+            return *known;
+        }
+        let added = self.list.len() as u32;
+        let base = &self.list[number as usize];
+        let name = format!("{} ({})", base.name, difference(own, &wanted)).into();
+        let variant = Upstream { name, tls: Some(wanted.clone()), ..base.clone() };
+        self.list.push(variant);
+        self.variants.insert((number, wanted), added);
+        added
+    }
+
+    /// As the upstream itself says, or nobody.
+    fn plain(&mut self, authority: &Authority) -> u32 {
+        let secure = authority.tls.is_some();
+        let (name, address) = match &authority.target {
             AuthorityTarget::Upstream(name) => (name.to_ascii_lowercase(), None),
+            AuthorityTarget::Server(address) if secure => (format!("https://{}", shown(address)), Some(address)),
             AuthorityTarget::Server(address) => (shown(address), Some(address)),
         };
         if let Some(index) = self.by_name.get(&name) {
@@ -66,7 +110,8 @@ impl Upstreams {
         let index = self.list.len() as u32;
         let servers = address.map(|address| Server { address: address.clone(), weight: 1 });
         let plain = (PoolSpec::default(), ResilienceSpec::default());
-        self.list.push(made(&name, servers.into_iter().collect(), Balance::RoundRobin, None, &plain));
+        let tls = (secure && address.is_some()).then(UpstreamTls::default);
+        self.list.push(made(&name, servers.into_iter().collect(), (Balance::RoundRobin, None), tls, &plain));
         self.by_name.insert(name, index);
         index
     }
@@ -85,21 +130,46 @@ fn shown(address: &ServerAddress) -> String {
     }
 }
 
-fn upstream(spec: UpstreamSpec, base: &Path, faults: &mut Diagnostics) -> Upstream {
-    let UpstreamSpec { name, servers, balance, pool, connect_time, resilience } = spec;
+/// In what the second differs, as people write it.
+fn difference(own: &UpstreamTls, other: &UpstreamTls) -> String {
+    let mut said = Vec::new();
+    if own.any_issuer != other.any_issuer {
+        said.push("any issuer".to_owned());
+    }
+    if let Some(name) = other.server_name.as_ref().filter(|name| own.server_name.as_ref() != Some(name)) {
+        said.push(format!("as {name}"));
+    }
+    if let Some(client) = other.client.as_ref().filter(|client| own.client.as_ref() != Some(client)) {
+        said.push(format!("with {}", client.certificate));
+    }
+    said.join(", ")
+}
+
+fn upstream(spec: UpstreamSpec, base: &Path, shelf: &mut Shelf, faults: &mut Diagnostics) -> Upstream {
+    let UpstreamSpec { name, servers, balance, pool, connect_time, tls, resilience } = spec;
+    let tls = tls.map(|tls| shelf.upstream(tls, base, faults));
+    let needs_names = tls.as_ref().is_some_and(|tls| tls.server_name.is_none());
+    for ServerSpec { address, place, .. } in servers.iter().filter(|_| needs_names) {
+        if let ServerAddressSpec::Name { host, .. } = address
+            && !is_server_name(host)
+        {
+            let what = format!("`{host}` is no name that a certificate can have");
+            faults.error_hint(*place, what, "write `server_name` in `tls`: what the certificate says");
+        }
+    }
     let servers = servers.into_iter().map(|spec| server(spec, base, faults)).collect();
     let balance = match balance {
         None | Some(BalanceSpec::RoundRobin) => Balance::RoundRobin,
         Some(BalanceSpec::LeastRequests) => Balance::LeastRequests,
     };
-    made(&name.text, servers, balance, connect_time, &(pool, resilience))
+    made(&name.text, servers, (balance, connect_time), tls, &(pool, resilience))
 }
 
 fn made(
     name: &str,
     servers: Box<[Server]>,
-    balance: Balance,
-    connect_time: Option<Duration>,
+    (balance, connect_time): (Balance, Option<Duration>),
+    tls: Option<UpstreamTls>,
     (kept, resilience): &(PoolSpec, ResilienceSpec),
 ) -> Upstream {
     let ResilienceSpec { panic, slow_start, health_check, outlier, breaker, retry } = resilience;
@@ -109,6 +179,7 @@ fn made(
         balance,
         pool: pool(kept),
         connect_time: connect_time.unwrap_or(limits::CONNECT_TIME),
+        tls,
         panic: panic.unwrap_or(0),
         slow_start: slow_start.unwrap_or_default(),
         health_check: health_check.as_ref().map(self::health_check),

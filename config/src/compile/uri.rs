@@ -7,12 +7,13 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use policy::transform::uri::{UriProblem, UriTemplate};
 
+use crate::compile::tls::is_server_name;
 use crate::compile::upstreams::Names;
 use crate::diagnostic::{Diagnostics, Place};
 use crate::limits;
 use crate::model::field::nearest;
 use crate::model::values;
-use crate::snapshot::{Authority, AuthorityTarget, ServerAddress};
+use crate::snapshot::{Authority, AuthorityTarget, CallTls, ServerAddress};
 use crate::source::node::Text;
 
 /// Where a URI leads.
@@ -35,6 +36,8 @@ pub struct Context<'a> {
     pub mapped: &'a [Box<str>],
     /// The upstreams that a host may name.
     pub upstreams: &'a Names,
+    /// What is said of TLS beside the URI.
+    pub tls: CallTls,
 }
 
 /// Something wrong at a byte of the URI.
@@ -139,20 +142,26 @@ fn resolve(filled: &Filled<'_>, context: &Context<'_>) -> Result<Target, Wrong> 
     if text.len() > limits::URI_CHARS_MAX {
         return wrong(0, format!("the URI is longer than {} bytes", limits::URI_CHARS_MAX), "shorten it");
     }
-    let start = scheme(text)?;
+    let (start, secure) = scheme(text)?;
     let end = authority_end(text);
     let authority = &text[start..end];
     check_authority(authority, start, filled, context.stage)?;
     let uri = path_and_query(&text[end..], end, context)?;
-    let target = match context.upstreams.find(authority) {
-        Some(name) => AuthorityTarget::Upstream(name.into()),
-        None => AuthorityTarget::Server(literal(authority, start, context.upstreams)?),
+    let (target, secure) = match context.upstreams.find(authority) {
+        Some((name, false)) if secure => {
+            let what = format!("upstream `{name}` speaks no TLS");
+            return wrong(0, what, format!("write `tls: {{}}` at the upstream, or http://{name}"));
+        }
+        // Whether TLS is spoken with an upstream is the upstream's to say.
+        Some((name, tls)) => (AuthorityTarget::Upstream(name.into()), tls),
+        None => (AuthorityTarget::Server(literal(authority, start, secure, context.upstreams)?), secure),
     };
-    Ok(Target { authority: Authority { host: authority.as_bytes().into(), target }, uri })
+    let tls = secure.then(|| context.tls.clone());
+    Ok(Target { authority: Authority { host: authority.as_bytes().into(), target, tls }, uri })
 }
 
-/// Where the authority begins.
-fn scheme(text: &str) -> Result<usize, Wrong> {
+/// Where the authority begins, and whether TLS is spoken.
+fn scheme(text: &str) -> Result<(usize, bool), Wrong> {
     let Some((scheme, rest)) = text.split_once("://") else {
         if text.starts_with("arn:") {
             return wrong(
@@ -165,8 +174,8 @@ fn scheme(text: &str) -> Result<usize, Wrong> {
         return wrong(0, "a URI begins with http://", format!("write http://{rest}"));
     };
     match scheme.to_ascii_lowercase().as_str() {
-        "http" => Ok(scheme.len() + 3),
-        "https" => wrong(0, "https is not available in this version", format!("write http://{rest}")),
+        "http" => Ok((scheme.len() + 3, false)),
+        "https" => Ok((scheme.len() + 3, true)),
         "" => wrong(0, "a URI begins with http://", format!("write http://{rest}")),
         _ if scheme.contains('{') => wrong(0, "a client must not choose the scheme", "write http:// and a host"),
         _ => wrong(0, format!("`{scheme}` is not a scheme that can be called"), "write http:// and a host"),
@@ -241,14 +250,15 @@ fn unknown_variable(rest: &str, known: &[Box<str>]) -> (String, String) {
 }
 
 /// The server that an authority means when it is not an upstream's name.
-fn literal(authority: &str, start: usize, upstreams: &Names) -> Result<ServerAddress, Wrong> {
+fn literal(authority: &str, start: usize, secure: bool, upstreams: &Names) -> Result<ServerAddress, Wrong> {
+    let (scheme, default) = if secure { ("https", 443) } else { ("http", 80) };
     if authority.parse::<Ipv6Addr>().is_ok() {
-        let hint = format!("write http://[{authority}]");
+        let hint = format!("write {scheme}://[{authority}]");
         return wrong(start, "an IPv6 address in a URI stands in brackets", hint);
     }
     let (host, port_text) = split_port(authority);
     let port = match port_text.map(|text| (text, values::number(text))) {
-        None => 80,
+        None => default,
         Some((_, Some(port @ 1..=65_535))) => port as u16,
         Some((text, _)) => {
             return wrong(
@@ -262,7 +272,7 @@ fn literal(authority: &str, start: usize, upstreams: &Names) -> Result<ServerAdd
         return wrong(
             start + host.len(),
             format!("`{host}` is an upstream, whose servers have ports of their own"),
-            format!("write http://{host}"),
+            format!("write {scheme}://{host}"),
         );
     }
     if let Ok(ip) = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>()
@@ -274,8 +284,11 @@ fn literal(authority: &str, start: usize, upstreams: &Names) -> Result<ServerAdd
         return wrong(
             start,
             format!("`{host}` is neither an upstream, a host name, nor an IP address"),
-            "write http://host:port/path",
+            format!("write {scheme}://host:port/path"),
         );
+    }
+    if secure && !is_server_name(host) {
+        return wrong(start, format!("`{host}` is no name that a certificate can have"), "write a host name");
     }
     if port_text.is_none() && !host.contains('.') && host != "localhost" {
         let near = nearest(host, upstreams.written()).map_or(String::new(), |near| format!(", did you mean `{near}`?"));
@@ -283,7 +296,7 @@ fn literal(authority: &str, start: usize, upstreams: &Names) -> Result<ServerAdd
             start,
             format!("unknown upstream `{host}`{near}"),
             format!(
-                "name it below `upstreams`; a machine of that name is written with its port, such as http://{host}:80"
+                "name it below `upstreams`; a machine of that name is written with its port, such as {scheme}://{host}:{default}"
             ),
         );
     }

@@ -5,6 +5,7 @@ use crate::limits;
 use crate::model::field::{Field, Table, Type};
 use crate::model::reader::Reader;
 use crate::model::settings::{self, MethodSettingsSpec};
+use crate::model::tls::{CLIENT_CERTIFICATE, CertificateSpec};
 use crate::model::values::At;
 use crate::source::node::{Node, Text};
 
@@ -21,6 +22,8 @@ pub struct StageSpec {
     pub canary: Option<CanarySpec>,
     /// Settings of single methods (ST-07, ST-08).
     pub methods: Vec<MethodSettingsSpec>,
+    /// What the gateway proves itself with to backends (IN-19).
+    pub client_certificate: Option<CertificateSpec>,
 }
 
 /// A canary, as written.
@@ -47,7 +50,11 @@ pub const STAGE: Table = Table {
             "settings by method: \"GET /pets\", or \"*/*\" for all",
         ),
         Field::later("throttle", "requests per second"),
-        Field::later("client_certificate", "the certificate shown to backends"),
+        Field::new(
+            "client_certificate",
+            Type::Object(&CLIENT_CERTIFICATE),
+            "what the gateway proves itself with to backends",
+        ),
         Field::later("access_log", "an access log of this stage"),
         Field::later("cache", "kept answers"),
     ],
@@ -65,8 +72,14 @@ pub const CANARY: Table = Table {
 impl StageSpec {
     /// Reads one stage.
     pub fn read(name: &Text, node: &Node, reader: &mut Reader<'_>) -> Option<Self> {
-        let mut spec =
-            Self { name: name.clone(), variables: Vec::new(), auto_deploy: None, canary: None, methods: Vec::new() };
+        let mut spec = Self {
+            name: name.clone(),
+            variables: Vec::new(),
+            auto_deploy: None,
+            canary: None,
+            methods: Vec::new(),
+            client_certificate: None,
+        };
         let Some(object) = reader.object(node, &STAGE) else {
             // The name stands, so that what leads to it does not fail a second time.
             return Some(spec);
@@ -83,6 +96,8 @@ impl StageSpec {
         if spec.methods.len() > limits::METHOD_SETTINGS_MAX {
             reader.faults.error(name.place, format!("more than {} `methods`", limits::METHOD_SETTINGS_MAX));
         }
+        spec.client_certificate =
+            object.get("client_certificate").and_then(|node| CertificateSpec::read_client(node, reader));
         object.close();
         Some(spec)
     }

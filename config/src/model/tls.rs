@@ -1,4 +1,4 @@
-//! Certificates and what a client must be able to speak: the part `tls` of listeners and domains (DM-01, DM-08).
+//! Certificates and what the other end must be able to speak: the part `tls` of listeners and domains (DM-01, DM-08), and of upstreams.
 
 use crate::diagnostic::Place;
 use crate::limits;
@@ -84,6 +84,67 @@ const POLICY_WORDS: [&str; POLICIES.len()] = {
     words
 };
 
+/// The part `tls` of an upstream, as written.
+#[derive(Debug, Clone)]
+pub struct UpstreamTlsSpec {
+    /// Who is believed; `None`: whom the system believes.
+    pub ca: Option<Text>,
+    /// The name that certificates must have.
+    pub server_name: Option<Text>,
+    /// What the gateway proves itself with.
+    pub client: Option<CertificateSpec>,
+    /// Whether anybody may have issued a certificate.
+    pub any_issuer: bool,
+    /// What is spoken.
+    pub policy: TlsPolicy,
+}
+
+/// The fields of `tls` of an upstream.
+pub const UPSTREAM_TLS: Table = Table {
+    name: "`tls` of an upstream",
+    fields: &[
+        Field::new("ca", Type::Path, "who is believed, in PEM; the system's authorities by default"),
+        Field::new("server_name", Type::Text, "the name that certificates must have, a server's own by default"),
+        Field::new("certificate", Type::Path, "what the gateway proves itself with to servers that ask, in PEM"),
+        Field::new("key", Type::Path, "its private key, in PEM; also ${file:path} or ${credential:name}"),
+        Field::new(
+            "insecure_skip_verification",
+            Type::Flag,
+            "true: anybody may have issued a certificate; its name and its time still count",
+        ),
+        Field::new("policy", Type::Word(&POLICY_WORDS), "a security policy of API Gateway; TLS_1_2 by default"),
+    ],
+};
+
+/// The fields of `client_certificate` of a stage.
+pub const CLIENT_CERTIFICATE: Table = Table {
+    name: "`client_certificate`",
+    fields: &[
+        Field::new("certificate", Type::Path, "the certificate and those that issued it, in PEM").needed(),
+        Field::new("key", Type::Path, "its private key, in PEM; also ${file:path} or ${credential:name}").needed(),
+    ],
+};
+
+impl UpstreamTlsSpec {
+    /// Reads the part.
+    pub fn read(node: &Node, reader: &mut Reader<'_>) -> Option<Self> {
+        let object = reader.object(node, &UPSTREAM_TLS)?;
+        let ca = object.get("ca").and_then(|node| reader.text(node, "`ca`"));
+        let server_name = object.get("server_name").and_then(|node| reader.text(node, "`server_name`"));
+        let any_issuer = object.get("insecure_skip_verification");
+        let any_issuer = any_issuer.and_then(|node| reader.flag(node, "`insecure_skip_verification`"));
+        if let (Some(ca), Some(true)) = (&ca, any_issuer) {
+            let hint = "remove `insecure_skip_verification`: whom `ca` names is believed";
+            reader.faults.error_hint(ca.place, "`ca` means nothing where anybody may have issued a certificate", hint);
+        }
+        let has_one = ["certificate", "key"].iter().filter(|field| object.get(field).is_some()).count() > 0;
+        let client = if has_one { CertificateSpec::pair_of(&object, CLIENT_HINT, reader) } else { None };
+        let policy = object.get("policy").and_then(|node| policy(node, reader)).unwrap_or_default();
+        object.close();
+        Some(Self { ca, server_name, client, any_issuer: any_issuer.unwrap_or(false), policy })
+    }
+}
+
 impl TlsSpec {
     /// Reads the part.
     pub fn read(node: &Node, reader: &mut Reader<'_>) -> Option<Self> {
@@ -111,6 +172,7 @@ impl TlsSpec {
 }
 
 const HINT: &str = "write `tls: {certificate: api.crt, key: api.key}`";
+const CLIENT_HINT: &str = "write `certificate: gateway.crt, key: gateway.key`";
 
 impl CertificateSpec {
     fn read(node: &Node, reader: &mut Reader<'_>) -> Option<Self> {
@@ -120,15 +182,29 @@ impl CertificateSpec {
         read
     }
 
+    /// Reads the `client_certificate` of a stage.
+    pub fn read_client(node: &Node, reader: &mut Reader<'_>) -> Option<Self> {
+        let object = reader.object(node, &CLIENT_CERTIFICATE)?;
+        let read = Self::pair_of(&object, CLIENT_HINT, reader);
+        object.close();
+        read
+    }
+
     fn of(object: &Object<'_>, reader: &mut Reader<'_>) -> Option<Self> {
+        let ocsp = object.get("ocsp").and_then(|node| reader.text(node, "`ocsp`"));
+        Self::pair_of(object, HINT, reader).map(|pair| Self { ocsp, ..pair })
+    }
+
+    /// Certificate and key alone.
+    fn pair_of(object: &Object<'_>, hint: &str, reader: &mut Reader<'_>) -> Option<Self> {
         for field in ["certificate", "key"] {
             if object.lacks(field) {
-                reader.faults.error_hint(object.place, format!("a certificate needs `{field}`"), HINT);
+                reader.faults.error_hint(object.place, format!("a certificate needs `{field}`"), hint);
             }
         }
         let mut text = |field: &str| object.get(field).and_then(|node| reader.text(node, &format!("`{field}`")));
-        let (certificate, key, ocsp) = (text("certificate"), text("key"), text("ocsp"));
-        Some(Self { certificate: certificate?, key: key?, ocsp })
+        let (certificate, key) = (text("certificate"), text("key"));
+        Some(Self { certificate: certificate?, key: key?, ocsp: None })
     }
 }
 

@@ -8,6 +8,7 @@ use crate::limits;
 use crate::model::field::{Field, Table, Type};
 use crate::model::reader::Reader;
 use crate::model::resilience::{self, ResilienceSpec};
+use crate::model::tls::{UPSTREAM_TLS, UpstreamTlsSpec};
 use crate::model::values;
 use crate::source::node::{Node, Text, Value};
 
@@ -24,6 +25,8 @@ pub struct UpstreamSpec {
     pub pool: PoolSpec,
     /// How long a connection may take to open.
     pub connect_time: Option<Duration>,
+    /// What servers have to prove; `None`: they are called in clear text.
+    pub tls: Option<UpstreamTlsSpec>,
     /// What is done when one of them fails.
     pub resilience: ResilienceSpec,
 }
@@ -85,7 +88,7 @@ pub const UPSTREAM: Table = Table {
         Field::new("balance", Type::Word(&["round_robin", "least_requests"]), "how one of them is chosen"),
         Field::new("pool", Type::Object(&POOL), "kept connections"),
         Field::new("connect_time", Type::Time, "how long a connection may take to open"),
-        Field::later("tls", "TLS towards the servers"),
+        Field::new("tls", Type::Object(&UPSTREAM_TLS), "TLS towards the servers; `{}`: as the system believes"),
         Field::later("protocol", "HTTP/2 towards the servers"),
         resilience::PANIC,
         resilience::SLOW_START,
@@ -126,6 +129,7 @@ impl UpstreamSpec {
                 balance: None,
                 pool: PoolSpec::default(),
                 connect_time: None,
+                tls: None,
                 resilience: ResilienceSpec::default(),
             });
         };
@@ -148,10 +152,11 @@ impl UpstreamSpec {
         let connect_time = object
             .get("connect_time")
             .and_then(|node| reader.time(node, "`connect_time`", Duration::from_millis(1), limits::TIMEOUT_MAX));
+        let tls = object.get("tls").and_then(|node| UpstreamTlsSpec::read(node, reader));
         let resilience = ResilienceSpec::read(&object, reader);
         object.close();
         let balance = balance.map(|at| at.value);
-        Some(Self { name: name.clone(), servers, balance, pool, connect_time, resilience })
+        Some(Self { name: name.clone(), servers, balance, pool, connect_time, tls, resilience })
     }
 }
 

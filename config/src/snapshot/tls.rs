@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use rustls::RootCertStore;
+use rustls::pki_types::CertificateDer;
 use rustls::sign::CertifiedKey;
 use serde::{Deserialize, Serialize};
 
@@ -86,5 +88,50 @@ impl std::fmt::Debug for Certificate {
     }
 }
 
+/// How servers are spoken to by TLS: whom they have to be, and who the gateway is to them.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct UpstreamTls {
+    /// Who is believed; `None`: whom the system believes.
+    pub authorities: Option<FileRef>,
+    /// The name that a certificate must have, also told to the server; `None`: the server's own.
+    pub server_name: Option<Box<str>>,
+    /// What the gateway proves itself with, to servers that ask (IN-19).
+    pub client: Option<CertificateFiles>,
+    /// Whoever issued a certificate; its name and its time still count (IN-15).
+    pub any_issuer: bool,
+    /// What is spoken.
+    pub policy: TlsPolicy,
+}
+
+impl UpstreamTls {
+    /// Every file that it names.
+    pub fn files_mut(&mut self) -> impl Iterator<Item = &mut FileRef> {
+        let Self { authorities, client, .. } = self;
+        let client = client.iter_mut().flat_map(|CertificateFiles { certificate, key, ocsp }| {
+            [Some(certificate), Some(key), ocsp.as_mut()].into_iter().flatten()
+        });
+        authorities.iter_mut().chain(client)
+    }
+}
+
+/// Who may have issued a server's certificate.
+pub struct Authorities {
+    /// Ready for use.
+    pub roots: Arc<RootCertStore>,
+    /// The same as they stand in the file: a server's own certificate may be among them.
+    pub certificates: Vec<CertificateDer<'static>>,
+    /// SHA-256 of the file.
+    pub fingerprint: [u8; 32],
+}
+
+impl std::fmt::Debug for Authorities {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Authorities").field("roots", &self.roots.len()).finish_non_exhaustive()
+    }
+}
+
 /// What was in the files, by the files.
 pub type Certificates = BTreeMap<CertificateFiles, Arc<Certificate>>;
+
+/// Who is believed, by the files.
+pub type Trusted = BTreeMap<FileRef, Arc<Authorities>>;

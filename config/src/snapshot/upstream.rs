@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::tls::UpstreamTls;
+
 /// The machines that answer for one name.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Upstream {
@@ -18,8 +20,10 @@ pub struct Upstream {
     pub balance: Balance,
     /// Kept connections.
     pub pool: Pool,
-    /// How long a connection may take to open.
+    /// How long a connection may take to open, its handshake included.
     pub connect_time: Duration,
+    /// What servers have to prove; `None`: nothing, they are called in clear text.
+    pub tls: Option<UpstreamTls>,
     /// All servers are used when fewer than this share of them, in percent, are well; always when none is.
     pub panic: u8,
     /// How long a server that comes back takes to its whole share; zero: it has it at once.

@@ -84,16 +84,26 @@ pub fn read(files: &CertificateFiles, faults: &mut Diagnostics) -> Result<Certif
 }
 
 fn bytes(file: &FileRef, which: Which, faults: &mut Diagnostics) -> Result<Vec<u8>, Unfit> {
+    let most = limits::CERTIFICATE_FILE_BYTES_MAX;
+    let hint = "only the certificate and those that issued it belong there";
+    bytes_at_most(file, (most, hint), faults).map_err(|(what, hint)| Unfit { which, what, hint })
+}
+
+/// The bytes of a file that is looked after like a document, or what is wrong with it, and what to do.
+pub fn bytes_at_most(
+    file: &FileRef,
+    (most, too_large): (u64, &'static str),
+    faults: &mut Diagnostics,
+) -> Result<Vec<u8>, (String, &'static str)> {
     let Some(path) = file.path() else {
         let what = format!("{file} cannot be read: $CREDENTIALS_DIRECTORY is not set");
-        return Err(Unfit { which, what, hint: "the service manager gives credentials: LoadCredential= in the unit" });
+        return Err((what, "the service manager gives credentials: LoadCredential= in the unit"));
     };
-    let most = limits::CERTIFICATE_FILE_BYTES_MAX + 1;
+    let most = most + 1;
     match bytes_of(&path, most) {
         Ok(bytes) if bytes.len() as u64 == most => {
             faults.files.push(Input::new(&path, &bytes, most));
-            let what = format!("{} is larger than {} KiB", path.display(), limits::CERTIFICATE_FILE_BYTES_MAX >> 10);
-            Err(Unfit { which, what, hint: "only the certificate and those that issued it belong there" })
+            Err((format!("{} is larger than {} KiB", path.display(), (most - 1) >> 10), too_large))
         }
         Ok(bytes) => {
             faults.files.push(Input::new(&path, &bytes, most));
@@ -101,7 +111,7 @@ fn bytes(file: &FileRef, which: Which, faults: &mut Diagnostics) -> Result<Vec<u
         }
         Err(error) => {
             faults.files.push(Input::missing(&path));
-            Err(Unfit { which, what: format!("{} cannot be read: {error}", path.display()), hint: hint_of(&path) })
+            Err((format!("{} cannot be read: {error}", path.display()), hint_of(&path)))
         }
     }
 }
@@ -156,7 +166,7 @@ fn contains(text: &[u8], what: &[u8]) -> bool {
 }
 
 /// Seconds since 1970.
-fn now() -> i64 {
+pub fn now() -> i64 {
     SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs().cast_signed())
 }
 
@@ -167,8 +177,8 @@ impl Certificate {
     }
 }
 
-/// What is odd about its time and its chain.
-pub fn oddities(certificate: &Certificate) -> Vec<Oddity> {
+/// What is odd about its time and its chain, and about its names if a host `serves` with it.
+pub fn oddities(certificate: &Certificate, serves: bool) -> Vec<Oddity> {
     let mut found = Vec::new();
     let mut odd = |what: String, hint| found.push(Oddity { what, hint });
     let now = now();
@@ -181,7 +191,7 @@ pub fn oddities(certificate: &Certificate) -> Vec<Oddity> {
     if now < certificate.not_before {
         odd("the certificate does not hold yet".into(), "clients refuse it; is the clock right?");
     }
-    if certificate.names.is_empty() {
+    if serves && certificate.names.is_empty() {
         odd(
             "the certificate names no host".into(),
             "clients look at its subject alternative names, and at nothing else",

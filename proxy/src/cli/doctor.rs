@@ -120,14 +120,16 @@ fn document(path: &Path, findings: &mut Vec<Finding>) -> Option<Gateway> {
         0 => ok(format!("{shown} is in order")),
         _ => warn(format!("{shown}: {warnings} warnings"), format!("tollgate check {shown} says which")),
     });
-    findings.extend(snapshot.certificates.iter().map(|(files, read)| certificate(files, read)));
+    let serves = |files| snapshot.tls().any(|tls| tls.certificates.contains(files));
+    let certificates = snapshot.certificates.iter();
+    findings.extend(certificates.map(|(files, read)| certificate(files, read, serves(files))));
     Some(snapshot.gateway)
 }
 
-/// A certificate that can serve, and for how long. What is wrong with one is an error of the document.
-fn certificate(files: &CertificateFiles, read: &Certificate) -> Finding {
+/// A certificate that can serve, or is shown to backends, and for how long. What is wrong with one is an error of the document.
+fn certificate(files: &CertificateFiles, read: &Certificate, serves: bool) -> Finding {
     let shown = format!("certificate {} for {}", files.certificate, read.names.join(", "));
-    match config::oddities(read) {
+    match config::oddities(read, serves) {
         odd if odd.is_empty() => ok(format!("{shown}: {} days left", read.days_left())),
         odd => {
             let (what, advice): (Vec<_>, Vec<_>) = odd.into_iter().map(|odd| (odd.what, odd.hint)).unzip();

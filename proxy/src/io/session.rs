@@ -15,7 +15,7 @@ pub struct Session {
     /// Bytes that are opened and not yet read.
     opened: usize,
     /// A record was wrong, or the other end sent a fatal alert: nothing more can be said.
-    failed: bool,
+    failed: Option<rustls::Error>,
     /// The end of the stream comes without a word, so that what was cut does not look whole.
     silent: bool,
     /// The socket under it has ended.
@@ -41,14 +41,14 @@ impl Session {
         let mut tls = tls.into();
         // The gateway bounds what it sends by itself: one send at a time.
         tls.set_buffer_limit(None);
-        Session { tls, opened: 0, failed: false, silent: false, ended: false, ends: false }
+        Session { tls, opened: 0, failed: None, silent: false, ended: false, ends: false }
     }
 
     /// Opens bytes of the socket. What is left of them is for later: first somebody has to read what is opened.
     pub(super) fn open(&mut self, sealed: &mut RBuf) -> io::Result<()> {
-        while !sealed.is_empty() && self.opened < OPENED_BYTES_MAX && !self.failed {
+        while !sealed.is_empty() && self.opened < OPENED_BYTES_MAX && self.failed.is_none() {
             let mut rest = &sealed[..];
-            let taken = self.tls.read_tls(&mut rest).inspect_err(|_| self.failed = true)?;
+            let taken = self.tls.read_tls(&mut rest).inspect_err(|_| self.failed = Some(GARBLED))?;
             // Behind the other end's goodbye nothing means anything.
             sealed.advance(if taken == 0 { sealed.len() } else { taken });
             self.process()?;
@@ -64,7 +64,7 @@ impl Session {
             }
             Err(error) => {
                 // What was opened before is still good.
-                self.failed = true;
+                self.failed = Some(error.clone());
                 Err(io::Error::new(io::ErrorKind::InvalidData, error))
             }
         }
@@ -95,8 +95,8 @@ impl Session {
 
     /// How the stream ended, if it did: without a goodbye it was cut.
     pub(super) fn ending(&mut self) -> Option<io::Result<RBuf>> {
-        if self.failed {
-            Some(Err(io::ErrorKind::InvalidData.into()))
+        if let Some(error) = &self.failed {
+            Some(Err(io::Error::new(io::ErrorKind::InvalidData, error.clone())))
         } else if self.has_said_goodbye() {
             Some(Ok(RBuf::empty()))
         } else {
@@ -147,7 +147,11 @@ impl Session {
 
     /// Tells the other end that nothing more will come, once.
     pub(super) fn say_goodbye(&mut self) {
-        if !std::mem::replace(&mut self.silent, true) && !self.failed && !self.ended && !self.tls.is_handshaking() {
+        if !std::mem::replace(&mut self.silent, true)
+            && self.failed.is_none()
+            && !self.ended
+            && !self.tls.is_handshaking()
+        {
             self.tls.send_close_notify();
         }
     }
@@ -162,6 +166,9 @@ impl Session {
         Protection { version, suite, resumed }
     }
 }
+
+/// What is no record at all.
+const GARBLED: rustls::Error = rustls::Error::InvalidMessage(rustls::InvalidMessage::InvalidContentType);
 
 fn name_of(suite: CipherSuite) -> &'static str {
     match suite {

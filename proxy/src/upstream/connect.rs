@@ -23,7 +23,7 @@ pub async fn connect(
     within: Duration,
 ) -> Result<(Rc<Server>, Sock), Fault> {
     if others.is_empty() {
-        let outcome = one(&server.address, within).await;
+        let outcome = one(server, within).await;
         return outcome.map(|sock| (server.clone(), sock)).inspect_err(|fault| server.broke(*fault));
     }
     let mut waiting = vec![server.clone()];
@@ -33,19 +33,26 @@ pub async fn connect(
     let start = move |server: Rc<Server>| {
         let left = until.saturating_duration_since(now());
         let racing = server.clone();
-        (server, Box::pin(async move { one(&racing.address, left).await }))
+        (server, Box::pin(async move { one(&racing, left).await }))
     };
     let mut race = Race { waiting, racing: Vec::new(), start, pause: None, last: Fault::ConnectFailed };
     poll_fn(|context| race.poll(context)).await
 }
 
-async fn one(address: &Address, within: Duration) -> Result<Sock, Fault> {
-    let connected = match address {
+/// A connection that is ready for its first request.
+async fn one(server: &Server, within: Duration) -> Result<Sock, Fault> {
+    let began = now();
+    let connected = match &server.address {
         Address::Socket(address) => Sock::connect(*address, within).await,
         Address::Unix(path) => Sock::connect_unix(path, within).await,
         Address::Name { .. } => return Err(Fault::NameNotResolved),
     };
-    connected.map_err(|error| fault(&error))
+    let sock = connected.map_err(|error| fault(&error))?;
+    if let Some(secure) = &server.secure {
+        secure.shake(&sock, within.saturating_sub(now() - began)).await?;
+        server.shaken(sock.protection());
+    }
+    Ok(sock)
 }
 
 fn fault(error: &io::Error) -> Fault {

@@ -12,11 +12,14 @@ use std::time::{Duration, Instant};
 use codec::head::{HeadLimits, ResponseHead};
 use codec::http1::parse::{Progress, parse_response};
 use config::snapshot::{HealthCheck, Upstream};
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
 use tokio::time::{sleep, timeout};
+use tokio_rustls::TlsConnector;
 
 use super::shared::{Checked, Shared, Standing, millis};
 use crate::limits::{CHECK_HEAD_BYTES_MAX, FIRST_CHECK_WITHIN, KEEPER_LOOK};
@@ -25,6 +28,7 @@ use crate::limits::{CHECK_HEAD_BYTES_MAX, FIRST_CHECK_WITHIN, KEEPER_LOOK};
 struct Watched {
     check: Arc<HealthCheck>,
     shared: Arc<Shared>,
+    tls: Option<Arc<ClientConfig>>,
 }
 
 type List = Arc<[Watched]>;
@@ -37,12 +41,17 @@ pub struct Keeper {
 
 impl Keeper {
     /// Replaces what is asked: the upstreams that have a health check. The thread starts with the first of them.
-    pub fn keep(&self, specs: &[Upstream], upstreams: &[Arc<Shared>]) -> io::Result<()> {
-        let watched = |(spec, shared): (&Upstream, &Arc<Shared>)| {
+    pub fn keep(
+        &self,
+        specs: &[Upstream],
+        upstreams: &[Arc<Shared>],
+        outbound: &[Option<Arc<ClientConfig>>],
+    ) -> io::Result<()> {
+        let watched = |(spec, (shared, tls)): (&Upstream, (&Arc<Shared>, &Option<Arc<ClientConfig>>))| {
             let check = Arc::new(spec.health_check.clone()?);
-            Some(Watched { check, shared: shared.clone() })
+            Some(Watched { check, shared: shared.clone(), tls: tls.clone() })
         };
-        let list: List = specs.iter().zip(upstreams).filter_map(watched).collect();
+        let list: List = specs.iter().zip(upstreams.iter().zip(outbound)).filter_map(watched).collect();
         let mut wanted = self.wanted.lock().unwrap_or_else(PoisonError::into_inner);
         match &*wanted {
             Some(wanted) => drop(wanted.send_replace(list)),
@@ -62,6 +71,7 @@ impl Keeper {
 struct Asked {
     check: Arc<HealthCheck>,
     standing: Weak<Standing>,
+    tls: Option<Arc<ClientConfig>>,
     task: AbortHandle,
 }
 
@@ -83,15 +93,19 @@ async fn run(mut wanted: watch::Receiver<List>) {
 /// A server that is asked already, in the same way, is not disturbed.
 fn reconcile(all: &mut All, list: &[Watched]) {
     let mut before = std::mem::take(all);
-    for Watched { check, shared } in list {
+    for Watched { check, shared, tls } in list {
         for standing in shared.standings().into_iter().filter(|standing| has_address(&standing.address)) {
             let key = (shared.name.clone(), standing.address.clone());
             let weak = Arc::downgrade(&standing);
-            let is_same = |asked: &Asked| *asked.check == **check && asked.standing.ptr_eq(&weak);
+            let is_same = |asked: &Asked| {
+                let as_before = (asked.tls.as_ref().map(Arc::as_ptr)) == tls.as_ref().map(Arc::as_ptr);
+                as_before && *asked.check == **check && asked.standing.ptr_eq(&weak)
+            };
             let asked = before.remove(&key).filter(is_same).unwrap_or_else(|| {
-                let server = Server { upstream: shared.name.clone(), address: standing.address.clone() };
+                let secure = tls.clone().zip(standing.name.clone());
+                let server = Server { upstream: shared.name.clone(), address: standing.address.clone(), secure };
                 let task = tokio::spawn(ask_again_and_again(server, check.clone(), weak.clone())).abort_handle();
-                Asked { check: check.clone(), standing: weak, task }
+                Asked { check: check.clone(), standing: weak, tls: tls.clone(), task }
             });
             all.insert(key, asked);
         }
@@ -112,6 +126,8 @@ impl Drop for Asked {
 struct Server {
     upstream: Arc<str>,
     address: Arc<str>,
+    /// How TLS is spoken, and whom the certificate has to name; `None`: in clear text.
+    secure: Option<(Arc<ClientConfig>, ServerName<'static>)>,
 }
 
 async fn ask_again_and_again(server: Server, check: Arc<HealthCheck>, standing: Weak<Standing>) {
@@ -172,11 +188,11 @@ async fn ask(server: &Server, check: &HealthCheck) -> Result<(), String> {
     let host = check.host.as_deref().unwrap_or(&server.upstream);
     let status = if let Some(path) = server.address.strip_prefix("unix:") {
         let stream = UnixStream::connect(path).await.map_err(|error| error.to_string())?;
-        converse(stream, &check.path, host).await?
+        converse(stream, server, &check.path, host).await?
     } else {
         let address: SocketAddr = server.address.parse().map_err(|_| "no address".to_owned())?;
         let stream = TcpStream::connect(address).await.map_err(|error| error.to_string())?;
-        converse(stream, &check.path, host).await?
+        converse(stream, server, &check.path, host).await?
     };
     if check.statuses.iter().any(|(least, most)| (*least..=*most).contains(&status)) {
         Ok(())
@@ -185,8 +201,19 @@ async fn ask(server: &Server, check: &HealthCheck) -> Result<(), String> {
     }
 }
 
+async fn converse(
+    stream: impl AsyncRead + AsyncWrite + Unpin,
+    server: &Server,
+    path: &str,
+    host: &str,
+) -> Result<u16, String> {
+    let Some((config, name)) = &server.secure else { return status_of(stream, path, host).await };
+    let connecting = TlsConnector::from(config.clone()).connect(name.clone(), stream);
+    status_of(connecting.await.map_err(|error| error.to_string())?, path, host).await
+}
+
 /// The status of the final answer.
-async fn converse(mut stream: impl AsyncRead + AsyncWrite + Unpin, path: &str, host: &str) -> Result<u16, String> {
+async fn status_of(mut stream: impl AsyncRead + AsyncWrite + Unpin, path: &str, host: &str) -> Result<u16, String> {
     let request =
         format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: tollgate-health\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await.map_err(|error| error.to_string())?;

@@ -8,6 +8,7 @@ use codec::http1::parse::{Progress, parse_response};
 use codec::websocket::{self, Accept};
 use policy::fault::Fault;
 
+use super::secure;
 use crate::body::is_timeout;
 use crate::head_bytes::HeadBytes;
 use crate::io::{Group, RBuf, Sock, vector};
@@ -76,7 +77,11 @@ async fn receive(sock: &Sock, nothing_yet: bool) -> Result<RBuf, Fault> {
     }
 }
 
-/// A wait that ended by its deadline is the backend's slowness; anything else is a close.
+/// A wait that ended by its deadline is the backend's slowness, a word about certificates is one, and anything else is a close.
 pub fn broken(error: &io::Error, closed: Fault) -> Fault {
-    if is_timeout(error) { Fault::AnswerTimedOut } else { closed }
+    match error {
+        error if is_timeout(error) => Fault::AnswerTimedOut,
+        error if secure::is_refusal(error) => Fault::TlsRefused,
+        _ => closed,
+    }
 }

@@ -9,6 +9,7 @@ pub mod pool;
 pub mod report;
 pub mod resolve;
 pub mod retry;
+pub mod secure;
 pub mod server;
 pub mod shared;
 

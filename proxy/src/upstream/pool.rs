@@ -9,9 +9,11 @@ use std::time::Duration;
 
 use config::snapshot::{self, ServerAddress};
 use policy::fault::Fault;
+use rustls::ClientConfig;
 
 use super::connect;
 use super::resolve::Names;
+use super::secure::Secure;
 use super::server::{Address, Connection, Server, Settings, UPSTREAM_TAG};
 use super::shared::{Gate, Shared, millis};
 use super::{balance, retry};
@@ -28,6 +30,8 @@ pub struct Upstream {
     pub shared: Arc<Shared>,
     /// This worker's counters.
     pub metrics: Arc<WorkerMetrics>,
+    /// How its servers are spoken to; `None`: in clear text.
+    tls: Option<Arc<ClientConfig>>,
     /// In the order of the specification; a name stands for each of its addresses.
     servers: RefCell<Rc<[Rc<Server>]>>,
     random: RefCell<fastrand::Rng>,
@@ -234,15 +238,21 @@ impl Pools {
 
     /// The upstreams of a snapshot, by number. A server that its upstream still has keeps its connections, whatever else
     /// changes; those of others are closed as soon as they are idle.
-    pub fn adopt(&self, specs: &[snapshot::Upstream], shared: &[Arc<Shared>], names: &Names) -> Box<[Rc<Upstream>]> {
+    pub fn adopt(
+        &self,
+        specs: &[snapshot::Upstream],
+        shared: &[Arc<Shared>],
+        outbound: &[Option<Arc<ClientConfig>>],
+        names: &Names,
+    ) -> Box<[Rc<Upstream>]> {
         let mut known = std::mem::take(&mut *self.upstreams.borrow_mut());
         let adopted: Box<[Rc<Upstream>]> = specs
             .iter()
-            .zip(shared)
-            .map(|(spec, shared)| match known.remove(&spec.name) {
-                Some(upstream) if upstream.spec == *spec => upstream,
+            .zip(shared.iter().zip(outbound))
+            .map(|(spec, (shared, tls))| match known.remove(&spec.name) {
+                Some(upstream) if upstream.spec == *spec && is_same(upstream.tls.as_ref(), tls.as_ref()) => upstream,
                 before => {
-                    let made = self.make(spec, shared, before.as_deref(), names);
+                    let made = self.make(spec, (shared, tls.clone()), before.as_deref(), names);
                     self.leave(before.as_ref());
                     made
                 }
@@ -265,16 +275,17 @@ impl Pools {
     fn make(
         &self,
         spec: &snapshot::Upstream,
-        shared: &Arc<Shared>,
+        (shared, tls): (&Arc<Shared>, Option<Arc<ClientConfig>>),
         before: Option<&Upstream>,
         names: &Names,
     ) -> Rc<Upstream> {
         let left = before.map(|before| before.servers.borrow().clone());
-        let servers = self.servers_of(spec, shared, left.as_deref(), names);
+        let servers = self.servers_of(spec, (shared, tls.as_ref()), left.as_deref(), names);
         Rc::new(Upstream {
             spec: spec.clone(),
             shared: shared.clone(),
             metrics: self.metrics.clone(),
+            tls,
             servers: RefCell::new(servers),
             random: RefCell::new(fastrand::Rng::with_seed(seed())),
         })
@@ -304,7 +315,8 @@ impl Pools {
             let known = names.known(host).unwrap_or_default();
             servers.extend(known.iter().map(|ip| {
                 let address = Address::Socket(SocketAddr::new(*ip, *port));
-                let made = self.make_server(address, server.settings(), &upstream.shared, false);
+                let made =
+                    self.make_server((address, server.secure.clone()), server.settings(), &upstream.shared, false);
                 self.retire(&made);
                 made
             }));
@@ -316,7 +328,7 @@ impl Pools {
 
     fn resolve_one(&self, upstream: &Upstream, names: &Names) {
         let before = upstream.servers.borrow().clone();
-        let servers = self.servers_of(&upstream.spec, &upstream.shared, Some(&before), names);
+        let servers = self.servers_of(&upstream.spec, (&upstream.shared, upstream.tls.as_ref()), Some(&before), names);
         *upstream.servers.borrow_mut() = servers;
     }
 
@@ -324,7 +336,7 @@ impl Pools {
     fn servers_of(
         &self,
         spec: &snapshot::Upstream,
-        shared: &Arc<Shared>,
+        (shared, tls): (&Arc<Shared>, Option<&Arc<ClientConfig>>),
         before: Option<&[Rc<Server>]>,
         names: &Names,
     ) -> Rc<[Rc<Server>]> {
@@ -333,14 +345,15 @@ impl Pools {
         for (server, entry) in spec.servers.iter().zip(0..) {
             let (addresses, name) = addresses(&server.address, entry, names);
             let settings = Settings { weight: server.weight, pool: spec.pool, outlier: spec.outlier, name };
+            let secure = tls.map(|tls| Secure::new(tls, spec, &server.address));
             servers.extend(addresses.into_iter().map(|address| {
-                match left.iter().position(|known| known.address == address) {
+                match left.iter().position(|known| known.address == address && known.is_spoken_to(secure.as_ref())) {
                     Some(at) => {
                         let kept = left.remove(at);
                         kept.change(settings);
                         kept
                     }
-                    None => self.make_server(address, settings, shared, before.is_some()),
+                    None => self.make_server((address, secure.clone()), settings, shared, before.is_some()),
                 }
             }));
         }
@@ -350,12 +363,19 @@ impl Pools {
         servers.into()
     }
 
-    fn make_server(&self, address: Address, settings: Settings, shared: &Arc<Shared>, joins: bool) -> Rc<Server> {
+    fn make_server(
+        &self,
+        (address, secure): (Address, Option<Secure>),
+        settings: Settings,
+        shared: &Arc<Shared>,
+        joins: bool,
+    ) -> Rc<Server> {
         let tag = self.next_tag.get() | UPSTREAM_TAG;
         self.next_tag.set(self.next_tag.get() + 1);
-        let standing = shared.standing(&address.shown(), joins, millis(now()));
+        let standing =
+            shared.standing(&address.shown(), secure.as_ref().map(|secure| secure.name.clone()), joins, millis(now()));
         let of_worker = (self.worker, self.metrics.clone());
-        let made = Rc::new(Server::new((address, tag), settings, (shared.clone(), standing), of_worker));
+        let made = Rc::new(Server::new((address, secure, tag), settings, (shared.clone(), standing), of_worker));
         self.servers.borrow_mut().insert(tag, made.clone());
         made
     }
@@ -379,6 +399,13 @@ impl Pools {
         for upstream in upstreams {
             upstream.servers.borrow().iter().for_each(|server| self.retire(server));
         }
+    }
+}
+
+fn is_same(one: Option<&Arc<ClientConfig>>, other: Option<&Arc<ClientConfig>>) -> bool {
+    match (one, other) {
+        (Some(one), Some(other)) => Arc::ptr_eq(one, other),
+        (one, other) => one.is_none() && other.is_none(),
     }
 }
 

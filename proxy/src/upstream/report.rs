@@ -45,8 +45,20 @@ fn of(spec: &Upstream, shared: &Shared, now: u64) -> Value {
             "pending": shared.pending.refused(),
             "requests": shared.requests.refused(),
         },
+        "tls": spec.tls.as_ref().map(|_| json!({
+            "handshakes": handshakes(shared).filter(|(.., resumed, _)| !resumed).map(|(.., count)| count).sum::<u64>(),
+            "resumed": handshakes(shared).filter(|(.., resumed, _)| *resumed).map(|(.., count)| count).sum::<u64>(),
+        })),
         "faults": counts(&mut shared.faults()),
         "badAnswers": counts(&mut shared.bad_answers()),
+    })
+}
+
+/// TLS handshakes that were done: version, whether a session was continued, and how many.
+fn handshakes(shared: &Shared) -> impl Iterator<Item = (&'static str, bool, u64)> {
+    let versions = ["1.2", "1.3"].into_iter().zip(&shared.handshakes);
+    versions.flat_map(|(version, counts)| {
+        [false, true].into_iter().zip(counts).map(move |(resumed, count)| (version, resumed, count.load(Relaxed)))
     })
 }
 
@@ -105,6 +117,14 @@ pub fn render(specs: &[Upstream], upstreams: &[Arc<Shared>], page: &mut Page) {
             [("connections", &shared.connections), ("pending", &shared.pending), ("requests", &shared.requests)];
         for (limit, gate) in gates {
             page.sample(name, &[("upstream", &*shared.name), ("limit", limit)], gate.refused());
+        }
+    }
+    let name = "tollgate_upstream_tls_handshakes_total";
+    page.family(name, "counter", "TLS handshakes with an upstream's servers that were done.");
+    for (_, shared) in specs.iter().zip(upstreams).filter(|(spec, _)| spec.tls.is_some()) {
+        for (version, resumed, count) in handshakes(shared) {
+            let resumed = if resumed { "true" } else { "false" };
+            page.sample(name, &[("upstream", &*shared.name), ("version", version), ("resumed", resumed)], count);
         }
     }
     let name = "tollgate_upstream_faults_total";

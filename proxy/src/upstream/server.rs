@@ -11,9 +11,10 @@ use config::snapshot::{Outlier, Pool, ServerAddress};
 use policy::fault::{Blame, Fault};
 
 use super::balance::Candidate;
+use super::secure::Secure;
 use super::shared::{Block, Shared, Standing, millis};
 use crate::body::Transfer;
-use crate::io::{Group, Parked, RBuf, Sock, now};
+use crate::io::{Group, Parked, Protection, RBuf, Sock, now};
 use crate::observe::metrics::{WorkerMetrics, add, sub};
 
 /// Tags of parked upstream sockets have this bit; those of clients do not.
@@ -25,6 +26,8 @@ pub struct Server {
     pub address: Address,
     /// Its name for this worker; also the tag of its parked sockets.
     pub tag: u64,
+    /// How it is spoken to; `None`: in clear text. Another one is another server: their connections are never mixed.
+    pub secure: Option<Secure>,
     /// How it does, on all workers.
     pub standing: Arc<Standing>,
     shared: Arc<Shared>,
@@ -181,7 +184,7 @@ impl Connection {
 impl Server {
     /// A server without connections.
     pub fn new(
-        (address, tag): (Address, u64),
+        (address, secure, tag): (Address, Option<Secure>, u64),
         settings: Settings,
         (shared, standing): (Arc<Shared>, Arc<Standing>),
         (worker, metrics): (usize, Arc<WorkerMetrics>),
@@ -189,6 +192,7 @@ impl Server {
         Server {
             address,
             tag,
+            secure,
             standing,
             shared,
             worker,
@@ -205,6 +209,14 @@ impl Server {
     /// The name that it is an address of, by its place in the specification.
     pub fn name(&self) -> Option<u32> {
         self.settings.get().name
+    }
+
+    /// Whether it is spoken to in this way.
+    pub fn is_spoken_to(&self, secure: Option<&Secure>) -> bool {
+        match (&self.secure, secure) {
+            (Some(one), Some(other)) => one.is_same(other),
+            (one, other) => one.is_none() && other.is_none(),
+        }
     }
 
     /// What may change.
@@ -226,6 +238,13 @@ impl Server {
     pub fn candidate(&self, percent: u32) -> Candidate<'_> {
         let weight = u32::from(self.settings.get().weight.max(1)) * percent;
         Candidate { weight, in_flight: self.in_flight.get(), credit: &self.credit }
+    }
+
+    /// A handshake is done.
+    pub fn shaken(&self, protection: Option<Protection>) {
+        if let Some(protection) = protection {
+            self.shared.shaken(protection);
+        }
     }
 
     /// Whether it has as many connections as this worker may open.

@@ -9,8 +9,10 @@ use std::time::Instant;
 use codec::http1::misbehave::Misbehaviour;
 use config::snapshot::{Outlier, Upstream};
 use policy::fault::Fault;
+use rustls::pki_types::ServerName;
 
 use super::retry::Budget;
+use crate::io::Protection;
 use crate::limits::RAMP_LEAST;
 
 /// Milliseconds since the process began, never 0: what the atomics hold in place of an `Instant`.
@@ -36,6 +38,8 @@ pub struct Shared {
     pub retries: AtomicU64,
     /// Requests that would have been, had the budget allowed it.
     pub retries_denied: AtomicU64,
+    /// TLS handshakes that were done: of 1.2 and 1.3, whole ones and those that continued a session.
+    pub handshakes: [[AtomicU64; 2]; 2],
     faults: [AtomicU64; Fault::COUNT],
     bad_answers: [AtomicU64; Misbehaviour::ALL.len()],
     workers: usize,
@@ -47,6 +51,8 @@ pub struct Shared {
 pub struct Standing {
     /// `127.0.0.1:9000`, `unix:/path`; `name:port` until the name is resolved.
     pub address: Arc<str>,
+    /// Whom its certificate has to name, if it needs one.
+    pub name: Option<ServerName<'static>>,
     /// In a row.
     failures: AtomicU32,
     checked: AtomicU8,
@@ -151,6 +157,7 @@ impl Shared {
             budget: Budget::default(),
             retries: AtomicU64::new(0),
             retries_denied: AtomicU64::new(0),
+            handshakes: [const { [const { AtomicU64::new(0) }; 2] }; 2],
             faults: [const { AtomicU64::new(0) }; Fault::COUNT],
             bad_answers: [const { AtomicU64::new(0) }; Misbehaviour::ALL.len()],
             workers,
@@ -169,14 +176,14 @@ impl Shared {
     }
 
     /// The standing of a server. One that joins others gets its share slowly.
-    pub fn standing(&self, address: &str, joins: bool, now: u64) -> Arc<Standing> {
+    pub fn standing(&self, address: &str, name: Option<ServerName<'static>>, joins: bool, now: u64) -> Arc<Standing> {
         let mut standings = lock(&self.standings);
         standings.retain(|known, standing| **known == *address || Arc::strong_count(standing) > 1);
-        if let Some(known) = standings.get(address) {
+        if let Some(known) = standings.get(address).filter(|known| known.name == name) {
             return known.clone();
         }
         let address: Arc<str> = address.into();
-        let made = Arc::new(Standing::new(address.clone(), self.workers, if joins { now } else { 0 }));
+        let made = Arc::new(Standing::new((address.clone(), name), self.workers, if joins { now } else { 0 }));
         standings.insert(address, made.clone());
         made
     }
@@ -196,6 +203,12 @@ impl Shared {
         {
             self.bad_answers[at].fetch_add(1, Relaxed);
         }
+    }
+
+    /// A TLS handshake is done.
+    pub fn shaken(&self, protection: Protection) {
+        let version = usize::from(protection.version == "TLSv1.3");
+        self.handshakes[version][usize::from(protection.resumed)].fetch_add(1, Relaxed);
     }
 
     /// What broke so far, and how often: name and count, those that never did left out.
@@ -240,9 +253,10 @@ impl Shared {
 }
 
 impl Standing {
-    fn new(address: Arc<str>, workers: usize, well_since: u64) -> Standing {
+    fn new((address, name): (Arc<str>, Option<ServerName<'static>>), workers: usize, well_since: u64) -> Standing {
         Standing {
             address,
+            name,
             failures: AtomicU32::new(0),
             checked: AtomicU8::new(Checked::Unknown as u8),
             ejected_until: AtomicU64::new(0),
@@ -343,7 +357,7 @@ mod tests {
 
     fn upstream(servers: usize) -> (Shared, Vec<Arc<Standing>>) {
         let shared = Shared::new("pets".into(), 1);
-        let standings = (0..servers).map(|number| shared.standing(&number.to_string(), false, 1)).collect();
+        let standings = (0..servers).map(|number| shared.standing(&number.to_string(), None, false, 1)).collect();
         (shared, standings)
     }
 
@@ -394,7 +408,7 @@ mod tests {
         fails(&shared, &all[0], 3, 1_000);
         let back = 11_000;
         assert_eq!([0, 50, 500, 999, 1_000].map(|age| all[0].ramp(1_000, back + age)), [10, 10, 50, 99, 100]);
-        let added = shared.standing("new", true, 20_000);
+        let added = shared.standing("new", None, true, 20_000);
         assert_eq!(added.ramp(1_000, 20_500), 50);
         all[1].check(Checked::Ill, 30_000);
         assert!(!all[1].is_well(true, 30_000) && all[1].is_well(false, 30_000));
@@ -406,10 +420,10 @@ mod tests {
     fn a_reload_keeps_what_is_known() {
         let (shared, all) = upstream(2);
         fails(&shared, &all[0], 3, 1);
-        assert!(!shared.standing("0", false, 2).is_well(false, 2));
+        assert!(!shared.standing("0", None, false, 2).is_well(false, 2));
         drop(all);
         assert!(shared.standings().is_empty());
-        assert!(shared.standing("0", false, 2).is_well(false, 2), "what nobody uses is forgotten");
+        assert!(shared.standing("0", None, false, 2).is_well(false, 2), "what nobody uses is forgotten");
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::net::{Shutdown, TcpStream};
 use std::path::Path;
 use std::sync::Arc;
 
-use rcgen::{CertificateParams, KeyPair, date_time_ymd};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, date_time_ymd};
 use rustls::client::{
     ClientSessionMemoryCache, ClientSessionStore, Resumption, Tls12ClientSessionValue, Tls13ClientSessionValue,
 };
@@ -39,6 +39,13 @@ impl Identity {
         })
     }
 
+    /// Its own authority also by what it says of itself, as `openssl req -x509` makes them.
+    pub fn own_authority(names: &[&str]) -> Identity {
+        Identity::made(names, &KeyPair::generate().expect("randomness"), |params| {
+            params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        })
+    }
+
     /// With an RSA key.
     pub fn rsa(names: &[&str]) -> Identity {
         let key = KeyPair::generate_rsa_for(&rcgen::PKCS_RSA_SHA256, rcgen::RsaKeySize::_2048).expect("randomness");
@@ -61,6 +68,39 @@ impl Identity {
 
     pub fn der(&self) -> CertificateDer<'static> {
         CertificateDer::from_pem_slice(self.certificate.as_bytes()).expect("it was just made")
+    }
+}
+
+/// Who issues certificates to others.
+pub struct Authority {
+    /// Its own certificate, in PEM.
+    pub certificate: String,
+    issuer: Issuer<'static, KeyPair>,
+}
+
+impl Authority {
+    pub fn new(name: &str) -> Authority {
+        let key = KeyPair::generate().expect("randomness");
+        let mut params = CertificateParams::default();
+        params.distinguished_name.push(DnType::CommonName, name);
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let certificate = params.self_signed(&key).expect("a key that signs").pem();
+        Authority { certificate, issuer: Issuer::new(params, key) }
+    }
+
+    /// A certificate for these names.
+    pub fn issue(&self, names: &[&str]) -> Identity {
+        let key = KeyPair::generate().expect("randomness");
+        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+        let params = CertificateParams::new(names).expect("names of hosts");
+        let certificate = params.signed_by(&key, &self.issuer).expect("a key that signs");
+        Identity { certificate: certificate.pem(), key: key.serialize_pem() }
+    }
+
+    /// The same, shown with its issuer.
+    pub fn issue_with_root(&self, names: &[&str]) -> Identity {
+        let Identity { certificate, key } = self.issue(names);
+        Identity { certificate: certificate + &self.certificate, key }
     }
 }
 
