@@ -127,6 +127,12 @@ fn what_is_written_is_obeyed() {
     assert_eq!(*check.statuses, [(200, 204), (429, 429)]);
     let quiet = &upstreams[1];
     assert_eq!(*quiet.health_check.as_ref().expect("it is written").statuses, [(200, 299)]);
+    let safe = upstreams[2].tls.as_ref().expect("it is written");
+    assert_eq!(
+        (safe.server_name.as_deref(), safe.any_issuer, safe.policy.only_1_3),
+        (Some("api.internal"), true, true)
+    );
+    assert_eq!((safe.authorities.as_ref(), safe.client.as_ref()), (None, None));
     assert_eq!((quiet.outlier, quiet.retry.attempts, quiet.breaker), (None, 1, Breaker::default()));
 }
 
@@ -141,13 +147,17 @@ fn an_unlimited_body_and_short_forms_are_understood() {
 fn literal_authorities_share_an_upstream() {
     let snapshot = full();
     let names: Vec<&str> = snapshot.upstreams.iter().map(|upstream| &*upstream.name).collect();
-    assert_eq!(names, ["pets", "quiet", "127.0.0.1:9000", "[::1]:9000", "localhost:9000"]);
+    let (of_dev, of_hello) =
+        (["127.0.0.1:9000", "https://api.example.com:443", "api.example.com:80"], ["[::1]:9000", "localhost:9000"]);
+    assert_eq!(names, [&["pets", "quiet", "safe"][..], &of_dev, &of_hello].concat());
+    let tls: Vec<bool> = snapshot.upstreams.iter().map(|upstream| upstream.tls.is_some()).collect();
+    assert_eq!(tls, [false, false, true, false, true, false, false, false]);
 }
 
 #[test]
 fn a_stage_variable_chooses_the_upstream_of_each_stage() {
     let snapshot = full();
-    for (stage, upstream, host) in [("dev", 2, "127.0.0.1:9000"), ("prod", 0, "pets")] {
+    for (stage, upstream, host) in [("dev", 3, "127.0.0.1:9000"), ("prod", 0, "pets")] {
         let Integration::Http(rule) = &method(&snapshot, stage, "GET /pets/{id}").integration else { panic!() };
         let release = release(&snapshot, stage);
         let authority = &release.program.authorities[rule.authority as usize];
