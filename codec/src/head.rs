@@ -49,6 +49,8 @@ pub enum Version {
     /// HTTP/1.1 and what calls itself a later 1.x.
     #[default]
     Http11,
+    /// HTTP/2: a head that came as fields, and never as text.
+    Http2,
 }
 
 macro_rules! names {

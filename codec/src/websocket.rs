@@ -59,7 +59,7 @@ pub fn asked(head: &RequestHead, bytes: &[u8]) -> Asked {
     let fields = &head.fields;
     let wanted =
         has_token(fields, bytes, Name::Upgrade, b"websocket") && has_token(fields, bytes, Name::Connection, b"upgrade");
-    if !wanted || head.version != Version::Http11 {
+    if !wanted || head.version == Version::Http10 {
         return Asked::Nothing;
     }
     let has_body = !matches!(head.framing, Framing::None | Framing::Length(0));

@@ -11,8 +11,9 @@ use codec::http1::misbehave::Misbehaviour;
 use codec::http1::write;
 use policy::fault::Fault;
 
-use crate::io::{Group, Outgoing, RBuf, Sock, is_scarce, recycle, vector};
+use crate::io::{Group, Outgoing, RBuf, is_scarce, recycle, vector};
 use crate::limits::COPY_BYTES_MAX;
+use crate::link::Link;
 use crate::pace::Pace;
 
 /// Where a body's end is, and how much of it was read.
@@ -29,6 +30,10 @@ enum State {
     Length(u64),
     Chunked(ChunkDecoder),
     UntilClose,
+    /// As its stream has it: the end is the stream's. The bytes that were announced and have not come, if any were.
+    Stream(Option<u64>),
+    /// Likewise, and what was received last is the end of it.
+    StreamEnd,
 }
 
 /// Decoded payload of one received buffer.
@@ -55,6 +60,19 @@ impl BodyReader {
         BodyReader { state, received: 0, trailers_dropped: 0 }
     }
 
+    /// A body that comes from this link: the end of a stream is shown by the stream, whatever its head says.
+    pub fn of(framing: Framing, from: &Link) -> BodyReader {
+        let announced = match framing {
+            Framing::Length(length) => Some(length),
+            Framing::None | Framing::Chunked | Framing::UntilClose => None,
+        };
+        let state = if from.has_ended() { State::Done } else { State::Stream(announced) };
+        match (framing, from) {
+            (Framing::None, _) | (_, Link::Sock(_)) => BodyReader::new(framing),
+            (_, Link::Stream(_)) => BodyReader { state, ..BodyReader::new(Framing::None) },
+        }
+    }
+
     /// Whether it was read to its end.
     pub fn is_done(&self) -> bool {
         matches!(self.state, State::Done)
@@ -65,7 +83,8 @@ impl BodyReader {
         match self.state {
             State::Done => Some(0),
             State::Length(length) => Some(length),
-            State::Chunked(_) | State::UntilClose => None,
+            State::Stream(announced) => announced,
+            State::Chunked(_) | State::UntilClose | State::StreamEnd => None,
         }
     }
 
@@ -79,7 +98,8 @@ impl BodyReader {
 
     /// The stream ended: fine only where that is the framing.
     fn end_of_stream(&mut self) -> bool {
-        let fine = matches!(self.state, State::UntilClose | State::Done);
+        // Whether a stream has brought what it announced is checked where its frames are read.
+        let fine = matches!(self.state, State::UntilClose | State::Stream(_) | State::StreamEnd | State::Done);
         if fine {
             self.state = State::Done;
         }
@@ -91,6 +111,16 @@ impl BodyReader {
         match &mut self.state {
             State::Done => {}
             State::UntilClose => batch.push(std::mem::replace(inflow, RBuf::empty())),
+            State::Stream(announced) => {
+                if let Some(announced) = announced {
+                    *announced = announced.saturating_sub(inflow.len() as u64);
+                }
+                batch.push(std::mem::replace(inflow, RBuf::empty()));
+            }
+            State::StreamEnd => {
+                batch.push(std::mem::replace(inflow, RBuf::empty()));
+                self.state = State::Done;
+            }
             State::Length(remaining) => {
                 let count = inflow.len().min(usize::try_from(*remaining).unwrap_or(usize::MAX));
                 *remaining -= count as u64;
@@ -113,7 +143,7 @@ impl BodyReader {
     /// Reads the whole body, or what is left of it, for a rule that looks into it.
     pub async fn gather(
         &mut self,
-        (from, inflow): (&Sock, &mut RBuf),
+        (from, inflow): (&Link, &mut RBuf),
         (bytes_max, mut pace): (u64, Pace),
         out: &mut Vec<u8>,
     ) -> Result<(), Broken> {
@@ -147,11 +177,12 @@ impl BodyReader {
     }
 
     /// Waits for more of the body.
-    async fn receive(&mut self, (from, inflow): (&Sock, &mut RBuf), pace: &mut Pace) -> Result<(), Broken> {
+    async fn receive(&mut self, (from, inflow): (&Link, &mut RBuf), pace: &mut Pace) -> Result<(), Broken> {
         match pace.receive(from, Group::Large, self.received).await {
             Ok(bytes) if bytes.is_empty() && !self.end_of_stream() => Err(Broken::SourceClosed),
             Ok(bytes) => {
                 *inflow = bytes;
+                self.note_end(from);
                 Ok(())
             }
             Err(error) if is_timeout(&error) => Err(Broken::SourceStalled),
@@ -159,8 +190,15 @@ impl BodyReader {
         }
     }
 
+    /// A stream says with its last bytes that they are the last; a socket does not.
+    fn note_end(&mut self, from: &Link) {
+        if matches!(self.state, State::Stream(_)) && from.has_ended() {
+            self.state = State::StreamEnd;
+        }
+    }
+
     /// Reads and throws away at most `bytes_max` bytes; true when the body is at its end.
-    pub async fn drain(&mut self, from: &Sock, inflow: &mut RBuf, bytes_max: u64) -> bool {
+    pub async fn drain(&mut self, from: &Link, inflow: &mut RBuf, bytes_max: u64) -> bool {
         let limit = self.received.saturating_add(bytes_max);
         loop {
             let mut batch = Batch::default();
@@ -285,11 +323,11 @@ pub struct Pump<'a> {
     /// Reads the body.
     pub reader: &'a mut BodyReader,
     /// Where it comes from.
-    pub from: &'a Sock,
+    pub from: &'a Link,
     /// What was already received from there.
     pub inflow: &'a mut RBuf,
     /// Where it goes.
-    pub to: &'a Sock,
+    pub to: &'a Link,
     /// How slow the sender may be, and the receiver.
     pub paces: (Pace, Pace),
     /// The most bytes, if there is a limit.
@@ -302,13 +340,16 @@ pub struct Transfer {
     head: Option<Vec<u8>>,
     written: Framed,
     pending: Option<Outgoing>,
+    /// Nothing follows what is pending.
+    is_last: bool,
     ended: bool,
 }
 
 impl Transfer {
     /// Sends `head` and then a body in this form.
     pub fn new(head: Vec<u8>, encoding: Encoding) -> Transfer {
-        Transfer { head: Some(head), written: Framed { encoding, owes_line: false }, pending: None, ended: false }
+        let written = Framed { encoding, owes_line: false };
+        Transfer { head: Some(head), written, pending: None, is_last: false, ended: false }
     }
 }
 
@@ -319,11 +360,14 @@ impl Pump<'_> {
         loop {
             if transfer.pending.is_some() {
                 self.sendable().await?;
-                if let Some(outgoing) = transfer.pending.take() {
-                    self.to.start_send(outgoing);
+                match transfer.pending.take() {
+                    Some(outgoing) if transfer.is_last => self.to.start_last(outgoing),
+                    Some(outgoing) => self.to.start_send(outgoing),
+                    None => {}
                 }
             }
             if transfer.ended {
+                self.to.finish(self.from.take_trailers());
                 return Ok(());
             }
             if !self.reader.is_done() && transfer.head.is_none() && self.inflow.is_empty() {
@@ -352,6 +396,7 @@ impl Pump<'_> {
         if transfer.head.is_some() || batch.length > 0 || done {
             let first = transfer.head.take().unwrap_or_else(vector);
             transfer.pending = Some(transfer.written.frame(first, batch, done)).filter(|outgoing| !outgoing.is_empty());
+            transfer.is_last = done && !self.from.has_trailers();
         }
         Ok(())
     }

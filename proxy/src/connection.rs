@@ -15,6 +15,7 @@ use crate::exchange::Exchange;
 use crate::head_bytes::HeadBytes;
 use crate::io::{Group, RBuf, Sock, spawn, timeout};
 use crate::limits::{LINGER_BYTES_MAX, LINGER_TIME};
+use crate::link::Link;
 use crate::observe::metrics::{add, sub};
 use crate::overload::Level;
 use crate::pace::Pace;
@@ -63,7 +64,7 @@ pub async fn serve(sock: Sock, entry: Rc<Entry>, worker: Rc<Worker>) {
     let peer = Peer::of(sock.peer());
     let secure = sock.is_secure();
     let mut exchange = Exchange {
-        sock,
+        sock: Link::Sock(sock),
         inflow: RBuf::empty(),
         head_bytes: HeadBytes::View(RBuf::empty()),
         scratch: worker.scratch(),
@@ -81,10 +82,10 @@ pub async fn serve(sock: Sock, entry: Rc<Entry>, worker: Rc<Worker>) {
     let Exchange { sock, scratch, inflow, entry, reset, .. } = exchange;
     worker.put_back(scratch);
     // It was not told that the connection ends: it may say one more thing.
-    if idle && !worker.is_shut() && !entry.is_shut() {
-        open.park(sock);
-        return;
-    }
+    let sock = match sock {
+        Link::Sock(sock) if idle && !worker.is_shut() && !entry.is_shut() => return open.park(sock),
+        sock => sock,
+    };
     if reset {
         sock.reset_when_closed();
     } else {
@@ -158,7 +159,7 @@ impl Drop for Away {
 
 /// Lets the client read the last answer: a connection closed with bytes unread would be reset, and the answer lost. What is
 /// left of it has the time of bodies; a client that does not take it is told by a reset that its answer was cut.
-pub async fn linger(sock: &Sock, inflow: RBuf, open: Open) {
+pub async fn linger(sock: &Link, inflow: RBuf, open: Open) {
     if !finish(sock, &open.worker).await {
         return;
     }
@@ -175,13 +176,14 @@ pub async fn linger(sock: &Sock, inflow: RBuf, open: Open) {
 
 /// As for the last answer of a connection, for somebody who is not counted as one.
 pub async fn see_away(sock: Sock, away: Away) {
+    let sock = Link::Sock(sock);
     if finish(&sock, &away.worker).await {
         read_away(&sock, RBuf::empty()).await;
     }
 }
 
 /// Sends what is left, and the end of the stream; false if the client does not take it.
-async fn finish(sock: &Sock, worker: &Worker) -> bool {
+async fn finish(sock: &Link, worker: &Worker) -> bool {
     let live = worker.live();
     let limits = &live.snapshot().gateway.limits;
     sock.say_goodbye();
@@ -194,7 +196,7 @@ async fn finish(sock: &Sock, worker: &Worker) -> bool {
 }
 
 /// Reads what still comes, for a while.
-async fn read_away(sock: &Sock, mut inflow: RBuf) {
+async fn read_away(sock: &Link, mut inflow: RBuf) {
     sock.set_deadline(Some(LINGER_TIME));
     let reading = async {
         let mut bytes = inflow.len();
@@ -215,13 +217,14 @@ pub fn forget(sock: Sock, entry: Rc<Entry>, worker: &Rc<Worker>) {
     sub(&worker.metrics.connections_idle, 1);
     let open = Open { worker: worker.clone(), entry, caller: Caller::of(sock.peer()), parked: false };
     if matches!(sock.is_sendable(), Ok(false)) {
+        let sock = Link::Sock(sock);
         spawn(async move { linger(&sock, RBuf::empty(), open).await });
     }
 }
 
 /// The future of a connection with something to say. It moves into its cell when the first byte arrives, so its size is paid
 /// for with each request of an idle connection.
-const SERVE_BYTES_MAX: usize = 2_816;
+const SERVE_BYTES_MAX: usize = 2_688;
 
 const fn size_of_output<A, B, C, F>(_function: &impl Fn(A, B, C) -> F) -> usize {
     size_of::<F>()

@@ -16,8 +16,9 @@ use router::Kind;
 use crate::body::{BodyReader, Broken, Encoding, Pump, Transfer, is_timeout};
 use crate::entry::{Entry, Peer};
 use crate::head_bytes::HeadBytes;
-use crate::io::{Outgoing, Protection, RBuf, Sock, vector};
+use crate::io::{Outgoing, Protection, RBuf, vector};
 use crate::limits::{DRAIN_BYTES_MAX, HELD_BYTES_MAX};
+use crate::link::Link;
 use crate::observe::metrics::add;
 use crate::overload::Level;
 use crate::pace::Pace;
@@ -78,7 +79,7 @@ enum Cut {
 /// A connection's end of a request.
 pub struct Exchange {
     /// The client.
-    pub sock: Sock,
+    pub sock: Link,
     /// Received and not yet used: the beginning of the body, or of the next request.
     pub inflow: RBuf,
     /// The head's bytes.
@@ -151,7 +152,7 @@ impl Exchange {
             Reply::Switched(answer) => self.send_switched(answer, trip, worker).await,
             Reply::Refused(refusal) => self.send_refusal(refusal, trip, worker).await,
         }
-        if !self.keep_alive {
+        if !self.keep_alive || self.sock.is_stream() {
             self.flush(trip, live).await;
         }
         trip.body_received = self.body.received;
@@ -186,7 +187,8 @@ impl Exchange {
     }
 
     async fn finish_body(&mut self) {
-        if self.keep_alive && !self.body.is_done() {
+        // What is left of a stream's body is nobody's: the stream ends with its answer.
+        if self.keep_alive && !self.body.is_done() && !self.sock.is_stream() {
             self.sock.set_deadline(Some(crate::limits::LINGER_TIME));
             self.keep_alive = self.body.drain(&self.sock, &mut self.inflow, DRAIN_BYTES_MAX).await;
             self.sock.set_deadline(None);
@@ -224,7 +226,7 @@ impl Exchange {
         }
         crate::io::recycle(fields);
         crate::io::recycle(body);
-        if let Err(error) = self.send_out(out, worker).await {
+        if let Err(error) = self.send_out(out, Link::start_last, worker).await {
             self.client_left(&error, trip);
         }
     }
@@ -240,13 +242,13 @@ impl Exchange {
     }
 
     /// Hands bytes over; only where the send before is still under way is there a wait, and a deadline for it.
-    async fn send_out(&self, out: Vec<u8>, worker: &Worker) -> io::Result<()> {
+    async fn send_out(&self, out: Vec<u8>, start: fn(&Link, Outgoing), worker: &Worker) -> io::Result<()> {
         if !self.sock.is_sendable()? {
             let live = worker.live();
             let limits = &live.snapshot().gateway.limits;
             Pace::of_taker(limits.send_rate, limits.body_idle_time).flush(&self.sock, 0).await?;
         }
-        self.sock.start_send(Outgoing::new(out));
+        start(&self.sock, Outgoing::new(out));
         Ok(())
     }
 
@@ -258,13 +260,13 @@ impl Exchange {
         // body of an answer that was given a status without one.
         let bodiless = self.is_head() || (shaped.is_some() && matches!(status, 204 | 304));
         let framing = if bodiless { Framing::None } else { announced };
-        let http11 = self.scratch.head.version == Version::Http11;
+        let version = self.scratch.head.version;
         // An end that only the closing of the connection would show is shown by chunks, where the client knows them.
         let encoding = match framing {
-            Framing::Chunked | Framing::UntilClose if http11 => Encoding::Chunked,
+            Framing::Chunked | Framing::UntilClose if version == Version::Http11 => Encoding::Chunked,
             _ => Encoding::Plain,
         };
-        if matches!(framing, Framing::Chunked | Framing::UntilClose) && !http11 {
+        if matches!(framing, Framing::Chunked | Framing::UntilClose) && version == Version::Http10 {
             self.keep_alive = false;
         }
         let mut out = vector();
@@ -279,7 +281,7 @@ impl Exchange {
         self.write_framing(&head_bytes, (status, framing), encoding, &mut out);
         add(&worker.metrics.bytes_sent, out.len() as u64);
         drop(head_bytes);
-        let mut reader = BodyReader::new(framing);
+        let mut reader = BodyReader::of(framing, &connection.sock);
         let mut transfer = Transfer::new(out, encoding);
         let outcome = self.relay(&mut connection, &mut reader, &mut transfer, &live.snapshot().gateway.limits).await;
         trip.body_sent = reader.received;
@@ -322,20 +324,21 @@ impl Exchange {
     ) -> Result<(), Cut> {
         let Connection { sock: backend, inflow: from_backend, upload, request_sent, .. } = connection;
         let Exchange { sock: client, inflow: from_client, body, .. } = self;
-        let (backend, client): (&Sock, &Sock) = (backend, client);
+        let (backend, client): (&Link, &Link) = (backend, client);
         let idle = limits.body_idle_time;
         let paces = (Pace::of_sender(limits.answer_rate, idle), Pace::of_taker(limits.send_rate, idle));
         let downward = Pump { reader, from: backend, inflow: from_backend, to: client, paces, bytes_max: None };
-        let Some(up) = upload else { return downward.run(down).await.map_err(Cut::Answer) };
-        let paces = (Pace::of_sender(limits.body_rate, idle), Pace::of_taker(0, idle));
-        let upward =
-            Pump { reader: body, from: client, inflow: from_client, to: backend, paces, bytes_max: limits.body };
+        // On the heap: few answers begin before their request has ended, and every request would carry its room.
+        let mut upward = upload.as_mut().map(|up| {
+            let paces = (Pace::of_sender(limits.body_rate, idle), Pace::of_taker(0, idle));
+            let pump =
+                Pump { reader: body, from: client, inflow: from_client, to: backend, paces, bytes_max: limits.body };
+            Box::pin(pump.run(up))
+        });
         let mut downward = std::pin::pin!(downward.run(down));
-        let mut upward = std::pin::pin!(upward.run(up));
-        let mut uploading = true;
         poll_fn(|context| {
-            if uploading && let Poll::Ready(outcome) = upward.as_mut().poll(context) {
-                uploading = false;
+            if let Some(Poll::Ready(outcome)) = upward.as_mut().map(|upward| upward.as_mut().poll(context)) {
+                upward = None;
                 match outcome {
                     Ok(()) => *request_sent = true,
                     // The backend wants no more of it; its answer still counts.
@@ -343,7 +346,11 @@ impl Exchange {
                     Err(broken) => return Poll::Ready(Err(Cut::Request(broken))),
                 }
             }
-            downward.as_mut().poll(context).map_err(Cut::Answer)
+            if let Poll::Ready(outcome) = downward.as_mut().poll(context) {
+                return Poll::Ready(outcome.map_err(Cut::Answer));
+            }
+            // Nobody would read what a slow backend has still to say.
+            client.poll_reset(context).map(|_| Err(Cut::Answer(Broken::SinkClosed)))
         })
         .await
     }
@@ -361,7 +368,7 @@ impl Exchange {
         write::end(&mut out);
         add(&worker.metrics.bytes_sent, out.len() as u64);
         self.keep_alive = false;
-        match self.send_out(out, worker).await {
+        match self.send_out(out, Link::start_send, worker).await {
             Ok(()) => self.tunnel = Some(Box::new(connection)),
             Err(error) => self.client_left(&error, trip),
         }

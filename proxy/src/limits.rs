@@ -208,3 +208,11 @@ pub const HANDSHAKES_MAX: u32 = 1_024;
 
 /// Certificates in the metrics: each is a series of its own, and more hosts than that share certificates.
 pub const CERTIFICATES_TOLD_MAX: usize = 200;
+
+/// Bytes that an HTTP/2 connection gathers before they are handed to its socket: what one TLS record holds, and small enough
+/// for the vectors to be kept for reuse.
+pub const WIRE_BYTES_MAX: usize = 16 * 1024;
+
+/// Pause of a stream that found no receive buffer for what its connection has received: those who hold them work in turns
+/// of the loop.
+pub const LOOK_AGAIN_TIME: Duration = Duration::from_millis(8);

@@ -8,8 +8,9 @@ use std::io;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use crate::io::{Group, RBuf, Sock, now};
+use crate::io::{Group, RBuf, now};
 use crate::limits::FIRST_LOOK_TIME;
+use crate::link::Link;
 
 /// One peer's account for one body, in one direction. Small, for it is part of every request's future: times in milliseconds.
 #[derive(Debug)]
@@ -45,7 +46,7 @@ impl Pace {
     }
 
     /// The next bytes; `TimedOut` when the peer is too slow. `so_far`: what was received of this body before.
-    pub fn receive(&mut self, from: &Sock, group: Group, so_far: u64) -> impl Future<Output = io::Result<RBuf>> {
+    pub fn receive(&mut self, from: &Link, group: Group, so_far: u64) -> impl Future<Output = io::Result<RBuf>> {
         poll_fn(move |context| {
             self.poll(from, context, |context| from.poll_recv(group, context), |pace, at| pace.has_sent(at, so_far))
         })
@@ -53,7 +54,7 @@ impl Pace {
 
     /// Waits until what was handed over has left; `TimedOut` when the peer takes too little of it. `so_far`: bytes of this body,
     /// for peers of which the kernel does not tell what has reached them.
-    pub fn flush(&mut self, to: &Sock, so_far: u64) -> impl Future<Output = io::Result<()>> {
+    pub fn flush(&mut self, to: &Link, so_far: u64) -> impl Future<Output = io::Result<()>> {
         poll_fn(move |context| {
             let taken = || to.bytes_acked().unwrap_or(so_far);
             self.poll(to, context, |context| to.poll_sendable(context), |pace, at| pace.has_taken(at, taken()))
@@ -63,7 +64,7 @@ impl Pace {
     /// The socket's deadline is shared by both directions: each looks at its own time whenever it is asked.
     fn poll<T>(
         &mut self,
-        sock: &Sock,
+        link: &Link,
         context: &mut Context<'_>,
         wait: impl Fn(&mut Context<'_>) -> Poll<io::Result<T>>,
         goes_on: impl Fn(&mut Pace, Instant) -> bool,
@@ -78,14 +79,14 @@ impl Pace {
             };
             if !waits {
                 self.rest(at);
-                sock.set_deadline(None);
+                link.set_deadline(None);
                 return polled;
             }
             if at >= self.until(at) && !goes_on(self, at) {
-                sock.set_deadline(None);
+                link.set_deadline(None);
                 return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
             }
-            sock.expire_within(self.until(at) - at);
+            link.expire_within(self.until(at) - at);
             if polled.is_pending() {
                 return Poll::Pending;
             }

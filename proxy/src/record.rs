@@ -39,6 +39,14 @@ pub fn record(exchange: &Exchange, trip: &Trip, live: &Live, worker: &Worker) {
     }
 }
 
+fn protocol(version: Version) -> &'static str {
+    match version {
+        Version::Http10 => "HTTP/1.0",
+        Version::Http11 => "HTTP/1.1",
+        Version::Http2 => "HTTP/2.0",
+    }
+}
+
 fn line<'a>(exchange: &'a Exchange, trip: &'a Trip, live: &'a Live, latency_micros: u64) -> Record<'a> {
     let head = &exchange.scratch.head;
     let bytes: &[u8] = &exchange.head_bytes;
@@ -59,7 +67,7 @@ fn line<'a>(exchange: &'a Exchange, trip: &'a Trip, live: &'a Live, latency_micr
         ip: exchange.peer.text(),
         method: if known { head.method.of(bytes) } else { b"" },
         path: if known { exchange.path() } else { b"" },
-        protocol: if head.version == Version::Http10 { "HTTP/1.0" } else { "HTTP/1.1" },
+        protocol: protocol(head.version),
         tls: protection.map(|protection| (protection.version, protection.suite)),
         target,
         status: trip.status,

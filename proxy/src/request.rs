@@ -213,7 +213,7 @@ async fn map_answer(
     worker: &Worker,
 ) -> Result<Reply, Stop> {
     let (status, framing) = (exchange.scratch.answer.status, exchange.scratch.answer.framing);
-    let mut reader = BodyReader::new(framing);
+    let mut reader = BodyReader::of(framing, &answer.connection.sock);
     let Some(choice) = phase(Phase::MapResponse, mapping::choose(rule, status))? else {
         return Ok(Reply::Streamed(answer));
     };

@@ -9,6 +9,7 @@ use crate::connection::{self, Open};
 use crate::entry::Entry;
 use crate::io::{Group, Outgoing, RBuf, Session, Sock, vector};
 use crate::limits::HANDSHAKES_MAX;
+use crate::link::Link;
 use crate::observe::metrics::{HandshakeFailure, add, sub};
 use crate::state::Worker;
 
@@ -47,7 +48,7 @@ pub async fn welcome(sock: Sock, entry: Rc<Entry>, worker: Rc<Worker>) {
         failed(why, &worker);
         sock.give_up_session();
         if !matches!(why, HandshakeFailure::Busy | HandshakeFailure::Closed) {
-            connection::linger(&sock, RBuf::empty(), open).await;
+            connection::linger(&Link::Sock(sock), RBuf::empty(), open).await;
         }
         return;
     }

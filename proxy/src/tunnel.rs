@@ -13,8 +13,9 @@ use policy::fault::Fault;
 
 use crate::exchange::Exchange;
 use crate::head_bytes::HeadBytes;
-use crate::io::{Group, Outgoing, RBuf, Sock, is_scarce, now, sleep, vector};
+use crate::io::{Group, Outgoing, RBuf, is_scarce, now, sleep, vector};
 use crate::limits::COPY_BYTES_MAX;
+use crate::link::Link;
 use crate::observe::metrics::{WorkerMetrics, add, sub};
 use crate::state::Worker;
 use crate::trip::Trip;
@@ -146,10 +147,10 @@ fn left(until: Instant, moved: Instant, idle: Duration) -> Result<Duration, End>
 
 /// One direction.
 struct Flow<'a> {
-    from: &'a Sock,
+    from: &'a Link,
     inflow: &'a mut RBuf,
     group: Group,
-    to: &'a Sock,
+    to: &'a Link,
     bytes: u64,
     sending: bool,
     /// Its sender has said that no more comes; passed on when everything before it has left.
@@ -173,13 +174,13 @@ impl Broken {
 }
 
 impl<'a> Flow<'a> {
-    fn new((from, inflow, group): (&'a Sock, &'a mut RBuf, Group), to: &'a Sock) -> Flow<'a> {
+    fn new((from, inflow, group): (&'a Link, &'a mut RBuf, Group), to: &'a Link) -> Flow<'a> {
         let bytes = inflow.len() as u64;
         Flow { from, inflow, group, to, bytes, sending: false, finished: false, ended: false }
     }
 
     /// Does what can be done now; whether anything moved.
-    fn advance(&mut self, context: &Context<'_>) -> Result<bool, Broken> {
+    fn advance(&mut self, context: &mut Context<'_>) -> Result<bool, Broken> {
         let mut moved = false;
         while !self.ended {
             match self.to.poll_sendable(context) {

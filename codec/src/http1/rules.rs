@@ -25,7 +25,7 @@ pub(super) fn finish_request(buf: &[u8], head: &mut RequestHead) -> Result<(), M
             _ => seen.note(buf, field)?,
         }
     }
-    if host.is_none() && head.version == Version::Http11 {
+    if host.is_none() && head.version != Version::Http10 {
         return Err(Misbehaviour::HostMissing);
     }
     authority::settle_host(buf, head, host)?;
@@ -33,7 +33,7 @@ pub(super) fn finish_request(buf: &[u8], head: &mut RequestHead) -> Result<(), M
     head.framing = seen.framing(head.version)?.unwrap_or(Framing::None);
     head.keep_alive = seen.connection.keep_alive(head.version);
     // An HTTP/1.0 client does not know of interim answers, so its Expect means nothing (RFC 9110 §10.1.1).
-    let expect = if head.version == Version::Http11 { seen.expect } else { Expect::Nothing };
+    let expect = if head.version == Version::Http10 { Expect::Nothing } else { seen.expect };
     if expect == Expect::Unknown {
         return Err(Misbehaviour::ExpectUnknown);
     }
@@ -250,7 +250,7 @@ impl Connection {
     }
 
     fn keep_alive(&self, version: Version) -> bool {
-        !self.close && (version == Version::Http11 || self.keep_alive)
+        !self.close && (version != Version::Http10 || self.keep_alive)
     }
 }
 

@@ -185,6 +185,7 @@ impl Variable {
             Self::Protocol => match facts.head.version {
                 Version::Http10 => b"HTTP/1.0",
                 Version::Http11 => b"HTTP/1.1",
+                Version::Http2 => b"HTTP/2.0",
             },
             Self::RequestId => facts.request_id,
             Self::RequestTime => {

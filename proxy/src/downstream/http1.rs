@@ -8,7 +8,8 @@ use codec::http1::parse::{Progress, parse_request};
 
 use crate::body::is_timeout;
 use crate::head_bytes::HeadBytes;
-use crate::io::{Group, RBuf, Sock, vector};
+use crate::io::{Group, RBuf, vector};
+use crate::link::Link;
 
 /// Why there is no head.
 pub enum NoHead {
@@ -25,7 +26,7 @@ pub enum NoHead {
 /// Reads one head. `idle_ok`: a connection that has already served may be found idle instead. The time for a head is
 /// absolute: it runs from its first byte, and bytes that drip in do not prolong it.
 pub async fn read_head(
-    sock: &Sock,
+    sock: &Link,
     inflow: &mut RBuf,
     head: &mut RequestHead,
     (limits, time): (&HeadLimits, Duration),
@@ -49,7 +50,7 @@ pub async fn read_head(
 /// A head in pieces is put together; it is parsed again only when a line has ended, a control byte has come that no line may
 /// have, or much of anything: single bytes cost little, and who speaks another protocol does not wait for the end of its line.
 async fn join(
-    sock: &Sock,
+    sock: &Link,
     inflow: &mut RBuf,
     head: &mut RequestHead,
     limits: &HeadLimits,
@@ -81,7 +82,7 @@ async fn join(
 /// Bytes without a line end after which a head is looked at again: limits are noticed this late at most.
 const BYTES_UNPARSED_MAX: usize = 1024;
 
-async fn receive(sock: &Sock) -> Result<RBuf, NoHead> {
+async fn receive(sock: &Link) -> Result<RBuf, NoHead> {
     match sock.recv(Group::Small).await {
         Ok(bytes) if bytes.is_empty() => Err(NoHead::Closed),
         Ok(bytes) => Ok(bytes),

@@ -137,7 +137,7 @@ pub(super) fn view(group: Group, buffer: u16, length: u32) -> RBuf {
 }
 
 /// Fills a buffer by hand; `None` if there is none. `fill` says how many bytes it has written.
-pub(super) fn fill(group: Group, fill: impl FnOnce(&mut [u8]) -> usize) -> Option<RBuf> {
+pub fn fill(group: Group, fill: impl FnOnce(&mut [u8]) -> usize) -> Option<RBuf> {
     let buffer = take(group)?;
     let room = group.buffer_bytes() as usize;
     // SAFETY: the pool knows addresses only, and a slice is what can be written to safely. Sound: the buffer was just taken, so

@@ -32,7 +32,7 @@ mod tests_script;
 mod timers;
 
 pub use activated::activated;
-pub use buffers::{Group, RBuf, is_scarce, recycle, vector, views_alive};
+pub use buffers::{Group, RBuf, fill, is_scarce, recycle, vector, views_alive};
 pub use driver::DriverCounts;
 pub use executor::{panics, spawn, tasks_alive};
 pub use net::{Why, driver_counts, expire_parked, now, seed, set_sockets_max, sockets_alive, wall_clock};

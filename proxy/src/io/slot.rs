@@ -142,6 +142,11 @@ impl Outgoing {
         std::iter::once(&self.head[..]).chain(chunks)
     }
 
+    /// The head, and the pieces behind it.
+    pub fn into_parts(self) -> (Vec<u8>, impl Iterator<Item = RBuf>) {
+        (self.head, self.chunks.into_iter().take(self.count))
+    }
+
     /// The head alone, for reuse.
     pub(super) fn into_head(self) -> Vec<u8> {
         self.head

@@ -15,8 +15,9 @@ use super::retry::{self, Again, Attempt, Repeat};
 use super::{Bounds, Connection, Source, http1};
 use crate::body::{Broken, Encoding, Pump, Transfer, is_timeout};
 use crate::head_bytes::HeadBytes;
-use crate::io::{Group, Outgoing, RBuf, Sock, now, vector};
+use crate::io::{Outgoing, RBuf, now, vector};
 use crate::limits::LAST_WORDS_TIME;
+use crate::link::Link;
 use crate::observe::metrics::add;
 use crate::pace::Pace;
 
@@ -85,7 +86,7 @@ pub async fn call(
 }
 
 /// Whether nothing of a request has left: the peer had reset the connection before. What is under way still fails then.
-async fn was_unsent(sock: &Sock) -> bool {
+async fn was_unsent(sock: &Link) -> bool {
     sock.set_deadline(Some(LAST_WORDS_TIME));
     sock.flush().await.is_err() && sock.failed_unsent()
 }
@@ -121,7 +122,7 @@ async fn converse(
     if !source.body.is_done() || source.is_held {
         return converse_with_body(source, bounds, connection, head).await;
     }
-    let sent = connection.sock.send(Outgoing::new(head)).await;
+    let sent = connection.sock.send_last(Outgoing::new(head)).await;
     sent.map_err(|error| http1::broken(&error, Fault::ClosedBeforeAnswer))?;
     connection.request_sent = true;
     connection.sock.set_deadline(Some(time));
@@ -137,7 +138,7 @@ async fn converse(
 /// only closed its side still waits (row C11); bytes that it sends meanwhile belong to its next request.
 async fn while_client_stays<T>(
     answer: impl Future<Output = Result<T, Fault>>,
-    client: &Sock,
+    client: &Link,
     inflow: &mut RBuf,
 ) -> Result<T, Fault> {
     let mut answer = std::pin::pin!(answer);
@@ -146,7 +147,7 @@ async fn while_client_stays<T>(
         if let Poll::Ready(outcome) = answer.as_mut().poll(context) {
             return Poll::Ready(outcome);
         }
-        if watching && let Poll::Ready(received) = client.poll_recv(Group::Small, context) {
+        if watching && let Poll::Ready(received) = client.poll_word(context) {
             watching = false;
             match received {
                 Ok(bytes) => *inflow = bytes,
@@ -170,7 +171,7 @@ async fn converse_with_body(
     }
     *source.continue_owed = false;
     let encoding = match source.framing {
-        Framing::Chunked if !source.is_held => Encoding::Chunked,
+        Framing::Chunked if !source.is_held && !connection.sock.is_stream() => Encoding::Chunked,
         _ => Encoding::Plain,
     };
     let mut transfer = Transfer::new(head, encoding);
@@ -206,12 +207,12 @@ async fn converse_with_body(
     };
     sock.set_deadline(None);
     // An early answer: the body goes on while the answer comes.
-    *upload = (!pumped).then_some(transfer);
+    *upload = (!pumped).then(|| Box::new(transfer));
     answer
 }
 
 /// `100 Continue` is ours to say, once the policies have let the request pass (row F31).
-pub async fn promise(client: &Sock, mut pace: Pace) -> Result<(), Fault> {
+pub async fn promise(client: &Link, mut pace: Pace) -> Result<(), Fault> {
     let left = |error: io::Error| if is_timeout(&error) { Fault::ClientReadsSlowly } else { Fault::ClientGone };
     pace.flush(client, 0).await.map_err(left)?;
     let mut interim = vector();

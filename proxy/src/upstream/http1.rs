@@ -11,13 +11,14 @@ use policy::fault::Fault;
 use super::secure;
 use crate::body::is_timeout;
 use crate::head_bytes::HeadBytes;
-use crate::io::{Group, RBuf, Sock, vector};
+use crate::io::{Group, RBuf, vector};
 use crate::limits::INTERIM_MAX;
+use crate::link::Link;
 
 /// Reads heads until the final one. Interim answers are counted and dropped: what `100 Continue` promises was promised by
 /// us, and 101 is final only where it was asked for and agrees to what was (rows F29, C05).
 pub async fn read_head(
-    sock: &Sock,
+    sock: &Link,
     inflow: &mut RBuf,
     head: &mut ResponseHead,
     (to_head, upgrade): (bool, Option<&Accept>),
@@ -35,7 +36,7 @@ pub async fn read_head(
     Err(Fault::BadAnswer(Misbehaviour::TooManyInterim))
 }
 
-async fn read_one(sock: &Sock, inflow: &mut RBuf, head: &mut ResponseHead, to_head: bool) -> Result<HeadBytes, Fault> {
+async fn read_one(sock: &Link, inflow: &mut RBuf, head: &mut ResponseHead, to_head: bool) -> Result<HeadBytes, Fault> {
     let mut joined = Vec::new();
     let mut first = true;
     loop {
@@ -68,7 +69,7 @@ async fn read_one(sock: &Sock, inflow: &mut RBuf, head: &mut ResponseHead, to_he
     }
 }
 
-async fn receive(sock: &Sock, nothing_yet: bool) -> Result<RBuf, Fault> {
+async fn receive(sock: &Link, nothing_yet: bool) -> Result<RBuf, Fault> {
     let closed = if nothing_yet { Fault::ClosedBeforeAnswer } else { Fault::ClosedInHead };
     match sock.recv(Group::Large).await {
         Ok(bytes) if bytes.is_empty() => Err(closed),

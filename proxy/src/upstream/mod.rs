@@ -20,13 +20,14 @@ use codec::websocket::Accept;
 
 use crate::body::BodyReader;
 use crate::head_bytes::HeadBytes;
-use crate::io::{RBuf, Sock};
+use crate::io::RBuf;
+use crate::link::Link;
 pub use server::Connection;
 
 /// What a call takes from the client's side while it runs.
 pub struct Source<'a> {
     /// The client.
-    pub sock: &'a Sock,
+    pub sock: &'a Link,
     /// What was received from it and not yet used.
     pub inflow: &'a mut RBuf,
     /// The request's body.

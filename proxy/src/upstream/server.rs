@@ -15,6 +15,7 @@ use super::secure::Secure;
 use super::shared::{Block, Shared, Standing, millis};
 use crate::body::Transfer;
 use crate::io::{Group, Parked, Protection, RBuf, Sock, now};
+use crate::link::Link;
 use crate::observe::metrics::{WorkerMetrics, add, sub};
 
 /// Tags of parked upstream sockets have this bit; those of clients do not.
@@ -75,16 +76,16 @@ pub enum Address {
 
 /// A connection to a server, in use. Dropping it closes it; `release` keeps it.
 pub struct Connection {
-    /// The socket.
-    pub sock: Sock,
+    /// The socket, or a stream of one.
+    pub sock: Link,
     /// Received and not yet used.
     pub inflow: RBuf,
     /// Whether it was used before: then its failure may only mean that it had grown stale.
     pub reused: bool,
     /// Whether the request was sent whole; otherwise the connection ends with this answer.
     pub request_sent: bool,
-    /// What is left of the request's body, if the answer began before its end.
-    pub upload: Option<Transfer>,
+    /// What is left of the request's body, if the answer began before its end. In a box: it is large, and rare.
+    pub upload: Option<Box<Transfer>>,
     failed: bool,
     lease: Lease,
 }
@@ -128,7 +129,7 @@ impl Drop for Lease {
 }
 
 impl Connection {
-    fn new(sock: Sock, reused: bool, lease: Lease) -> Connection {
+    fn new(sock: Link, reused: bool, lease: Lease) -> Connection {
         add(&lease.server.block().requests, 1);
         Connection { sock, inflow: RBuf::empty(), reused, request_sent: false, upload: None, failed: false, lease }
     }
@@ -151,6 +152,8 @@ impl Connection {
         if !reusable || !request_sent || !inflow.is_empty() || !room || server.retired.get() {
             return;
         }
+        // A stream is used once.
+        let Link::Sock(sock) = sock else { return };
         lease.kept = true;
         sock.set_deadline(Some(pool.idle_time));
         server.idle.borrow_mut().push(sock.park(server.tag, Group::Large));
@@ -269,7 +272,7 @@ impl Server {
     /// An idle connection for a request.
     pub fn reuse(self: &Rc<Server>, gated: bool) -> Option<Connection> {
         let sock = self.take_idle()?;
-        Some(Connection::new(sock, true, self.begin(gated)))
+        Some(Connection::new(Link::Sock(sock), true, self.begin(gated)))
     }
 
     /// Counts a connection that is about to be opened for a request.
@@ -283,7 +286,7 @@ impl Server {
     /// It is open, after all at this server.
     pub fn opened(self: &Rc<Server>, sock: Sock, lease: Lease) -> Connection {
         add(&self.metrics.upstream_connects, 1);
-        Connection::new(sock, false, lease.move_to(self))
+        Connection::new(Link::Sock(sock), false, lease.move_to(self))
     }
 
     fn begin(self: &Rc<Server>, gated: bool) -> Lease {

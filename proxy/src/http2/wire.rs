@@ -1,0 +1,153 @@
+//! A socket as the library reads and writes it.
+
+use std::cell::{Cell, RefCell};
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use crate::io::{Group, Outgoing, Protection, RBuf, Sock, vector};
+use crate::limits::WIRE_BYTES_MAX;
+
+/// A connection as its streams and its driver see it.
+pub struct Line {
+    /// The socket.
+    pub sock: Sock,
+    peer: Option<SocketAddr>,
+    protection: Option<Protection>,
+    served: Cell<u32>,
+    /// Written by the library, and not yet handed to the socket.
+    out: RefCell<Vec<u8>>,
+}
+
+impl Line {
+    /// A connection on this socket; if it is to be protected, its handshake is done.
+    pub fn new(sock: Sock) -> Rc<Line> {
+        let (peer, protection) = (sock.peer(), sock.protection());
+        Rc::new(Line { sock, peer, protection, served: Cell::new(0), out: RefCell::default() })
+    }
+
+    /// The other end; `None` for unix sockets.
+    pub fn peer(&self) -> Option<SocketAddr> {
+        self.peer
+    }
+
+    /// How the connection is protected; `None`: it is not.
+    pub fn protection(&self) -> Option<Protection> {
+        self.protection
+    }
+
+    /// Counts one more request and returns how many there were, this one included.
+    pub fn count_request(&self) -> u32 {
+        self.served.set(self.served.get().saturating_add(1));
+        self.served.get()
+    }
+
+    /// Hands over what the library has written. `Pending`: something is still being sent; the task is woken after it.
+    pub fn push(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.out.borrow().is_empty() {
+            return Poll::Ready(Ok(()));
+        }
+        match self.sock.poll_sendable(context) {
+            Poll::Ready(Ok(())) => {
+                self.sock.start_send(Outgoing::new(self.out.take()));
+                Poll::Ready(Ok(()))
+            }
+            other => other,
+        }
+    }
+}
+
+/// The library's end of a [`Line`].
+pub struct Wire {
+    line: Rc<Line>,
+    /// Received and not yet read.
+    inflow: RBuf,
+    /// A body comes in, as it seems: the last buffer was full.
+    is_wide: bool,
+}
+
+impl Wire {
+    /// Reads `inflow` first: what the socket has received already.
+    pub fn new(line: Rc<Line>, inflow: RBuf) -> Wire {
+        Wire { line, inflow, is_wide: false }
+    }
+
+    fn write(&self, pieces: &[io::IoSlice<'_>], context: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        if self.line.out.borrow().len() >= WIRE_BYTES_MAX {
+            match self.line.push(context) {
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+        let mut out = self.line.out.borrow_mut();
+        if out.capacity() == 0 {
+            *out = vector();
+        }
+        let before = out.len();
+        for piece in pieces {
+            let room = WIRE_BYTES_MAX - out.len();
+            out.extend_from_slice(&piece[..piece.len().min(room)]);
+        }
+        Poll::Ready(Ok(out.len() - before))
+    }
+}
+
+impl AsyncRead for Wire {
+    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, room: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if self.inflow.is_empty() {
+            let group = if self.is_wide { Group::Large } else { Group::Small };
+            match self.line.sock.poll_recv(group, context) {
+                Poll::Ready(Ok(bytes)) => {
+                    self.is_wide = bytes.len() >= crate::io::limits::SMALL_BUFFER_BYTES as usize;
+                    self.inflow = bytes;
+                }
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+        let count = self.inflow.len().min(room.remaining());
+        room.put_slice(&self.inflow[..count]);
+        self.inflow.advance(count);
+        if self.inflow.is_empty() {
+            // The buffer goes back now, not with the next bytes.
+            self.inflow = RBuf::empty();
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Wire {
+    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.write(&[io::IoSlice::new(bytes)], context)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        pieces: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.write(pieces, context)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    /// What is written leaves with the driver's `push`.
+    fn poll_flush(self: Pin<&mut Self>, _context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    /// Waits until all of it has left; the socket is closed by whoever holds it.
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.line.push(context) {
+            Poll::Ready(Ok(())) => self.line.sock.poll_sendable(context),
+            other => other,
+        }
+    }
+}
