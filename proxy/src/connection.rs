@@ -212,13 +212,16 @@ async fn read_away(sock: &Link, mut inflow: RBuf) {
 }
 
 /// A parked connection closed or expired. The end of its last answer may still be here: a client that has closed its side, or
-/// was silent for long, may read slowly.
+/// was silent for long, may read slowly. Otherwise it is told at once that it has ended, so that it says nothing more in vain.
 pub fn forget(sock: Sock, entry: Rc<Entry>, worker: &Rc<Worker>) {
     sub(&worker.metrics.connections_idle, 1);
     let open = Open { worker: worker.clone(), entry, caller: Caller::of(sock.peer()), parked: false };
     if matches!(sock.is_sendable(), Ok(false)) {
         let sock = Link::Sock(sock);
         spawn(async move { linger(&sock, RBuf::empty(), open).await });
+    } else {
+        sock.say_goodbye();
+        sock.shutdown(Shutdown::Write);
     }
 }
 

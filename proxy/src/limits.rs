@@ -51,6 +51,9 @@ pub const CLOSED_FOR_NEWCOMER: u32 = 2;
 /// Idle connections closed at once where the kernel has no descriptors or memory left.
 pub const CLOSED_IN_NEED: u64 = 16;
 
+/// The oldest idle connections that one search finds, at least: the first of them may have just spoken.
+pub const OLDEST_FOUND_MIN: u32 = 16;
+
 /// After a search for idle connections that found none: the next one is not before.
 pub const NO_IDLE_PAUSE: Duration = Duration::from_millis(100);
 

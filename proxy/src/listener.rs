@@ -246,15 +246,7 @@ async fn accept_while_open(listener: &Listener, backlog: &mut u32, entry: &Entry
     while let Some(accepted) = accept(listener, backlog, entry, worker).await {
         match accepted {
             Ok(fd) => admit(fd, entry, worker),
-            // The client left before it was taken.
-            Err(error) if error.raw_os_error() == Some(libc::ECONNABORTED) => {}
-            Err(error) => {
-                worker.accept_failed(&error);
-                if is_shortage(&error) {
-                    shed::make_room_in_need(worker);
-                }
-                sleep(ACCEPT_PAUSE).await;
-            }
+            Err(error) => bear(&error, worker).await,
         }
         if !worker.load.is_accepting() {
             add(&worker.metrics.overload_pauses, 1);
@@ -296,13 +288,33 @@ async fn rest(listener: &Listener, entry: &Entry, worker: &Rc<Worker>) {
     }
 }
 
-/// Lets in who comes within a short time of the one before.
+/// An error of accepting: it is counted, idle connections make room where that helps, and a pause keeps it from spinning.
+async fn bear(error: &io::Error, worker: &Rc<Worker>) {
+    // The client left before it was taken.
+    if error.raw_os_error() == Some(libc::ECONNABORTED) {
+        return;
+    }
+    worker.accept_failed(error);
+    if is_shortage(error) {
+        shed::make_room_in_need(worker);
+    }
+    sleep(ACCEPT_PAUSE).await;
+}
+
+/// Lets in who comes within a short time of the one before. Who waits while there is no descriptor has longer.
 async fn accept_until_quiet(listener: &Listener, entry: &Entry, worker: &Rc<Worker>) {
-    let until = now() + LAST_REQUEST_TIME;
+    let began = now();
+    let mut until = began + LAST_REQUEST_TIME;
     while now() < until
-        && let Ok(Ok(fd)) = timeout(LAST_ACCEPT_TIME, listener.accept()).await
+        && let Ok(accepted) = timeout(LAST_ACCEPT_TIME, listener.accept()).await
     {
-        admit(fd, entry, worker);
+        match accepted {
+            Ok(fd) => admit(fd, entry, worker),
+            Err(error) => {
+                bear(&error, worker).await;
+                until = began + LAST_HANDSHAKES_TIME_MAX;
+            }
+        }
     }
 }
 
@@ -332,10 +344,7 @@ async fn take_the_last(listener: Listener, entry: &Rc<Entry>, worker: &Rc<Worker
                 admit(fd, entry, worker);
                 last = now();
             }
-            Ok(Err(error)) => {
-                worker.accept_failed(&error);
-                sleep(ACCEPT_PAUSE).await;
-            }
+            Ok(Err(error)) => bear(&error, worker).await,
             Err(Elapsed) => {}
         }
     }

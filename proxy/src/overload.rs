@@ -12,7 +12,7 @@ use std::time::Instant;
 use config::snapshot::Limits;
 
 use crate::io::{IdleSock, now};
-use crate::limits::{AWAY_MAX, NO_IDLE_PAUSE, SHED_PERCENT};
+use crate::limits::{AWAY_MAX, NO_IDLE_PAUSE, OLDEST_FOUND_MIN, SHED_PERCENT};
 
 /// The step of shedding that a worker has come to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -185,16 +185,21 @@ impl Load {
         most != 0 && self.requests.get() > most
     }
 
-    /// The connection that has been idle for longest, if any is. `look` finds a portion of them, in their order: it walks over
-    /// all, so it is asked once for many, and after it found none not again for a while.
-    pub fn oldest(&self, look: impl Fn(usize) -> Vec<IdleSock>) -> Option<IdleSock> {
-        let mut oldest = self.oldest.borrow_mut();
-        if oldest.is_empty() && self.look_again.get().is_none_or(|at| now() >= at) {
+    /// The connection that has been idle for longest, of those that were found last.
+    pub fn oldest(&self) -> Option<IdleSock> {
+        self.oldest.borrow_mut().pop_front()
+    }
+
+    /// Finds the oldest ones anew. `look` finds a portion of them, in their order: it walks over all, so it is asked once for
+    /// many, and after it found none not again for a while.
+    pub fn find_oldest(&self, look: impl Fn(usize) -> Vec<IdleSock>) {
+        if self.look_again.get().is_none_or(|at| now() >= at) {
             // One in a hundred: as many newcomers pay for one look.
-            oldest.extend(look((self.most.get().connections / 100).max(1) as usize));
-            self.look_again.set(oldest.is_empty().then(|| now() + NO_IDLE_PAUSE));
+            let portion = (self.most.get().connections / 100).max(OLDEST_FOUND_MIN);
+            let found = look(portion as usize);
+            self.look_again.set(found.is_empty().then(|| now() + NO_IDLE_PAUSE));
+            *self.oldest.borrow_mut() = found.into();
         }
-        oldest.pop_front()
     }
 }
 

@@ -53,22 +53,26 @@ pub fn shrink(worker: &Rc<Worker>) {
     while worker.load.has_little_room() && close_oldest(worker) {}
 }
 
-/// Closes the connection that has been idle for longest.
+/// Closes the connection that has been idle for longest. It may have spoken since it was found, or this very moment: then it is
+/// not idle, and the next one is. Who has spoken is found again until its turn has come: one search, not two.
 fn close_oldest(worker: &Rc<Worker>) -> bool {
-    let look = |count| IdleSock::find(count, |tag| tag & UPSTREAM_TAG == 0);
-    while let Some(idle) = worker.load.oldest(look) {
-        // It may have spoken since it was found.
-        if let Some((sock, tag)) = idle.unpark() {
-            add(&worker.metrics.overload_idle_closed, 1);
-            connection::forget(sock, worker.entries.of(tag), worker);
-            return true;
+    for searches in 0..2 {
+        if searches == 1 {
+            worker.load.find_oldest(|count| IdleSock::find(count, |tag| tag & UPSTREAM_TAG == 0));
+        }
+        while let Some(idle) = worker.load.oldest() {
+            if let Some((sock, tag)) = idle.unpark() {
+                add(&worker.metrics.overload_idle_closed, 1);
+                connection::forget(sock, worker.entries.of(tag), worker);
+                return true;
+            }
         }
     }
     false
 }
 
 /// Tells a newcomer 503 at once, and gives it the time to read that; beyond [`crate::limits::AWAY_MAX`] of them there is no
-/// time, and nobody is accepted until there is room.
+/// time for that, and nobody is accepted until there is room.
 /// Who would have to shake hands first is told nothing.
 pub fn turn_away(sock: Sock, why: Why, entry: &Entry, worker: &Rc<Worker>) {
     let counter = match why {
@@ -77,15 +81,15 @@ pub fn turn_away(sock: Sock, why: Why, entry: &Entry, worker: &Rc<Worker>) {
     };
     add(counter, 1);
     add(&worker.metrics.refusals[Refusal::Overloaded.index()], 1);
+    if !entry.is_protected() {
+        sock.start_send(Outgoing::new(farewell(worker)));
+    }
     let Some(away) = Away::begin(worker) else {
         if why == Why::Full {
             worker.load.close();
         }
         return;
     };
-    if !entry.is_protected() {
-        sock.start_send(Outgoing::new(farewell(worker)));
-    }
     spawn(see_away(sock, away));
 }
 

@@ -241,6 +241,21 @@ impl Driver {
         }
     }
 
+    /// Whether bytes lie in the kernel's queue that no receive has taken yet. The caller holds the slot.
+    pub(super) fn has_unread(&mut self, fd: RawFd) -> bool {
+        match self {
+            #[cfg(test)]
+            Driver::Sim(sim) => sim.has_unread(fd),
+            _ => {
+                // SAFETY: slots keep raw descriptors. Sound: callers hold the slot, so its descriptor is open for the length of
+                // this call.
+                let fd = unsafe { BorrowedFd::borrow_raw(fd) };
+                // A socket that is gone has nothing to say.
+                rustix::io::ioctl_fionread(fd).is_ok_and(|bytes| bytes > 0)
+            }
+        }
+    }
+
     /// Makes the close of this descriptor a reset. The caller holds its slot.
     pub(super) fn reset_when_closed(&mut self, fd: RawFd) {
         match self {

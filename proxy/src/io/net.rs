@@ -55,7 +55,7 @@ pub(super) struct Net {
     pub(super) starved: [VecDeque<Key>; 2],
     /// Buffers came back since, and no receive has failed for want of one: the list is being fed.
     pub(super) feeding: [bool; 2],
-    events: VecDeque<(Key, Why)>,
+    events: VecDeque<Key>,
     events_waker: Option<Waker>,
     #[expect(clippy::vec_box, reason = "the kernel knows the addresses; a slot takes the box as it is")]
     spare_sends: Vec<Box<SendOp>>,
@@ -166,7 +166,7 @@ impl Net {
     /// Up to `count` parked sockets with such a tag, those first whose deadline is nearest: with one idle time for all, these
     /// are the ones that parked first. Walks over all slots.
     pub(super) fn next_to_expire(&self, count: usize, tags: impl Fn(u64) -> bool) -> Vec<(Key, Tick)> {
-        let is_one = |slot: &Slot| slot.life == Life::Parked && !slot.told && tags(slot.tag);
+        let is_one = |slot: &Slot| slot.life == Life::Parked && slot.told.is_none() && tags(slot.tag);
         let parked = self.slots.iter().enumerate().filter(|(_, slot)| is_one(slot));
         let mut found: Vec<(Key, Tick)> = parked
             .map(|(index, slot)| (Key { index: index as u32, generation: slot.generation }, slot.deadline))
@@ -179,11 +179,12 @@ impl Net {
         found
     }
 
-    /// Takes back a socket that has been parked all the time since it was found: its tag.
+    /// Takes back a socket that has been parked all the time since it was found, and has nothing to say: its tag. Bytes that
+    /// have only just arrived will make their event.
     pub(super) fn unpark_since(&mut self, key: Key, deadline: Tick) -> Option<u64> {
-        let slot = self.find(key).filter(|slot| slot.deadline == deadline)?;
-        let tag = slot.tag;
-        self.unpark(key).then_some(tag)
+        let slot = self.find(key).filter(|slot| slot.deadline == deadline && slot.life == Life::Parked)?;
+        let (tag, fd) = (slot.tag, slot.fd);
+        (!self.driver.has_unread(fd) && self.unpark(key)).then_some(tag)
     }
 
     #[cfg(test)]
@@ -450,7 +451,7 @@ impl Net {
     /// Takes a parked socket back; false when its event is already on the way or it is gone.
     pub(super) fn unpark(&mut self, key: Key) -> bool {
         match self.find(key) {
-            Some(slot) if slot.life == Life::Parked && !slot.told => {
+            Some(slot) if slot.life == Life::Parked && slot.told.is_none() => {
                 slot.life = Life::Held;
                 slot.sent_some = false;
                 self.parked -= 1;
@@ -460,23 +461,30 @@ impl Net {
         }
     }
 
-    /// A parked socket whose turn has come: held again by whoever takes the event. One parking makes one event.
+    /// A parked socket whose turn has come: held again by whoever takes the event. One parking makes one event; who speaks
+    /// before anybody has taken that of its expiry is heard.
     pub(super) fn event(&mut self, key: Key, why: Why) {
         let slot = &mut self.slots[key.index as usize];
-        if std::mem::replace(&mut slot.told, true) {
-            return;
+        match slot.told {
+            None => {
+                slot.told = Some(why);
+                self.events.push_back(key);
+                wake(&mut self.events_waker);
+            }
+            Some(Why::Expired) => slot.told = Some(why),
+            Some(_) => {}
         }
-        self.events.push_back((key, why));
-        wake(&mut self.events_waker);
     }
 
     pub(super) fn poll_event(&mut self, context: &Context<'_>) -> Poll<(Key, u64, Why)> {
-        if let Some((key, why)) = self.events.pop_front() {
+        if let Some(key) = self.events.pop_front() {
             let slot = self.slot(key);
-            (slot.life, slot.told) = (Life::Held, false);
-            let tag = slot.tag;
+            let why = slot.told.take().unwrap_or(Why::Expired);
+            let (tag, fd) = (slot.tag, slot.fd);
+            slot.life = Life::Held;
             self.parked -= 1;
-            return Poll::Ready((key, tag, why));
+            let spoke = why == Why::Expired && self.driver.has_unread(fd);
+            return Poll::Ready((key, tag, if spoke { Why::Readable } else { why }));
         }
         self.events_waker = Some(context.waker().clone());
         Poll::Pending

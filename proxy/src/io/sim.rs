@@ -104,6 +104,8 @@ struct Pipe {
     /// What the peer has read so far.
     read: u64,
     down_end: End,
+    /// When that began.
+    down_ended_at: Option<Duration>,
     gateway_gone: bool,
     linger_zero: bool,
     /// Receives take all that there is.
@@ -111,6 +113,13 @@ struct Pipe {
     /// A call of `heard` is on its way.
     hearing: bool,
     accepted_at: Option<Duration>,
+}
+
+impl Pipe {
+    fn end_down(&mut self, end: End, now: Duration) {
+        self.down_end = end;
+        self.down_ended_at.get_or_insert(now);
+    }
 }
 
 struct Pending {
@@ -282,6 +291,11 @@ impl Wire {
         if pipe.down.is_empty() { pipe.down_end } else { End::Open }
     }
 
+    /// When the gateway ended its side.
+    pub fn ended_at(&self, conn: Conn) -> Option<Duration> {
+        self.pipes[conn].down_ended_at
+    }
+
     /// Whether the gateway has let go of the connection altogether.
     pub fn is_gateway_gone(&self, conn: Conn) -> bool {
         self.pipes[conn].gateway_gone
@@ -343,6 +357,7 @@ impl Wire {
             down_room,
             read: 0,
             down_end: End::Open,
+            down_ended_at: None,
             gateway_gone: false,
             linger_zero: false,
             together: false,
@@ -370,7 +385,7 @@ impl Wire {
         self.note(6, conn as u64, kept as u64, || format!("conn {conn}: reset, {kept} of {unread} bytes are left"));
         let pipe = &mut self.pipes[conn];
         pipe.down.truncate(kept);
-        pipe.down_end = End::Reset;
+        pipe.end_down(End::Reset, self.now);
         self.hear(conn);
     }
 
@@ -453,7 +468,7 @@ impl Wire {
             self.reset_down(conn);
         } else {
             if self.pipes[conn].down_end == End::Open {
-                self.pipes[conn].down_end = End::Finished;
+                self.pipes[conn].end_down(End::Finished, self.now);
             }
             self.hear(conn);
         }
@@ -496,7 +511,8 @@ impl Sim {
         let Some(conn) = wire.by_fd.get(&fd).copied() else { return };
         if how != libc::SHUT_RD && wire.pipes[conn].down_end == End::Open {
             wire.note(8, conn as u64, 0, || format!("conn {conn}: the gateway ends its side"));
-            wire.pipes[conn].down_end = End::Finished;
+            let now = wire.now;
+            wire.pipes[conn].end_down(End::Finished, now);
             wire.hear(conn);
         }
     }
@@ -504,6 +520,11 @@ impl Sim {
     pub(super) fn bytes_acked(&self, fd: RawFd) -> Option<u64> {
         let wire = self.wire.borrow();
         Some(wire.pipes[*wire.by_fd.get(&fd)?].read)
+    }
+
+    pub(super) fn has_unread(&self, fd: RawFd) -> bool {
+        let wire = self.wire.borrow();
+        wire.by_fd.get(&fd).is_some_and(|conn| !wire.pipes[*conn].up.is_empty())
     }
 
     pub(super) fn reset_when_closed(&self, fd: RawFd) {

@@ -8,6 +8,7 @@ use std::task::Waker;
 use super::buffers::{self, Group, RBuf};
 use super::driver::Pieces;
 use super::limits::{SEND_CHUNKS_MAX, SLOT_BYTES_MAX};
+use super::net::Why;
 use super::session::Session;
 use super::timers::Tick;
 
@@ -41,8 +42,8 @@ pub(super) struct Slot {
     pub(super) accepting: bool,
     /// Waits for a buffer: stands in the list of the starved, exactly once.
     pub(super) starved: bool,
-    /// An event of this parking is in the queue.
-    pub(super) told: bool,
+    /// The event of this parking that is in the queue.
+    pub(super) told: Option<Why>,
     pub(super) receiving: Option<Group>,
     pub(super) inbox: Inbox,
     pub(super) sending: Option<Box<SendOp>>,
@@ -78,7 +79,7 @@ impl Slot {
             timed_out: false,
             accepting: false,
             starved: false,
-            told: false,
+            told: None,
             receiving: None,
             inbox: Inbox::Empty,
             sending: None,

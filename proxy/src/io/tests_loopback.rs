@@ -16,8 +16,8 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use super::buffers;
 use super::limits::LARGE_BUFFERS_MAX;
 use super::{
-    DriverKind, Group, Listener, Outgoing, Parked, RBuf, Session, Sock, Why, channel, driver_counts, next_event,
-    panics, probe, run, sleep, sockets_alive, spawn, tasks_alive, timeout, vector, views_alive,
+    DriverKind, Group, IdleSock, Listener, Outgoing, Parked, RBuf, Session, Sock, Why, channel, driver_counts,
+    next_event, panics, probe, run, sleep, sockets_alive, spawn, tasks_alive, timeout, vector, views_alive,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -663,6 +663,40 @@ fn parked_sockets_tell_what_happens_to_them() {
                 assert_eq!(hear(&event.sock, 3).await, b"GET");
             }
         }
+    });
+}
+
+#[test]
+fn who_has_just_spoken_is_not_idle() {
+    on_both(|| async {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let mut client = TcpStream::connect(listener.local_addr().expect("bound")).expect("connected");
+        let mut server = Sock::adopt(listener.accept().expect("accepted").0.into(), None);
+        // Written, and not received: asked for its place, expired, and expired a moment before it is received.
+        for turn in 0..3 {
+            server.set_deadline(Some(SECOND));
+            server.park(1, Group::Small);
+            sleep(Duration::ZERO).await;
+            let idle = IdleSock::find(1, |tag| tag == 1);
+            if turn == 2 {
+                super::expire_parked(|tag| tag == 1);
+            }
+            client.write_all(b"GET").expect("room");
+            match turn {
+                0 => assert!(idle[0].unpark().is_none(), "it spoke"),
+                1 => super::expire_parked(|tag| tag == 1),
+                _ => sleep(Duration::from_millis(20)).await,
+            }
+            let event = next_event().await;
+            assert_eq!((event.tag, event.why), (1, Why::Readable), "{turn}");
+            event.sock.set_deadline(None);
+            assert_eq!(hear(&event.sock, 3).await, b"GET");
+            server = event.sock;
+        }
+        server.set_deadline(Some(SECOND));
+        server.park(1, Group::Small);
+        let idle = IdleSock::find(1, |tag| tag == 1);
+        assert!(idle[0].unpark().is_some(), "it was silent");
     });
 }
 

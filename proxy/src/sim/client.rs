@@ -49,6 +49,8 @@ pub struct Client {
     interims: usize,
     /// When the gateway took it in.
     pub accepted_at: Option<Duration>,
+    /// When the gateway ended its side, which is seen later.
+    pub let_go_at: Option<Duration>,
     /// When something was last sent or received.
     pub last: Duration,
     /// What the gateway sent cannot be read.
@@ -86,6 +88,7 @@ impl Client {
             first_at: None,
             interims: 0,
             accepted_at: None,
+            let_go_at: None,
             last: Duration::ZERO,
             nonsense: None,
             ended: None,
@@ -154,6 +157,7 @@ impl Client {
             Reading::Never(most) => most.saturating_sub(self.received.len()),
         };
         self.accepted_at = wire.accepted_at(conn);
+        self.let_go_at = wire.ended_at(conn);
         let bytes = wire.read(conn, most);
         if !bytes.is_empty() {
             self.last = wire.now();

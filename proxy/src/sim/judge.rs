@@ -191,7 +191,12 @@ fn judge_missing(world: &World, client: &Client, place: usize) -> Result<(), Str
         return Ok(());
     }
     let Some((end, at)) = client.ended else { return Err("it neither has an answer nor an end".into()) };
-    if client.plan.is_rude || world.draining.is_some_and(|draining| draining <= at) {
+    // Whoever leaves, has no room or no descriptor lets go of connections that have nothing to say, and of no others.
+    let (kernel, began) = (world.plan.weather.kernel, client.began_at.get(place).copied());
+    let was_silent = client.let_go_at.is_some_and(|let_go| let_go <= began.unwrap_or(Duration::MAX));
+    let is_leaving = world.draining.is_some_and(|draining| draining <= at);
+    let makes_room = world.plan.weather.is_narrow || kernel.no_descriptors > 0;
+    if client.plan.is_rude || (was_silent && (is_leaving || makes_room)) {
         return Ok(());
     }
     // Silent for too long: the gateway closes, whatever is on its way by then.
@@ -199,14 +204,8 @@ fn judge_missing(world: &World, client: &Client, place: usize) -> Result<(), Str
     if at.saturating_sub(client.last) >= IDLE_TIME || matches!(client.plan.reading, Reading::Slow(..)) {
         return Ok(());
     }
-    // A worker that has no room, or no descriptor, lets go of connections that have nothing under way.
-    if world.plan.weather.is_narrow || world.plan.weather.kernel.no_descriptors > 0 {
-        return Ok(());
-    }
-    let aborted = world.plan.weather.kernel.aborted > 0 && place == 0 && end == End::Reset;
-    // Where the kernel has no descriptors left, idle connections make room.
-    let made_room = world.plan.weather.kernel.no_descriptors > 0 && end == End::Finished;
-    if aborted || made_room || fate.may_be_cut {
+    let aborted = kernel.aborted > 0 && place == 0 && end == End::Reset;
+    if aborted || fate.may_be_cut {
         return Ok(());
     }
     Err(format!("it ended without an answer: {end:?} at {at:?}, {:?}", request.goal))
