@@ -5,12 +5,13 @@
 use crate::head::{Fate, Fields, Framing, HeadLimits, Name, RequestHead, ResponseHead, Span, Version};
 use crate::http1::framing::{ChunkDecoder, ChunkStep};
 use crate::http1::misbehave::Misbehaviour;
-use crate::http1::parse::Progress;
+use crate::http1::parse::{Progress, parse_request, parse_response};
 use crate::http1::{Outcome, read_request, read_response, write};
 use crate::limits;
 use crate::proxy_protocol::{self, Told};
 use crate::slow::{self, End};
 use crate::target::{canonical_path, decode_component, query_get, query_pairs};
+use crate::websocket::{self, Asked};
 
 /// Limits so small that short inputs reach all of them.
 const TIGHT: HeadLimits = HeadLimits { fields: 3, field_bytes: 48, target: 12, head: 80 };
@@ -142,6 +143,48 @@ pub fn proxy_header(bytes: &[u8]) {
             }
             (Told::Client { .. }, _) | (_, Told::Client { .. } | Told::Unix) => panic!("{again:?} is of {header:?}"),
             (_, Told::Nothing) => {}
+        }
+    }
+}
+
+/// Two blocks of field lines with a NUL between them, a client's and a backend's: what counts as a handshake says so in words, an
+/// answer that repeats what was offered agrees to it, and one that agrees names nothing else.
+pub fn websocket(bytes: &[u8]) {
+    let at = bytes.iter().position(|byte| *byte == 0);
+    let (asking, answering) = at.map_or((bytes, &b""[..]), |at| (&bytes[..at], &bytes[at + 1..]));
+    let asking = [b"GET / HTTP/1.1\r\nHost: a\r\n", asking, b"\r\n"].concat();
+    let mut head = RequestHead::new();
+    if parse_request(&asking, &mut head, &HeadLimits::REQUEST) != Ok(Progress::Complete) {
+        return;
+    }
+    let Asked::Handshake(handshake) = websocket::asked(&head, &asking) else { return };
+    let asked = asking[..head.length].to_ascii_lowercase();
+    let says = |text: &[u8], what: &[u8]| text.windows(what.len().max(1)).any(|window| window == what);
+    assert!(says(&asked, b"websocket") && says(&asked, b"upgrade") && says(&asked, b"13"));
+    let agrees = |fields: &[u8]| {
+        let answer = [b"HTTP/1.1 101 Switching Protocols\r\n", fields, b"\r\n"].concat();
+        let mut head = ResponseHead::new();
+        let is_whole = parse_response(&answer, &mut head, false, &HeadLimits::RESPONSE) == Ok(Progress::Complete);
+        (is_whole && websocket::agrees(&head, &answer, &handshake)).then(|| answer[..head.length].to_ascii_lowercase())
+    };
+    let proof =
+        [b"Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: ", handshake.accept.as_bytes(), b"\r\n"]
+            .concat();
+    assert!(agrees(&proof).is_some(), "nothing is chosen, and that is refused");
+    for name in ["Sec-WebSocket-Protocol", "Sec-WebSocket-Extensions"] {
+        // What a client says has no such word, so it has not offered it.
+        if !says(&asked, b"unheard-of") {
+            let chosen = [&proof, name.as_bytes(), b": unheard-of\r\n"].concat();
+            assert!(agrees(&chosen).is_none(), "{name} names what was not offered, and that is agreed to");
+        }
+    }
+    for answer in [agrees(answering), agrees(&[&proof, answering].concat())].into_iter().flatten() {
+        assert!(says(&answer, &handshake.accept.as_bytes().to_ascii_lowercase()));
+        for field in [&b"\r\nsec-websocket-protocol:"[..], b"\r\nsec-websocket-extensions:"] {
+            let chosen = answer.windows(field.len()).position(|window| window == field);
+            let Some(value) = chosen.map(|at| &answer[at + field.len()..]) else { continue };
+            let first = value.split(|byte| b",;\r\n".contains(byte)).next().unwrap_or_default().trim_ascii();
+            assert!(says(&asked, first) || first.is_empty(), "{} was not offered", first.escape_ascii());
         }
     }
 }

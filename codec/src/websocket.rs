@@ -12,13 +12,24 @@ use crate::head::{Fate, Field, Fields, Framing, Name, RequestHead, ResponseHead,
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Accept([u8; Accept::LEN]);
 
+/// A client's side of a handshake: what an answer is measured by.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Handshake {
+    /// Who agrees answers with this.
+    pub accept: Accept,
+    /// The values of `Sec-WebSocket-Protocol`, as one list.
+    protocols: Vec<u8>,
+    /// The values of `Sec-WebSocket-Extensions`, as one list.
+    extensions: Vec<u8>,
+}
+
 /// What a request asks for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Asked {
     /// No WebSocket.
     Nothing,
-    /// One; who agrees answers with this.
-    Handshake(Accept),
+    /// One.
+    Handshake(Handshake),
     /// One, in a form that is none: another method than GET, a body, no key or a wrong one, no version (§4.1, §4.2.1).
     Malformed,
     /// One of another version than 13.
@@ -68,21 +79,65 @@ pub fn asked(head: &RequestHead, bytes: &[u8]) -> Asked {
     }
     let (key, version) = (only(fields, bytes, Name::SecWebSocketKey), only(fields, bytes, Name::SecWebSocketVersion));
     match (key.and_then(Accept::of), version) {
-        (Some(accept), Some(version)) if version == VERSION => Asked::Handshake(accept),
+        (Some(accept), Some(version)) if version == VERSION => Asked::Handshake(Handshake {
+            accept,
+            protocols: passing(fields, bytes, Name::SecWebSocketProtocol),
+            extensions: passing(fields, bytes, Name::SecWebSocketExtensions),
+        }),
         (Some(_), Some(_)) => Asked::OtherVersion,
         _ => Asked::Malformed,
     }
 }
 
-/// Whether an answer with status 101 agrees to the handshake with this key, and to nothing else.
-pub fn agrees(head: &ResponseHead, bytes: &[u8], accept: &Accept) -> bool {
+/// Whether an answer with status 101 agrees to this handshake, and to nothing else: a client would end the connection for a
+/// subprotocol or an extension that it has not offered (§4.1).
+pub fn agrees(head: &ResponseHead, bytes: &[u8], handshake: &Handshake) -> bool {
     let fields = &head.fields;
-    let mut protocols = values(fields, bytes, Name::Upgrade).flat_map(tokens);
-    let is_websocket = protocols.next().is_some_and(|first| first.eq_ignore_ascii_case(b"websocket"));
+    let mut upgrades = values(fields, bytes, Name::Upgrade).flat_map(tokens);
+    let is_websocket = upgrades.next().is_some_and(|first| first.eq_ignore_ascii_case(b"websocket"));
     let mut proofs = values(fields, bytes, Name::SecWebSocketAccept);
-    let is_proven = proofs.next() == Some(accept.as_bytes());
+    let is_proven = proofs.next() == Some(handshake.accept.as_bytes());
     let is_named = has_token(fields, bytes, Name::Connection, b"upgrade");
-    is_websocket && protocols.next().is_none() && is_named && is_proven && proofs.next().is_none()
+    let is_handshake = is_websocket && upgrades.next().is_none() && is_named && is_proven && proofs.next().is_none();
+    is_handshake && chooses_protocol(fields, bytes, handshake) && chooses_extensions(fields, bytes, handshake)
+}
+
+/// One subprotocol of those that were offered, or none (§4.2.2). Their names differ by case.
+fn chooses_protocol(fields: &Fields, bytes: &[u8], handshake: &Handshake) -> bool {
+    let mut chosen = values(fields, bytes, Name::SecWebSocketProtocol);
+    let Some(protocol) = chosen.next() else { return true };
+    chosen.next().is_none() && tokens(&handshake.protocols).any(|offered| offered == protocol)
+}
+
+/// Some of the extensions that were offered, with whatever parameters they were agreed on.
+fn chooses_extensions(fields: &Fields, bytes: &[u8], handshake: &Handshake) -> bool {
+    let chosen = values(fields, bytes, Name::SecWebSocketExtensions).flat_map(extensions);
+    let is_offered = |name: &[u8]| extensions(&handshake.extensions).any(|offered| offered.eq_ignore_ascii_case(name));
+    chosen.into_iter().all(is_offered)
+}
+
+/// The names in a list of extensions (§9.1): `name; parameter="a, b", name`.
+fn extensions(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let (mut quoted, mut escaped) = (false, false);
+    let is_comma = move |byte: &u8| {
+        match *byte {
+            _ if escaped => escaped = false,
+            b'\\' => escaped = quoted,
+            b'"' => quoted = !quoted,
+            b',' => return !quoted,
+            _ => {}
+        }
+        false
+    };
+    let names = value.split(is_comma).map(|element| element.split(|byte| *byte == b';').next().unwrap_or_default());
+    names.map(<[u8]>::trim_ascii).filter(|name| !name.is_empty())
+}
+
+/// The values of a field that go further than this connection, as one list.
+fn passing(fields: &Fields, bytes: &[u8], name: Name) -> Vec<u8> {
+    let passes = |field: &&Field| field.known == name && field.fate == Fate::Pass;
+    let values: Vec<&[u8]> = fields.iter().filter(passes).map(|field| field.value.of(bytes)).collect();
+    values.join(&b',')
 }
 
 fn values<'a>(fields: &'a Fields, bytes: &'a [u8], name: Name) -> impl Iterator<Item = &'a [u8]> {
@@ -127,15 +182,21 @@ mod tests {
         ask("GET /chat HTTP/1.1", fields)
     }
 
+    /// The key of all of these, with nothing offered.
+    fn plain() -> Handshake {
+        let accept = Accept::of(b"dGhlIHNhbXBsZSBub25jZQ==").expect("a key");
+        Handshake { accept, protocols: Vec::new(), extensions: Vec::new() }
+    }
+
     #[test]
     fn the_example_of_the_standard() {
-        let accept = Accept::of(b"dGhlIHNhbXBsZSBub25jZQ==").expect("a key");
+        let accept = plain().accept;
         assert_eq!(accept.as_bytes(), b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
-        assert_eq!(get(&format!("{UPGRADE}{KEY}{THIRTEEN}")), Asked::Handshake(accept));
+        assert_eq!(get(&format!("{UPGRADE}{KEY}{THIRTEEN}")), Asked::Handshake(plain()));
         let lists = "Upgrade: h2c, WebSocket\r\nConnection: keep-alive\r\nConnection: x, UPGRADE\r\n";
-        assert_eq!(get(&format!("{lists}{KEY}{THIRTEEN}")), Asked::Handshake(accept));
+        assert_eq!(get(&format!("{lists}{KEY}{THIRTEEN}")), Asked::Handshake(plain()));
         let empty = format!("{UPGRADE}{KEY}{THIRTEEN}Content-Length: 0\r\n");
-        assert_eq!(get(&empty), Asked::Handshake(accept), "a body of no bytes is none");
+        assert_eq!(get(&empty), Asked::Handshake(plain()), "a body of no bytes is none");
     }
 
     #[test]
@@ -182,15 +243,8 @@ mod tests {
 
     #[test]
     fn c05_who_agrees_says_so_in_three_fields() {
-        let accept = Accept::of(b"dGhlIHNhbXBsZSBub25jZQ==").expect("a key");
-        let agreed = |fields: &str| {
-            let text = format!("HTTP/1.1 101 Switching Protocols\r\n{fields}\r\n");
-            let mut head = ResponseHead::new();
-            let parsed = parse_response(text.as_bytes(), &mut head, false, &HeadLimits::RESPONSE);
-            assert!(matches!(parsed, Ok(Progress::Complete)), "{text}: {parsed:?}");
-            agrees(&head, text.as_bytes(), &accept)
-        };
-        let proof = "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n";
+        let agreed = |fields: &str| is_agreed(fields, &plain());
+        let proof = PROOF;
         assert!(agreed(&format!("{UPGRADE}{proof}")));
         assert!(agreed(&format!("connection: UPGRADE\r\nupgrade: WebSocket\r\n{proof}")));
         let broken = [
@@ -206,5 +260,60 @@ mod tests {
         for fields in broken {
             assert!(!agreed(&fields), "{fields}");
         }
+    }
+
+    const PROOF: &str = "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n";
+
+    fn is_agreed(fields: &str, handshake: &Handshake) -> bool {
+        let text = format!("HTTP/1.1 101 Switching Protocols\r\n{fields}\r\n");
+        let mut head = ResponseHead::new();
+        let parsed = parse_response(text.as_bytes(), &mut head, false, &HeadLimits::RESPONSE);
+        assert!(matches!(parsed, Ok(Progress::Complete)), "{text}: {parsed:?}");
+        agrees(&head, text.as_bytes(), handshake)
+    }
+
+    /// Whether a client that offers the one is content with the other.
+    fn is_content(offered: &str, chosen: &str) -> bool {
+        let Asked::Handshake(handshake) = get(&format!("{UPGRADE}{KEY}{THIRTEEN}{offered}")) else {
+            panic!("no handshake: {offered}");
+        };
+        is_agreed(&format!("{UPGRADE}{PROOF}{chosen}"), &handshake)
+    }
+
+    #[test]
+    fn c05_a_subprotocol_is_one_of_those_that_were_offered() {
+        let field = "Sec-WebSocket-Protocol";
+        let two = format!("{field}: chat, talk\r\n{field}: x.y\r\n");
+        assert!(is_content("", "") && is_content(&two, ""), "none is needed");
+        for chosen in ["chat", "talk", "x.y"] {
+            assert!(is_content(&two, &format!("{field}: {chosen}\r\n")), "{chosen}");
+        }
+        for chosen in ["other", "Chat", "cha", "chat, talk", "chat,", ""] {
+            assert!(!is_content(&two, &format!("{field}: {chosen}\r\n")), "{chosen}");
+        }
+        assert!(!is_content("", &format!("{field}: chat\r\n")));
+        assert!(!is_content(&two, &format!("{field}: chat\r\n{field}: chat\r\n")), "one field, not two");
+    }
+
+    #[test]
+    fn c05_extensions_are_some_of_those_that_were_offered() {
+        let field = "Sec-WebSocket-Extensions";
+        let two =
+            format!("{field}: permessage-deflate; client_max_window_bits, a; b=\"c, d; \\\", e\"\r\n{field}: f\r\n");
+        let good = [
+            "permessage-deflate",
+            "permessage-deflate; server_max_window_bits=10",
+            "a, f",
+            "f;x=\"d, e\", PERMESSAGE-DEFLATE",
+            "",
+        ];
+        for chosen in good {
+            assert!(is_content(&two, &format!("{field}: {chosen}\r\n")), "{chosen}");
+        }
+        assert!(is_content(&two, &format!("{field}: a\r\n{field}: f\r\n")));
+        for chosen in ["d", "e", "b", "client_max_window_bits", "a, d", "permessage", "x; permessage-deflate"] {
+            assert!(!is_content(&two, &format!("{field}: {chosen}\r\n")), "{chosen}");
+        }
+        assert!(!is_content("", &format!("{field}: permessage-deflate\r\n")));
     }
 }

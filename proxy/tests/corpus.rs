@@ -84,6 +84,11 @@ fn openapi_documents() {
 }
 
 #[test]
+fn websockets() {
+    replay("websocket", properties::websocket);
+}
+
+#[test]
 fn targets() {
     replay("target", properties::target);
 }

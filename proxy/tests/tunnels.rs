@@ -296,6 +296,9 @@ fn c05_an_agreement_that_is_none_is_a_bad_answer() {
             format!("{line}Upgrade: websocket\r\n{ACCEPT}\r\n"),
             format!("{line}Connection: Upgrade\r\n{ACCEPT}\r\n"),
             format!("{line}Connection: Upgrade\r\nUpgrade: h2c\r\n{ACCEPT}\r\n"),
+            // The client has offered neither (RFC 6455 §4.1).
+            format!("{line}{UPGRADE}{ACCEPT}Sec-WebSocket-Protocol: chat\r\n\r\n"),
+            format!("{line}{UPGRADE}{ACCEPT}Sec-WebSocket-Extensions: permessage-deflate\r\n\r\n"),
         ];
         for answer in &broken {
             let (backend, _heads) = listening(answer.as_bytes());
@@ -306,6 +309,8 @@ fn c05_an_agreement_that_is_none_is_a_bad_answer() {
             client.exchange("GET /mock HTTP/1.1\r\nHost: a\r\n\r\n").expect_status(200);
             eventually("its connection is closed", || backend.open() == 0);
             assert!(gateway.counter("tollgate_faults_total", &[("fault", "bad_answer")]) > 0.5, "{answer}");
+            let broken = [("how", "handshake_broken")];
+            assert!(gateway.counter("tollgate_upstream_bad_answers_total", &broken) > 0.5, "{answer}");
             assert!(are_open(&gateway, 0));
         }
         let (backend, _heads) = listening(agreed());

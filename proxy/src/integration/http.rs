@@ -48,7 +48,7 @@ pub fn upgrade(rule: &HttpRule, exchange: &mut Exchange) -> Result<(), Refusal> 
     }
     match websocket::asked(&exchange.scratch.head, &exchange.head_bytes) {
         Asked::Nothing => {}
-        Asked::Handshake(accept) => exchange.scratch.upgrade = Some(accept),
+        Asked::Handshake(handshake) => exchange.scratch.upgrade = Some(handshake),
         Asked::Malformed => return Err(Refusal::HandshakeMalformed),
         Asked::OtherVersion => return Err(Refusal::HandshakeVersion),
     }

@@ -5,7 +5,7 @@ use std::io;
 use codec::head::{HeadLimits, ResponseHead};
 use codec::http1::misbehave::Misbehaviour;
 use codec::http1::parse::{Progress, parse_response};
-use codec::websocket::{self, Accept};
+use codec::websocket::{self, Handshake};
 use policy::fault::Fault;
 
 use super::secure;
@@ -21,13 +21,13 @@ pub async fn read_head(
     sock: &Link,
     inflow: &mut RBuf,
     head: &mut ResponseHead,
-    (to_head, upgrade): (bool, Option<&Accept>),
+    (to_head, upgrade): (bool, Option<&Handshake>),
 ) -> Result<HeadBytes, Fault> {
     for _ in 0..=INTERIM_MAX {
         let bytes = read_one(sock, inflow, head, to_head).await?;
         match (head.status, upgrade) {
             (101, None) => return Err(Fault::BadAnswer(Misbehaviour::SwitchingProtocols)),
-            (101, Some(accept)) if websocket::agrees(head, &bytes, accept) => return Ok(bytes),
+            (101, Some(handshake)) if websocket::agrees(head, &bytes, handshake) => return Ok(bytes),
             (101, Some(_)) => return Err(Fault::BadAnswer(Misbehaviour::HandshakeBroken)),
             (100..=199, _) => drop(bytes),
             _ => return Ok(bytes),

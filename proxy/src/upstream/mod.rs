@@ -16,7 +16,7 @@ pub mod shared;
 use std::time::Duration;
 
 use codec::head::{Framing, ResponseHead};
-use codec::websocket::Accept;
+use codec::websocket::Handshake;
 
 use crate::body::BodyReader;
 use crate::head_bytes::HeadBytes;
@@ -42,8 +42,8 @@ pub struct Source<'a> {
     pub idempotent: bool,
     /// Whether the backend is asked with HEAD.
     pub to_head: bool,
-    /// What a backend that agrees to a WebSocket proves it with, if it is asked for one.
-    pub upgrade: Option<&'a Accept>,
+    /// What a backend has to agree to, if it is asked for a WebSocket.
+    pub upgrade: Option<&'a Handshake>,
     /// Where the answer's head is parsed into.
     pub answer: &'a mut ResponseHead,
 }
