@@ -267,6 +267,12 @@ impl Secure {
         let _ = self.inflow.from.flush();
     }
 
+    /// What carries the bytes; nothing was read beyond what was asked for.
+    pub fn into_stream(self) -> StreamOwned<ClientConnection, TcpStream> {
+        assert!(self.inflow.held.is_empty(), "bytes that nobody has looked at");
+        self.inflow.from
+    }
+
     pub fn tls(&mut self) -> &mut ClientConnection {
         &mut self.inflow.from.conn
     }
