@@ -4,6 +4,8 @@
 //! understood in exactly one way or refused by name (`http1::misbehave::Misbehaviour`); nothing is repaired. Received bytes
 //! of the start line, framing fields and chunk headers are never forwarded: what passes is written anew by `http1::write`.
 
+pub mod grpc;
+pub mod grpc_web;
 pub mod head;
 pub mod http1;
 pub mod limits;

@@ -2,6 +2,7 @@
 //!
 //! Each function panics if the property does not hold; there is nothing to return. They allocate freely.
 
+use crate::grpc_web::{self, TextReader};
 use crate::head::{Fate, Fields, Framing, HeadLimits, Name, RequestHead, ResponseHead, Span, Version};
 use crate::http1::framing::{ChunkDecoder, ChunkStep};
 use crate::http1::misbehave::Misbehaviour;
@@ -71,6 +72,35 @@ pub fn chunked(bytes: &[u8]) {
     again.extend_from_slice(write::LAST_CHUNK);
     let again = Decoded::of(&again, again.len());
     assert_eq!((again.result, again.payload, again.trailers), (Ok(true), whole.payload, 0));
+}
+
+/// A text of gRPC-Web reads the same however it is split, up to the same fault; what was read and is written in any pieces reads as
+/// itself again; and a frame of trailers holds as many bytes as it says, in lines.
+pub fn grpc_web(bytes: &[u8]) {
+    let read = |text: &[u8], size: usize| {
+        let (mut reader, mut out) = (TextReader::default(), Vec::new());
+        let outcome = text.chunks(size.max(1)).try_for_each(|piece| reader.read(piece, &mut out));
+        (outcome, out, outcome.is_ok() && reader.is_whole())
+    };
+    let whole = read(bytes, bytes.len());
+    assert!(whole.1.len() <= bytes.len() / 4 * 3);
+    for size in [1, 2, 3, 5, 64] {
+        assert_eq!(read(bytes, size), whole, "fed {size} bytes at a time");
+    }
+    for size in [1, 4, 100] {
+        let mut text = Vec::new();
+        bytes.chunks(size).for_each(|piece| grpc_web::write_text(piece, &mut text));
+        assert_eq!(read(&text, 7), (Ok(()), bytes.to_vec(), true));
+    }
+    let mut frame = Vec::new();
+    let fields = bytes.split(|byte| *byte == b';').map(|field| field.split_at(field.len() / 2));
+    grpc_web::write_trailers(fields, &mut frame);
+    let (begin, lines) = frame.split_at(5);
+    assert_eq!(begin[0], grpc_web::TRAILERS);
+    assert_eq!(lines.len(), u32::from_be_bytes([begin[1], begin[2], begin[3], begin[4]]) as usize);
+    assert!(lines.is_empty() || lines.ends_with(b"\r\n"));
+    let ends = lines.iter().filter(|byte| matches!(byte, b'\r' | b'\n' | 0)).count();
+    assert_eq!(ends, 2 * lines.windows(2).filter(|two| two == b"\r\n").count(), "nothing ends a line but its end");
 }
 
 /// A canonical path has no dot segment, no backslash, begins with `/`, is no longer than what was received, and is
@@ -462,6 +492,7 @@ mod tests {
         target(b"");
         exchange(b"");
         proxy_header(b"");
+        grpc_web(b"");
     }
 
     #[test]

@@ -5,6 +5,7 @@ pub mod client_certificate;
 pub mod context;
 pub mod facts;
 pub mod fault;
+pub mod grpc;
 pub mod limits;
 pub mod phase;
 pub mod refusal;

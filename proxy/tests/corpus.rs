@@ -54,6 +54,11 @@ fn exchanges() {
 }
 
 #[test]
+fn texts_of_grpc_web() {
+    replay("grpc_web", properties::grpc_web);
+}
+
+#[test]
 fn chunked_bodies() {
     replay("chunked", properties::chunked);
 }
