@@ -16,10 +16,11 @@ use crate::limits;
 use crate::model::Document;
 use crate::model::api::ApiSpec;
 use crate::model::domain::DomainSpec;
-use crate::model::gateway::{AddressSpec, GatewaySpec};
+use crate::model::gateway::{AddressSpec, GatewaySpec, ListenSpec};
 use crate::model::openapi::OpenApiSpec;
 use crate::model::stage::StageSpec;
 use crate::model::upstream::UpstreamSpec;
+use crate::snapshot::{Others, ProxyProtocol};
 use crate::source::node::Text;
 
 /// Checks a whole document.
@@ -78,12 +79,29 @@ fn check_listeners(gateway: &GatewaySpec, faults: &mut Diagnostics) {
         if !matches!(&listener.address, AddressSpec::Tcp(address) if address.port() == 0) {
             seen.push((&listener.address, listener.place));
         }
+        check_balancers(listener, faults);
     }
     if let Some(admin) = &gateway.admin
         && seen.iter().any(|(address, _)| **address == AddressSpec::Tcp(admin.value))
     {
         let hint = "clients must not reach it: give `admin` a port of its own";
         faults.error_hint(admin.place, "`admin` has the address of a listener", hint);
+    }
+}
+
+/// Balancers that cannot be at the other end of such a socket.
+fn check_balancers(listener: &ListenSpec, faults: &mut Diagnostics) {
+    let Some(ProxyProtocol { from, others: Others::Refused }) = &listener.proxy_protocol else { return };
+    let (nobody, hint) = match &listener.address {
+        AddressSpec::Unix(_) => {
+            (from.has_addresses() && !from.has_unix(), "peers of a Unix socket have none: write `from: unix`")
+        }
+        AddressSpec::Tcp(_) => {
+            (from.has_unix() && !from.has_addresses(), "`unix` means the peers of Unix sockets: write addresses")
+        }
+    };
+    if nobody {
+        faults.error_hint(listener.place, "nobody who connects here has an address that `proxy_protocol` names", hint);
     }
 }
 

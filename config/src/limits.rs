@@ -117,6 +117,8 @@ pub const HEAD_BYTES_MAX: u64 = 65_535;
 
 /// Name servers: the system's own file names three at most.
 pub const RESOLVERS_MAX: usize = 8;
+/// Ranges of addresses in one list: the largest providers publish some hundred.
+pub const NETWORKS_MAX: usize = 1_024;
 /// Servers of one upstream.
 pub const SERVERS_MAX: usize = 1_024;
 /// A server's weight.

@@ -1,6 +1,7 @@
 //! The whole compiled configuration: immutable, shared by every worker, never parsed again.
 
 mod tls;
+mod trust;
 mod upstream;
 
 use std::collections::BTreeMap;
@@ -11,6 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use codec::head::HeadLimits;
+use policy::hops::Hops;
 use policy::rules::Rules;
 use policy::transform::constant::MockRequest;
 use policy::transform::parameters::{RequestMapping, ResponseMapping, ResponseRules};
@@ -22,6 +24,7 @@ use serde::{Deserialize, Serialize};
 pub use self::tls::{
     Authorities, Certificate, CertificateFiles, Certificates, FileRef, Tls, TlsPolicy, Trusted, UpstreamTls,
 };
+pub use self::trust::{Others, ProxyProtocol};
 pub use self::upstream::{Balance, Breaker, HealthCheck, Outlier, Pool, Retry, Server, ServerAddress, Upstream};
 
 /// Everything that a worker needs to serve. Indices into its tables are checked when it is built.
@@ -72,6 +75,8 @@ pub struct Gateway {
     pub watch: bool,
     /// Who is asked for the addresses of names; none: whom the system names.
     pub resolvers: Vec<SocketAddr>,
+    /// Whose word on a client's address is believed; `None`: nobody's (row P06).
+    pub trusted_proxies: Option<Hops>,
 }
 
 /// One listening address.
@@ -85,6 +90,8 @@ pub struct Listener {
     pub execute_api: bool,
     /// What it proves itself with; `None`: plain HTTP.
     pub tls: Option<Tls>,
+    /// Who says in front of a connection whose it is; `None`: nobody.
+    pub proxy_protocol: Option<ProxyProtocol>,
 }
 
 /// An address to listen at.

@@ -38,3 +38,9 @@ pub const MAPPED_BODY_BYTES_HTTP_MAX: usize = 100 * 1_024;
 
 /// Answers of one integration, told apart by patterns: one for each status that has a name.
 pub const RESPONSE_RULES_MAX: usize = 64;
+
+/// Trusted hops that a request is followed back over: nobody has so many proxies in a row.
+pub const HOPS_MAX: usize = 16;
+
+/// Bytes of a host that a trusted hop tells: the longest name, a colon and a port.
+pub const HOST_TEXT_BYTES_MAX: usize = 255 + 6;

@@ -2,7 +2,7 @@
 //!
 //! An idle connection has no task. Its first byte starts this one, which ends as soon as nothing more has arrived.
 
-use std::net::{Shutdown, SocketAddr};
+use std::net::Shutdown;
 use std::rc::Rc;
 
 use policy::refusal::Refusal;
@@ -10,7 +10,7 @@ use policy::refusal::Refusal;
 use crate::body::BodyReader;
 use crate::callers::Caller;
 use crate::downstream::http1::{self, NoHead};
-use crate::entry::{Entry, Peer};
+use crate::entry::{Entry, HANDSHAKE_TAG, Peer};
 use crate::exchange::Exchange;
 use crate::head_bytes::HeadBytes;
 use crate::io::{Group, RBuf, Sock, spawn, timeout};
@@ -32,8 +32,24 @@ pub struct Open {
 
 impl Open {
     /// Of a connection that came in here.
-    pub fn of(worker: &Rc<Worker>, entry: &Rc<Entry>, peer: Option<SocketAddr>) -> Open {
-        Open { worker: worker.clone(), entry: entry.clone(), caller: Caller::of(peer), parked: false }
+    pub fn of(worker: &Rc<Worker>, entry: &Rc<Entry>, sock: &Sock) -> Open {
+        Open { worker: worker.clone(), entry: entry.clone(), caller: Caller::of(sock.counts_for()), parked: false }
+    }
+
+    /// From now on it counts for this address; false if that has as many as it may.
+    pub fn count_for(&mut self, caller: Caller, sock: &Sock) -> bool {
+        let fits = self.worker.count_for(caller);
+        if fits {
+            self.caller = caller;
+            sock.count_for_peer(true);
+        }
+        fits
+    }
+
+    /// Lets a connection wait that is about to say its first word, for TLS or for a request.
+    pub fn await_first_byte(mut self, sock: Sock) {
+        self.parked = true;
+        await_first_byte(sock, &self.entry, &self.worker);
     }
 
     /// Lets the connection wait without a task, unless idle ones are no longer kept.
@@ -56,9 +72,19 @@ impl Drop for Open {
     }
 }
 
+/// Parks a connection that has said nothing yet. Its first byte starts a task.
+pub fn await_first_byte(sock: Sock, entry: &Entry, worker: &Worker) {
+    add(&worker.metrics.connections_idle, 1);
+    let live = worker.live();
+    let limits = &live.snapshot().gateway.limits;
+    let (time, tag) = if entry.is_protected() { (limits.handshake_time, HANDSHAKE_TAG) } else { (limits.idle_time, 0) };
+    sock.set_deadline(Some(time));
+    sock.park(entry.tag | tag, Group::Small);
+}
+
 /// Serves what a connection has sent.
 pub async fn serve(sock: Sock, entry: Rc<Entry>, worker: Rc<Worker>) {
-    let mut open = Open::of(&worker, &entry, sock.peer());
+    let mut open = Open::of(&worker, &entry, &sock);
     // The time of silence is over; what is left of it must not end a long wait for a backend.
     sock.set_deadline(None);
     let peer = Peer::of(sock.peer());
@@ -213,9 +239,9 @@ async fn read_away(sock: &Link, mut inflow: RBuf) {
 
 /// A parked connection closed or expired. The end of its last answer may still be here: a client that has closed its side, or
 /// was silent for long, may read slowly. Otherwise it is told at once that it has ended, so that it says nothing more in vain.
-pub fn forget(sock: Sock, entry: Rc<Entry>, worker: &Rc<Worker>) {
+pub fn forget(sock: Sock, entry: &Rc<Entry>, worker: &Rc<Worker>) {
     sub(&worker.metrics.connections_idle, 1);
-    let open = Open { worker: worker.clone(), entry, caller: Caller::of(sock.peer()), parked: false };
+    let open = Open::of(worker, entry, &sock);
     if matches!(sock.is_sendable(), Ok(false)) {
         let sock = Link::Sock(sock);
         spawn(async move { linger(&sock, RBuf::empty(), open).await });

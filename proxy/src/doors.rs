@@ -255,15 +255,16 @@ impl Doors {
         for door in &mut doors {
             let Listener { execute_api, backlog, .. } = door.spec;
             let tls = door.spec.tls.clone().map(Arc::new);
+            let balancers = door.spec.proxy_protocol.clone().map(Arc::new);
             let known = before.iter().position(|known| known.number == door.number).map(|at| before.remove(at));
             if let Some(known) = known {
                 (door.file, door.sockets) = (known.file, known.sockets);
                 // The same sockets may be named by what was asked for or by what came of it.
-                let before = (known.spec.execute_api, known.spec.backlog, &known.spec.tls);
-                if before != (execute_api, backlog, &door.spec.tls) {
+                if (Listener { address: door.spec.address.clone(), ..known.spec }) != door.spec {
                     summary.changed.push(show(&door.bound));
                     for orders in &mut orders {
-                        orders.push(Order::Change { door: door.number, execute_api, backlog, tls: tls.clone() });
+                        let (door, tls, balancers) = (door.number, tls.clone(), balancers.clone());
+                        orders.push(Order::Change { door, execute_api, backlog, tls, balancers });
                     }
                 }
             } else if let Some((_, shares)) = descriptors.iter_mut().find(|(number, _)| *number == door.number) {
@@ -271,8 +272,9 @@ impl Doors {
                 let (number, port, shared) = (door.number, port_of(&door.bound), door.activated);
                 for (orders, share) in orders.iter_mut().zip(shares.drain(..)) {
                     let open = |descriptor| {
-                        let tls = tls.clone();
-                        Order::Open(Opened { door: number, descriptor, port, execute_api, backlog, shared, tls })
+                        let (tls, balancers) = (tls.clone(), balancers.clone());
+                        let door = number;
+                        Order::Open(Opened { door, descriptor, port, execute_api, backlog, shared, tls, balancers })
                     };
                     orders.extend(share.into_iter().map(open));
                 }
@@ -357,7 +359,7 @@ mod tests {
             Some(path) => ListenAddress::Unix(PathBuf::from(path)),
             None => ListenAddress::Tcp(address.parse().expect("an address")),
         };
-        Listener { address, backlog: 16, execute_api: true, tls: None }
+        Listener { address, backlog: 16, execute_api: true, tls: None, proxy_protocol: None }
     }
 
     #[test]
@@ -392,7 +394,7 @@ mod tests {
     fn a_socket_of_the_service_manager_outlives_its_listener() {
         let socket = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
         let address = ListenAddress::Tcp(socket.local_addr().expect("bound"));
-        let spec = Listener { address: address.clone(), backlog: 16, execute_api: true, tls: None };
+        let spec = listen(&show(&address));
         let sockets = vec![socket.into()];
         let (role, said, activated, dual) = (Role::Activated, None, true, false);
         let mut doors = Doors::new(2, vec![Inherited { role, said, address, activated, dual, sockets }]);

@@ -6,12 +6,18 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Waker};
 
-use config::snapshot::Tls;
+use config::snapshot::{ProxyProtocol, Tls};
 
 use crate::limits::PEER_TEXT_BYTES;
 
 /// Tags parked connections whose TLS handshake has not begun, beside their entry.
 pub const HANDSHAKE_TAG: u64 = 1 << 62;
+
+/// Tags parked connections that begin with a PROXY header.
+pub const GREETING_TAG: u64 = 1 << 61;
+
+/// The entry of a tag.
+pub const ENTRY_TAG: u64 = !(HANDSHAKE_TAG | GREETING_TAG);
 
 /// A door of the gateway on one worker, as its connections see it. It outlives its listening socket for as long as there are
 /// connections that came in by it.
@@ -25,6 +31,7 @@ pub struct Entry {
     shared: Cell<bool>,
     execute_api: Cell<bool>,
     tls: RefCell<Option<Arc<Tls>>>,
+    balancers: RefCell<Option<Arc<ProxyProtocol>>>,
     backlog: Cell<u32>,
     phase: Cell<Phase>,
     connections: Cell<u32>,
@@ -65,6 +72,16 @@ impl Entry {
     /// Whether a connection that comes now has to speak TLS.
     pub fn is_protected(&self) -> bool {
         self.tls.borrow().is_some()
+    }
+
+    /// Who begins connections that come from now on with a PROXY header; `None`: nobody.
+    pub fn expect(&self, balancers: Option<Arc<ProxyProtocol>>) {
+        *self.balancers.borrow_mut() = balancers;
+    }
+
+    /// See `expect`.
+    pub fn balancers(&self) -> Option<Arc<ProxyProtocol>> {
+        self.balancers.borrow().clone()
     }
 
     /// Other settings for the same address.
@@ -156,6 +173,7 @@ impl Entries {
             shared: Cell::new(false),
             execute_api: Cell::new(execute_api),
             tls: RefCell::default(),
+            balancers: RefCell::default(),
             backlog: Cell::new(backlog),
             phase: Cell::new(Phase::Open),
             connections: Cell::new(0),
@@ -166,9 +184,7 @@ impl Entries {
 
     /// The door of a tag, which some connection bears.
     pub fn of(&self, tag: u64) -> Rc<Entry> {
-        self.list.borrow()[(tag & !HANDSHAKE_TAG) as usize]
-            .clone()
-            .expect("a tag is kept as long as a connection bears it")
+        self.list.borrow()[(tag & ENTRY_TAG) as usize].clone().expect("a tag is kept as long as a connection bears it")
     }
 
     /// The open entries of the door of this number: one for each of its sockets that this worker accepts from.

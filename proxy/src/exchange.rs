@@ -98,7 +98,7 @@ pub struct Exchange {
     pub continue_owed: bool,
     /// The listener that took the connection.
     pub entry: Rc<Entry>,
-    /// Who sent it.
+    /// Who sent it; of a trusted proxy's request, whoever sent it there.
     pub peer: Peer,
     /// Whether `scratch.path` holds the canonical path; otherwise it is the received one.
     pub path_rewritten: bool,

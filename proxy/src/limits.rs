@@ -206,6 +206,9 @@ pub const LAST_CALL_TIME: Duration = Duration::from_secs(1);
 /// … with this pause between two portions of them.
 pub const LAST_CALL_PAUSE: Duration = Duration::from_millis(50);
 
+/// From a balancer's connection to the end of its PROXY header (row R01): it comes with the first segment, or not at all.
+pub const GREETING_TIME: Duration = Duration::from_secs(1);
+
 /// TLS handshakes under way on one worker (row R05): each may cost a millisecond, so that more would outlast their deadline.
 pub const HANDSHAKES_MAX: u32 = 1_024;
 

@@ -206,6 +206,14 @@ impl Link {
         }
     }
 
+    /// The socket that it goes over.
+    pub fn carrier(&self) -> &Sock {
+        match self {
+            Link::Sock(sock) => sock,
+            Link::Stream(stream) => stream.carrier(),
+        }
+    }
+
     /// Counts one more request on the connection and returns how many there were, this one included.
     pub fn count_request(&self) -> u32 {
         match self {

@@ -11,19 +11,22 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Poll;
 
-use config::snapshot::{ListenAddress, Listener as Spec, Tls};
+use config::snapshot::{ListenAddress, Listener as Spec, Others, ProxyProtocol, Tls};
 use rustix::net::sockopt;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 
 use crate::callers::Caller;
-use crate::entry::{Entry, HANDSHAKE_TAG};
+use crate::connection::await_first_byte;
+use crate::entry::{ENTRY_TAG, Entry, GREETING_TAG};
+use crate::greeting;
 use crate::io::{
     self as runtime, Elapsed, Group, Listener, Sock, expire_parked, is_shortage, now, sleep, spawn, timeout,
 };
 use crate::limits::{
-    ACCEPT_PAUSE, LAST_ACCEPT_TIME, LAST_HANDSHAKE_TIME, LAST_HANDSHAKES_TIME_MAX, LAST_REQUEST_TIME, TICK,
+    ACCEPT_PAUSE, GREETING_TIME, LAST_ACCEPT_TIME, LAST_HANDSHAKE_TIME, LAST_HANDSHAKES_TIME_MAX, LAST_REQUEST_TIME,
+    TICK,
 };
-use crate::observe::metrics::add;
+use crate::observe::metrics::{GreetingFailure, add};
 use crate::shed;
 use crate::state::{Accepting, Worker};
 
@@ -158,6 +161,8 @@ pub struct Opened {
     pub shared: bool,
     /// What it proves itself with; `None`: plain HTTP.
     pub tls: Option<Arc<Tls>>,
+    /// Who says in front of a connection whose it is; `None`: nobody.
+    pub balancers: Option<Arc<ProxyProtocol>>,
 }
 
 /// What a reload changes about the doors of a worker.
@@ -174,6 +179,8 @@ pub enum Order {
         backlog: u32,
         /// See [`Opened`]; for connections that come from now on.
         tls: Option<Arc<Tls>>,
+        /// Likewise.
+        balancers: Option<Arc<ProxyProtocol>>,
     },
     /// Accept no more here, and lose nobody who has come already.
     Close(u64),
@@ -183,18 +190,20 @@ pub enum Order {
 pub fn carry_out(orders: Vec<Order>, worker: &Rc<Worker>) {
     for order in orders {
         match order {
-            Order::Open(Opened { door, descriptor, port, execute_api, backlog, shared, tls }) => {
+            Order::Open(Opened { door, descriptor, port, execute_api, backlog, shared, tls, balancers }) => {
                 let entry = worker.entries.enter(door, port, execute_api, backlog);
                 entry.protect(tls);
+                entry.expect(balancers);
                 if shared {
                     entry.share();
                 }
                 // Counted now, not when its task is first looked at: an order to leave may be next, and somebody may have come.
                 spawn(accept_all(descriptor, entry, worker.begin_accepting()));
             }
-            Order::Change { door, execute_api, backlog, tls } => {
+            Order::Change { door, execute_api, backlog, tls, balancers } => {
                 for entry in worker.entries.door(door) {
                     entry.protect(tls.clone());
+                    entry.expect(balancers.clone());
                     entry.change(execute_api, backlog);
                 }
             }
@@ -358,7 +367,7 @@ async fn see_off(entry: &Rc<Entry>, worker: &Rc<Worker>) {
         sleep(TICK).await;
     }
     entry.shut();
-    expire_parked(|tag| tag & !HANDSHAKE_TAG == entry.tag);
+    expire_parked(|tag| tag & ENTRY_TAG == entry.tag);
     while entry.connections() > 0 {
         sleep(TICK).await;
     }
@@ -368,23 +377,29 @@ async fn see_off(entry: &Rc<Entry>, worker: &Rc<Worker>) {
 fn admit(fd: OwnedFd, entry: &Entry, worker: &Rc<Worker>) {
     add(&worker.metrics.connections_accepted, 1);
     let peer = peer_of(&fd);
+    let ip = peer.map(|peer| peer.ip());
+    let balancers = entry.balancers();
+    let is_balancer = balancers.as_ref().is_some_and(|balancers| balancers.from.contain(ip));
+    if !is_balancer && balancers.is_some_and(|balancers| balancers.others == Others::Refused) {
+        // Whatever it says: the socket closes.
+        return greeting::failed(GreetingFailure::Untrusted, worker);
+    }
     let sock = Sock::adopt(fd, peer);
     if !shed::make_room(worker) {
         return shed::turn_away(sock, shed::Why::Full, entry, worker);
     }
-    if !worker.connection_opened(entry, Caller::of(peer)) {
+    // Whoever stands for many clients counts for none of them.
+    let is_uncounted = is_balancer || worker.live().is_hop(ip);
+    sock.count_for_peer(!is_uncounted);
+    if !worker.connection_opened(entry, Caller::of(sock.counts_for())) {
         return shed::turn_away(sock, shed::Why::Address, entry, worker);
     }
-    add(&worker.metrics.connections_idle, 1);
-    let live = worker.live();
-    let limits = &live.snapshot().gateway.limits;
-    if entry.is_protected() {
-        sock.set_deadline(Some(limits.handshake_time));
-        sock.park(entry.tag | HANDSHAKE_TAG, Group::Small);
-    } else {
-        sock.set_deadline(Some(limits.idle_time));
-        sock.park(entry.tag, Group::Small);
+    if !is_balancer {
+        return await_first_byte(sock, entry, worker);
     }
+    add(&worker.metrics.connections_idle, 1);
+    sock.set_deadline(Some(GREETING_TIME));
+    sock.park(entry.tag | GREETING_TAG, Group::Small);
 }
 
 /// The next connection; `None` as soon as the worker drains or pauses, or the door closes.

@@ -16,6 +16,7 @@ use router::{ApiId, Glob, Located, Miss, Verb};
 use crate::body::{BodyReader, Broken};
 use crate::drill;
 use crate::exchange::{Exchange, Reply};
+use crate::hops;
 use crate::integration::http::Call;
 use crate::integration::{http, mapping, mock};
 use crate::io::{now, recycle, vector};
@@ -53,6 +54,7 @@ pub async fn serve(exchange: &mut Exchange, worker: &Rc<Worker>) {
     let live = worker.live();
     let working = worker.load.begin_request();
     let mut trip = Trip::begin(worker);
+    hops::follow(exchange, live.snapshot().gateway.trusted_proxies.as_ref());
     drill::panic_at("begin", exchange);
     let reply = match answer(exchange, &mut trip, &live, worker).await {
         Ok(reply) => reply,
@@ -78,6 +80,7 @@ pub async fn refuse(exchange: &mut Exchange, refusal: Refusal, worker: &Rc<Worke
     let mut trip = Trip::begin(worker);
     trip.name(None, None, worker);
     exchange.forget_head();
+    hops::follow(exchange, None);
     exchange.keep_alive = false;
     exchange.send(Reply::Refused(refusal), &mut trip, &live, worker).await;
     record::record(exchange, &trip, &live, worker);

@@ -1,6 +1,6 @@
 //! Parsing state that is large, and needed only while a request is in flight.
 
-use codec::head::{RequestHead, ResponseHead};
+use codec::head::{RequestHead, ResponseHead, Span};
 use codec::websocket::Handshake;
 use router::Captures;
 
@@ -17,4 +17,19 @@ pub struct Scratch {
     pub captures: Captures,
     /// The canonical path, where it differs from the received one.
     pub path: Vec<u8>,
+    /// How the request came.
+    pub way: Way,
+}
+
+/// What backends are told of the way of a request, beside its client's address.
+#[derive(Clone, Copy, Default)]
+pub struct Way {
+    /// The port at which the client was accepted; 0 if there was none.
+    pub port: u16,
+    /// Whether the client came by TLS.
+    pub tls: bool,
+    /// A host that a trusted proxy named, in the head's bytes; empty if none did.
+    pub host: Span,
+    /// Whether a trusted proxy was asked for any of it, and for the client's address.
+    pub is_told: bool,
 }

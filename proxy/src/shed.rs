@@ -63,7 +63,7 @@ fn close_oldest(worker: &Rc<Worker>) -> bool {
         while let Some(idle) = worker.load.oldest() {
             if let Some((sock, tag)) = idle.unpark() {
                 add(&worker.metrics.overload_idle_closed, 1);
-                connection::forget(sock, worker.entries.of(tag), worker);
+                connection::forget(sock, &worker.entries.of(tag), worker);
                 return true;
             }
         }

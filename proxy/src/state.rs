@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::io;
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -109,6 +110,11 @@ impl Live {
     /// The configuration.
     pub fn snapshot(&self) -> &Snapshot {
         &self.published.snapshot
+    }
+
+    /// Whether the operator trusts a proxy with this address: it stands for many clients. `None`: a peer of a Unix socket.
+    pub fn is_hop(&self, ip: Option<IpAddr>) -> bool {
+        self.snapshot().gateway.trusted_proxies.as_ref().is_some_and(|hops| hops.from.contain(ip))
     }
 
     /// The API of a place.
@@ -361,6 +367,11 @@ impl Worker {
         self.load.opened();
         add(&self.metrics.connections_open, 1);
         true
+    }
+
+    /// Counts a connection for an address that was not known when it was opened; false if that has as many as it may.
+    pub fn count_for(&self, caller: Caller) -> bool {
+        self.callers.enter(caller, self.load.per_address())
     }
 
     /// Counts its end.

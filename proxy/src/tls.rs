@@ -39,7 +39,7 @@ impl Drop for Turn {
 
 /// A connection has sent its first byte to a listener with TLS. Its deadline runs since it was accepted.
 pub async fn welcome(sock: Sock, entry: Rc<Entry>, worker: Rc<Worker>) {
-    let mut open = Open::of(&worker, &entry, sock.peer());
+    let mut open = Open::of(&worker, &entry, &sock);
     let shaken = match Turn::take(&worker) {
         Some(_turn) => shake(&sock, &entry, &worker).await,
         None => Err(HandshakeFailure::Busy),

@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 
 use crate::callers::Callers;
 use crate::connection;
-use crate::entry::HANDSHAKE_TAG;
+use crate::entry::{GREETING_TAG, HANDSHAKE_TAG};
 use crate::files::Share;
+use crate::greeting;
 use crate::io::{self as runtime, DriverKind, Receiver, Why, driver_counts, next_event, now, sleep, spawn};
 use crate::limits::{
     IDLE_PORTION_MIN, IDLE_PORTION_PAUSE, IDLE_PORTIONS_MAX, LAST_CALL_PAUSE, LAST_CALL_TIME, LAST_REQUEST_TIME,
@@ -15,7 +16,7 @@ use crate::limits::{
 };
 use crate::listener::{self, Order};
 use crate::observe::access_log::Sink;
-use crate::observe::metrics::{HandshakeFailure, WorkerMetrics, add, set, sub};
+use crate::observe::metrics::{GreetingFailure, HandshakeFailure, WorkerMetrics, add, set, sub};
 use crate::shed;
 use crate::state::{Published, Worker};
 use crate::tls;
@@ -105,16 +106,21 @@ async fn take_events(worker: Rc<Worker>) {
         } else if event.why == Why::Readable {
             sub(&worker.metrics.connections_idle, 1);
             let entry = worker.entries.of(event.tag);
-            if event.tag & HANDSHAKE_TAG == 0 {
-                spawn(connection::serve(event.sock, entry, worker.clone()));
-            } else {
-                spawn(tls::welcome(event.sock, entry, worker.clone()));
+            match event.tag & (GREETING_TAG | HANDSHAKE_TAG) {
+                0 => spawn(connection::serve(event.sock, entry, worker.clone())),
+                HANDSHAKE_TAG => spawn(tls::welcome(event.sock, entry, worker.clone())),
+                _ => spawn(greeting::greet(event.sock, entry, worker.clone())),
             }
         } else {
             if event.tag & HANDSHAKE_TAG != 0 {
                 tls::failed(HandshakeFailure::Silent, &worker);
             }
-            connection::forget(event.sock, worker.entries.of(event.tag), &worker);
+            if event.tag & GREETING_TAG != 0 {
+                let is_late = event.why == Why::Expired;
+                let why = if is_late { GreetingFailure::Silent } else { GreetingFailure::Closed };
+                greeting::failed(why, &worker);
+            }
+            connection::forget(event.sock, &worker.entries.of(event.tag), &worker);
         }
     }
 }

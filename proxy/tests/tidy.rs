@@ -47,6 +47,7 @@ const MAY_AWAIT: &[&str] = &[
     "websocket/session.rs",
     "listener.rs",
     "tls.rs",
+    "greeting.rs",
     "tunnel.rs",
     "worker.rs",
     "background.rs",

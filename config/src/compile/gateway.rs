@@ -14,7 +14,8 @@ use crate::source::node::Text;
 
 /// Compiles the part `gateway`.
 pub fn compile(spec: GatewaySpec, base: &Path, shelf: &mut Shelf, faults: &mut Diagnostics) -> Gateway {
-    let GatewaySpec { place: _, listen, admin, control, state, workers, access_log, limits, watch, resolvers } = spec;
+    let GatewaySpec { listen, admin, control, state, workers, access_log, limits, watch, resolvers, .. } = spec;
+    let trusted_proxies = spec.trusted_proxies;
     let listen = listen.into_iter().map(|spec| listener(spec, base, shelf, faults)).collect();
     let control = control.map(|text| socket_path(base.join(&*text.text), text.place, faults));
     Gateway {
@@ -27,11 +28,12 @@ pub fn compile(spec: GatewaySpec, base: &Path, shelf: &mut Shelf, faults: &mut D
         limits: limits_of(&limits),
         watch,
         resolvers,
+        trusted_proxies,
     }
 }
 
 fn listener(spec: ListenSpec, base: &Path, shelf: &mut Shelf, faults: &mut Diagnostics) -> Listener {
-    let ListenSpec { address, place, backlog, execute_api, tls } = spec;
+    let ListenSpec { address, place, backlog, execute_api, tls, proxy_protocol } = spec;
     let (address, is_local) = match address {
         AddressSpec::Tcp(address) => (ListenAddress::Tcp(address), address.ip().is_loopback()),
         AddressSpec::Unix(path) => (ListenAddress::Unix(socket_path(base.join(&*path), place, faults)), true),
@@ -41,6 +43,7 @@ fn listener(spec: ListenSpec, base: &Path, shelf: &mut Shelf, faults: &mut Diagn
         backlog: backlog.unwrap_or(limits::BACKLOG),
         execute_api: execute_api.unwrap_or(is_local),
         tls: tls.map(|tls| shelf.compile(tls, None, base, faults)),
+        proxy_protocol,
     }
 }
 

@@ -4,12 +4,16 @@ use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
+use policy::hops::Hops;
+
 use crate::diagnostic::Place;
 use crate::limits;
 use crate::model::field::{Field, Table, Type};
 use crate::model::reader::Reader;
 use crate::model::tls::{TLS, TlsSpec};
+use crate::model::trust::{self, PROXY_PROTOCOL, TRUSTED_PROXIES};
 use crate::model::values::{self, At};
+use crate::snapshot::ProxyProtocol;
 use crate::source::node::{Node, Text, Value};
 
 /// The part `gateway`, as written.
@@ -35,6 +39,8 @@ pub struct GatewaySpec {
     pub watch: bool,
     /// Who is asked for the addresses of names.
     pub resolvers: Vec<SocketAddr>,
+    /// Whose word on a client's address is believed.
+    pub trusted_proxies: Option<Hops>,
 }
 
 /// One listener, as written.
@@ -50,6 +56,8 @@ pub struct ListenSpec {
     pub execute_api: Option<bool>,
     /// What it proves itself with; `None`: plain HTTP.
     pub tls: Option<TlsSpec>,
+    /// Who says in front of a connection whose it is.
+    pub proxy_protocol: Option<ProxyProtocol>,
 }
 
 /// An address, as written.
@@ -131,8 +139,13 @@ pub const GATEWAY: Table = Table {
             Type::TextList,
             "name servers that know the backends' names; those of the system by default",
         ),
+        Field::new(
+            "trusted_proxies",
+            Type::Object(&TRUSTED_PROXIES),
+            "proxies in front whose X-Forwarded-For is believed",
+        )
+        .short(Type::TextList),
         Field::later("principals", "who may sign with SigV4"),
-        Field::later("trusted_proxies", "whose X-Forwarded-For is believed"),
         Field::later("include", "further documents"),
     ],
 };
@@ -149,9 +162,14 @@ pub const LISTEN: Table = Table {
             "whether {api}.execute-api.* names are answered; true on loopback and Unix sockets",
         ),
         Field::new("tls", Type::Object(&TLS), "TLS with this certificate, for every name that no domain has one for"),
+        Field::new(
+            "proxy_protocol",
+            Type::Object(&PROXY_PROTOCOL),
+            "balancers in front that begin each connection with a PROXY header, version 1 or 2",
+        )
+        .short(Type::TextList),
         Field::later("h2c", "HTTP/2 with prior knowledge, without TLS"),
         Field::later("domains", "the only domains that this listener serves"),
-        Field::later("proxy_protocol", "the client's address from a balancer in front"),
     ],
 };
 
@@ -247,8 +265,22 @@ impl GatewaySpec {
         let limits = object.get("limits").and_then(|node| LimitsSpec::read(node, reader)).unwrap_or_default();
         let watch = object.get("watch").and_then(|node| reader.flag(node, "`watch`")).unwrap_or_default();
         let resolvers = object.get("resolvers").map(|node| resolvers(node, reader)).unwrap_or_default();
+        let trusted_proxies = object.get("trusted_proxies").and_then(|node| trust::trusted_proxies(node, reader));
         object.close();
-        Some(Self { place: node.place, listen, admin, control, state, workers, access_log, limits, watch, resolvers })
+        let place = node.place;
+        Some(Self {
+            place,
+            listen,
+            admin,
+            control,
+            state,
+            workers,
+            access_log,
+            limits,
+            watch,
+            resolvers,
+            trusted_proxies,
+        })
     }
 
     /// A document without the part.
@@ -270,7 +302,14 @@ impl ListenSpec {
     fn read(node: &Node, reader: &mut Reader<'_>) -> Option<Self> {
         if let Value::Scalar(text) = &node.value {
             let address = address(text, reader)?;
-            return Some(Self { address, place: node.place, backlog: None, execute_api: None, tls: None });
+            return Some(Self {
+                address,
+                place: node.place,
+                backlog: None,
+                execute_api: None,
+                tls: None,
+                proxy_protocol: None,
+            });
         }
         let object = reader.object(node, &LISTEN)?;
         let written = object.get("address");
@@ -283,9 +322,10 @@ impl ListenSpec {
             object.get("backlog").and_then(|node| reader.number(node, "`backlog`", 1, limits::BACKLOG_MAX.into()));
         let execute_api = object.get("execute_api").and_then(|node| reader.flag(node, "`execute_api`"));
         let tls = object.get("tls").and_then(|node| TlsSpec::read(node, reader));
+        let proxy_protocol = object.get("proxy_protocol").and_then(|node| trust::proxy_protocol(node, reader));
         object.close();
         let backlog = backlog.map(|number| number as u32);
-        Some(Self { address: read?, place: text?.place, backlog, execute_api, tls })
+        Some(Self { address: read?, place: text?.place, backlog, execute_api, tls, proxy_protocol })
     }
 }
 

@@ -12,6 +12,7 @@ pub mod route;
 pub mod settings;
 pub mod stage;
 pub mod tls;
+pub mod trust;
 pub mod upstream;
 pub mod values;
 

@@ -27,8 +27,10 @@ pub const REMAPPED: &str = "x-amzn-Remapped-";
 pub struct Origin<'a> {
     /// The client's address as text, without brackets.
     pub client_ip: &'a [u8],
-    /// The host that the client named, without port; may be empty.
+    /// The host that the client named, without port; may be empty. Of a trusted proxy's word, as it was written.
     pub host: &'a [u8],
+    /// Whether that is a trusted proxy's word.
+    pub host_is_told: bool,
     /// The port at which the client was accepted; 0 if there was none (a unix socket).
     pub port: u16,
     /// Whether the client came by TLS.
@@ -163,7 +165,8 @@ pub const fn copies_content_type(verb: Verb) -> bool {
 
 /// Writes what every backend is told of the client and the call (§4.1, IN-21, RT-16): `X-Amzn-Trace-Id`, and
 /// for a REST API `X-Amzn-Apigateway-Api-Id` and `X-Forwarded-*`, for an HTTP API `Forwarded`. An operator may have mapped
-/// others in the place of `X-Forwarded-*`: `is_mapped`.
+/// others in the place of `X-Forwarded-*`: `is_mapped`. There is one address in it, the client's: whoever reads the first of a
+/// list and whoever reads the last find the same.
 pub fn write_origin(kind: Kind, origin: &Origin<'_>, is_mapped: impl Fn(Name) -> bool, out: &mut Vec<u8>) {
     write::field(out, b"X-Amzn-Trace-Id", origin.trace_id);
     match kind {
@@ -171,6 +174,9 @@ pub fn write_origin(kind: Kind, origin: &Origin<'_>, is_mapped: impl Fn(Name) ->
             write::field(out, b"X-Amzn-Apigateway-Api-Id", origin.api_id);
             if !is_mapped(Name::XForwardedFor) {
                 write::field(out, b"X-Forwarded-For", origin.client_ip);
+            }
+            if origin.host_is_told && !is_mapped(Name::XForwardedHost) {
+                write::field(out, b"X-Forwarded-Host", origin.host);
             }
             if origin.port != 0 && !is_mapped(Name::XForwardedPort) {
                 write::field(out, b"X-Forwarded-Port", itoa::Buffer::new().format(origin.port).as_bytes());
@@ -439,6 +445,7 @@ mod tests {
         Origin {
             client_ip: client_ip.as_bytes(),
             host: host.as_bytes(),
+            host_is_told: false,
             port: 8443,
             tls,
             api_id: b"a1b2",
@@ -477,6 +484,17 @@ mod tests {
                 format!("X-Amzn-Trace-Id: Root=1-5759e988-bd862e3fe1be46a994272793\r\nForwarded: {forwarded}\r\n");
             assert_eq!(http, expected, "{host}");
         }
+    }
+
+    #[test]
+    fn p06_a_trusted_proxys_host_is_passed_on() {
+        let origin = Origin { host_is_told: true, ..origin("203.0.113.9", "api.example.com:8443", true) };
+        let rest = written(|out| write_origin(Kind::Rest, &origin, |_| false, out));
+        assert!(rest.contains("\r\nX-Forwarded-Host: api.example.com:8443\r\n"), "{rest}");
+        let mapped = written(|out| write_origin(Kind::Rest, &origin, |name| name == Name::XForwardedHost, out));
+        assert!(!mapped.contains("X-Forwarded-Host"), "{mapped}");
+        let http = written(|out| write_origin(Kind::Http, &origin, |_| false, out));
+        assert!(http.contains("Forwarded: for=203.0.113.9;host=\"api.example.com:8443\";proto=https\r\n"), "{http}");
     }
 
     #[test]

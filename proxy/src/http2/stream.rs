@@ -22,7 +22,7 @@ use super::piece::{Account, Piece};
 use super::timer::Timer;
 use super::wire::Line;
 use super::{Trailers, head};
-use crate::io::{Group, Outgoing, Protection, RBuf, fill, recycle, vector};
+use crate::io::{Group, Outgoing, Protection, RBuf, Sock, fill, recycle, vector};
 
 /// See the module.
 pub struct Stream {
@@ -302,6 +302,11 @@ impl Stream {
     /// Of the connection.
     pub fn protection(&self) -> Option<Protection> {
         self.line.protection()
+    }
+
+    /// See `Link::carrier`.
+    pub fn carrier(&self) -> &Sock {
+        &self.line.sock
     }
 
     /// Counts one more request of the connection.

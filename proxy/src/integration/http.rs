@@ -123,15 +123,16 @@ pub fn prepare<'a>(
     let api = live.api(place);
     let host =
         live.release(place).map_or(&b""[..], |release| &release.program.authorities[rule.authority as usize].host);
-    let Exchange { sock, inflow, head_bytes, scratch, body, continue_owed, entry, peer, secure, .. } = exchange;
-    let Scratch { head, answer, upgrade, .. } = &mut **scratch;
+    let Exchange { sock, inflow, head_bytes, scratch, body, continue_owed, peer, .. } = exchange;
+    let Scratch { head, answer, upgrade, way, .. } = &mut **scratch;
     let (head, head_bytes): (&RequestHead, &[u8]) = (head, head_bytes);
     let verb = rule.verb.or_else(|| Verb::parse(head.method.of(head_bytes)));
     let origin = Origin {
         client_ip: peer.text(),
-        host: head.host.of(head_bytes),
-        port: entry.port,
-        tls: *secure,
+        host: if way.host.is_empty() { head.host } else { way.host }.of(head_bytes),
+        host_is_told: !way.host.is_empty(),
+        port: way.port,
+        tls: way.tls,
         api_id: api.id.as_bytes(),
         trace_id,
     };

@@ -283,6 +283,18 @@ impl Net {
         Poll::Pending
     }
 
+    /// What was received last, or the rest of it, waits for the next reader. Nothing was asked for since.
+    pub(super) fn put_back(&mut self, key: Key, bytes: RBuf) {
+        let slot = self.slot(key);
+        debug_assert!(
+            slot.receiving.is_none() && matches!(slot.inbox, Inbox::Empty),
+            "what comes later would come first"
+        );
+        if !bytes.is_empty() {
+            slot.inbox = Inbox::Data(bytes);
+        }
+    }
+
     /// Starts a receive unless one is under way or waits for a buffer.
     fn arm(&mut self, key: Key, group: Group, expect: Expect) {
         let slot = &mut self.slots[key.index as usize];

@@ -62,6 +62,10 @@ pub(super) struct Slot {
     pub(super) wheel_at: Tick,
     pub(super) tag: u64,
     pub(super) peer: Option<SocketAddr>,
+    /// Where the peer wanted to go, if somebody said so: a balancer's word.
+    pub(super) asked: Option<Box<SocketAddr>>,
+    /// Whether it counts for no address: the other end stands for many clients.
+    pub(super) uncounted: bool,
     /// Requests served on this connection.
     pub(super) served: u32,
     /// Of a socket that speaks TLS.
@@ -94,6 +98,8 @@ impl Slot {
             wheel_at: 0,
             tag: 0,
             peer: None,
+            asked: None,
+            uncounted: false,
             served: 0,
             session: None,
         }

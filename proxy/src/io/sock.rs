@@ -187,6 +187,37 @@ impl Sock {
         net::with(|net| net.slot(self.key).peer)
     }
 
+    /// A balancer says who is at the other end, and where they wanted to go.
+    pub fn introduce(&self, peer: Option<SocketAddr>, asked: Option<SocketAddr>) {
+        net::with(|net| {
+            let slot = net.slot(self.key);
+            (slot.peer, slot.asked) = (peer, asked.map(Box::new));
+        });
+    }
+
+    /// Where the other end wanted to go, as a balancer says; `None`: to us.
+    pub fn asked(&self) -> Option<SocketAddr> {
+        net::with(|net| net.slot(self.key).asked.as_deref().copied())
+    }
+
+    /// Whether the connection counts for the address at its other end, as it does unless somebody says otherwise.
+    pub fn count_for_peer(&self, does: bool) {
+        net::with(|net| net.slot(self.key).uncounted = !does);
+    }
+
+    /// The address that the connection counts for.
+    pub fn counts_for(&self) -> Option<SocketAddr> {
+        net::with(|net| {
+            let slot = net.slot(self.key);
+            slot.peer.filter(|_| !slot.uncounted)
+        })
+    }
+
+    /// Gives back what was received last and does not belong to whoever took it: it is what the next one receives.
+    pub fn put_back(&self, bytes: RBuf) {
+        net::with(|net| net.put_back(self.key, bytes));
+    }
+
     /// Counts one more request on this connection and returns how many there were, this one included.
     pub fn count_request(&self) -> u32 {
         net::with(|net| {

@@ -10,6 +10,8 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
+use codec::proxy_protocol::Fault;
+
 use super::limits;
 
 /// Adds to a counter of the calling worker. Not for counters with two writers.
@@ -156,6 +158,10 @@ pub struct WorkerMetrics {
     pub tls_failures: [AtomicU64; HandshakeFailure::NAMES.len()],
     /// TLS handshakes under way (gauge).
     pub tls_handshaking: AtomicU64,
+    /// PROXY headers read, of version 1 and 2.
+    pub proxy_headers: [AtomicU64; 2],
+    /// Connections closed for want of a good PROXY header, by [`GreetingFailure`].
+    pub proxy_failures: [AtomicU64; GreetingFailure::COUNT],
     /// Ticks of the worker's clockwork; all ones when it has ended. For the watchdog.
     pub heartbeat: AtomicU64,
     /// The step of shedding, from 0 (gauge).
@@ -216,6 +222,8 @@ impl WorkerMetrics {
             tls_handshakes: Default::default(),
             tls_failures: Default::default(),
             tls_handshaking: zero(),
+            proxy_headers: Default::default(),
+            proxy_failures: Default::default(),
             heartbeat: zero(),
             overload_level: zero(),
             overload_idle_closed: zero(),
@@ -256,6 +264,44 @@ impl HandshakeFailure {
     /// Values of the label `cause`, by number.
     pub const NAMES: [&str; 8] =
         ["busy", "closed", "silent", "timeout", "plain_http", "protocol", "incompatible", "alert"];
+}
+
+/// Why a connection of a listener that wants PROXY headers was closed (row P07).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GreetingFailure {
+    /// It comes from somebody who is no balancer.
+    Untrusted,
+    /// Nothing came at all.
+    Silent,
+    /// It did not end in time.
+    Timeout,
+    /// The balancer closed the connection.
+    Closed,
+    /// What came is none.
+    Header(Fault),
+}
+
+impl GreetingFailure {
+    /// Those that are no fault of a header.
+    const OTHERS: [&str; 4] = ["untrusted", "silent", "timeout", "closed"];
+    /// How many there are.
+    pub const COUNT: usize = Self::OTHERS.len() + Fault::ALL.len();
+
+    /// Its place among all.
+    pub const fn index(self) -> usize {
+        match self {
+            Self::Untrusted => 0,
+            Self::Silent => 1,
+            Self::Timeout => 2,
+            Self::Closed => 3,
+            Self::Header(fault) => Self::OTHERS.len() + fault as usize,
+        }
+    }
+
+    /// Values of the label `cause`, by number.
+    pub fn names() -> impl Iterator<Item = &'static str> {
+        Self::OTHERS.into_iter().chain(Fault::ALL.iter().map(|fault| fault.name()))
+    }
 }
 
 /// Upper bounds of the latency buckets, in microseconds, each inclusive; beyond the last lies `+Inf`.

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use super::metrics::{
-    BOUNDS, By, CLASSES, Counters, HandshakeFailure, Histogram, Metrics, StageBlock, StageMetrics, TUNNEL_ENDS,
-    WorkerMetrics, since_epoch,
+    BOUNDS, By, CLASSES, Counters, GreetingFailure, HandshakeFailure, Histogram, Metrics, StageBlock, StageMetrics,
+    TUNNEL_ENDS, WorkerMetrics, since_epoch,
 };
 
 /// Values of the label `class`, by index.
@@ -204,6 +204,16 @@ impl Metrics {
         page.family(name, "counter", "TLS handshakes that came to nothing, by cause.");
         for (index, cause) in HandshakeFailure::NAMES.into_iter().enumerate() {
             page.sample(name, &[("cause", cause)], sum(&|worker| worker.tls_failures[index].load(Relaxed)));
+        }
+        let name = "tollgate_proxy_headers_total";
+        page.family(name, "counter", "PROXY headers of balancers in front, by version.");
+        for (index, version) in ["1", "2"].into_iter().enumerate() {
+            page.sample(name, &[("version", version)], sum(&|worker| worker.proxy_headers[index].load(Relaxed)));
+        }
+        let name = "tollgate_proxy_header_failures_total";
+        page.family(name, "counter", "Connections closed for want of a good PROXY header, by cause.");
+        for (index, cause) in GreetingFailure::names().enumerate() {
+            page.sample(name, &[("cause", cause)], sum(&|worker| worker.proxy_failures[index].load(Relaxed)));
         }
     }
 

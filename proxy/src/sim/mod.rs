@@ -358,7 +358,16 @@ const SECOND: u64 = 2;
 
 fn opened(wire: &mut Wire, door: u64) -> Order {
     let descriptor = wire.door(door as usize);
-    Order::Open(Opened { door, descriptor, port: 8080, execute_api: true, backlog: 4096, shared: false, tls: None })
+    Order::Open(Opened {
+        door,
+        descriptor,
+        port: 8080,
+        execute_api: true,
+        backlog: 4096,
+        shared: false,
+        tls: None,
+        balancers: None,
+    })
 }
 
 /// What a run was like.

@@ -170,6 +170,29 @@ impl Visitor {
         Ok(Secure { inflow: Inflow::new(StreamOwned::new(tls, wire)) })
     }
 
+    /// Behind these bytes; fused with them, or in segments of its own.
+    #[track_caller]
+    pub fn connect_behind(&self, address: &str, name: &str, bytes: &[u8], is_fused: bool) -> Secure {
+        let connected = self.try_connect_behind(address, name, bytes, is_fused);
+        connected.unwrap_or_else(|error| panic!("no handshake behind {}: {error}", bytes.escape_ascii()))
+    }
+
+    pub fn try_connect_behind(&self, address: &str, name: &str, bytes: &[u8], is_fused: bool) -> io::Result<Secure> {
+        let mut wire = TcpStream::connect(address)?;
+        wire.set_nodelay(true)?;
+        wire.set_read_timeout(Some(PATIENCE))?;
+        wire.set_write_timeout(Some(PATIENCE))?;
+        let (mut tls, mut first) = (self.hello(name), bytes.to_vec());
+        if is_fused {
+            tls.write_tls(&mut first)?;
+        }
+        wire.write_all(&first)?;
+        while tls.is_handshaking() {
+            tls.complete_io(&mut wire)?;
+        }
+        Ok(Secure { inflow: Inflow::new(StreamOwned::new(tls, wire)) })
+    }
+
     /// The client's side of a connection, not yet on any wire.
     pub fn hello(&self, name: &str) -> ClientConnection {
         let name = ServerName::try_from(name.to_owned()).expect("a name of a host");
