@@ -8,6 +8,7 @@ pub mod grpc;
 pub mod grpc_web;
 pub mod head;
 pub mod http1;
+pub mod http2;
 pub mod limits;
 pub mod properties;
 pub mod proxy_protocol;

@@ -65,6 +65,13 @@ impl Accept {
     }
 }
 
+/// A key for a handshake of ours: 16 bytes in base64. Nothing hangs on its secrecy (RFC 6455 §10.3).
+pub fn key(random: u128) -> [u8; 24] {
+    let mut key = [0; 24];
+    BASE64.encode_mut(&random.to_ne_bytes(), &mut key);
+    key
+}
+
 /// What a request asks for. An `Upgrade` that no `Connection` names means nothing (RFC 9110 §7.8), nor does one of HTTP/1.0.
 pub fn asked(head: &RequestHead, bytes: &[u8]) -> Asked {
     let fields = &head.fields;

@@ -195,3 +195,18 @@ pub const DISTINGUISHED_NAME_BYTES_MAX: usize = 2_048;
 pub const CERTIFICATE_DAYS_LEFT_MIN: i64 = 14;
 /// From a connection to the end of its TLS handshake (row R01): several round trips of a slow network.
 pub const HANDSHAKE_TIME: Duration = Duration::from_secs(5);
+
+/// Requests at once on one connection of HTTP/2, by default: RFC 9113 §6.5.2 wants 100 at least, API Gateway and browsers use 128.
+pub const HTTP2_STREAMS: u32 = 128;
+
+/// The most of them that may be set: a connection must not become a gateway of its own.
+pub const HTTP2_STREAMS_MAX: u32 = 10_000;
+
+/// Bytes of a request's body that a client of HTTP/2 may send before they are read, by default: what the standard begins with.
+pub const HTTP2_WINDOW: u32 = 64 * 1024;
+
+/// The least that may be set: one frame.
+pub const HTTP2_WINDOW_MIN: u32 = 16 * 1024;
+
+/// The most: each request under way may hold as much in memory.
+pub const HTTP2_WINDOW_MAX: u32 = 16 * 1024 * 1024;

@@ -88,6 +88,8 @@ pub struct Listener {
     pub backlog: u32,
     /// Whether `{api}.execute-api.*` names are answered here (RT-17).
     pub execute_api: bool,
+    /// Whether HTTP/2 is spoken with who begins with it, without TLS.
+    pub h2c: bool,
     /// What it proves itself with; `None`: plain HTTP.
     pub tls: Option<Tls>,
     /// Who says in front of a connection whose it is; `None`: nobody.
@@ -149,6 +151,10 @@ pub struct Limits {
     pub drain_time: Duration,
     /// Requests after which a connection is closed; 0: unlimited.
     pub requests_per_connection: u32,
+    /// Requests at once on one connection of HTTP/2.
+    pub http2_streams: u32,
+    /// Bytes of a request's body that a client of HTTP/2 may send before they are read.
+    pub http2_window: u32,
 }
 
 /// An API.

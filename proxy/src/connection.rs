@@ -2,6 +2,8 @@
 //!
 //! An idle connection has no task. Its first byte starts this one, which ends as soon as nothing more has arrived.
 
+mod http2;
+
 use std::net::Shutdown;
 use std::rc::Rc;
 
@@ -87,23 +89,17 @@ pub async fn serve(sock: Sock, entry: Rc<Entry>, worker: Rc<Worker>) {
     let mut open = Open::of(&worker, &entry, &sock);
     // The time of silence is over; what is left of it must not end a long wait for a backend.
     sock.set_deadline(None);
+    let mut inflow = RBuf::empty();
+    if entry.offers_http2() && sock.requests() == 0 && !sock.is_secure() {
+        inflow = match Box::pin(http2::is_asked_for(&sock, &worker)).await {
+            Ok((inflow, true)) => return speak_http2(sock, inflow, open),
+            Ok((inflow, false)) => inflow,
+            Err(_) => return,
+        };
+    }
     let peer = Peer::of(sock.peer());
     let secure = sock.is_secure();
-    let mut exchange = Exchange {
-        sock: Link::Sock(sock),
-        inflow: RBuf::empty(),
-        head_bytes: HeadBytes::View(RBuf::empty()),
-        scratch: worker.scratch(),
-        body: BodyReader::new(codec::head::Framing::None),
-        keep_alive: true,
-        reset: false,
-        tunnel: None,
-        continue_owed: false,
-        entry,
-        peer,
-        secure,
-        path_rewritten: false,
-    };
+    let mut exchange = Exchange { inflow, ..Exchange::new(Link::Sock(sock), worker.scratch(), (entry, peer, secure)) };
     let idle = serve_all(&mut exchange, &worker).await;
     let Exchange { sock, scratch, inflow, entry, reset, .. } = exchange;
     worker.put_back(scratch);
@@ -117,6 +113,11 @@ pub async fn serve(sock: Sock, entry: Rc<Entry>, worker: Rc<Worker>) {
     } else {
         linger(&sock, inflow, open).await;
     }
+}
+
+/// Serves a connection that speaks HTTP/2, in a task of its own. `inflow`: what it has said already.
+pub fn speak_http2(sock: Sock, inflow: RBuf, open: Open) {
+    spawn(http2::serve(sock, inflow, open));
 }
 
 /// True when the connection is idle and may be kept.

@@ -253,7 +253,7 @@ impl Doors {
         let mut summary = Summary::default();
         let mut before: Vec<Door> = std::mem::take(&mut self.open);
         for door in &mut doors {
-            let Listener { execute_api, backlog, .. } = door.spec;
+            let Listener { execute_api, backlog, h2c, .. } = door.spec;
             let tls = door.spec.tls.clone().map(Arc::new);
             let balancers = door.spec.proxy_protocol.clone().map(Arc::new);
             let known = before.iter().position(|known| known.number == door.number).map(|at| before.remove(at));
@@ -264,7 +264,7 @@ impl Doors {
                     summary.changed.push(show(&door.bound));
                     for orders in &mut orders {
                         let (door, tls, balancers) = (door.number, tls.clone(), balancers.clone());
-                        orders.push(Order::Change { door, execute_api, backlog, tls, balancers });
+                        orders.push(Order::Change { door, execute_api, backlog, h2c, tls, balancers });
                     }
                 }
             } else if let Some((_, shares)) = descriptors.iter_mut().find(|(number, _)| *number == door.number) {
@@ -274,7 +274,17 @@ impl Doors {
                     let open = |descriptor| {
                         let (tls, balancers) = (tls.clone(), balancers.clone());
                         let door = number;
-                        Order::Open(Opened { door, descriptor, port, execute_api, backlog, shared, tls, balancers })
+                        Order::Open(Opened {
+                            door,
+                            descriptor,
+                            port,
+                            execute_api,
+                            backlog,
+                            shared,
+                            h2c,
+                            tls,
+                            balancers,
+                        })
                     };
                     orders.extend(share.into_iter().map(open));
                 }
@@ -359,7 +369,7 @@ mod tests {
             Some(path) => ListenAddress::Unix(PathBuf::from(path)),
             None => ListenAddress::Tcp(address.parse().expect("an address")),
         };
-        Listener { address, backlog: 16, execute_api: true, tls: None, proxy_protocol: None }
+        Listener { address, backlog: 16, execute_api: true, h2c: false, tls: None, proxy_protocol: None }
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Where a connection came in, and from whom.
 
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -30,12 +31,15 @@ pub struct Entry {
     pub port: u16,
     shared: Cell<bool>,
     execute_api: Cell<bool>,
+    h2c: Cell<bool>,
     tls: RefCell<Option<Arc<Tls>>>,
     balancers: RefCell<Option<Arc<ProxyProtocol>>>,
     backlog: Cell<u32>,
     phase: Cell<Phase>,
     connections: Cell<u32>,
     acceptor: RefCell<Option<Waker>>,
+    /// Tasks of connections that go on from request to request, by a number that each has for itself.
+    guests: RefCell<BTreeMap<u64, Waker>>,
 }
 
 /// How far a door is on its way out.
@@ -67,6 +71,16 @@ impl Entry {
     /// See `protect`.
     pub fn tls(&self) -> Option<Arc<Tls>> {
         self.tls.borrow().clone()
+    }
+
+    /// Whether connections without TLS may begin with HTTP/2, from now on.
+    pub fn offer_http2(&self, h2c: bool) {
+        self.h2c.set(h2c);
+    }
+
+    /// See `offer_http2`.
+    pub fn offers_http2(&self) -> bool {
+        self.h2c.get()
     }
 
     /// Whether a connection that comes now has to speak TLS.
@@ -115,6 +129,7 @@ impl Entry {
     /// The time for one more request is over.
     pub fn shut(&self) {
         self.phase.set(Phase::Shut);
+        self.wake();
     }
 
     /// Whether idle connections are no longer kept.
@@ -145,10 +160,21 @@ impl Entry {
         }
     }
 
+    /// Wakes this task, too, whenever something changes, until it leaves.
+    pub fn admit_guest(&self, number: u64, waker: &Waker) {
+        self.guests.borrow_mut().insert(number, waker.clone());
+    }
+
+    /// See `admit_guest`.
+    pub fn dismiss_guest(&self, number: u64) {
+        self.guests.borrow_mut().remove(&number);
+    }
+
     fn wake(&self) {
         if let Some(acceptor) = self.acceptor.take() {
             acceptor.wake();
         }
+        self.guests.borrow().values().for_each(Waker::wake_by_ref);
     }
 }
 
@@ -172,12 +198,14 @@ impl Entries {
             port,
             shared: Cell::new(false),
             execute_api: Cell::new(execute_api),
+            h2c: Cell::new(false),
             tls: RefCell::default(),
             balancers: RefCell::default(),
             backlog: Cell::new(backlog),
             phase: Cell::new(Phase::Open),
             connections: Cell::new(0),
             acceptor: RefCell::default(),
+            guests: RefCell::default(),
         };
         list[free].insert(Rc::new(entry)).clone()
     }

@@ -5,7 +5,8 @@ use std::io;
 use std::rc::Rc;
 use std::task::Poll;
 
-use codec::head::{Fate, Framing, RequestHead, Version};
+use codec::head::{Fate, Framing, Name, RequestHead, Version};
+use codec::http1::misbehave::Misbehaviour;
 use codec::http1::write;
 use config::snapshot::Limits;
 use policy::fault::{self, Blame, Fault};
@@ -107,6 +108,25 @@ pub struct Exchange {
 }
 
 impl Exchange {
+    /// Of a client that has asked nothing yet.
+    pub fn new(sock: Link, scratch: Box<Scratch>, (entry, peer, secure): (Rc<Entry>, Peer, bool)) -> Exchange {
+        Exchange {
+            sock,
+            inflow: RBuf::empty(),
+            head_bytes: HeadBytes::View(RBuf::empty()),
+            scratch,
+            body: BodyReader::new(Framing::None),
+            keep_alive: true,
+            reset: false,
+            tunnel: None,
+            continue_owed: false,
+            entry,
+            peer,
+            path_rewritten: false,
+            secure,
+        }
+    }
+
     /// The canonical path (design: one string for route, policies, log and backend).
     pub fn path(&self) -> &[u8] {
         if self.path_rewritten { &self.scratch.path } else { self.scratch.head.path.of(&self.head_bytes) }
@@ -167,6 +187,13 @@ impl Exchange {
         let waiting = self.continue_owed && !self.body.is_done();
         let most = worker.live().snapshot().gateway.limits.requests_per_connection;
         let used_up = self.sock.count_request() == most && most != 0;
+        if let Link::Stream(stream) = &self.sock {
+            // A stream ends with its answer anyhow; its connection goes on without it.
+            if used_up {
+                stream.retire();
+            }
+            return;
+        }
         if worker.is_draining() || self.entry.is_closing() || unread || waiting || used_up {
             self.keep_alive = false;
         }
@@ -255,6 +282,13 @@ impl Exchange {
     async fn send_streamed(&mut self, answer: Answer, trip: &mut Trip, live: &Live, worker: &Worker) {
         let Answer { mut connection, head_bytes, proxy, shaped } = answer;
         let announced = self.scratch.answer.framing;
+        // To a client of HTTP/2 that asked for a WebSocket, a 200 would say that it has one (row C06).
+        if self.is_extended_connect() && matches!(self.scratch.answer.status, 200..=299) {
+            connection.broke(Fault::BadAnswer(Misbehaviour::HandshakeBroken));
+            drop(connection);
+            let refusal = self.broken(trip, Fault::BadAnswer(Misbehaviour::HandshakeBroken));
+            return self.send_refusal(refusal, trip, worker).await;
+        }
         let status = shaped.as_ref().map_or(self.scratch.answer.status, |shaped| shaped.status);
         // Where the integration has a method of its own, the backend may answer a HEAD with a body: it is nobody's. Nor is the
         // body of an answer that was given a status without one.
@@ -302,7 +336,8 @@ impl Exchange {
             // client sees. Where only a close would have ended the body, it is reset: the client must not take ours for it.
             Err(cut) => {
                 self.keep_alive = false;
-                self.reset = encoding == Encoding::Plain && matches!(framing, Framing::Chunked | Framing::UntilClose);
+                let is_open = encoding == Encoding::Plain && matches!(framing, Framing::Chunked | Framing::UntilClose);
+                self.reset = is_open || self.sock.is_stream();
                 let fault = match cut {
                     Cut::Answer(broken) => broken.by_backend(),
                     Cut::Request(broken) => broken.by_client(),
@@ -396,7 +431,7 @@ impl Exchange {
         for field in &*self.scratch.answer.fields {
             let (name, value) = (field.name.of(head_bytes), field.value.of(head_bytes));
             // Written by whoever switches.
-            if self.scratch.answer.status == 101 && field.known == codec::head::Name::Connection {
+            if self.scratch.answer.status == 101 && field.known == Name::Connection {
                 continue;
             }
             match headers::to_client(kind, proxy, field) {
@@ -404,7 +439,7 @@ impl Exchange {
                 Rule::Remap => headers::write_remapped(name, value, out),
                 Rule::Drop => continue,
             }
-            typed |= field.known == codec::head::Name::ContentType;
+            typed |= field.known == Name::ContentType;
         }
         // Every answer of a non-proxy integration has a type (§0.2).
         if !proxy && !typed {
@@ -424,7 +459,7 @@ impl Exchange {
             _ if encoding == Encoding::Chunked => write::field(out, b"Transfer-Encoding", b"chunked"),
             // What a HEAD's answer says of the body that GET would have had.
             Framing::None if self.is_head() => {
-                if let Some(field) = self.scratch.answer.fields.get(codec::head::Name::ContentLength) {
+                if let Some(field) = self.scratch.answer.fields.get(Name::ContentLength) {
                     write::field(out, b"Content-Length", field.value.of(head_bytes));
                 }
             }
@@ -433,6 +468,12 @@ impl Exchange {
             _ => {}
         }
         write::end(out);
+    }
+
+    /// Whether a client of HTTP/2 asks for a WebSocket (RFC 8441).
+    pub fn is_extended_connect(&self) -> bool {
+        let head = &self.scratch.head;
+        head.version == Version::Http2 && head.fields.get(Name::Upgrade).is_some()
     }
 
     /// Whether the request is a HEAD: its answer has no body, whatever its head says.

@@ -222,3 +222,18 @@ pub const WIRE_BYTES_MAX: usize = 16 * 1024;
 /// Pause of a stream that found no receive buffer for what its connection has received: those who hold them work in turns
 /// of the loop.
 pub const LOOK_AGAIN_TIME: Duration = Duration::from_millis(8);
+
+/// Bytes of requests' bodies that all streams of a client's HTTP/2 connection may have in memory together, unread.
+pub const CONNECTION_WINDOW_BYTES: u32 = 1024 * 1024;
+
+/// Bytes of a frame that a client of HTTP/2 may send: the least that the standard allows; larger ones only delay others.
+pub const FRAME_BYTES_MAX: u32 = 16 * 1024;
+
+/// Bytes that each field of an HTTP/2 head is charged beside its letters (RFC 9113 §6.5.2).
+pub const FIELD_CHARGE_BYTES: u32 = 32;
+
+/// Streams of a client's HTTP/2 connection that we may reset for what it did, in all (row T02): it makes us work for nothing.
+pub const PROVOKED_RESETS_MAX: usize = 500;
+
+/// Requests of an HTTP/2 connection that its client has taken back before anybody looked at them, at once (row T01).
+pub const UNSEEN_RESETS_MAX: usize = 50;

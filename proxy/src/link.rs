@@ -18,7 +18,6 @@ pub enum Link {
     /// A socket, from one request to the next.
     Sock(Sock),
     /// A stream, for one request. In a box: it is several times as large.
-    #[expect(dead_code, reason = "nobody drives a connection yet")]
     Stream(Box<Stream>),
 }
 

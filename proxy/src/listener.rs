@@ -159,6 +159,8 @@ pub struct Opened {
     pub backlog: u32,
     /// Whether the service manager holds the socket as well.
     pub shared: bool,
+    /// Whether HTTP/2 is spoken without TLS.
+    pub h2c: bool,
     /// What it proves itself with; `None`: plain HTTP.
     pub tls: Option<Arc<Tls>>,
     /// Who says in front of a connection whose it is; `None`: nobody.
@@ -177,6 +179,8 @@ pub enum Order {
         execute_api: bool,
         /// See [`Opened`].
         backlog: u32,
+        /// See [`Opened`].
+        h2c: bool,
         /// See [`Opened`]; for connections that come from now on.
         tls: Option<Arc<Tls>>,
         /// Likewise.
@@ -190,9 +194,10 @@ pub enum Order {
 pub fn carry_out(orders: Vec<Order>, worker: &Rc<Worker>) {
     for order in orders {
         match order {
-            Order::Open(Opened { door, descriptor, port, execute_api, backlog, shared, tls, balancers }) => {
+            Order::Open(Opened { door, descriptor, port, execute_api, backlog, shared, h2c, tls, balancers }) => {
                 let entry = worker.entries.enter(door, port, execute_api, backlog);
                 entry.protect(tls);
+                entry.offer_http2(h2c);
                 entry.expect(balancers);
                 if shared {
                     entry.share();
@@ -200,9 +205,10 @@ pub fn carry_out(orders: Vec<Order>, worker: &Rc<Worker>) {
                 // Counted now, not when its task is first looked at: an order to leave may be next, and somebody may have come.
                 spawn(accept_all(descriptor, entry, worker.begin_accepting()));
             }
-            Order::Change { door, execute_api, backlog, tls, balancers } => {
+            Order::Change { door, execute_api, backlog, h2c, tls, balancers } => {
                 for entry in worker.entries.door(door) {
                     entry.protect(tls.clone());
+                    entry.offer_http2(h2c);
                     entry.expect(balancers.clone());
                     entry.change(execute_api, backlog);
                 }

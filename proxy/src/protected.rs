@@ -91,7 +91,7 @@ fn server_config(keys: Vec<Arc<CertifiedKey>>, policy: TlsPolicy) -> ServerConfi
         .with_protocol_versions(versions(policy))
         .expect("the provider has suites of both versions");
     let mut config = builder.with_no_client_auth().with_cert_resolver(Arc::new(Keys(keys)));
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     // Sessions live in tickets alone: nothing is kept for a client that has left.
     config.session_storage = Arc::new(NoServerSessionStorage {});
     match Ticketer::new() {

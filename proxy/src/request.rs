@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use codec::head::{Fate, Framing, Name};
+use codec::http1::misbehave::Misbehaviour;
 use codec::http1::write;
 use codec::target::canonical_path;
 use config::snapshot::{Gateway, HttpRule, Integration, Limits, ResponseShape, Retry, SelectedMock};
@@ -166,6 +167,10 @@ async fn fulfil(
     worker: &Rc<Worker>,
 ) -> Result<Reply, Stop> {
     let method = live.method(place).ok_or(Refusal::NoSuchMethod)?;
+    let may_switch = matches!(&method.integration, Integration::Http(rule) if rule.websocket);
+    if exchange.is_extended_connect() && !may_switch {
+        return Err(Refusal::Misbehaved(Misbehaviour::ConnectRefused).into());
+    }
     match &method.integration {
         Integration::Mock(rule) => {
             exchange.look_over_body(&live.snapshot().gateway.limits)?;

@@ -168,6 +168,8 @@ pub struct Worker {
     callers: Arc<Callers>,
     /// TLS handshakes under way.
     pub handshakes: Cell<u32>,
+    /// Numbers connections of HTTP/2.
+    pub guests: Cell<u64>,
     accepting: Cell<u32>,
     at_rest: Cell<u32>,
     paused: Cell<bool>,
@@ -239,6 +241,7 @@ impl Worker {
             load: Load::new(&published.snapshot.gateway.limits, share.clients),
             callers,
             handshakes: Cell::new(0),
+            guests: Cell::new(0),
             accepting: Cell::new(0),
             at_rest: Cell::new(0),
             paused: Cell::new(false),
@@ -301,6 +304,7 @@ impl Worker {
     /// From now on whatever becomes idle is closed.
     pub fn shut(&self) {
         self.shut.set(true);
+        self.entries.wake();
         self.pools.close_idle();
     }
 

@@ -56,6 +56,9 @@ pub async fn welcome(sock: Sock, entry: Rc<Entry>, worker: Rc<Worker>) {
         let version = usize::from(protection.version == "TLSv1.3");
         add(&worker.metrics.tls_handshakes[version][usize::from(protection.resumed)], 1);
     }
+    if sock.protection().is_some_and(|protection| protection.http2) {
+        return connection::speak_http2(sock, RBuf::empty(), open);
+    }
     open.park(sock);
 }
 

@@ -42,6 +42,7 @@ const MAY_AWAIT: &[&str] = &[
     "body.rs",
     "exchange.rs",
     "connection.rs",
+    "connection/",
     "downstream/",
     "upstream/",
     "websocket/session.rs",

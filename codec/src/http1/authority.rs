@@ -45,6 +45,11 @@ impl<'a> Authority<'a> {
     }
 }
 
+/// Whether two spellings of a host and port mean the same place; a port that is not written is the scheme's.
+pub(crate) fn same_place(one: &[u8], other: &[u8], scheme_port: u16) -> Result<bool, Misbehaviour> {
+    Ok(Authority::parse(one)?.same(&Authority::parse(other)?, scheme_port))
+}
+
 /// Bytes of the name at the start, if its labels are sound.
 fn name_len(text: &[u8]) -> Option<usize> {
     // A dot may stand where a label has been, so not first.

@@ -26,6 +26,16 @@ pub fn is_token(text: &[u8]) -> bool {
     !text.is_empty() && text.iter().all(|byte| TOKEN[*byte as usize])
 }
 
+/// Whether every byte may stand in a field's value.
+pub(crate) fn is_value(text: &[u8]) -> bool {
+    text.iter().all(|byte| VALUE[*byte as usize])
+}
+
+/// Whether every byte may stand in a target, as far as the start line is concerned.
+pub(crate) fn is_target(text: &[u8]) -> bool {
+    text.iter().all(|byte| TARGET[*byte as usize])
+}
+
 /// Without the blanks and TABs at both ends; never `\x85` or `\xa0` (row S08).
 pub(super) fn trim(mut text: &[u8]) -> &[u8] {
     while let [b' ' | b'\t', rest @ ..] = text {

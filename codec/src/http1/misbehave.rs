@@ -170,6 +170,18 @@ misbehaviours! {
     Backslash = "backslash", 400, "P02";
     /// A dot segment with a parameter: `..;`, `.;x`.
     DotSegmentParameter = "dot_segment_parameter", 400, "P03";
+    /// White space around a field's value, which HTTP/2 does not cut off (RFC 9113 §8.2.1).
+    SpaceAroundValue = "space_around_value", 400, "T10";
+    /// A field name of HTTP/2 that has capitals, or is no token.
+    NameNotLower = "name_not_lower", 400, "T10";
+    /// A field that concerns one connection of HTTP/1, in HTTP/2 (RFC 9113 §8.2.2).
+    ConnectionSpecific = "connection_specific", 400, "T11";
+    /// A scheme that is neither http nor https.
+    SchemeUnknown = "scheme_unknown", 400, "T13";
+    /// `:authority` and Host mean different places (RFC 9113 §8.3.1).
+    AuthorityMismatch = "authority_mismatch", 400, "T14";
+    /// An extended CONNECT for another protocol than WebSocket, or with a length (RFC 8441 §4).
+    ProtocolUnknown = "protocol_unknown", 501, "T26";
 }
 
 impl fmt::Display for Misbehaviour {
@@ -216,6 +228,7 @@ mod tests {
                 "S" => 27,
                 "C" => 14,
                 "P" => 12,
+                "T" => 27,
                 _ => panic!("{one}: no such table {letter}"),
             };
             let number: u8 = number.parse().expect("a row is a letter and a number");

@@ -9,5 +9,8 @@ mod rules;
 mod scan;
 pub mod write;
 
+pub(crate) use authority::same_place;
 pub use bytes::is_token;
+pub(crate) use bytes::{is_target, is_value};
 pub(crate) use parse::{Outcome, read_request, read_response};
+pub(crate) use rules::settle_request;

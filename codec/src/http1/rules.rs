@@ -8,6 +8,11 @@ use crate::limits;
 
 /// Settles a request whose parts are found.
 pub(super) fn finish_request(buf: &[u8], head: &mut RequestHead) -> Result<(), Misbehaviour> {
+    settle_request(buf, head, Framing::None)
+}
+
+/// As `finish_request`, of whatever version; `framing`: the body of a head that says nothing of it.
+pub(crate) fn settle_request(buf: &[u8], head: &mut RequestHead, framing: Framing) -> Result<(), Misbehaviour> {
     authority::split_target(buf, head)?;
     let mut seen = Seen::default();
     let mut host = None;
@@ -30,7 +35,7 @@ pub(super) fn finish_request(buf: &[u8], head: &mut RequestHead) -> Result<(), M
     }
     authority::settle_host(buf, head, host)?;
     seen.connection.mark(buf, &mut head.fields);
-    head.framing = seen.framing(head.version)?.unwrap_or(Framing::None);
+    head.framing = seen.framing(head.version)?.unwrap_or(framing);
     head.keep_alive = seen.connection.keep_alive(head.version);
     // An HTTP/1.0 client does not know of interim answers, so its Expect means nothing (RFC 9110 §10.1.1).
     let expect = if head.version == Version::Http10 { Expect::Nothing } else { seen.expect };

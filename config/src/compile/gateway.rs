@@ -9,6 +9,7 @@ use crate::compile::tls::Shelf;
 use crate::diagnostic::{Diagnostics, Place};
 use crate::limits;
 use crate::model::gateway::{AddressSpec, BodySpec, GatewaySpec, LimitsSpec, ListenSpec};
+use crate::model::values::At;
 use crate::snapshot::{AccessLog, Gateway, Limits, ListenAddress, Listener};
 use crate::source::node::Text;
 
@@ -33,15 +34,23 @@ pub fn compile(spec: GatewaySpec, base: &Path, shelf: &mut Shelf, faults: &mut D
 }
 
 fn listener(spec: ListenSpec, base: &Path, shelf: &mut Shelf, faults: &mut Diagnostics) -> Listener {
-    let ListenSpec { address, place, backlog, execute_api, tls, proxy_protocol } = spec;
+    let ListenSpec { address, place, backlog, execute_api, h2c, tls, proxy_protocol } = spec;
     let (address, is_local) = match address {
         AddressSpec::Tcp(address) => (ListenAddress::Tcp(address), address.ip().is_loopback()),
         AddressSpec::Unix(path) => (ListenAddress::Unix(socket_path(base.join(&*path), place, faults)), true),
     };
+    if let (Some(At { value: true, place }), Some(_)) = (h2c, &tls) {
+        faults.error_hint(
+            place,
+            "`h2c` is HTTP/2 without TLS, and this listener has TLS",
+            "leave it out: with TLS, clients choose HTTP/2 by themselves",
+        );
+    }
     Listener {
         address,
         backlog: backlog.unwrap_or(limits::BACKLOG),
         execute_api: execute_api.unwrap_or(is_local),
+        h2c: h2c.is_some_and(|at| at.value),
         tls: tls.map(|tls| shelf.compile(tls, None, base, faults)),
         proxy_protocol,
     }
@@ -97,6 +106,8 @@ fn limits_of(spec: &LimitsSpec) -> Limits {
         tunnel_time,
         drain_time,
         requests_per_connection,
+        http2_streams,
+        http2_window,
     } = *spec;
     let head = HeadLimits::default();
     let field_bytes = head_field_bytes.unwrap_or(head.field_bytes);
@@ -129,5 +140,7 @@ fn limits_of(spec: &LimitsSpec) -> Limits {
         tunnel_time: tunnel_time.unwrap_or(limits::TUNNEL_TIME),
         drain_time: drain_time.unwrap_or(limits::DRAIN_TIME),
         requests_per_connection: requests_per_connection.unwrap_or(0),
+        http2_streams: http2_streams.unwrap_or(limits::HTTP2_STREAMS),
+        http2_window: http2_window.unwrap_or(limits::HTTP2_WINDOW),
     }
 }

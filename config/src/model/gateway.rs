@@ -54,6 +54,8 @@ pub struct ListenSpec {
     pub backlog: Option<u32>,
     /// Whether execute-api names are answered.
     pub execute_api: Option<bool>,
+    /// Whether HTTP/2 is spoken without TLS, where the field stands.
+    pub h2c: Option<At<bool>>,
     /// What it proves itself with; `None`: plain HTTP.
     pub tls: Option<TlsSpec>,
     /// Who says in front of a connection whose it is.
@@ -119,6 +121,10 @@ pub struct LimitsSpec {
     pub drain_time: Option<Duration>,
     /// On one connection.
     pub requests_per_connection: Option<u32>,
+    /// Requests at once on one connection of HTTP/2.
+    pub http2_streams: Option<u32>,
+    /// Bytes that a client may send ahead of what is read of a request on such a connection.
+    pub http2_window: Option<u32>,
 }
 
 /// The fields of `gateway`.
@@ -162,13 +168,13 @@ pub const LISTEN: Table = Table {
             "whether {api}.execute-api.* names are answered; true on loopback and Unix sockets",
         ),
         Field::new("tls", Type::Object(&TLS), "TLS with this certificate, for every name that no domain has one for"),
+        Field::new("h2c", Type::Flag, "true: HTTP/2 as well, for clients that know it and begin with it, without TLS"),
         Field::new(
             "proxy_protocol",
             Type::Object(&PROXY_PROTOCOL),
             "balancers in front that begin each connection with a PROXY header, version 1 or 2",
         )
         .short(Type::TextList),
-        Field::later("h2c", "HTTP/2 with prior knowledge, without TLS"),
         Field::later("domains", "the only domains that this listener serves"),
     ],
 };
@@ -233,6 +239,20 @@ pub const LIMITS: Table = Table {
             "requests_per_connection",
             Type::Number,
             "requests after which a connection is closed; 0: unlimited",
+        ),
+        Field::new("http2", Type::Object(&HTTP2), "of connections that speak HTTP/2"),
+    ],
+};
+
+/// The fields of `limits.http2`.
+pub const HTTP2: Table = Table {
+    name: "`limits.http2`",
+    fields: &[
+        Field::new("streams", Type::Number, "requests at once on one connection; 128 by default"),
+        Field::new(
+            "window",
+            Type::Size,
+            "bytes of a request's body that a client may send before they are read; 64KiB by default",
         ),
     ],
 };
@@ -307,6 +327,7 @@ impl ListenSpec {
                 place: node.place,
                 backlog: None,
                 execute_api: None,
+                h2c: None,
                 tls: None,
                 proxy_protocol: None,
             });
@@ -321,11 +342,15 @@ impl ListenSpec {
         let backlog =
             object.get("backlog").and_then(|node| reader.number(node, "`backlog`", 1, limits::BACKLOG_MAX.into()));
         let execute_api = object.get("execute_api").and_then(|node| reader.flag(node, "`execute_api`"));
+        let h2c = object.get("h2c").and_then(|node| {
+            let value = reader.flag(node, "`h2c`")?;
+            Some(At { value, place: node.place })
+        });
         let tls = object.get("tls").and_then(|node| TlsSpec::read(node, reader));
         let proxy_protocol = object.get("proxy_protocol").and_then(|node| trust::proxy_protocol(node, reader));
         object.close();
         let backlog = backlog.map(|number| number as u32);
-        Some(Self { address: read?, place: text?.place, backlog, execute_api, tls, proxy_protocol })
+        Some(Self { address: read?, place: text?.place, backlog, execute_api, h2c, tls, proxy_protocol })
     }
 }
 
@@ -464,8 +489,23 @@ impl LimitsSpec {
         spec.connections_per_address = number("connections_per_address", 0, u32::MAX.into());
         spec.requests = number("requests", 0, u32::MAX.into());
         spec.requests_per_connection = number("requests_per_connection", 0, u32::MAX.into());
+        if let Some(node) = object.get("http2") {
+            spec.read_http2(node, reader);
+        }
         object.close();
         Some(spec)
+    }
+
+    fn read_http2(&mut self, node: &Node, reader: &mut Reader<'_>) {
+        let Some(object) = reader.object(node, &HTTP2) else { return };
+        let streams = object
+            .get("streams")
+            .and_then(|node| reader.number(node, "`streams`", 1, limits::HTTP2_STREAMS_MAX.into()));
+        self.http2_streams = streams.map(|number| number as u32);
+        let (least, most) = (limits::HTTP2_WINDOW_MIN.into(), limits::HTTP2_WINDOW_MAX.into());
+        let window = object.get("window").and_then(|node| reader.size(node, "`window`", least, most));
+        self.http2_window = window.map(|bytes| bytes as u32);
+        object.close();
     }
 
     fn read_head(&mut self, node: &Node, reader: &mut Reader<'_>) {

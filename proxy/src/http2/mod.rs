@@ -6,8 +6,6 @@
 //! The library moves a connection only when somebody polls it. Whoever does (`connection` in front, `upstream` behind) calls
 //! `Line::push` after every poll: until then what it wrote is gathered, so that frames of many streams leave in one send.
 
-#![expect(dead_code, unused_imports, reason = "nobody drives a connection yet")]
-
 mod head;
 mod piece;
 mod stream;
@@ -16,7 +14,8 @@ mod wire;
 
 pub use piece::Piece;
 pub use stream::Stream;
-pub use wire::{Line, Wire};
+pub use timer::Timer;
+pub use wire::{Busy, Line, Wire};
 
 /// The trailer fields of a message.
 pub type Trailers = http::HeaderMap;

@@ -74,6 +74,7 @@ impl Stream {
     }
 
     /// A call that is about to be made; `poll_ready` of `requests` has said that a stream may be opened.
+    #[allow(dead_code, reason = "for whoever calls backends so")]
     pub fn call(line: &Rc<Line>, requests: SendRequest<Piece>) -> Stream {
         Stream::new(line, Sending::Request(requests), From::Nobody(None))
     }
@@ -307,6 +308,11 @@ impl Stream {
     /// See `Link::carrier`.
     pub fn carrier(&self) -> &Sock {
         &self.line.sock
+    }
+
+    /// The connection takes no more requests.
+    pub fn retire(&self) {
+        self.line.retire();
     }
 
     /// Counts one more request of the connection.

@@ -5,7 +5,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
@@ -19,6 +19,12 @@ pub struct Line {
     peer: Option<SocketAddr>,
     protection: Option<Protection>,
     served: Cell<u32>,
+    /// It has had as many requests as it may.
+    retired: Cell<bool>,
+    /// Streams that somebody works on.
+    streams: Cell<u32>,
+    /// Its driver's task.
+    driver: Cell<Option<Waker>>,
     /// Written by the library, and not yet handed to the socket.
     out: RefCell<Vec<u8>>,
 }
@@ -27,7 +33,16 @@ impl Line {
     /// A connection on this socket; if it is to be protected, its handshake is done.
     pub fn new(sock: Sock) -> Rc<Line> {
         let (peer, protection) = (sock.peer(), sock.protection());
-        Rc::new(Line { sock, peer, protection, served: Cell::new(0), out: RefCell::default() })
+        Rc::new(Line {
+            sock,
+            peer,
+            protection,
+            served: Cell::new(0),
+            retired: Cell::new(false),
+            streams: Cell::new(0),
+            driver: Cell::new(None),
+            out: RefCell::default(),
+        })
     }
 
     /// The other end; `None` for unix sockets.
@@ -46,6 +61,40 @@ impl Line {
         self.served.get()
     }
 
+    /// It takes no more requests.
+    pub fn retire(&self) {
+        self.retired.set(true);
+        self.wake();
+    }
+
+    /// See `retire`.
+    pub fn is_retired(&self) -> bool {
+        self.retired.get()
+    }
+
+    /// Counts a stream that somebody works on, until this is dropped.
+    pub fn begin_stream(self: &Rc<Line>) -> Busy {
+        self.streams.set(self.streams.get() + 1);
+        Busy { line: self.clone() }
+    }
+
+    /// See `begin_stream`.
+    pub fn streams(&self) -> u32 {
+        self.streams.get()
+    }
+
+    /// Whom to wake when something of this changes: the driver's task.
+    pub fn drive(&self, waker: &Waker) {
+        self.driver.set(Some(waker.clone()));
+    }
+
+    fn wake(&self) {
+        if let Some(driver) = self.driver.take() {
+            driver.wake_by_ref();
+            self.driver.set(Some(driver));
+        }
+    }
+
     /// Hands over what the library has written. `Pending`: something is still being sent; the task is woken after it.
     pub fn push(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         if self.out.borrow().is_empty() {
@@ -57,6 +106,20 @@ impl Line {
                 Poll::Ready(Ok(()))
             }
             other => other,
+        }
+    }
+}
+
+/// See [`Line::begin_stream`].
+pub struct Busy {
+    line: Rc<Line>,
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.line.streams.set(self.line.streams.get() - 1);
+        if self.line.streams.get() == 0 {
+            self.line.wake();
         }
     }
 }

@@ -33,6 +33,8 @@ pub struct Protection {
     pub suite: &'static str,
     /// Whether the handshake continued an earlier session.
     pub resumed: bool,
+    /// Whether both have agreed to speak HTTP/2.
+    pub http2: bool,
 }
 
 impl Session {
@@ -163,7 +165,7 @@ impl Session {
         };
         let suite = self.tls.negotiated_cipher_suite().map_or("", |suite| name_of(suite.suite()));
         let resumed = self.tls.handshake_kind() == Some(HandshakeKind::Resumed);
-        Protection { version, suite, resumed }
+        Protection { version, suite, resumed, http2: self.tls.alpn_protocol() == Some(b"h2") }
     }
 }
 

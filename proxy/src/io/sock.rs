@@ -228,6 +228,13 @@ impl Sock {
     }
 }
 
+impl Sock {
+    /// Requests on this connection so far.
+    pub fn requests(&self) -> u32 {
+        net::with(|net| net.slot(self.key).served)
+    }
+}
+
 impl Drop for Sock {
     fn drop(&mut self) {
         net::with_if_running(|net| net.close(self.key));

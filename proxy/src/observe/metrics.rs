@@ -100,6 +100,10 @@ pub struct WorkerMetrics {
     pub connections_open: AtomicU64,
     /// Of these, connections between two requests (gauge).
     pub connections_idle: AtomicU64,
+    /// Connections of clients that began with HTTP/2.
+    pub http2_connections: AtomicU64,
+    /// Streams that they opened.
+    pub http2_streams: AtomicU64,
     /// Requests whose head arrived whole, or was refused while it did.
     pub requests: AtomicU64,
     /// Bytes received from clients, heads included.
@@ -216,6 +220,8 @@ impl WorkerMetrics {
             upstream_in_flight: zero(),
             heads_underscore_dropped: zero(),
             trailers_dropped: zero(),
+            http2_connections: zero(),
+            http2_streams: zero(),
             tunnels_open: zero(),
             tunnels_opened: zero(),
             tunnels_ended: Default::default(),

@@ -20,6 +20,8 @@ const PER_WORKER: &[PerWorker] = &[
     ("tollgate_connections_accepted_total", "Connections of clients accepted.", |w| &w.connections_accepted),
     ("tollgate_connections_open", "Connections of clients that are open.", |w| &w.connections_open),
     ("tollgate_connections_idle", "Connections of clients between two requests.", |w| &w.connections_idle),
+    ("tollgate_http2_connections_total", "Connections of clients that speak HTTP/2.", |w| &w.http2_connections),
+    ("tollgate_http2_streams_total", "Streams that they opened.", |w| &w.http2_streams),
     ("tollgate_requests_total", "Requests received, refused ones included.", |w| &w.requests),
     ("tollgate_received_bytes_total", "Bytes received from clients, heads included.", |w| &w.bytes_received),
     ("tollgate_sent_bytes_total", "Bytes sent to clients, heads included.", |w| &w.bytes_sent),

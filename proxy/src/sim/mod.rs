@@ -365,6 +365,7 @@ fn opened(wire: &mut Wire, door: u64) -> Order {
         execute_api: true,
         backlog: 4096,
         shared: false,
+        h2c: false,
         tls: None,
         balancers: None,
     })

@@ -1,0 +1,310 @@
+//! One client connection that speaks HTTP/2: the library moves its frames, and each stream is a task of its own, on the way
+//! that every request takes.
+
+use std::future::{Future, poll_fn};
+use std::io;
+use std::net::Shutdown;
+use std::pin::pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use codec::head::Framing;
+use codec::http2::head::{self, Asked};
+use codec::websocket;
+use config::snapshot::Limits;
+use h2::server::{Builder, Connection, SendResponse};
+use h2::{Reason, RecvStream};
+use http::Request;
+use policy::refusal::Refusal;
+
+use super::Open;
+use crate::body::BodyReader;
+use crate::entry::Peer;
+use crate::exchange::Exchange;
+use crate::head_bytes::HeadBytes;
+use crate::http2::{Busy, Line, Piece, Stream, Timer, Wire};
+use crate::io::{Group, RBuf, Sock, now, spawn, timeout, vector};
+use crate::limits::{
+    CONNECTION_WINDOW_BYTES, FIELD_CHARGE_BYTES, FRAME_BYTES_MAX, LAST_REQUEST_TIME, LINGER_BYTES_MAX, LINGER_TIME,
+    PROVOKED_RESETS_MAX, UNSEEN_RESETS_MAX,
+};
+use crate::link::Link;
+use crate::observe::metrics::add;
+use crate::overload::Level;
+use crate::request;
+use crate::state::Worker;
+
+/// What a client begins with that knows that HTTP/2 is spoken here (RFC 9113 §3.4); its first letters tell.
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// Letters of it that no request of HTTP/1 begins with.
+const TELLING: usize = 4;
+
+/// Whether a connection that has sent something begins with HTTP/2, and what it has sent.
+pub async fn is_asked_for(sock: &Sock, worker: &Worker) -> io::Result<(RBuf, bool)> {
+    let mut inflow = sock.recv(Group::Small).await?;
+    let begins = |bytes: &[u8]| PREFACE.starts_with(&bytes[..bytes.len().min(PREFACE.len())]);
+    if inflow.is_empty() || !begins(&inflow) {
+        return Ok((inflow, false));
+    }
+    let mut joined = vector();
+    while joined.len() + inflow.len() < TELLING && begins(&inflow) {
+        // A client that sends single letters: they are put together.
+        sock.set_deadline(Some(worker.live().snapshot().gateway.limits.header_time));
+        joined.extend_from_slice(&inflow);
+        inflow = sock.recv(Group::Small).await?;
+        if inflow.is_empty() {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        let whole = crate::io::fill(Group::Small, |room| {
+            let count = (joined.len() + inflow.len()).min(room.len());
+            let rest = count - joined.len();
+            room[..joined.len()].copy_from_slice(&joined);
+            room[joined.len()..count].copy_from_slice(&inflow[..rest]);
+            count
+        });
+        inflow = whole.ok_or(io::ErrorKind::OutOfMemory)?;
+        joined.clear();
+    }
+    sock.set_deadline(None);
+    let is_http2 = begins(&inflow);
+    Ok((inflow, is_http2))
+}
+
+/// Serves the connection until it ends. `inflow`: what it has said already.
+pub async fn serve(sock: Sock, inflow: RBuf, open: Open) {
+    let worker = open.worker.clone();
+    let line = Line::new(sock);
+    let limits = worker.live().snapshot().gateway.limits.clone();
+    line.sock.set_deadline(Some(limits.header_time));
+    let mut handshake = pin!(builder(&limits).handshake(Wire::new(line.clone(), inflow)));
+    let shaken = poll_fn(|context| {
+        let polled = Future::poll(handshake.as_mut(), context);
+        match line.push(context) {
+            Poll::Ready(Err(_)) => Poll::Ready(None),
+            _ => polled.map(Result::ok),
+        }
+    })
+    .await;
+    let Some(connection) = shaken else {
+        return part(&line.sock, open).await;
+    };
+    line.sock.set_deadline(None);
+    add(&worker.metrics.http2_connections, 1);
+    let number = worker.guests.get();
+    worker.guests.set(number + 1);
+    let mut front = Front::new(connection, line.clone(), &open, &limits);
+    let mut is_known = false;
+    poll_fn(|context| {
+        if !is_known {
+            is_known = true;
+            line.drive(context.waker());
+            open.entry.admit_guest(number, context.waker());
+        }
+        front.poll(context)
+    })
+    .await;
+    open.entry.dismiss_guest(number);
+    drop(front);
+    part(&line.sock, open).await;
+}
+
+fn builder(limits: &Limits) -> Builder {
+    let head = &limits.head;
+    let list = head.field_bytes + head.target + (u32::from(head.fields) + 5) * FIELD_CHARGE_BYTES;
+    let mut builder = Builder::new();
+    builder
+        .max_concurrent_streams(limits.http2_streams)
+        .max_header_list_size(list)
+        .initial_window_size(limits.http2_window)
+        .initial_connection_window_size(CONNECTION_WINDOW_BYTES.max(limits.http2_window))
+        .max_frame_size(FRAME_BYTES_MAX)
+        .max_local_error_reset_streams(Some(PROVOKED_RESETS_MAX))
+        .max_pending_accept_reset_streams(UNSEEN_RESETS_MAX)
+        .enable_connect_protocol();
+    builder
+}
+
+/// The connection as its task drives it.
+struct Front<'a> {
+    connection: Connection<Wire, Piece>,
+    line: Rc<Line>,
+    open: &'a Open,
+    worker: Rc<Worker>,
+    peer: Peer,
+    idle_time: Duration,
+    timer: Timer,
+    /// When the last stream had ended.
+    idle_since: Option<Instant>,
+    /// It was told to open no more streams, and when it is let go.
+    leaves: Option<Instant>,
+    /// It was let go: what is still to be said is on its way.
+    is_over: bool,
+}
+
+impl<'a> Front<'a> {
+    fn new(connection: Connection<Wire, Piece>, line: Rc<Line>, open: &'a Open, limits: &Limits) -> Front<'a> {
+        Front {
+            connection,
+            peer: Peer::of(line.peer()),
+            line,
+            open,
+            worker: open.worker.clone(),
+            idle_time: limits.idle_time,
+            timer: Timer::default(),
+            idle_since: None,
+            leaves: None,
+            is_over: false,
+        }
+    }
+
+    /// Ready when the connection has ended.
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        loop {
+            while let Poll::Ready(accepted) = self.connection.poll_accept(context) {
+                match accepted {
+                    Some(Ok((request, answer))) => self.begin(request, answer),
+                    Some(Err(_)) | None => return Poll::Ready(()),
+                }
+            }
+            if let Poll::Ready(Err(_)) = self.line.push(context) {
+                return Poll::Ready(());
+            }
+            if !self.must_move(context) {
+                return Poll::Pending;
+            }
+        }
+    }
+
+    /// What time and the gateway ask for; true if the connection has something to say because of it.
+    fn must_move(&mut self, context: &mut Context<'_>) -> bool {
+        if self.is_over {
+            return false;
+        }
+        let (worker, entry) = (&self.worker, &self.open.entry);
+        let is_wanted = !(worker.is_draining() || entry.is_closing() || self.line.is_retired());
+        if !is_wanted && self.leaves.is_none() {
+            self.say_farewell();
+            return true;
+        }
+        if self.line.streams() > 0 {
+            self.idle_since = None;
+            return false;
+        }
+        let since = *self.idle_since.get_or_insert_with(now);
+        let until = self.leaves.unwrap_or(since + self.idle_time);
+        self.timer.set(Some(until.saturating_duration_since(now())));
+        if !self.timer.poll(context) {
+            return false;
+        }
+        self.let_go(Reason::NO_ERROR);
+        true
+    }
+
+    /// No more streams, twice said (RFC 9113 §6.8): at once, and with the number of the last one when the client has heard it.
+    fn say_farewell(&mut self) {
+        self.connection.graceful_shutdown();
+        self.leaves = Some(now() + LAST_REQUEST_TIME);
+    }
+
+    /// The connection ends now, with what is still to be said.
+    fn let_go(&mut self, reason: Reason) {
+        self.connection.abrupt_shutdown(reason);
+        self.is_over = true;
+        self.line.sock.set_deadline(Some(LINGER_TIME));
+    }
+
+    /// A client has asked something.
+    fn begin(&mut self, request: Request<RecvStream>, answer: SendResponse<Piece>) {
+        let worker = &self.worker;
+        if worker.load.level() >= Level::Shedding && self.leaves.is_none() {
+            add(&worker.metrics.overload_ended, 1);
+            self.line.retire();
+        }
+        let (parts, body) = request.into_parts();
+        let ends = body.is_end_stream();
+        let stream = Stream::accepted(&self.line, body, answer);
+        let (entry, secure) = (self.open.entry.clone(), self.line.protection().is_some());
+        let link = Link::Stream(Box::new(stream));
+        let mut exchange = Exchange::new(link, worker.scratch(), (entry, self.peer, secure));
+        let read = read_head(&mut exchange, &parts, ends, worker);
+        add(&worker.metrics.http2_streams, 1);
+        spawn(serve_one(exchange, read, self.line.begin_stream(), self.worker.clone()));
+    }
+}
+
+/// Describes the request in the exchange.
+fn read_head(
+    exchange: &mut Exchange,
+    parts: &http::request::Parts,
+    ends: bool,
+    worker: &Worker,
+) -> Result<(), Refusal> {
+    let live = worker.live();
+    let limits = &live.snapshot().gateway.limits;
+    let protocol = parts.extensions.get::<h2::ext::Protocol>();
+    let asked = Asked {
+        method: parts.method.as_str().as_bytes(),
+        scheme: parts.uri.scheme_str().map(str::as_bytes),
+        authority: parts.uri.authority().map(|authority| authority.as_str().as_bytes()),
+        path: parts.uri.path_and_query().map(|path| path.as_str().as_bytes()),
+        protocol: protocol.map(|protocol| protocol.as_str().as_bytes()),
+        ends,
+        key: protocol.map_or([0; 24], |_| websocket::key(worker.random())),
+    };
+    let fields = parts.headers.iter().map(|(name, value)| (name.as_str().as_bytes(), value.as_bytes()));
+    let mut bytes = vector();
+    let head = &mut exchange.scratch.head;
+    let read = head::request(&asked, fields, &mut bytes, head, &limits.head);
+    add(&worker.metrics.bytes_received, bytes.len() as u64);
+    exchange.head_bytes = HeadBytes::Joined(bytes);
+    read.map_err(Refusal::Misbehaved)?;
+    add(&worker.metrics.requests, 1);
+    let head = &exchange.scratch.head;
+    // What follows an extended CONNECT is no body.
+    let is_bodiless = ends || exchange.is_extended_connect();
+    exchange.body =
+        if is_bodiless { BodyReader::new(Framing::None) } else { BodyReader::of(head.framing, &exchange.sock) };
+    exchange.continue_owed = head.expect_continue && !exchange.body.is_done();
+    let dropped = exchange.underscores();
+    if dropped > 0 {
+        add(&worker.metrics.heads_underscore_dropped, dropped);
+    }
+    Ok(())
+}
+
+/// One request.
+async fn serve_one(mut exchange: Exchange, read: Result<(), Refusal>, busy: Busy, worker: Rc<Worker>) {
+    match read {
+        Ok(()) => request::serve(&mut exchange, &worker).await,
+        Err(refusal) => request::refuse(&mut exchange, refusal, &worker).await,
+    }
+    let Exchange { sock, scratch, reset, .. } = exchange;
+    worker.put_back(scratch);
+    if reset {
+        sock.reset_when_closed();
+    }
+    drop((sock, busy));
+}
+
+/// Lets the client read what was said last.
+async fn part(sock: &Sock, open: Open) {
+    sock.say_goodbye();
+    sock.set_deadline(Some(LINGER_TIME));
+    if sock.flush().await.is_err() {
+        return sock.reset_when_closed();
+    }
+    sock.shutdown(Shutdown::Write);
+    let reading = async {
+        let mut bytes = 0;
+        while bytes < LINGER_BYTES_MAX {
+            match sock.recv(Group::Small).await {
+                Ok(received) if !received.is_empty() => bytes += received.len(),
+                _ => return,
+            }
+        }
+    };
+    let _ = timeout(LINGER_TIME, reading).await;
+    drop(open);
+}
