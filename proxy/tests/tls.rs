@@ -320,6 +320,9 @@ fn a_client_gets_the_key_that_it_can_read() {
         assert_eq!(visitor.connect(house.gateway.address(), "two.test").certificate(), ecdsa.der());
         let only_rsa = Visitor::reading_rsa_alone(&[&ecdsa, &rsa]);
         assert_eq!(only_rsa.connect(house.gateway.address(), "two.test").certificate(), rsa.der());
+        // Whoever can read none is told just that: scanners take any other word for a fault.
+        let refused = only_rsa.try_connect(house.gateway.address(), "main.test").err().map(|error| error.to_string());
+        assert_eq!(refused.as_deref(), Some("received fatal alert: HandshakeFailure"));
     });
 }
 

@@ -380,6 +380,11 @@ impl Peer {
         Ok(())
     }
 
+    /// Takes what has come already; waits for nothing.
+    pub fn glance(&mut self) {
+        while self.closed.is_none() && self.read_frame(Instant::now() + Duration::from_micros(100)).is_ok() {}
+    }
+
     /// Reads until the connection ends.
     pub fn until_closed(&mut self) -> Result<(), String> {
         self.until("a close", |peer| peer.closed.is_some())
