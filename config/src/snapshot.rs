@@ -25,7 +25,9 @@ pub use self::tls::{
     Authorities, Certificate, CertificateFiles, Certificates, FileRef, Tls, TlsPolicy, Trusted, UpstreamTls,
 };
 pub use self::trust::{Others, ProxyProtocol};
-pub use self::upstream::{Balance, Breaker, HealthCheck, Outlier, Pool, Retry, Server, ServerAddress, Upstream};
+pub use self::upstream::{
+    Balance, Breaker, HealthCheck, Outlier, Pool, Protocol, Retry, Server, ServerAddress, Upstream,
+};
 
 /// Everything that a worker needs to serve. Indices into its tables are checked when it is built.
 #[derive(Debug)]

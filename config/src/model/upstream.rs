@@ -9,7 +9,8 @@ use crate::model::field::{Field, Table, Type};
 use crate::model::reader::Reader;
 use crate::model::resilience::{self, ResilienceSpec};
 use crate::model::tls::{UPSTREAM_TLS, UpstreamTlsSpec};
-use crate::model::values;
+use crate::model::values::{self, At};
+use crate::snapshot::Protocol;
 use crate::source::node::{Node, Text, Value};
 
 /// One upstream, as written.
@@ -27,6 +28,8 @@ pub struct UpstreamSpec {
     pub connect_time: Option<Duration>,
     /// What servers have to prove; `None`: they are called in clear text.
     pub tls: Option<UpstreamTlsSpec>,
+    /// What is spoken with them.
+    pub protocol: Option<At<Protocol>>,
     /// What is done when one of them fails.
     pub resilience: ResilienceSpec,
 }
@@ -89,7 +92,11 @@ pub const UPSTREAM: Table = Table {
         Field::new("pool", Type::Object(&POOL), "kept connections"),
         Field::new("connect_time", Type::Time, "how long a connection may take to open"),
         Field::new("tls", Type::Object(&UPSTREAM_TLS), "TLS towards the servers; `{}`: as the system believes"),
-        Field::later("protocol", "HTTP/2 towards the servers"),
+        Field::new(
+            "protocol",
+            Type::Word(&["http1", "http2", "auto"]),
+            "what is spoken with them: http1, http2 (without TLS with prior knowledge), or what TLS agrees on",
+        ),
         resilience::PANIC,
         resilience::SLOW_START,
         resilience::HEALTH_CHECK,
@@ -130,6 +137,7 @@ impl UpstreamSpec {
                 pool: PoolSpec::default(),
                 connect_time: None,
                 tls: None,
+                protocol: None,
                 resilience: ResilienceSpec::default(),
             });
         };
@@ -153,10 +161,18 @@ impl UpstreamSpec {
             .get("connect_time")
             .and_then(|node| reader.time(node, "`connect_time`", Duration::from_millis(1), limits::TIMEOUT_MAX));
         let tls = object.get("tls").and_then(|node| UpstreamTlsSpec::read(node, reader));
+        let words = [("http1", Protocol::Http1), ("http2", Protocol::Http2), ("auto", Protocol::Auto)];
+        let protocol = object.get("protocol").and_then(|node| reader.word(node, "`protocol`", &words, &["http3"]));
+        if let Some(At { value: Protocol::Auto, place }) = protocol
+            && object.get("tls").is_none()
+        {
+            let hint = "write `tls: {}`, or `http2` for prior knowledge";
+            reader.faults.error_hint(place, "`protocol: auto` without TLS: there is nobody to agree with", hint);
+        }
         let resilience = ResilienceSpec::read(&object, reader);
         object.close();
         let balance = balance.map(|at| at.value);
-        Some(Self { name: name.clone(), servers, balance, pool, connect_time, tls, resilience })
+        Some(Self { name: name.clone(), servers, balance, pool, connect_time, tls, protocol, resilience })
     }
 }
 

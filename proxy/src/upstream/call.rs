@@ -60,7 +60,8 @@ pub async fn call(
                     Err(fault) => {
                         connection.broke(fault);
                         tried.add(connection.tag());
-                        let stale = connection.reused && fault == Fault::ClosedBeforeAnswer;
+                        let may_be_stale = connection.reused || connection.sock.is_stream();
+                        let stale = may_be_stale && fault == Fault::ClosedBeforeAnswer;
                         let unsent = stale && Box::pin(was_unsent(&connection.sock)).await;
                         (fault, connection.reused, unsent)
                     }

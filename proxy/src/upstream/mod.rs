@@ -5,6 +5,7 @@ pub mod call;
 pub mod connect;
 pub mod health;
 pub mod http1;
+pub mod http2;
 pub mod pool;
 pub mod report;
 pub mod resolve;
