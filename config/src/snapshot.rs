@@ -1,5 +1,6 @@
 //! The whole compiled configuration: immutable, shared by every worker, never parsed again.
 
+mod clients;
 mod tls;
 mod trust;
 mod upstream;
@@ -21,6 +22,7 @@ use policy::transform::uri::UriTemplate;
 use router::{Glob, Kind, Routes, RoutingMode, Table, Verb};
 use serde::{Deserialize, Serialize};
 
+pub use self::clients::{Hsts, Manner, MutualTls, RevocationFacts, TrustFiles, TrustedFacts, Truststore, Truststores};
 pub use self::tls::{
     Authorities, Certificate, CertificateFiles, Certificates, FileRef, Tls, TlsPolicy, Trusted, UpstreamTls,
 };
@@ -54,6 +56,10 @@ pub struct Snapshot {
     pub certificates: Certificates,
     /// What was in the files of all authorities that upstreams name. A compiled file has none of it.
     pub trusted: Trusted,
+    /// What was in the files of all truststores, likewise.
+    pub truststores: Truststores,
+    /// How hosts tell their clients to use TLS: of all domains, in lower case, if any of them does.
+    pub manners: Box<[(Box<str>, Manner)]>,
 }
 
 /// The part `gateway` of the document.
@@ -96,6 +102,8 @@ pub struct Listener {
     pub tls: Option<Tls>,
     /// Who says in front of a connection whose it is; `None`: nobody.
     pub proxy_protocol: Option<ProxyProtocol>,
+    /// How clients are told to use TLS, whatever host they name.
+    pub manner: Manner,
 }
 
 /// An address to listen at.

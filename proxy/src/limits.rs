@@ -212,6 +212,20 @@ pub const GREETING_TIME: Duration = Duration::from_secs(1);
 /// TLS handshakes under way on one worker (row R05): each may cost a millisecond, so that more would outlast their deadline.
 pub const HANDSHAKES_MAX: u32 = 1_024;
 
+/// Bytes of a client's own certificate (DM-10): as PEM it still fits into a mapped header field. Those of the largest RSA keys and a
+/// dozen names have some 3 KiB.
+pub const CLIENT_CERTIFICATE_BYTES_MAX: usize = 7 * 1024;
+
+/// Bytes of all certificates that a client shows: they are kept with its connection, and in its tickets.
+pub const CLIENT_CHAIN_BYTES_MAX: usize = 16 * 1024;
+
+/// How many of them there may be.
+pub const CLIENT_CHAIN_MAX: usize = 10;
+
+/// Bytes of names of authorities that a client is told, to choose its certificate by: more than that is no help, and the message has
+/// room for 64 KiB.
+pub const HINT_BYTES_MAX: usize = 8 * 1024;
+
 /// Certificates in the metrics: each is a series of its own, and more hosts than that share certificates.
 pub const CERTIFICATES_TOLD_MAX: usize = 200;
 

@@ -13,6 +13,7 @@ use router::{Kind, Verb};
 
 use super::mapping::Mapped;
 use crate::exchange::Exchange;
+use crate::guest::Guest;
 use crate::io::{recycle, vector};
 use crate::scratch::Scratch;
 use crate::state::{Live, Place, Worker};
@@ -36,7 +37,7 @@ pub fn facts<'a>(exchange: &'a Exchange, place: Place, trip: &'a Trip, live: &'a
         source_ip: exchange.peer.text(),
         time_epoch_ms: trip.epoch_ms,
         tls: exchange.protection().map(|protection| (protection.version, protection.suite)),
-        client: None,
+        client: exchange.guest.as_deref().and_then(Guest::proved),
     }
 }
 

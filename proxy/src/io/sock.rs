@@ -11,10 +11,12 @@ use std::net::{Shutdown, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::pin::Pin;
+use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use rustls::pki_types::CertificateDer;
 use socket2::SockFilter;
 
 use super::buffers::{Group, RBuf};
@@ -23,6 +25,7 @@ use super::limits::UNSENT_BYTES_MAX;
 use super::net::{self, Why};
 use super::session::{Protection, Session};
 use super::slot::{Address, Outgoing};
+use crate::guest::Guest;
 
 /// A connected stream socket of this worker.
 pub struct Sock {
@@ -162,6 +165,20 @@ impl Sock {
     /// How the connection is protected; `None`: it is not.
     pub fn protection(&self) -> Option<Protection> {
         net::with(|net| net.protection(self.key))
+    }
+
+    /// Remembers who the client of a protected connection is, by the certificates that it has shown, its own first.
+    pub fn introduce(&self, guest: impl FnOnce(&[CertificateDer<'static>]) -> Guest) {
+        net::with(|net| {
+            if let Some(session) = &mut net.slot(self.key).session {
+                session.introduce(guest);
+            }
+        });
+    }
+
+    /// See `introduce`.
+    pub fn guest(&self) -> Option<Rc<Guest>> {
+        net::with(|net| net.slot(self.key).session.as_ref().and_then(|session| session.guest()))
     }
 
     /// Whether the connection is protected.
