@@ -42,7 +42,8 @@ pub fn admit(exchange: &mut Exchange, live: &Live, worker: &Worker) -> Result<()
 /// The answer to a request that came without TLS where it should not: the same address under `https`. A GET may be repeated as it
 /// is by anybody, other methods only by clients that keep them (RFC 9110 §15.4.9).
 pub fn redirect(exchange: &Exchange, live: &Live) -> Option<Reply> {
-    if exchange.secure {
+    // A proxy in front that is trusted may have ended TLS.
+    if exchange.scratch.way.tls {
         return None;
     }
     let head = &exchange.scratch.head;

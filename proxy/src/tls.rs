@@ -85,7 +85,7 @@ async fn shake(sock: &Sock, entry: &Entry, worker: &Worker) -> Result<(), Handsh
     sock.handshake().await.map_err(|error| cause(&error))?;
     if let Some(clients) = &terms.clients {
         let now = Duration::from_millis(worker.epoch_ms());
-        sock.introduce(|chain| Guest::new(&terms.host, name.as_deref(), chain, clients, now));
+        sock.remember(|chain| Guest::new(&terms.host, name.as_deref(), chain, clients, now));
     }
     Ok(())
 }

@@ -143,7 +143,7 @@ impl Session {
         records
     }
 
-    pub(super) fn introduce(&mut self, guest: impl FnOnce(&[CertificateDer<'static>]) -> Guest) {
+    pub(super) fn remember(&mut self, guest: impl FnOnce(&[CertificateDer<'static>]) -> Guest) {
         self.guest = Some(Rc::new(guest(self.tls.peer_certificates().unwrap_or_default())));
     }
 

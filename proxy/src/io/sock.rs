@@ -168,15 +168,15 @@ impl Sock {
     }
 
     /// Remembers who the client of a protected connection is, by the certificates that it has shown, its own first.
-    pub fn introduce(&self, guest: impl FnOnce(&[CertificateDer<'static>]) -> Guest) {
+    pub fn remember(&self, guest: impl FnOnce(&[CertificateDer<'static>]) -> Guest) {
         net::with(|net| {
             if let Some(session) = &mut net.slot(self.key).session {
-                session.introduce(guest);
+                session.remember(guest);
             }
         });
     }
 
-    /// See `introduce`.
+    /// See `remember`.
     pub fn guest(&self) -> Option<Rc<Guest>> {
         net::with(|net| net.slot(self.key).session.as_ref().and_then(|session| session.guest()))
     }
