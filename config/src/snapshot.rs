@@ -376,6 +376,9 @@ pub struct Method {
     pub integration: Integration,
 }
 
+/// What an imported method lacks whose URI or mapping has faults, stage variables that nobody has defined among them.
+pub const FAULTY_URI: &str = "a faulty URI or mapping";
+
 /// The manner of answering (IN-01).
 #[derive(Debug, Serialize, Deserialize)]
 pub enum Integration {
