@@ -350,10 +350,14 @@ pub fn show(address: &ListenAddress) -> String {
 
 /// Why an address cannot be had, and what to do.
 pub fn cannot_listen(address: &str, error: &io::Error) -> String {
-    let hint = match error.kind() {
-        io::ErrorKind::AddrInUse => ": another program serves there; `ss -ltnp` shows which",
-        io::ErrorKind::PermissionDenied => ": ports below 1024 need CAP_NET_BIND_SERVICE or a systemd socket",
-        io::ErrorKind::AddrNotAvailable => ": no interface of this machine has that address",
+    let port = address.rsplit_once(':').map(|(_, port)| port).filter(|port| port.parse::<u16>().is_ok());
+    let hint = match (error.kind(), port) {
+        (io::ErrorKind::AddrInUse, Some(port)) => {
+            &*format!(": another program serves there; `sudo ss -ltnp 'sport = :{port}'` names it")
+        }
+        (io::ErrorKind::AddrInUse, None) => ": another program serves there; `sudo ss -lxp` names it",
+        (io::ErrorKind::PermissionDenied, _) => ": ports below 1024 need CAP_NET_BIND_SERVICE or a systemd socket",
+        (io::ErrorKind::AddrNotAvailable, _) => ": no interface of this machine has that address",
         _ => "",
     };
     format!("cannot listen on {address}: {error}{hint}")
