@@ -8,5 +8,4 @@ mod json;
 pub mod node;
 pub mod slips;
 mod tags;
-pub mod truststore;
 pub mod x509;

@@ -7,23 +7,19 @@ use std::time::Duration;
 
 use admin::control::Command;
 use admin::{Failure, ReloadReport, UpgradeFailure, UpgradeOrder, UpgradeReport};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::gateway::Named;
 use super::{complain, exit, fail, say};
 
 /// Reloads; blocks until the new configuration serves, or until it is known why it does not.
-pub fn reload(gateway: &Named, as_json: bool) -> ExitCode {
+pub fn reload(gateway: &Named) -> ExitCode {
     let report: ReloadReport = match gateway.ask(Command::Reload) {
         Ok(report) => report,
         Err(code) => return code,
     };
-    let (text, code) = told(&report);
-    if as_json {
-        say(&format!("{:#}\n", json!(report)));
-        return ExitCode::from(code);
-    }
     complain(&gateway.pasteable(&report.faults));
+    let (text, code) = told(&report);
     if code == 0 { say(&text) } else { fail(code, text.trim_end()) }
 }
 
@@ -124,6 +120,7 @@ fn plain(value: &Value) -> String {
 #[cfg(test)]
 mod tests {
     use admin::Timing;
+    use serde_json::json;
 
     use super::*;
 
