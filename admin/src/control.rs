@@ -4,6 +4,7 @@
 //! follow each other on a connection.
 
 use std::borrow::Borrow;
+use std::collections::VecDeque;
 use std::fmt;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
@@ -11,6 +12,7 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use rustix::fs::{FlockOperation, Mode, fchmod, flock};
@@ -19,7 +21,7 @@ use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, socket
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
-use tokio::sync::{Mutex, Semaphore};
+use tokio::sync::{Mutex, Notify, Semaphore};
 use tokio::time::{sleep, timeout};
 
 use crate::desk::Desk;
@@ -197,14 +199,21 @@ pub(crate) async fn serve((listener, open): (tokio::net::UnixListener, OpenDoor)
     let room = Arc::new(Room { desk, turn: Mutex::new(()) });
     let places = Arc::new(Semaphore::new(limits::CONTROL_CONNECTIONS));
     let mut errors = Seldom::default();
+    let mut talks: VecDeque<Arc<Talk>> = VecDeque::new();
     loop {
-        let place = places.clone().acquire_owned().await.expect("the semaphore is never closed");
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             _ = stop.wait_for(|stage| *stage > Stage::Open) => break,
         };
         match accepted {
             Ok((stream, _)) => {
+                make_room(&places, &mut talks);
+                let place = tokio::select! {
+                    place = places.clone().acquire_owned() => place.expect("the semaphore is never closed"),
+                    _ = stop.wait_for(|stage| *stage > Stage::Open) => break,
+                };
+                let talk = Arc::new(Talk::default());
+                talks.push_back(talk.clone());
                 let (room, mut stop, goes_on) = (room.clone(), stop.clone(), stop.clone());
                 tokio::spawn(async move {
                     let given_up = async {
@@ -212,10 +221,10 @@ pub(crate) async fn serve((listener, open): (tokio::net::UnixListener, OpenDoor)
                         sleep(limits::GRACE_TIME).await;
                     };
                     tokio::select! {
-                        () = converse(stream, &room, goes_on) => {}
+                        () = converse(stream, &talk, &room, goes_on) => {}
                         () = given_up => {}
                     }
-                    drop(place);
+                    drop((talk, place));
                 });
             }
             Err(error) => {
@@ -232,6 +241,26 @@ pub(crate) async fn serve((listener, open): (tokio::net::UnixListener, OpenDoor)
     let _ = timeout(limits::GRACE_TIME, places.acquire_many(all)).await;
 }
 
+/// A connection, as others see it.
+#[derive(Default)]
+struct Talk {
+    /// A command is under way.
+    busy: AtomicBool,
+    /// Somebody else needs the place.
+    leave: Notify,
+}
+
+/// Where all places are taken, whoever has been silent for longest goes: no number of silent peers keeps a command waiting.
+fn make_room(places: &Semaphore, talks: &mut VecDeque<Arc<Talk>>) {
+    talks.retain(|talk| Arc::strong_count(talk) > 1);
+    if places.available_permits() == 0
+        && let Some(silent) = talks.iter().position(|talk| !talk.busy.load(Ordering::Relaxed))
+        && let Some(silent) = talks.remove(silent)
+    {
+        silent.leave.notify_one();
+    }
+}
+
 /// What the connections share.
 struct Room {
     desk: Arc<Desk>,
@@ -240,7 +269,7 @@ struct Room {
 }
 
 /// Command after command, until the peer or the desk leaves.
-async fn converse(stream: tokio::net::UnixStream, room: &Room, mut stop: Stop) {
+async fn converse(stream: tokio::net::UnixStream, talk: &Talk, room: &Room, mut stop: Stop) {
     let stranger = stranger(&stream);
     let (from, mut to) = stream.into_split();
     let mut from = BufReader::new(from);
@@ -249,7 +278,9 @@ async fn converse(stream: tokio::net::UnixStream, room: &Room, mut stop: Stop) {
             biased;
             line = next_line(&mut from) => line,
             _ = stop.wait_for(|stage| *stage > Stage::Open) => return,
+            () = talk.leave.notified() => return,
         };
+        talk.busy.store(true, Ordering::Relaxed);
         let (reply, goes_on) = match (line, &stranger) {
             (Line::End, _) => return,
             (_, Some(why)) => (Err(why.clone()), false),
@@ -266,6 +297,7 @@ async fn converse(stream: tokio::net::UnixStream, room: &Room, mut stop: Stop) {
         if !goes_on || !matches!(sent, Ok(Ok(()))) {
             return;
         }
+        talk.busy.store(false, Ordering::Relaxed);
     }
 }
 

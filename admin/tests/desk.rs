@@ -261,6 +261,36 @@ fn silent_connections_make_room_the_oldest_first() {
 }
 
 #[test]
+fn silent_peers_of_the_control_socket_make_room_and_a_command_under_way_does_not() {
+    let house = House::open();
+    let gateway = house.gateway.clone();
+    let hold = gateway.hold.lock().unwrap();
+    let socket = house.socket();
+    let reload = thread::spawn({
+        let socket = socket.clone();
+        move || control::call(&socket, Command::Reload).unwrap()
+    });
+    house.gateway.wait_for_reload();
+    let mut silent: Vec<_> = (0..limits::CONTROL_CONNECTIONS * 3)
+        .map(|_| {
+            let mut stream = UnixStream::connect(&socket).unwrap();
+            stream.write_all(b"{\"command\":").unwrap();
+            stream
+        })
+        .collect();
+    let asked = Instant::now();
+    assert_eq!(control::call(&socket, Command::Status).unwrap(), json!({"generation": 7}));
+    assert!(asked.elapsed() < limits::COMMAND_TIME, "it waited until silent ones were given up");
+    // The first has gone, the last is still waited for.
+    assert!(!matches!(silent[0].read(&mut [0; 64]), Ok(1..)));
+    let last = silent.last_mut().unwrap();
+    last.write_all(b"\"status\"}\n").unwrap();
+    assert!(matches!(last.read(&mut [0; 64]), Ok(1..)));
+    drop(hold);
+    assert_eq!(reload.join().unwrap()["ok"], true);
+}
+
+#[test]
 fn commands_are_answered() {
     let house = House::open();
     assert_eq!(control::call(&house.socket(), Command::Status).unwrap(), json!({"generation": 7}));

@@ -2,6 +2,52 @@
 
 use data_encoding::BASE64;
 
+/// Why a client has not proved who it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum Unproven {
+    /// It showed no certificate, or came without TLS.
+    Missing,
+    /// Nobody whom the truststore names has issued it.
+    Untrusted,
+    /// Its time is over.
+    Expired,
+    /// Its time has not begun.
+    NotYetValid,
+    /// Its issuer has revoked it.
+    Revoked,
+    /// Whether it was revoked is not known: a list is missing, or out of date.
+    StatusUnknown,
+    /// It is not for clients, not well made, too long, or signed in a way that nobody should use.
+    Unusable,
+}
+
+impl Unproven {
+    /// Every reason, in order.
+    pub const ALL: [Self; 7] = [
+        Self::Missing,
+        Self::Untrusted,
+        Self::Expired,
+        Self::NotYetValid,
+        Self::Revoked,
+        Self::StatusUnknown,
+        Self::Unusable,
+    ];
+
+    /// Its name in logs and metrics.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Missing => "client_certificate_missing",
+            Self::Untrusted => "client_certificate_untrusted",
+            Self::Expired => "client_certificate_expired",
+            Self::NotYetValid => "client_certificate_not_yet_valid",
+            Self::Revoked => "client_certificate_revoked",
+            Self::StatusUnknown => "client_certificate_status_unknown",
+            Self::Unusable => "client_certificate_unusable",
+        }
+    }
+}
+
 /// A client's certificate, in the words of `$context.identity.clientCert`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClientCertificate {

@@ -5,6 +5,8 @@
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
 pub enum Phase {
+    /// Whether the client has proved who it is, and the connection is for this host (step 1; DM-10).
+    ProveClient,
     /// The stage is known but no method fits: the refusal of RT-07 or RT-12.
     NoSuchMethod,
     /// The backend's request target is made, with what is mapped into it (step 13).
@@ -20,11 +22,12 @@ pub enum Phase {
 impl Phase {
     /// Every phase, in order.
     pub const ALL: &[Self] =
-        &[Self::NoSuchMethod, Self::ShapeCall, Self::MapRequest, Self::Integrate, Self::MapResponse];
+        &[Self::ProveClient, Self::NoSuchMethod, Self::ShapeCall, Self::MapRequest, Self::Integrate, Self::MapResponse];
 
     /// Its name in logs and metrics: lower case with underscores.
     pub const fn name(self) -> &'static str {
         match self {
+            Self::ProveClient => "prove_client",
             Self::NoSuchMethod => "no_such_method",
             Self::ShapeCall => "shape_call",
             Self::MapRequest => "map_request",

@@ -4,6 +4,8 @@
 use codec::http1::misbehave::Misbehaviour;
 use router::Kind;
 
+use crate::client_certificate::Unproven;
+
 /// A "no" that is said to a client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Refusal {
@@ -45,6 +47,10 @@ pub enum Refusal {
     HandshakeMalformed,
     /// A WebSocket handshake of another version than 13 (C07).
     HandshakeVersion,
+    /// The connection was made for another host, where certificates of clients matter (T24, RFC 9110 §15.5.20).
+    Misdirected,
+    /// A client has not proved who it is (DM-10).
+    Unproven(Unproven),
     /// The client left first: nothing is sent, the record of the request bears this name.
     ClientGone,
     /// The client broke the protocol, in this way.
@@ -67,8 +73,8 @@ pub struct Reply {
 /// The value of `Retry-After`: long enough to find another machine, short enough not to be felt.
 pub const RETRY_AFTER_SECONDS: &str = "1";
 
-/// Variants that are not [`Refusal::Misbehaved`], in the order of their index.
-const PLAIN: [Refusal; 20] = [
+/// Variants that are neither [`Refusal::Unproven`] nor [`Refusal::Misbehaved`], in the order of their index.
+const PLAIN: [Refusal; 21] = [
     Refusal::NoSuchApi,
     Refusal::NoSuchStage,
     Refusal::NoSuchMethod,
@@ -89,11 +95,14 @@ const PLAIN: [Refusal; 20] = [
     Refusal::ClientGone,
     Refusal::HandshakeMalformed,
     Refusal::HandshakeVersion,
+    Refusal::Misdirected,
 ];
+/// Where those begin that are [`Refusal::Misbehaved`].
+const MISBEHAVED: usize = PLAIN.len() + Unproven::ALL.len();
 
 impl Refusal {
     /// How many refusals there are, each way of misbehaving counted.
-    pub const COUNT: usize = PLAIN.len() + Misbehaviour::ALL.len();
+    pub const COUNT: usize = MISBEHAVED + Misbehaviour::ALL.len();
 
     /// Every refusal, by [`Refusal::index`].
     pub const ALL: [Self; Self::COUNT] = {
@@ -102,8 +111,10 @@ impl Refusal {
         while place < Self::COUNT {
             all[place] = if place < PLAIN.len() {
                 PLAIN[place]
+            } else if place < MISBEHAVED {
+                Self::Unproven(Unproven::ALL[place - PLAIN.len()])
             } else {
-                Self::Misbehaved(Misbehaviour::ALL[place - PLAIN.len()])
+                Self::Misbehaved(Misbehaviour::ALL[place - MISBEHAVED])
             };
             place += 1;
         }
@@ -144,7 +155,9 @@ impl Refusal {
             Self::ClientGone => 17,
             Self::HandshakeMalformed => 18,
             Self::HandshakeVersion => 19,
-            Self::Misbehaved(how) => PLAIN.len() + how as usize,
+            Self::Misdirected => 20,
+            Self::Unproven(why) => PLAIN.len() + why as usize,
+            Self::Misbehaved(how) => MISBEHAVED + how as usize,
         }
     }
 
@@ -171,6 +184,8 @@ impl Refusal {
             Self::HandshakeMalformed => "handshake_malformed",
             Self::HandshakeVersion => "handshake_version",
             Self::ClientGone => "client_gone",
+            Self::Misdirected => "misdirected",
+            Self::Unproven(why) => why.name(),
             Self::Misbehaved(how) => how.name(),
         }
     }
@@ -223,6 +238,8 @@ impl Refusal {
             Self::RequestTimeout => Texts::of_status(408),
             Self::Overloaded => Texts { retry_after: true, ..Texts::of_status(503) },
             Self::ClientGone => Texts::of_status(499),
+            Self::Misdirected => Texts::of_status(421),
+            Self::Unproven(_) => Texts::same(403, "ForbiddenException", message!("Forbidden")),
             Self::Misbehaved(how) => Texts::of_status(how.status()),
         }
     }
@@ -272,6 +289,7 @@ impl Texts {
                 .but_http(status, message!("Request Entity Too Large")),
             414 => Self::same(status, "BadRequestException", message!("URI Too Long")),
             417 => Self::same(status, "BadRequestException", message!("Expectation Failed")),
+            421 => Self::same(status, "BadRequestException", message!("Misdirected Request")),
             426 => Self::same(status, "BadRequestException", message!("Upgrade Required")),
             431 => Self::same(status, "BadRequestException", message!("Request Header Fields Too Large")),
             499 => Self::same(status, "BadRequestException", message!("Client Closed Request")),
@@ -332,6 +350,7 @@ mod tests {
         (Refusal::UnsupportedMediaType, 415, "BadRequestException", "Unsupported Media Type", 415, "Unsupported Media Type", "MP-07"),
         (Refusal::ClientGone, 499, "BadRequestException", "Client Closed Request", 499, "Client Closed Request", "never sent"),
         (Refusal::HandshakeMalformed, 400, "BadRequestException", "Bad Request", 400, "Bad Request", "C07, C08, ours"),
+        (Refusal::Misdirected, 421, "BadRequestException", "Misdirected Request", 421, "Misdirected Request", "T24, ours"),
         (Refusal::HandshakeVersion, 426, "BadRequestException", "Upgrade Required", 426, "Upgrade Required", "C07, ours"),
     ];
 
@@ -350,6 +369,17 @@ mod tests {
             assert_eq!(reply.status, http_status, "{row}");
             assert_eq!(reply.error_type, None, "{row}");
             assert_eq!(reply.body, body(http_message).as_bytes(), "{row}");
+        }
+    }
+
+    #[test]
+    fn whoever_has_not_proved_himself_is_told_the_same() {
+        // DM-10: the status is documented, the body assumed.
+        for why in Unproven::ALL {
+            for kind in [REST, HTTP, None] {
+                let reply = Refusal::Unproven(why).reply(kind);
+                assert_eq!((reply.status, reply.body), (403, &b"{\"message\":\"Forbidden\"}"[..]), "{}", why.name());
+            }
         }
     }
 
