@@ -35,6 +35,15 @@ fn certificates(before: &Snapshot, after: &Snapshot, lines: &mut Vec<String>) {
         snapshot.protected.iter().map(|(host, tls)| (host.to_string(), format!("{tls:?}"))).collect()
     };
     compare("tls of domain", &hosts(before), &hosts(after), lines);
+    let stores = |snapshot: &Snapshot| -> Named {
+        let all = snapshot.truststores.iter();
+        all.map(|(files, read)| (files.truststore.to_string(), format!("{:?}", read.fingerprint))).collect()
+    };
+    compare("truststore", &stores(before), &stores(after), lines);
+    let manners = |snapshot: &Snapshot| -> Named {
+        snapshot.manners.iter().map(|(host, manner)| (host.to_string(), format!("{manner:?}"))).collect()
+    };
+    compare("redirect and hsts of domain", &manners(before), &manners(after), lines);
 }
 
 fn limits(gateway: &Gateway) -> &Limits {

@@ -33,6 +33,7 @@ pub use self::snapshot::{
     SelectedMock, Server, ServerAddress, Snapshot, Stage, Upstream,
 };
 pub use self::source::certificate::{Oddity, oddities};
+pub use self::source::{truststore, x509};
 
 /// Loads a document from a file, once. Relative paths in it are taken from the file's folder.
 pub fn load(path: &Path) -> Loaded {

@@ -189,6 +189,22 @@ pub const AUTHORITIES_FILE_BYTES_MAX: u64 = 4 * 1024 * 1024;
 pub const CERTIFICATE_CHAIN_MAX: usize = 10;
 /// Certificates of one listener or domain: one for each kind of key, and some to spare.
 pub const CERTIFICATES_MAX: usize = 8;
+/// Bytes of a truststore's file: what API Gateway takes (DM-10).
+pub const TRUSTSTORE_FILE_BYTES_MAX: u64 = 1024 * 1024;
+/// Certificates of a truststore: what API Gateway takes.
+pub const TRUSTSTORE_CERTIFICATES_MAX: usize = 1_000;
+/// Bytes of a file with lists of revoked certificates: the largest of public authorities have some MiB.
+pub const REVOCATION_FILE_BYTES_MAX: u64 = 16 * 1024 * 1024;
+/// Such files of one truststore: one for each authority of many.
+pub const REVOCATION_FILES_MAX: usize = 64;
+/// Certificates from a client's to the trusted one, both counted, unless a setting says otherwise: what API Gateway takes (DM-10).
+pub const CLIENT_CHAIN: u8 = 4;
+/// What such a setting may say: as many as are looked at.
+pub const CLIENT_CHAIN_SETTING_MAX: u8 = 8;
+/// How long browsers remember to use TLS, unless a setting says otherwise: what lists that browsers have built in ask for.
+pub const HSTS_TIME: Duration = Duration::from_secs(365 * 86_400);
+/// What such a setting may say: ten years.
+pub const HSTS_TIME_MAX: Duration = Duration::from_secs(3_650 * 86_400);
 /// Bytes of a distinguished name as text: the longest in the wild have some hundreds; it stands in header fields and logs.
 pub const DISTINGUISHED_NAME_BYTES_MAX: usize = 2_048;
 /// Days before its end when a certificate is worth a warning: renewal runs some weeks before, so that by then it has failed.

@@ -129,6 +129,7 @@ fn compiled(path: &Path, is_over: &mut dyn FnMut(Part)) -> Loaded {
     });
     if let Ok(snapshot) = &mut snapshot {
         compile::tls::read_again(snapshot, place, &mut faults);
+        compile::clients::read_again(snapshot, place, &mut faults);
     }
     is_over(Part::Compile);
     faults.finish();

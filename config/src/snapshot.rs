@@ -1,5 +1,6 @@
 //! The whole compiled configuration: immutable, shared by every worker, never parsed again.
 
+mod clients;
 mod tls;
 mod trust;
 mod upstream;
@@ -21,11 +22,14 @@ use policy::transform::uri::UriTemplate;
 use router::{Glob, Kind, Routes, RoutingMode, Table, Verb};
 use serde::{Deserialize, Serialize};
 
+pub use self::clients::{Hsts, Manner, MutualTls, RevocationFacts, TrustFiles, TrustedFacts, Truststore, Truststores};
 pub use self::tls::{
     Authorities, Certificate, CertificateFiles, Certificates, FileRef, Tls, TlsPolicy, Trusted, UpstreamTls,
 };
 pub use self::trust::{Others, ProxyProtocol};
-pub use self::upstream::{Balance, Breaker, HealthCheck, Outlier, Pool, Retry, Server, ServerAddress, Upstream};
+pub use self::upstream::{
+    Balance, Breaker, HealthCheck, Outlier, Pool, Protocol, Retry, Server, ServerAddress, Upstream,
+};
 
 /// Everything that a worker needs to serve. Indices into its tables are checked when it is built.
 #[derive(Debug)]
@@ -52,6 +56,10 @@ pub struct Snapshot {
     pub certificates: Certificates,
     /// What was in the files of all authorities that upstreams name. A compiled file has none of it.
     pub trusted: Trusted,
+    /// What was in the files of all truststores, likewise.
+    pub truststores: Truststores,
+    /// How hosts tell their clients to use TLS: of all domains, in lower case, if any of them does.
+    pub manners: Box<[(Box<str>, Manner)]>,
 }
 
 /// The part `gateway` of the document.
@@ -94,6 +102,8 @@ pub struct Listener {
     pub tls: Option<Tls>,
     /// Who says in front of a connection whose it is; `None`: nobody.
     pub proxy_protocol: Option<ProxyProtocol>,
+    /// How clients are told to use TLS, whatever host they name.
+    pub manner: Manner,
 }
 
 /// An address to listen at.
@@ -365,6 +375,9 @@ pub struct Method {
     /// Who answers.
     pub integration: Integration,
 }
+
+/// What an imported method lacks whose URI or mapping has faults, stage variables that nobody has defined among them.
+pub const FAULTY_URI: &str = "a faulty URI or mapping";
 
 /// The manner of answering (IN-01).
 #[derive(Debug, Serialize, Deserialize)]

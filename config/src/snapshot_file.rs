@@ -23,8 +23,9 @@ use sha2::{Digest, Sha256};
 use crate::compile::tls::is_server_name;
 use crate::limits;
 use crate::snapshot::{
-    AccessLog, Api, Canary, CertificateFiles, Certificates, FileRef, Gateway, Integration, ListenAddress, Mapping,
-    Measured, Program, Release, Rule, ServerAddress, Snapshot, Stage, Tls, Trusted, Upstream, UpstreamTls,
+    AccessLog, Api, Canary, CertificateFiles, Certificates, FileRef, Gateway, Integration, ListenAddress, Manner,
+    Mapping, Measured, MutualTls, Program, Release, Rule, ServerAddress, Snapshot, Stage, Tls, Trusted, Truststores,
+    Upstream, UpstreamTls,
 };
 
 const MAGIC: &[u8; 8] = b"TOLLGATE";
@@ -83,6 +84,7 @@ struct Written<'a> {
     rules: &'a [Rule],
     domains: &'a [(Box<str>, RoutingMode)],
     protected: &'a [(Box<str>, Tls)],
+    manners: &'a [(Box<str>, Manner)],
 }
 
 /// The same, read.
@@ -97,6 +99,7 @@ struct Body {
     rules: Box<[Rule]>,
     domains: Box<[(Box<str>, RoutingMode)]>,
     protected: Box<[(Box<str>, Tls)]>,
+    manners: Box<[(Box<str>, Manner)]>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -146,6 +149,7 @@ pub fn encode(snapshot: &Snapshot, base: &Path) -> Vec<u8> {
         rules: &snapshot.rules,
         domains: &snapshot.domains,
         protected: &protected,
+        manners: &snapshot.manners,
     };
     let body = postcard::to_stdvec(&written).expect("a snapshot has nothing that postcard cannot write");
     let mut file = Vec::with_capacity(HEADER + body.len());
@@ -226,7 +230,8 @@ pub fn decode_body(body: &[u8], folder: &Path) -> Result<Snapshot, SnapshotFault
     if !rest.is_empty() {
         return Err(invalid("bytes are left over"));
     }
-    let Body { mut gateway, apis, programs, stages, mut upstreams, mappings, rules, domains, mut protected } = body;
+    let Body { mut gateway, apis, programs, stages, mut upstreams, mappings, rules, domains, mut protected, manners } =
+        body;
     rebase(&mut gateway, &mut upstreams, &mut protected, |path| *path = folder.join(&*path));
     if gateway.listen.iter().filter_map(|listener| listener.tls.as_ref()).any(|tls| tls.certificates.is_empty()) {
         return Err(invalid("a listener with TLS and without a certificate"));
@@ -243,8 +248,22 @@ pub fn decode_body(body: &[u8], folder: &Path) -> Result<Snapshot, SnapshotFault
     let linker = Linker { programs, upstreams: upstreams.len(), apis: &apis };
     let stages = stages.into_iter().map(|stage| linker.stage(stage)).collect::<Result<Box<[Stage]>, _>>()?;
     let table = table((&apis, &stages), &domains, &mappings, &rules)?;
-    let (certificates, trusted) = (Certificates::new(), Trusted::new());
-    Ok(Snapshot { gateway, table, apis, stages, upstreams, mappings, rules, domains, protected, certificates, trusted })
+    let (certificates, trusted, truststores) = (Certificates::new(), Trusted::new(), Truststores::new());
+    Ok(Snapshot {
+        gateway,
+        table,
+        apis,
+        stages,
+        upstreams,
+        mappings,
+        rules,
+        domains,
+        protected,
+        certificates,
+        trusted,
+        truststores,
+        manners,
+    })
 }
 
 fn invalid(what: impl Into<String>) -> SnapshotFault {
@@ -265,11 +284,18 @@ fn rebase(
     }
     let listeners = gateway.listen.iter_mut().filter_map(|listener| listener.tls.as_mut());
     let all = listeners.chain(protected.iter_mut().map(|(_, tls)| tls));
-    for CertificateFiles { certificate, key, ocsp } in all.flat_map(|tls| &mut tls.certificates) {
-        for file in [Some(certificate), Some(key), ocsp.as_mut()].into_iter().flatten() {
-            if let FileRef::Path(path) = file {
-                change(path);
-            }
+    let mut change_file = |file: &mut FileRef| {
+        if let FileRef::Path(path) = file {
+            change(path);
+        }
+    };
+    for Tls { certificates, policy: _, clients } in all {
+        for CertificateFiles { certificate, key, ocsp } in certificates {
+            [Some(certificate), Some(key), ocsp.as_mut()].into_iter().flatten().for_each(&mut change_file);
+        }
+        if let Some(MutualTls { files, .. }) = clients {
+            change_file(&mut files.truststore);
+            files.revocation.iter_mut().for_each(&mut change_file);
         }
     }
     gateway.control.iter_mut().for_each(&change);
@@ -423,8 +449,10 @@ mod tests {
             protected,
             certificates: _,
             trusted: _,
+            truststores: _,
+            manners,
         } = snapshot;
-        format!("{gateway:?}{apis:?}{stages:?}{upstreams:?}{mappings:?}{rules:?}{domains:?}{protected:?}")
+        format!("{gateway:?}{apis:?}{stages:?}{upstreams:?}{mappings:?}{rules:?}{domains:?}{protected:?}{manners:?}")
     }
 
     #[test]

@@ -49,6 +49,8 @@ mod exit {
     pub const CONFIG: u8 = 78;
 }
 
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
 /// Amazon API Gateway as one Linux appliance.
 #[derive(Debug, Parser)]
 #[command(name = "tollgate", version, disable_version_flag = true, arg_required_else_help = true, max_term_width = 100)]
@@ -145,11 +147,17 @@ enum Command {
     Doctor {
         /// The document whose ports and files are looked at as well
         config: Option<PathBuf>,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
     },
     /// Let the running gateway load its document again
     Reload {
         #[command(flatten)]
         gateway: gateway::Running,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
     },
     /// Print the state of the running gateway
     Status {
@@ -209,7 +217,11 @@ enum Command {
         what: deployments::Canary,
     },
     /// Print the version
-    Version,
+    Version {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// Print a completion script
     Completions {
         /// For which shell
@@ -293,8 +305,8 @@ pub fn main() -> ExitCode {
         Command::Export(arguments) => export::export(&arguments),
         Command::Schema { openapi_extensions: false } => say(&format!("{:#}\n", config::schema::gateway())),
         Command::Schema { openapi_extensions: true } => say(&format!("{:#}\n", config::schema::extensions())),
-        Command::Doctor { config } => doctor::print(config.as_deref()),
-        Command::Reload { gateway } => control::reload(&gateway.into()),
+        Command::Doctor { config, json } => doctor::print(config.as_deref(), json),
+        Command::Reload { gateway, json } => control::reload(&gateway.into(), json),
         Command::Upgrade { gateway, binary, timeout } => control::upgrade(&gateway.into(), binary, timeout),
         Command::Status { gateway, json } => control::status(&gateway.into(), json),
         Command::Deploy { wanted, gateway } => deployments::deploy(&gateway, wanted),
@@ -302,7 +314,8 @@ pub fn main() -> ExitCode {
         Command::Deployments { api, gateway, json, prune: false } => deployments::deployments(&gateway, api, json),
         Command::Rollback { target, id, gateway } => deployments::rollback(&gateway, target, id),
         Command::Canary { target, gateway, what } => deployments::canary(&gateway, target, what),
-        Command::Version => say(&format!("tollgate {}\n", env!("CARGO_PKG_VERSION"))),
+        Command::Version { json: true } => say(&format!("{:#}\n", serde_json::json!({ "version": VERSION }))),
+        Command::Version { json: false } => say(&format!("tollgate {VERSION}\n")),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "tollgate", &mut script);

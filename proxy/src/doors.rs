@@ -253,7 +253,7 @@ impl Doors {
         let mut summary = Summary::default();
         let mut before: Vec<Door> = std::mem::take(&mut self.open);
         for door in &mut doors {
-            let Listener { execute_api, backlog, h2c, .. } = door.spec;
+            let Listener { execute_api, backlog, h2c, manner, .. } = door.spec;
             let tls = door.spec.tls.clone().map(Arc::new);
             let balancers = door.spec.proxy_protocol.clone().map(Arc::new);
             let known = before.iter().position(|known| known.number == door.number).map(|at| before.remove(at));
@@ -264,7 +264,7 @@ impl Doors {
                     summary.changed.push(show(&door.bound));
                     for orders in &mut orders {
                         let (door, tls, balancers) = (door.number, tls.clone(), balancers.clone());
-                        orders.push(Order::Change { door, execute_api, backlog, h2c, tls, balancers });
+                        orders.push(Order::Change { door, execute_api, backlog, h2c, tls, balancers, manner });
                     }
                 }
             } else if let Some((_, shares)) = descriptors.iter_mut().find(|(number, _)| *number == door.number) {
@@ -284,6 +284,7 @@ impl Doors {
                             h2c,
                             tls,
                             balancers,
+                            manner,
                         })
                     };
                     orders.extend(share.into_iter().map(open));
@@ -349,10 +350,14 @@ pub fn show(address: &ListenAddress) -> String {
 
 /// Why an address cannot be had, and what to do.
 pub fn cannot_listen(address: &str, error: &io::Error) -> String {
-    let hint = match error.kind() {
-        io::ErrorKind::AddrInUse => ": another program serves there; `ss -ltnp` shows which",
-        io::ErrorKind::PermissionDenied => ": ports below 1024 need CAP_NET_BIND_SERVICE or a systemd socket",
-        io::ErrorKind::AddrNotAvailable => ": no interface of this machine has that address",
+    let port = address.rsplit_once(':').map(|(_, port)| port).filter(|port| port.parse::<u16>().is_ok());
+    let hint = match (error.kind(), port) {
+        (io::ErrorKind::AddrInUse, Some(port)) => {
+            &*format!(": another program serves there; `sudo ss -ltnp 'sport = :{port}'` names it")
+        }
+        (io::ErrorKind::AddrInUse, None) => ": another program serves there; `sudo ss -lxp` names it",
+        (io::ErrorKind::PermissionDenied, _) => ": ports below 1024 need CAP_NET_BIND_SERVICE or a systemd socket",
+        (io::ErrorKind::AddrNotAvailable, _) => ": no interface of this machine has that address",
         _ => "",
     };
     format!("cannot listen on {address}: {error}{hint}")
@@ -362,6 +367,8 @@ pub fn cannot_listen(address: &str, error: &io::Error) -> String {
 mod tests {
     use std::path::PathBuf;
 
+    use config::snapshot::Manner;
+
     use super::*;
 
     fn listen(address: &str) -> Listener {
@@ -369,7 +376,15 @@ mod tests {
             Some(path) => ListenAddress::Unix(PathBuf::from(path)),
             None => ListenAddress::Tcp(address.parse().expect("an address")),
         };
-        Listener { address, backlog: 16, execute_api: true, h2c: false, tls: None, proxy_protocol: None }
+        Listener {
+            address,
+            backlog: 16,
+            execute_api: true,
+            h2c: false,
+            tls: None,
+            proxy_protocol: None,
+            manner: Manner::default(),
+        }
     }
 
     #[test]

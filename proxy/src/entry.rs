@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Waker};
 
-use config::snapshot::{ProxyProtocol, Tls};
+use config::snapshot::{Manner, ProxyProtocol, Tls};
 
 use crate::limits::PEER_TEXT_BYTES;
 
@@ -34,6 +34,7 @@ pub struct Entry {
     h2c: Cell<bool>,
     tls: RefCell<Option<Arc<Tls>>>,
     balancers: RefCell<Option<Arc<ProxyProtocol>>>,
+    manner: Cell<Manner>,
     backlog: Cell<u32>,
     phase: Cell<Phase>,
     connections: Cell<u32>,
@@ -63,9 +64,15 @@ impl Entry {
         self.backlog.get()
     }
 
-    /// What connections that come from now on are protected with; `None`: they speak plain HTTP.
-    pub fn protect(&self, tls: Option<Arc<Tls>>) {
+    /// What connections that come from now on are protected with; `None`: they speak plain HTTP. And how clients are told to.
+    pub fn protect(&self, tls: Option<Arc<Tls>>, manner: Manner) {
         *self.tls.borrow_mut() = tls;
+        self.manner.set(manner);
+    }
+
+    /// How clients are told to use TLS.
+    pub fn manner(&self) -> Manner {
+        self.manner.get()
     }
 
     /// See `protect`.
@@ -201,6 +208,7 @@ impl Entries {
             h2c: Cell::new(false),
             tls: RefCell::default(),
             balancers: RefCell::default(),
+            manner: Cell::default(),
             backlog: Cell::new(backlog),
             phase: Cell::new(Phase::Open),
             connections: Cell::new(0),
@@ -258,11 +266,6 @@ impl Peer {
             None => peer.push(b"unknown"),
         }
         peer
-    }
-
-    /// The address as a number; `None` for `unknown`.
-    pub fn ip(&self) -> Option<IpAddr> {
-        str::from_utf8(self.text()).ok()?.parse().ok()
     }
 
     fn push(&mut self, text: &[u8]) {

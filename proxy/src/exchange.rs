@@ -16,6 +16,7 @@ use router::Kind;
 
 use crate::body::{BodyReader, Broken, Encoding, Pump, Transfer, is_timeout};
 use crate::entry::{Entry, Peer};
+use crate::guest::Guest;
 use crate::head_bytes::HeadBytes;
 use crate::io::{Outgoing, Protection, RBuf, vector};
 use crate::limits::{DRAIN_BYTES_MAX, HELD_BYTES_MAX};
@@ -23,6 +24,7 @@ use crate::link::Link;
 use crate::observe::metrics::add;
 use crate::overload::Level;
 use crate::pace::Pace;
+use crate::protected::write_hsts;
 use crate::scratch::Scratch;
 use crate::state::{Live, Worker};
 use crate::trip::Trip;
@@ -105,11 +107,14 @@ pub struct Exchange {
     pub path_rewritten: bool,
     /// Whether the connection is protected by TLS.
     pub secure: bool,
+    /// Who the client is, where certificates of clients matter: of each stream as of its connection.
+    pub guest: Option<Rc<Guest>>,
 }
 
 impl Exchange {
     /// Of a client that has asked nothing yet.
     pub fn new(sock: Link, scratch: Box<Scratch>, (entry, peer, secure): (Rc<Entry>, Peer, bool)) -> Exchange {
+        let guest = if secure { sock.carrier().guest() } else { None };
         Exchange {
             sock,
             inflow: RBuf::empty(),
@@ -124,6 +129,7 @@ impl Exchange {
             peer,
             path_rewritten: false,
             secure,
+            guest,
         }
     }
 
@@ -419,10 +425,21 @@ impl Exchange {
         write::status_line(out, status);
         worker.write_date(out);
         headers::write_ids(trip.kind, trip.request_id(), trip.extended_id(), out);
+        if self.scratch.way.tls {
+            self.write_hsts(worker, out);
+        }
         if !self.keep_alive {
             write::field(out, b"Connection", b"close");
         } else if self.scratch.head.version == Version::Http10 {
             write::field(out, b"Connection", b"keep-alive");
+        }
+    }
+
+    fn write_hsts(&self, worker: &Worker, out: &mut Vec<u8>) {
+        let live = worker.live();
+        let of_domain = live.published.protected.manner(self.scratch.head.host.of(&self.head_bytes));
+        if let Some(hsts) = of_domain.and_then(|manner| manner.hsts).or(self.entry.manner().hsts) {
+            write_hsts(hsts, out);
         }
     }
 

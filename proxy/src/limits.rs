@@ -212,6 +212,20 @@ pub const GREETING_TIME: Duration = Duration::from_secs(1);
 /// TLS handshakes under way on one worker (row R05): each may cost a millisecond, so that more would outlast their deadline.
 pub const HANDSHAKES_MAX: u32 = 1_024;
 
+/// Bytes of a client's own certificate (DM-10): as PEM it still fits into a mapped header field. Those of the largest RSA keys and a
+/// dozen names have some 3 KiB.
+pub const CLIENT_CERTIFICATE_BYTES_MAX: usize = 7 * 1024;
+
+/// Bytes of all certificates that a client shows: they are kept with its connection, and in its tickets.
+pub const CLIENT_CHAIN_BYTES_MAX: usize = 16 * 1024;
+
+/// How many of them there may be.
+pub const CLIENT_CHAIN_MAX: usize = 10;
+
+/// Bytes of names of authorities that a client is told, to choose its certificate by: more than that is no help, and the message has
+/// room for 64 KiB.
+pub const HINT_BYTES_MAX: usize = 8 * 1024;
+
 /// Certificates in the metrics: each is a series of its own, and more hosts than that share certificates.
 pub const CERTIFICATES_TOLD_MAX: usize = 200;
 
@@ -237,3 +251,28 @@ pub const PROVOKED_RESETS_MAX: usize = 500;
 
 /// Requests of an HTTP/2 connection that its client has taken back before anybody looked at them, at once (row T01).
 pub const UNSEEN_RESETS_MAX: usize = 50;
+
+/// Requests on one connection to a backend, whatever it allows: beyond, another connection shares the work.
+pub const STREAMS_MAX: usize = 256;
+
+/// Bytes of one answer's body that a backend may send over HTTP/2 before its client has taken them: a fast line of some
+/// milliseconds is kept full, and as much is held for a client that reads slowly.
+pub const STREAM_WINDOW: u32 = 256 * 1024;
+
+/// The same for all answers of one connection.
+pub const LINE_WINDOW: u32 = 4 * 1024 * 1024;
+
+/// Bytes of the fields of an answer over HTTP/2, as those of HTTP/1.
+pub const ANSWER_FIELD_BYTES_MAX: u32 = codec::limits::RESPONSE_FIELD_BYTES;
+
+/// Between two looks whether a connection of HTTP/2 is idle, or dead.
+pub const LINE_LOOK_TIME: Duration = Duration::from_secs(5);
+
+/// Silence of a backend that has requests to answer, after which it is asked whether it lives.
+pub const PING_AFTER: Duration = Duration::from_secs(30);
+
+/// Between two such questions: servers of gRPC count those that come more often, and hang up.
+pub const PING_AGAIN: Duration = Duration::from_secs(5 * 60);
+
+/// Time for the answer to such a question.
+pub const PING_TIME: Duration = Duration::from_secs(15);

@@ -11,7 +11,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Poll;
 
-use config::snapshot::{ListenAddress, Listener as Spec, Others, ProxyProtocol, Tls};
+use config::snapshot::{ListenAddress, Listener as Spec, Manner, Others, ProxyProtocol, Tls};
 use rustix::net::sockopt;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 
@@ -165,6 +165,8 @@ pub struct Opened {
     pub tls: Option<Arc<Tls>>,
     /// Who says in front of a connection whose it is; `None`: nobody.
     pub balancers: Option<Arc<ProxyProtocol>>,
+    /// How clients are told to use TLS.
+    pub manner: Manner,
 }
 
 /// What a reload changes about the doors of a worker.
@@ -185,6 +187,8 @@ pub enum Order {
         tls: Option<Arc<Tls>>,
         /// Likewise.
         balancers: Option<Arc<ProxyProtocol>>,
+        /// See [`Opened`].
+        manner: Manner,
     },
     /// Accept no more here, and lose nobody who has come already.
     Close(u64),
@@ -194,9 +198,20 @@ pub enum Order {
 pub fn carry_out(orders: Vec<Order>, worker: &Rc<Worker>) {
     for order in orders {
         match order {
-            Order::Open(Opened { door, descriptor, port, execute_api, backlog, shared, h2c, tls, balancers }) => {
+            Order::Open(Opened {
+                door,
+                descriptor,
+                port,
+                execute_api,
+                backlog,
+                shared,
+                h2c,
+                tls,
+                balancers,
+                manner,
+            }) => {
                 let entry = worker.entries.enter(door, port, execute_api, backlog);
-                entry.protect(tls);
+                entry.protect(tls, manner);
                 entry.offer_http2(h2c);
                 entry.expect(balancers);
                 if shared {
@@ -205,9 +220,9 @@ pub fn carry_out(orders: Vec<Order>, worker: &Rc<Worker>) {
                 // Counted now, not when its task is first looked at: an order to leave may be next, and somebody may have come.
                 spawn(accept_all(descriptor, entry, worker.begin_accepting()));
             }
-            Order::Change { door, execute_api, backlog, h2c, tls, balancers } => {
+            Order::Change { door, execute_api, backlog, h2c, tls, balancers, manner } => {
                 for entry in worker.entries.door(door) {
-                    entry.protect(tls.clone());
+                    entry.protect(tls.clone(), manner);
                     entry.offer_http2(h2c);
                     entry.expect(balancers.clone());
                     entry.change(execute_api, backlog);

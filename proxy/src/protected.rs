@@ -6,67 +6,113 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use config::snapshot::{Snapshot, Tls, TlsPolicy};
-use rustls::crypto::CryptoProvider;
+use config::snapshot::{Hsts, Manner, Snapshot, Tls, TlsPolicy};
+use rustls::client::danger::HandshakeSignatureValid;
 use rustls::crypto::aws_lc_rs::{Ticketer, default_provider};
+use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::{CertificateDer, UnixTime};
+use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
-use rustls::{CipherSuite, ServerConfig, SupportedProtocolVersion, version};
+use rustls::{
+    CertificateError, CipherSuite, DigitallySignedStruct, DistinguishedName, Error, ServerConfig, SignatureScheme,
+    SupportedProtocolVersion, version,
+};
 
-use crate::limits::CERTIFICATES_TOLD_MAX;
+use crate::guest::Clients;
+use crate::host_map::HostMap;
+use crate::limits::{
+    CERTIFICATES_TOLD_MAX, CLIENT_CERTIFICATE_BYTES_MAX, CLIENT_CHAIN_BYTES_MAX, CLIENT_CHAIN_MAX, HINT_BYTES_MAX,
+};
 use crate::observe::render::Page;
 
 /// What the hosts of a snapshot prove themselves with.
 #[derive(Default)]
 pub struct Protected {
-    listeners: BTreeMap<Tls, Arc<ServerConfig>>,
-    /// By name in lower case; that of `*.example.com` is `*.example.com`.
-    hosts: BTreeMap<Box<str>, Arc<ServerConfig>>,
+    listeners: BTreeMap<Tls, Arc<Terms>>,
+    hosts: HostMap<Arc<Terms>>,
     /// All of them, to be found again by the next snapshot.
-    known: BTreeMap<Identity, Arc<ServerConfig>>,
+    known: BTreeMap<Identity, Arc<Terms>>,
+    /// Whether any of them asks clients for certificates.
+    asks_clients: bool,
+    manners: HostMap<Manner>,
 }
 
-/// Two that have the same may share sessions: whose they are (a host, or no host: a listener's), what is spoken, and the certificates.
-type Identity = (Box<str>, TlsPolicy, Vec<[u8; 32]>);
+/// On what terms a connection is made.
+pub struct Terms {
+    /// Whose they are, in lower case: `api.example.com`, `*.example.com`; empty: a listener's.
+    pub host: Box<str>,
+    /// What is shown and spoken.
+    pub server: Arc<ServerConfig>,
+    /// What clients have to prove; `None`: nothing.
+    pub clients: Option<Arc<Clients>>,
+}
+
+/// Two that have the same may share sessions: whose they are (a host, or no host: a listener's), what is spoken, the certificates, and
+/// what clients have to prove (nginx CVE-2025-23419).
+type Identity = (Box<str>, TlsPolicy, Vec<[u8; 32]>, Option<([u8; 32], bool, u8)>);
 
 impl Protected {
     /// What a snapshot's certificates are used with; as before where nothing of it has changed.
     pub fn new(snapshot: &Snapshot, before: Option<&Protected>) -> Protected {
         let mut made = Protected::default();
         for tls in snapshot.gateway.listen.iter().filter_map(|listener| listener.tls.as_ref()) {
-            let config = made.find("", tls, snapshot, before);
-            made.listeners.insert(tls.clone(), config);
+            let terms = made.find("", tls, snapshot, before);
+            made.listeners.insert(tls.clone(), terms);
         }
-        for (host, tls) in &snapshot.protected {
-            let config = made.find(host, tls, snapshot, before);
-            made.hosts.insert(host.clone(), config);
-        }
+        let of_host = |(host, tls): &(Box<str>, Tls)| (host.clone(), made.find(host, tls, snapshot, before));
+        let hosts: Vec<_> = snapshot.protected.iter().map(of_host).collect();
+        made.asks_clients = made.known.values().any(|terms| terms.clients.is_some());
+        made.hosts = HostMap::new(hosts);
+        made.manners = HostMap::new(snapshot.manners.iter().cloned());
         made
     }
 
-    fn find(&mut self, host: &str, tls: &Tls, snapshot: &Snapshot, before: Option<&Protected>) -> Arc<ServerConfig> {
+    fn find(&mut self, host: &str, tls: &Tls, snapshot: &Snapshot, before: Option<&Protected>) -> Arc<Terms> {
         let certificates: Vec<_> =
             tls.certificates.iter().filter_map(|files| snapshot.certificates.get(files)).collect();
         let prints = certificates.iter().map(|certificate| certificate.fingerprint).collect();
-        let identity = (host.into(), tls.policy, prints);
+        let asked = tls.clients.as_ref().and_then(|spec| Some((spec, snapshot.truststores.get(&spec.files)?)));
+        let of_clients = asked.map(|(spec, store)| (store.fingerprint, spec.optional, spec.chain));
+        let identity = (host.into(), tls.policy, prints, of_clients);
         let known = self.known.get(&identity).or_else(|| before?.known.get(&identity)).cloned();
-        let config = known.unwrap_or_else(|| {
+        let terms = known.unwrap_or_else(|| {
             let keys = certificates.iter().map(|certificate| certificate.certified.clone()).collect();
-            Arc::new(server_config(keys, tls.policy))
+            let clients = asked.map(|(spec, store)| Arc::new(Clients::new(spec, store.clone())));
+            let server = Arc::new(server_config(keys, tls.policy, clients.as_ref()));
+            Arc::new(Terms { host: host.into(), server, clients })
         });
-        self.known.insert(identity, config.clone());
-        config
+        self.known.insert(identity, terms.clone());
+        terms
     }
 
-    /// The name itself, then its wildcard, then the listener's own.
-    pub fn choose(&self, name: Option<&str>, listener: &Tls) -> Option<Arc<ServerConfig>> {
-        let of_host = name.and_then(|name| {
-            let name = name.to_ascii_lowercase();
-            let wildcard = || self.hosts.get(&*format!("*.{}", name.split_once('.')?.1));
-            self.hosts.get(&*name).or_else(wildcard)
-        });
-        of_host.or_else(|| self.listeners.get(listener)).cloned()
+    /// The terms for a name, in any case: its own, then those of its pattern, then the listener's.
+    pub fn terms(&self, name: &[u8], listener: Option<&Tls>) -> Option<&Arc<Terms>> {
+        self.hosts.get(name).or_else(|| self.listeners.get(listener?))
     }
+
+    /// Whether there is any host that asks its clients for certificates.
+    pub fn asks_clients(&self) -> bool {
+        self.asks_clients
+    }
+
+    /// How a host tells its clients to use TLS.
+    pub fn manner(&self, host: &[u8]) -> Option<&Manner> {
+        if self.manners.is_empty() { None } else { self.manners.get(host) }
+    }
+}
+
+/// What browsers are to remember (RFC 6797 §6.1).
+pub fn write_hsts(hsts: Hsts, out: &mut Vec<u8>) {
+    out.extend_from_slice(b"Strict-Transport-Security: max-age=");
+    out.extend_from_slice(itoa::Buffer::new().format(hsts.seconds).as_bytes());
+    if hsts.include_subdomains {
+        out.extend_from_slice(b"; includeSubDomains");
+    }
+    if hsts.preload {
+        out.extend_from_slice(b"; preload");
+    }
+    out.extend_from_slice(b"\r\n");
 }
 
 /// Writes when each certificate ends. Those beyond a number are left out.
@@ -84,13 +130,37 @@ pub fn render(snapshot: &Snapshot, page: &mut Page) {
     for (files, read) in snapshot.certificates.iter().take(CERTIFICATES_TOLD_MAX) {
         page.sample(name, &[("certificate", &files.certificate.to_string())], read.days_left());
     }
+    let lists = snapshot.truststores.iter().flat_map(|(files, store)| {
+        store.revocation.iter().filter_map(|list| Some((files.revocation.get(list.file)?, list)))
+    });
+    let mut lists = lists.take(CERTIFICATES_TOLD_MAX).peekable();
+    let name = "tollgate_tls_revocation_list_end_time_seconds";
+    if lists.peek().is_some() {
+        page.family(
+            name,
+            "gauge",
+            "When a list of revoked certificates is out of date, Unix time; its clients are refused then.",
+        );
+    }
+    for (file, list) in lists {
+        let labels = [("list", &*file.to_string()), ("issuer", &*list.issuer)];
+        page.sample(name, &labels, list.next_update.unwrap_or(i64::MAX));
+    }
 }
 
-fn server_config(keys: Vec<Arc<CertifiedKey>>, policy: TlsPolicy) -> ServerConfig {
+fn server_config(keys: Vec<Arc<CertifiedKey>>, policy: TlsPolicy, clients: Option<&Arc<Clients>>) -> ServerConfig {
     let builder = ServerConfig::builder_with_provider(Arc::new(provider(policy)))
         .with_protocol_versions(versions(policy))
         .expect("the provider has suites of both versions");
-    let mut config = builder.with_no_client_auth().with_cert_resolver(Arc::new(Keys(keys)));
+    let builder = match clients {
+        Some(clients) => builder.with_client_cert_verifier(Arc::new(Introduction::new(clients))),
+        None => builder.with_no_client_auth(),
+    };
+    let mut config = builder.with_cert_resolver(Arc::new(Keys(keys)));
+    if clients.is_some() {
+        // It holds all that the client has shown.
+        config.send_tls13_tickets = 1;
+    }
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     // Sessions live in tickets alone: nothing is kept for a client that has left.
     config.session_storage = Arc::new(NoServerSessionStorage {});
@@ -129,5 +199,77 @@ impl ResolvesServerCert for Keys {
         let reads = |certified: &&Arc<CertifiedKey>| certified.key.choose_scheme(hello.signature_schemes()).is_some();
         // Where there is none, any will do: the handshake fails for want of a suite in common, and says so.
         self.0.iter().find(reads).or(self.0.first()).cloned()
+    }
+}
+
+/// Asks a client for its certificate, and has it prove that it has the key. Who it is matters behind the handshake.
+struct Introduction {
+    clients: Arc<Clients>,
+    hints: Vec<DistinguishedName>,
+}
+
+impl Introduction {
+    fn new(clients: &Arc<Clients>) -> Introduction {
+        // Names of authorities help a client to choose; too many are none.
+        let hints: Vec<_> =
+            clients.store().anchors.iter().map(|anchor| DistinguishedName::in_sequence(&anchor.subject)).collect();
+        let is_short = hints.iter().map(|name| name.as_ref().len() + 2).sum::<usize>() <= HINT_BYTES_MAX;
+        Introduction { clients: clients.clone(), hints: if is_short { hints } else { Vec::new() } }
+    }
+}
+
+impl std::fmt::Debug for Introduction {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Introduction").finish_non_exhaustive()
+    }
+}
+
+impl ClientCertVerifier for Introduction {
+    fn client_auth_mandatory(&self) -> bool {
+        false
+    }
+
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        &self.hints
+    }
+
+    /// What is kept as long as the connection, and in its tickets, has its bounds (row R05).
+    fn verify_client_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        _now: UnixTime,
+    ) -> Result<ClientCertVerified, Error> {
+        let bytes = end_entity.len() + intermediates.iter().map(|der| der.len()).sum::<usize>();
+        let is_bounded = end_entity.len() <= CLIENT_CERTIFICATE_BYTES_MAX
+            && intermediates.len() < CLIENT_CHAIN_MAX
+            && bytes <= CLIENT_CHAIN_BYTES_MAX;
+        if is_bounded {
+            Ok(ClientCertVerified::assertion())
+        } else {
+            Err(Error::InvalidCertificate(CertificateError::BadEncoding))
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls12_signature(message, cert, dss, self.clients.algorithms())
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls13_signature(message, cert, dss, self.clients.algorithms())
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.clients.algorithms().supported_schemes()
     }
 }

@@ -1,9 +1,11 @@
 //! The end of each request: counters and one line of the access log.
 
 use codec::head::{Name, Version};
+use policy::client_certificate::ClientCertificate;
 use router::Kind;
 
 use crate::exchange::Exchange;
+use crate::guest::Guest;
 use crate::observe::access_log::{Record, Target};
 use crate::observe::metrics::{Sample, add, class};
 use crate::state::{Live, Worker};
@@ -68,6 +70,10 @@ fn line<'a>(exchange: &'a Exchange, trip: &'a Trip, live: &'a Live, latency_micr
         method: if known { head.method.of(bytes) } else { b"" },
         path: if known { exchange.path() } else { b"" },
         protocol: protocol(head.version),
+        client: exchange.guest.as_deref().and_then(Guest::shown).map(|client| {
+            let ClientCertificate { subject, issuer, serial_number, .. } = client;
+            [&**subject, issuer, serial_number]
+        }),
         tls: protection.map(|protection| (protection.version, protection.suite)),
         target,
         status: trip.status,

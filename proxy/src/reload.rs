@@ -3,6 +3,8 @@
 //! The calling thread serves nobody: it reads, checks, compiles and binds. Each worker then swaps its cell between two
 //! requests and says so. Whatever fails before that changes nothing.
 
+use std::collections::HashSet;
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
@@ -12,7 +14,7 @@ use std::{panic, thread};
 
 use admin::{Failure, ReloadReport, Timing};
 use config::snapshot::{AccessLog, Snapshot};
-use config::{Diagnostics, Input, Loaded, Loader, Part};
+use config::{Diagnostics, Fault, Input, Loaded, Loader, Part};
 
 use crate::background::Resolver;
 use crate::bell::Bell;
@@ -98,6 +100,8 @@ struct Turn {
     loader: Loader,
     /// Kept until no worker needs them, so that none of them has to free one.
     retired: Vec<Arc<Published>>,
+    /// The warnings of the last reload, each as its document and what it says: they are not said again.
+    warned: HashSet<(String, String)>,
 }
 
 struct Serving {
@@ -147,7 +151,7 @@ impl Reloader {
             share,
             resolver,
             keeper,
-            turn: Mutex::new(Turn { loader, retired: Vec::new() }),
+            turn: Mutex::new(Turn { loader, retired: Vec::new(), warned: HashSet::new() }),
             serving: Mutex::new(Serving { published: first, listeners: doors.addresses(), files }),
             doors: Mutex::new(doors),
             log: Mutex::new(Some(log)),
@@ -252,7 +256,12 @@ impl Reloader {
         let outcome =
             self.load(turn, &mut watch, &mut diagnostics).and_then(|snapshot| self.serve(snapshot, turn, &mut watch));
         let took = watch.began.elapsed();
-        let (mut faults, (_, warnings)) = (diagnostics.render(false), diagnostics.counts());
+        let (_, warnings) = diagnostics.counts();
+        let mut faults = match by {
+            By::Command => self.said(diagnostics, &mut turn.warned),
+            // Nobody reads what went well.
+            _ => diagnostics.render(false),
+        };
         let (served, failure) = match outcome {
             Ok(served) if served.swapped => (Some(served), None),
             // A worker that is late swaps all the same.
@@ -271,6 +280,27 @@ impl Reloader {
         let generation = self.current().generation;
         self.bell.ring();
         ReloadReport { ok: failure.is_none(), generation, failure, took, parts: watch.parts, changes, faults, warnings }
+    }
+
+    /// The faults of a document, without the warnings that were said at the last reload already; of one with errors, all.
+    fn said(&self, mut diagnostics: Diagnostics, warned: &mut HashSet<(String, String)>) -> String {
+        if diagnostics.has_errors() {
+            return diagnostics.render(false);
+        }
+        let name = |fault: &Fault| diagnostics.sources.get(usize::from(fault.place.source)).map(|source| &*source.name);
+        let key = |fault: &Fault| (name(fault).unwrap_or_default().to_owned(), fault.what.clone());
+        let keys: Vec<_> = diagnostics.list.iter().map(key).collect();
+        let mut are_new = keys.iter().map(|key| !warned.contains(key));
+        diagnostics.list.retain(|_| are_new.next().unwrap_or(true));
+        drop(are_new);
+        let (before, mut text) = (keys.len() - diagnostics.list.len(), diagnostics.render(false));
+        *warned = keys.into_iter().collect();
+        if before > 0 {
+            let s = if before == 1 { "" } else { "s" };
+            let document = self.document().map_or_else(String::new, |path| format!(" {}", path.display()));
+            let _ = writeln!(text, "{before} warning{s} as before; `tollgate check{document}` lists them");
+        }
+        text
     }
 
     /// From now on whoever asks what serves hears of this.

@@ -15,6 +15,7 @@ use policy::transform::headers;
 use router::{ApiId, Glob, Located, Miss, Verb};
 
 use crate::body::{BodyReader, Broken};
+use crate::doorman;
 use crate::drill;
 use crate::exchange::{Exchange, Reply};
 use crate::hops;
@@ -88,10 +89,18 @@ pub async fn refuse(exchange: &mut Exchange, refusal: Refusal, worker: &Rc<Worke
 }
 
 async fn answer(exchange: &mut Exchange, trip: &mut Trip, live: &Rc<Live>, worker: &Rc<Worker>) -> Result<Reply, Stop> {
+    let proved = phase(Phase::ProveClient, doorman::admit(exchange, live, worker));
     if is_for_the_server(exchange) {
-        return Ok(options_of_the_server(trip, worker));
+        trip.name(None, None, worker);
+        return proved.map(|()| options_of_the_server());
     }
-    let found = find(exchange, trip, live, worker)?;
+    let found = find(exchange, trip, live, worker);
+    if let Some(reply) = doorman::redirect(exchange, live).filter(|_| is_known(&found)) {
+        return Ok(reply);
+    }
+    // What is found is nothing for those who may not come in; but the kind of the API makes the refusal.
+    proved?;
+    let found = found?;
     if worker.load.has_too_many_requests() {
         add(&worker.metrics.requests_refused, 1);
         return Err(Refusal::Overloaded.into());
@@ -189,7 +198,6 @@ async fn fulfil(
             let number = live.release(place).map_or(0, |release| release.upstreams[rule.authority as usize]);
             let upstream = &live.upstreams[number as usize];
             trip.upstream = Some(number);
-            hops::introduce(exchange, upstream.spec.proxy_protocol);
             let trace = http::trace_id(trip, worker);
             let (shape, source) = http::prepare(&call, exchange, live, place, &trace);
             let bounds = bounds(rule, upstream.spec.retry, gateway);
@@ -318,9 +326,13 @@ fn is_for_the_server(exchange: &Exchange) -> bool {
     head.asterisk || head.method.of(bytes) == b"OPTIONS" && ends_here()
 }
 
+/// Whether somebody answers at this host: others are told nothing of another address.
+fn is_known(found: &Result<Place, Stop>) -> bool {
+    !matches!(found, Err(Stop::Refused(Refusal::NoSuchApi | Refusal::Misbehaved(_))))
+}
+
 /// What the server can do.
-fn options_of_the_server(trip: &mut Trip, worker: &Worker) -> Reply {
-    trip.name(None, None, worker);
+fn options_of_the_server() -> Reply {
     let mut fields = vector();
     write::field(&mut fields, b"Allow", b"DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT");
     Reply::Whole { status: 204, fields, body: vector() }

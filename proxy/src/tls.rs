@@ -2,11 +2,13 @@
 
 use std::io;
 use std::rc::Rc;
+use std::time::Duration;
 
 use rustls::server::{Accepted, AcceptedAlert, Acceptor};
 
 use crate::connection::{self, Open};
 use crate::entry::Entry;
+use crate::guest::Guest;
 use crate::io::{Group, Outgoing, RBuf, Session, Sock, vector};
 use crate::limits::HANDSHAKES_MAX;
 use crate::link::Link;
@@ -69,16 +71,23 @@ pub fn failed(why: HandshakeFailure, worker: &Worker) {
 
 async fn shake(sock: &Sock, entry: &Entry, worker: &Worker) -> Result<(), HandshakeFailure> {
     let (accepted, rest) = hello(sock).await?;
-    let config = {
+    let (terms, name) = {
         let name = accepted.client_hello().server_name().map(str::to_owned);
         let tls = entry.tls().ok_or(HandshakeFailure::Closed)?;
-        worker.live().published.protected.choose(name.as_deref(), &tls).ok_or(HandshakeFailure::Protocol)?
+        let live = worker.live();
+        let terms = live.published.protected.terms(name.as_deref().unwrap_or_default().as_bytes(), Some(&tls));
+        (terms.ok_or(HandshakeFailure::Protocol)?.clone(), name)
     };
-    match accepted.into_connection(config) {
+    match accepted.into_connection(terms.server.clone()) {
         Ok(connection) => sock.secure(Session::new(connection), rest),
         Err((error, alert)) => return Err(refuse(sock, &error, alert)),
     }
-    sock.handshake().await.map_err(|error| cause(&error))
+    sock.handshake().await.map_err(|error| cause(&error))?;
+    if let Some(clients) = &terms.clients {
+        let now = Duration::from_millis(worker.epoch_ms());
+        sock.remember(|chain| Guest::new(&terms.host, name.as_deref(), chain, clients, now));
+    }
+    Ok(())
 }
 
 /// The client's first message, and what came behind it.

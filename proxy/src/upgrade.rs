@@ -106,7 +106,7 @@ impl Upgrader {
             Err(std::sync::TryLockError::WouldBlock) => return Err(busy("another upgrade is under way")),
         };
         if turn.is_some_and(|last| last.elapsed() < UPGRADE_PAUSE) {
-            return Err(busy("another upgrade has failed less than a second ago"));
+            return Err(busy("the one before failed less than a second ago; ask again"));
         }
         Ok(turn)
     }

@@ -97,6 +97,10 @@ fn doctor_looks_at_the_machine() {
     }
     let (out, _, code) = said(&["doctor", "/nowhere/gateway.yaml"]);
     assert!(out.contains("fail") && code == 69, "{out}");
+    let (out, _, code) = said(&["doctor", "--json", "/nowhere/gateway.yaml"]);
+    let findings: Vec<serde_json::Value> = serde_json::from_str(&out).expect("JSON");
+    let failed = findings.iter().find(|finding| finding["mark"] == "fail").expect("one failed");
+    assert!(failed["what"].as_str().is_some_and(|what| what.contains("/nowhere")) && code == 69, "{out}");
 }
 
 #[test]
@@ -129,6 +133,15 @@ fn a_document_that_cannot_be_read_is_no_gateway_that_does_not_run() {
         assert!(err.starts_with(&format!("{path}:2:5: error: ")), "{err}");
         assert!(err.contains("--control SOCKET") && !err.contains("no gateway listens"), "{err}");
     }
+    // As the unit has it (`ExecReload=`).
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("cli-torn");
+    std::fs::create_dir_all(&folder).expect("the target folder can be written");
+    std::fs::copy(&path, folder.join("gateway.yaml")).expect("a file");
+    let mut unit = Command::new(env!("CARGO_BIN_EXE_tollgate"));
+    let unit = unit.arg("reload").env("CONFIGURATION_DIRECTORY", &folder).env("RUNTIME_DIRECTORY", &folder);
+    let Output { status, stderr, .. } = unit.output().expect("the binary starts");
+    let err = String::from_utf8_lossy(&stderr);
+    assert!(status.code() == Some(78) && err.contains("gateway.yaml:2:5: error: "), "{err}");
     let (_, err, code) = said(&["reload", "/nowhere/gateway.yaml"]);
     assert!(code == 66 && err.starts_with("/nowhere/gateway.yaml: error: cannot be read"), "{err}");
     // One that only has errors may still say where.
@@ -164,6 +177,8 @@ fn help_version_and_completions_succeed() {
     let version = format!("tollgate {}\n", env!("CARGO_PKG_VERSION"));
     assert_eq!(said(&["version"]), (version.clone(), String::new(), 0));
     assert_eq!(said(&["--version"]), (version, String::new(), 0));
+    let json: serde_json::Value = serde_json::from_str(&said(&["version", "--json"]).0).expect("JSON");
+    assert_eq!(json["version"], env!("CARGO_PKG_VERSION"));
     assert!(said(&["help"]).0.contains("explain"));
     for shell in ["bash", "zsh", "fish"] {
         let (script, _, code) = said(&["completions", shell]);

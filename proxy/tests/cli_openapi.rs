@@ -206,6 +206,43 @@ fn a_document_becomes_a_gateway() {
 }
 
 #[test]
+fn what_an_import_suggests_to_try_is_answered() {
+    let folder = folder("import-next");
+    let config = folder.join("gateway.yaml").to_str().unwrap().to_owned();
+    let http = r#"{"get": {"x-amazon-apigateway-integration": {"type": "http_proxy", "httpMethod": "GET", "uri": "http://pets.example"}}}"#;
+    let lambda = r#"{"get": {"x-amazon-apigateway-integration": {"type": "aws_proxy", "httpMethod": "POST", "uri": "arn:aws:apigateway:eu-west-1:lambda:path/2015-03-31/functions/arn:aws:lambda:eu-west-1:123456789012:function:f/invocations"}}}"#;
+    let post = http.replace("\"get\"", "\"post\"");
+    for (paths, tried) in [
+        (format!(r#"{{"/a": {lambda}, "/b/{{id}}": {http}, "/c": {http}}}"#), Some("/prod/c")),
+        (format!(r#"{{"/a": {lambda}, "/b/{{id}}/x": {http}}}"#), Some("/prod/b/1/x")),
+        (format!(r#"{{"/a": {lambda}, "/b": {post}}}"#), None),
+    ] {
+        let text = format!(r#"{{"openapi": "3.0.1", "info": {{"title": "x"}}, "paths": {paths}}}"#);
+        let document = write(&folder, "next.json", &text);
+        let (out, err, code) = said(&["import", &document, "-o", &config, "--force"]);
+        assert_eq!(code, 0, "{err}");
+        let curl = out.lines().find_map(|line| line.strip_prefix("  curl -i http://"));
+        assert_eq!(curl.map(|url| &url[url.find('/').expect("a path")..]), tried, "{out}");
+        let Some(path) = tried else { continue };
+        let (out, err, code) = said(&["explain", &config, "GET", path]);
+        assert!(code == 0 && out.contains("http_proxy: GET http://pets.example"), "{out}{err}");
+    }
+}
+
+#[test]
+fn an_export_says_when_the_stage_serves_something_else() {
+    let folder = folder("export-frozen");
+    let frozen = GATEWAY
+        .replace("listen: 127.0.0.1:0", "listen: 127.0.0.1:0, state: state")
+        .replace("prod: {}", "prod: {auto_deploy: false}");
+    let config = write(&folder, "gateway.yaml", &frozen);
+    let (out, err, code) = said(&["export", &config, "--api", "pets", "--stage", "prod"]);
+    assert!(out.contains("/pets/{id}") && code == 0, "{err}");
+    assert!(err.contains(&format!("serves nothing until `tollgate deploy pets prod --config {config}`")), "{err}");
+    assert_eq!(said(&["export", &config, "--api", "pets", "--stage", "dev"]).1, "");
+}
+
+#[test]
 fn several_documents_are_several_apis_or_one() {
     let folder = folder("import-several");
     let one = write(&folder, "one.json", SWAGGER);

@@ -147,7 +147,7 @@ fn one_keeper_asks_for_all_workers_and_says_who_it_is() {
 fn a_server_that_does_not_answer_is_ill() {
     on_both_drivers(|driver: Driver| {
         let (dead, well) = (Patient::new(), Patient::new());
-        let check = "{path: /healthz, interval: 100ms, timeout: 200ms, unhealthy: 1}";
+        let check = "{path: /healthz, interval: 100ms, unhealthy: 1}";
         let config = document(&[&dead, &well], check, "");
         let dead_address = dead.backend.address().to_owned();
         drop(dead);

@@ -101,6 +101,37 @@ fn a_document_with_faults_changes_nothing() {
 }
 
 #[test]
+fn a_warning_is_told_once() {
+    on_both_drivers(|driver| {
+        let backend = Backend::echo();
+        let with = |variables: &[&str]| {
+            let good = document(backend.address(), "", &[]);
+            let route = |name: &&str| {
+                format!(
+                    "      \"GET /{name}\": {{integration: {{type: http_proxy, uri: \"http://back/${{stageVariables.{name}}}\"}}}}\n"
+                )
+            };
+            let routes: String = variables.iter().map(route).collect();
+            good.replace("    stages:", &format!("{routes}    stages:"))
+        };
+        let gateway = Gateway::start(&with(&["one"]), driver);
+        let told = |variables: &[&str]| {
+            let report = gateway.reload(&with(variables));
+            assert_eq!((&report["ok"], &report["warnings"]), (&true.into(), &variables.len().into()), "{report}");
+            report["faults"].as_str().expect("text").to_owned()
+        };
+        assert!(told(&["one"]).contains("warning: stage variable `one`"), "whoever commands has not seen the start");
+        let text = told(&["one"]);
+        assert!(text.starts_with("1 warning as before; `tollgate check ") && text.lines().count() == 1, "{text}");
+        let text = told(&["one", "two"]);
+        assert!(text.contains("warning: stage variable `two`") && !text.contains("variable `one`"), "{text}");
+        assert!(told(&["two", "one"]).starts_with("2 warnings as before"), "wherever they stand");
+        assert_eq!(told(&[]), "");
+        assert!(told(&["two"]).contains("warning: stage variable `two`"), "it has come back");
+    });
+}
+
+#[test]
 fn a_document_that_is_gone_changes_nothing() {
     on_both_drivers(|driver| {
         let backend = Backend::echo();

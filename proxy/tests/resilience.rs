@@ -81,7 +81,7 @@ fn a_server_that_fails_is_let_alone_and_comes_back() {
     on_both_drivers(|driver| {
         let (refusing, backend) = (Refusing::new(), Backend::echo());
         let addresses = [refusing.address(), backend.address()];
-        let gateway = start(&addresses, ", outlier: {failures: 3, time: 400ms}", driver);
+        let gateway = start(&addresses, ", outlier: {failures: 3, time: 2s}", driver);
         let mut client = gateway.client();
         for _ in 0..6 {
             client.exchange(GET).expect_status(200);
@@ -255,7 +255,7 @@ fn an_attempt_has_a_time_of_its_own() {
             read_away(&mut stream);
         });
         let backend = Backend::echo();
-        let more = ", outlier: off, retry: {try_time: 500ms}";
+        let more = ", outlier: off, retry: {try_time: 1s}";
         let gateway = start(&[silent.address(), backend.address()], more, driver);
         for _ in 0..4 {
             let began = Instant::now();

@@ -101,7 +101,7 @@ fn check_rules(rules: &[RoutingRuleSpec], faults: &mut Diagnostics) {
 
 /// DM-05: a mode that leaves mappings or rules unasked.
 fn check_mode(domain: &DomainSpec, faults: &mut Diagnostics) {
-    let DomainSpec { name, mappings, routing_rules, routing_mode, tls: _ } = domain;
+    let DomainSpec { name, mappings, routing_rules, routing_mode, tls: _, clients: _ } = domain;
     let Some(mode) = routing_mode else { return };
     let (needed, has_needed, other, unasked) = match mode.value {
         RoutingModeSpec::MappingsOnly => {

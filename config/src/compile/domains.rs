@@ -1,15 +1,18 @@
 //! Which host, base path and header fields lead to which stage.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use router::{Builder, Glob, GlobFault, HostPattern, MapFault, RoutingMode, RoutingRule, RuleFault};
 
+use crate::check::domains::targets;
 use crate::compile::apis::Compiled;
+use crate::compile::clients::{Vault, hsts};
 use crate::compile::tls::Shelf;
-use crate::definition::Definition;
 use crate::diagnostic::{Diagnostics, Place};
+use crate::model::clients::ClientsSpec;
 use crate::model::domain::{DomainSpec, HeaderMatchSpec, MappingSpec, RoutingModeSpec, RoutingRuleSpec};
-use crate::snapshot::{Mapping, Rule, Tls};
+use crate::snapshot::{Api, Manner, Mapping, Rule, Tls};
 use crate::source::node::Text;
 
 /// What the table knows of hosts, for people who ask why.
@@ -30,7 +33,7 @@ pub fn compile(specs: &[DomainSpec], compiled: &Compiled, builder: &mut Builder,
         builder.sole_api(router::ApiId(0));
     }
     for spec in specs {
-        let DomainSpec { name, mappings, routing_rules, routing_mode: _, tls: _ } = spec;
+        let DomainSpec { name, mappings, routing_rules, routing_mode: _, tls: _, clients: _ } = spec;
         let pattern = match HostPattern::parse(&name.text) {
             Ok(pattern) => pattern,
             Err(fault) => {
@@ -56,32 +59,64 @@ pub fn compile(specs: &[DomainSpec], compiled: &Compiled, builder: &mut Builder,
     listed
 }
 
-/// What the domains prove themselves with, by their names in lower case.
+/// What the domains prove themselves with, what their clients have to prove, and how these are told to use TLS; by names in lower case.
+#[derive(Default)]
+pub struct Protected {
+    /// Those with certificates of their own.
+    pub tls: Vec<(Box<str>, Tls)>,
+    /// All of them, if any has something to tell.
+    pub manners: Vec<(Box<str>, Manner)>,
+}
+
+/// Compiles what the domains say of TLS.
 pub fn protect(
     specs: Vec<DomainSpec>,
     base: &Path,
-    shelf: &mut Shelf,
+    (shelf, vault): (&mut Shelf, &mut Vault),
     faults: &mut Diagnostics,
-) -> Vec<(Box<str>, Tls)> {
-    let mut protected = Vec::new();
-    for DomainSpec { name, tls, .. } in specs {
-        let Some(tls) = tls else { continue };
-        let host = name.text.strip_suffix('.').unwrap_or(&name.text).to_ascii_lowercase();
-        if host == "*" {
-            let hint = "the certificate of the listener is for all the other names";
-            faults.error_hint(tls.place, "`tls` means nothing at `*`", hint);
+) -> Protected {
+    let mut protected = Protected::default();
+    for DomainSpec { name, tls, clients, .. } in specs {
+        let ClientsSpec { mutual_tls, https_redirect, hsts: strict } = clients;
+        let host: Box<str> = name.text.strip_suffix('.').unwrap_or(&name.text).to_ascii_lowercase().into();
+        let manner = Manner {
+            redirect: https_redirect.and_then(|spec| vault.redirect(&spec, false, faults)),
+            hsts: strict.and_then(|spec| hsts(&spec, true, faults)),
+        };
+        protected.manners.push((host.clone(), manner));
+        if &*host == "*" {
+            let hint = "write it at the listener: what that has is for all the other names";
+            for (what, place) in [("tls", tls.map(|tls| tls.place)), ("mutual_tls", mutual_tls.map(|spec| spec.place))]
+            {
+                if let Some(place) = place {
+                    faults.error_hint(place, format!("`{what}` means nothing at `*`"), hint);
+                }
+            }
             continue;
         }
+        let mutual = mutual_tls.and_then(|spec| vault.mutual(spec, tls.is_some(), base, faults));
+        let Some(tls) = tls else { continue };
         let compiled = shelf.compile(tls, Some(&host), base, faults);
-        protected.push((host.into(), compiled));
+        protected.tls.push((host, Tls { clients: mutual, ..compiled }));
+    }
+    if protected.manners.iter().all(|(_, manner)| *manner == Manner::default()) {
+        protected.manners.clear();
     }
     protected
 }
 
-/// RT-17: APIs whose execute-api name does not answer. `definitions` are those of `Compiled::apis`, in their order.
-pub fn close<'a>(definitions: impl Iterator<Item = &'a Definition>, builder: &mut Builder) {
-    for (definition, number) in definitions.zip(0..) {
-        if definition.endpoint.disable_execute_api == Some(true) {
+/// APIs whose execute-api name does not answer: those that say so (RT-17), and those behind a domain with mutual TLS, which would be
+/// a way around it.
+pub fn close(specs: &[DomainSpec], apis: &mut [Api], builder: &mut Builder) {
+    let guarded: BTreeSet<&str> = specs
+        .iter()
+        .filter(|domain| domain.clients.mutual_tls.is_some())
+        .flat_map(targets)
+        .filter_map(|target| target.text.split_once('/').map(|(api, _)| api))
+        .collect();
+    for (api, number) in apis.iter_mut().zip(0..) {
+        api.execute_api &= !guarded.contains(&*api.id);
+        if !api.execute_api {
             builder.close_execute_api(router::ApiId(number));
         }
     }

@@ -5,19 +5,26 @@ use std::path::{Path, PathBuf};
 
 use codec::head::HeadLimits;
 
+use crate::compile::clients::{Vault, hsts};
 use crate::compile::tls::Shelf;
 use crate::diagnostic::{Diagnostics, Place};
 use crate::limits;
+use crate::model::clients::ClientsSpec;
 use crate::model::gateway::{AddressSpec, BodySpec, GatewaySpec, LimitsSpec, ListenSpec};
 use crate::model::values::At;
-use crate::snapshot::{AccessLog, Gateway, Limits, ListenAddress, Listener};
+use crate::snapshot::{AccessLog, Gateway, Limits, ListenAddress, Listener, Manner, Tls};
 use crate::source::node::Text;
 
 /// Compiles the part `gateway`.
-pub fn compile(spec: GatewaySpec, base: &Path, shelf: &mut Shelf, faults: &mut Diagnostics) -> Gateway {
+pub fn compile(
+    spec: GatewaySpec,
+    base: &Path,
+    (shelf, vault): (&mut Shelf, &mut Vault),
+    faults: &mut Diagnostics,
+) -> Gateway {
     let GatewaySpec { listen, admin, control, state, workers, access_log, limits, watch, resolvers, .. } = spec;
     let trusted_proxies = spec.trusted_proxies;
-    let listen = listen.into_iter().map(|spec| listener(spec, base, shelf, faults)).collect();
+    let listen = listen.into_iter().map(|spec| listener(spec, base, (shelf, vault), faults)).collect();
     let control = control.map(|text| socket_path(base.join(&*text.text), text.place, faults));
     Gateway {
         listen,
@@ -33,8 +40,20 @@ pub fn compile(spec: GatewaySpec, base: &Path, shelf: &mut Shelf, faults: &mut D
     }
 }
 
-fn listener(spec: ListenSpec, base: &Path, shelf: &mut Shelf, faults: &mut Diagnostics) -> Listener {
-    let ListenSpec { address, place, backlog, execute_api, h2c, tls, proxy_protocol } = spec;
+fn listener(
+    spec: ListenSpec,
+    base: &Path,
+    (shelf, vault): (&mut Shelf, &mut Vault),
+    faults: &mut Diagnostics,
+) -> Listener {
+    let ListenSpec { address, place, backlog, execute_api, h2c, tls, proxy_protocol, clients } = spec;
+    let ClientsSpec { mutual_tls, https_redirect, hsts: strict } = clients;
+    let has_tls = tls.is_some();
+    let mutual = mutual_tls.and_then(|spec| vault.mutual(spec, has_tls, base, faults));
+    let manner = Manner {
+        redirect: https_redirect.and_then(|spec| vault.redirect(&spec, has_tls, faults)),
+        hsts: strict.and_then(|spec| hsts(&spec, has_tls, faults)),
+    };
     let (address, is_local) = match address {
         AddressSpec::Tcp(address) => (ListenAddress::Tcp(address), address.ip().is_loopback()),
         AddressSpec::Unix(path) => (ListenAddress::Unix(socket_path(base.join(&*path), place, faults)), true),
@@ -51,7 +70,8 @@ fn listener(spec: ListenSpec, base: &Path, shelf: &mut Shelf, faults: &mut Diagn
         backlog: backlog.unwrap_or(limits::BACKLOG),
         execute_api: execute_api.unwrap_or(is_local),
         h2c: h2c.is_some_and(|at| at.value),
-        tls: tls.map(|tls| shelf.compile(tls, None, base, faults)),
+        tls: tls.map(|tls| Tls { clients: mutual, ..shelf.compile(tls, None, base, faults) }),
+        manner,
         proxy_protocol,
     }
 }

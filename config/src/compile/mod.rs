@@ -1,6 +1,7 @@
 //! From the model to the snapshot. Each spec is taken apart by naming all of its fields: a new field does not build until its meaning is decided.
 
 mod apis;
+pub mod clients;
 mod domains;
 mod gateway;
 mod mock;
@@ -92,7 +93,8 @@ pub fn compile(
 ) -> Option<Snapshot> {
     let Document { gateway, upstreams, apis, domains } = document;
     let mut shelf = tls::Shelf::default();
-    let gateway = gateway::compile(gateway, base, &mut shelf, faults);
+    let mut vault = clients::Vault::new(&gateway);
+    let gateway = gateway::compile(gateway, base, (&mut shelf, &mut vault), faults);
     let mut upstreams = upstreams::Upstreams::compile(upstreams, base, &mut shelf, faults);
     let mut builder = Builder::new();
     let store = store(&gateway, &apis, faults);
@@ -105,11 +107,11 @@ pub fn compile(
         base,
         faults,
     };
-    let compiled = apis::compile(&apis, definitions, &mut parts);
+    let mut compiled = apis::compile(&apis, definitions, &mut parts);
     let domains = domains.unwrap_or_default();
     let listed = domains::compile(&domains, &compiled, &mut builder, faults);
-    let protected = domains::protect(domains, base, &mut shelf, faults);
-    domains::close(definitions.iter().flatten(), &mut builder);
+    domains::close(&domains, &mut compiled.apis, &mut builder);
+    let protected = domains::protect(domains, base, (&mut shelf, &mut vault), faults);
     if faults.has_errors() {
         return None;
     }
@@ -123,8 +125,10 @@ pub fn compile(
         mappings: listed.mappings.into(),
         rules: listed.rules.into(),
         domains: listed.domains.into(),
-        protected: protected.into(),
+        protected: protected.tls.into(),
         certificates,
         trusted,
+        truststores: vault.finish(),
+        manners: protected.manners.into(),
     })
 }

@@ -18,7 +18,7 @@ use crate::compile::uri::{self, UriWrong};
 use crate::definition::{self, Definition, IntegrationType, Word};
 use crate::diagnostic::{Diagnostics, Place};
 use crate::limits;
-use crate::snapshot::{Authority, CallTls, HttpRule, Integration, Method, Program};
+use crate::snapshot::{Authority, CallTls, FAULTY_URI, HttpRule, Integration, Method, Program};
 
 /// What a definition is compiled against.
 pub struct Setting<'a> {
@@ -239,7 +239,7 @@ impl Compiler<'_> {
             (Ok(target), Ok(request), Ok(response)) => (target, request, response),
             (target, request, response) => {
                 let wrongs = [target.err(), request.err(), response.err()].into_iter().flatten().flatten();
-                return self.faulty(method, wrongs.collect(), "a faulty URI or mapping");
+                return self.faulty(method, wrongs.collect(), FAULTY_URI);
             }
         };
         let proxy = spec.kind == IntegrationType::HttpProxy;

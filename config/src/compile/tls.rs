@@ -42,7 +42,7 @@ impl Shelf {
             }
             list.push(files);
         }
-        Tls { certificates: list, policy }
+        Tls { certificates: list, policy, clients: None }
     }
 
     /// What the gateway proves itself with to backends.
@@ -108,7 +108,7 @@ impl Shelf {
         };
         let files = CertificateFiles { certificate: chain, key: secret, ocsp };
         let place = |which| match which {
-            Which::Certificate => certificate.place,
+            Which::Certificate | Which::Truststore | Which::Revocation(_) => certificate.place,
             Which::Key => key.place,
             Which::Ocsp => ocsp_place,
         };
@@ -175,7 +175,7 @@ pub fn is_server_name(text: &str) -> bool {
 }
 
 /// A path, `${file:path}`, or `${credential:name}`.
-fn file_ref(text: &Text, base: &Path, faults: &mut Diagnostics) -> Option<FileRef> {
+pub(super) fn file_ref(text: &Text, base: &Path, faults: &mut Diagnostics) -> Option<FileRef> {
     let Some(inner) = text.text.strip_prefix("${").and_then(|rest| rest.strip_suffix('}')) else {
         return Some(FileRef::Path(base.join(&*text.text)));
     };

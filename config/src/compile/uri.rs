@@ -81,13 +81,28 @@ pub fn compile(written: &Text, context: &Context<'_>, faults: &mut Diagnostics) 
             );
         }
     }
-    resolve(&filled, context).map_err(|Wrong { spot, what, hint }| {
+    let target = resolve(&filled, context).map_err(|Wrong { spot, what, hint }| {
         let offset = match spot {
             Spot::Filled(offset) => filled.origin(offset),
             Spot::Written(offset) => offset,
         };
         UriWrong { place: written.place_at(offset), what, hint }
-    })
+    })?;
+    if let Some((host, near)) = slip(&target.authority, context.upstreams) {
+        faults.warning(
+            written.place_at(filled.origin(filled.text.find("://").map_or(0, |at| at + 3))),
+            format!("`{host}` is no upstream, so it is the name of a machine; did you mean `{near}`?"),
+            format!("an upstream is written without a port, such as http://{near}; a machine's whole name has a dot"),
+        );
+    }
+    Ok(target)
+}
+
+/// A machine's name that may be a slip of the finger in an upstream's. Containers have short names, so it is a guess.
+fn slip<'a>(authority: &'a Authority, upstreams: &'a Names) -> Option<(&'a str, &'a str)> {
+    let AuthorityTarget::Server(ServerAddress::Name { host, .. }) = &authority.target else { return None };
+    let may_be = !host.contains('.') && &**host != "localhost";
+    nearest(host, upstreams.written()).filter(|_| may_be).map(|near| (&**host, near))
 }
 
 /// Where the authority of the URI as written ends; stage variables may stand in it.

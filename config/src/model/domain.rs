@@ -3,6 +3,7 @@
 use router::limits::{RULE_ALTERNATIVES_MAX, RULE_HEADER_GROUPS_MAX, RULE_PRIORITIES, RULES_MAX};
 
 use crate::diagnostic::Place;
+use crate::model::clients::{ClientsSpec, HSTS, HTTPS_REDIRECT, MUTUAL_TLS};
 use crate::model::field::{Field, Table, Type};
 use crate::model::reader::Reader;
 use crate::model::tls::{TLS, TlsSpec};
@@ -22,6 +23,8 @@ pub struct DomainSpec {
     pub routing_mode: Option<At<RoutingModeSpec>>,
     /// What it proves itself with; `None`: the listener's.
     pub tls: Option<TlsSpec>,
+    /// What clients have to prove, and how they are told to use TLS.
+    pub clients: ClientsSpec,
 }
 
 /// One mapping, as written.
@@ -91,7 +94,9 @@ pub const DOMAIN: Table = Table {
             Type::Object(&TLS),
             "the certificate for clients that ask for this name, at listeners with TLS",
         ),
-        Field::later("mutual_tls", "only clients with a certificate"),
+        MUTUAL_TLS,
+        HTTPS_REDIRECT,
+        HSTS,
     ],
 };
 
@@ -169,8 +174,9 @@ impl DomainSpec {
         let routing_rules = rules.filter_map(|node| RoutingRuleSpec::read(node, reader)).collect();
         let routing_mode = object.get("routing_mode").and_then(|node| mode(node, reader));
         let tls = object.get("tls").and_then(|node| TlsSpec::read(node, reader));
+        let clients = ClientsSpec::read(&object, reader);
         object.close();
-        Some(Self { name: name.clone(), mappings, routing_rules, routing_mode, tls })
+        Some(Self { name: name.clone(), mappings, routing_rules, routing_mode, tls, clients })
     }
 }
 

@@ -8,6 +8,7 @@ use policy::hops::Hops;
 
 use crate::diagnostic::Place;
 use crate::limits;
+use crate::model::clients::{ClientsSpec, HSTS, HTTPS_REDIRECT, MUTUAL_TLS};
 use crate::model::field::{Field, Table, Type};
 use crate::model::reader::Reader;
 use crate::model::tls::{TLS, TlsSpec};
@@ -60,6 +61,8 @@ pub struct ListenSpec {
     pub tls: Option<TlsSpec>,
     /// Who says in front of a connection whose it is.
     pub proxy_protocol: Option<ProxyProtocol>,
+    /// What clients have to prove, and how they are told to use TLS.
+    pub clients: ClientsSpec,
 }
 
 /// An address, as written.
@@ -175,6 +178,9 @@ pub const LISTEN: Table = Table {
             "balancers in front that begin each connection with a PROXY header, version 1 or 2",
         )
         .short(Type::TextList),
+        MUTUAL_TLS,
+        HTTPS_REDIRECT,
+        HSTS,
         Field::later("domains", "the only domains that this listener serves"),
     ],
 };
@@ -330,6 +336,7 @@ impl ListenSpec {
                 h2c: None,
                 tls: None,
                 proxy_protocol: None,
+                clients: ClientsSpec::default(),
             });
         }
         let object = reader.object(node, &LISTEN)?;
@@ -348,9 +355,10 @@ impl ListenSpec {
         });
         let tls = object.get("tls").and_then(|node| TlsSpec::read(node, reader));
         let proxy_protocol = object.get("proxy_protocol").and_then(|node| trust::proxy_protocol(node, reader));
+        let clients = ClientsSpec::read(&object, reader);
         object.close();
         let backlog = backlog.map(|number| number as u32);
-        Some(Self { address: read?, place: text?.place, backlog, execute_api, h2c, tls, proxy_protocol })
+        Some(Self { address: read?, place: text?.place, backlog, execute_api, h2c, tls, proxy_protocol, clients })
     }
 }
 

@@ -3,15 +3,14 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use codec::proxy_protocol::Version;
-
 use crate::diagnostic::Place;
 use crate::limits;
 use crate::model::field::{Field, Table, Type};
 use crate::model::reader::Reader;
 use crate::model::resilience::{self, ResilienceSpec};
 use crate::model::tls::{UPSTREAM_TLS, UpstreamTlsSpec};
-use crate::model::values;
+use crate::model::values::{self, At};
+use crate::snapshot::Protocol;
 use crate::source::node::{Node, Text, Value};
 
 /// One upstream, as written.
@@ -29,8 +28,8 @@ pub struct UpstreamSpec {
     pub connect_time: Option<Duration>,
     /// What servers have to prove; `None`: they are called in clear text.
     pub tls: Option<UpstreamTlsSpec>,
-    /// The header that tells whose connection it is.
-    pub proxy_protocol: Option<Version>,
+    /// What is spoken with them.
+    pub protocol: Option<At<Protocol>>,
     /// What is done when one of them fails.
     pub resilience: ResilienceSpec,
 }
@@ -94,11 +93,10 @@ pub const UPSTREAM: Table = Table {
         Field::new("connect_time", Type::Time, "how long a connection may take to open"),
         Field::new("tls", Type::Object(&UPSTREAM_TLS), "TLS towards the servers; `{}`: as the system believes"),
         Field::new(
-            "proxy_protocol",
-            Type::Word(&["v1", "v2"]),
-            "begins each connection with a PROXY header that names the client; such a connection serves one request, as the next may be another client's",
+            "protocol",
+            Type::Word(&["http1", "http2", "auto"]),
+            "what is spoken with them: http1, http2 (without TLS with prior knowledge), or what TLS agrees on",
         ),
-        Field::later("protocol", "HTTP/2 towards the servers"),
         resilience::PANIC,
         resilience::SLOW_START,
         resilience::HEALTH_CHECK,
@@ -139,7 +137,7 @@ impl UpstreamSpec {
                 pool: PoolSpec::default(),
                 connect_time: None,
                 tls: None,
-                proxy_protocol: None,
+                protocol: None,
                 resilience: ResilienceSpec::default(),
             });
         };
@@ -163,14 +161,18 @@ impl UpstreamSpec {
             .get("connect_time")
             .and_then(|node| reader.time(node, "`connect_time`", Duration::from_millis(1), limits::TIMEOUT_MAX));
         let tls = object.get("tls").and_then(|node| UpstreamTlsSpec::read(node, reader));
-        let words = [("v1", Version::V1), ("v2", Version::V2)];
-        let proxy_protocol = object.get("proxy_protocol");
-        let proxy_protocol = proxy_protocol.and_then(|node| reader.word(node, "`proxy_protocol`", &words, &[]));
-        let proxy_protocol = proxy_protocol.map(|at| at.value);
+        let words = [("http1", Protocol::Http1), ("http2", Protocol::Http2), ("auto", Protocol::Auto)];
+        let protocol = object.get("protocol").and_then(|node| reader.word(node, "`protocol`", &words, &["http3"]));
+        if let Some(At { value: Protocol::Auto, place }) = protocol
+            && object.get("tls").is_none()
+        {
+            let hint = "write `tls: {}`, or `http2` for prior knowledge";
+            reader.faults.error_hint(place, "`protocol: auto` without TLS: there is nobody to agree with", hint);
+        }
         let resilience = ResilienceSpec::read(&object, reader);
         object.close();
         let balance = balance.map(|at| at.value);
-        Some(Self { name: name.clone(), servers, balance, pool, connect_time, tls, proxy_protocol, resilience })
+        Some(Self { name: name.clone(), servers, balance, pool, connect_time, tls, protocol, resilience })
     }
 }
 

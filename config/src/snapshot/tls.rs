@@ -9,6 +9,8 @@ use rustls::pki_types::CertificateDer;
 use rustls::sign::CertifiedKey;
 use serde::{Deserialize, Serialize};
 
+use super::clients::MutualTls;
+
 /// The part `tls`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Tls {
@@ -16,6 +18,8 @@ pub struct Tls {
     pub certificates: Vec<CertificateFiles>,
     /// What is spoken.
     pub policy: TlsPolicy,
+    /// What clients have to prove; `None`: nothing.
+    pub clients: Option<MutualTls>,
 }
 
 /// A security policy (DM-08).

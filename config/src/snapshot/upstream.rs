@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use codec::proxy_protocol::Version;
 use serde::{Deserialize, Serialize};
 
 use super::tls::UpstreamTls;
@@ -25,8 +24,8 @@ pub struct Upstream {
     pub connect_time: Duration,
     /// What servers have to prove; `None`: nothing, they are called in clear text.
     pub tls: Option<UpstreamTls>,
-    /// The header that begins each connection and names the client; `None`: there is none. No connection is kept then.
-    pub proxy_protocol: Option<Version>,
+    /// What is spoken with servers.
+    pub protocol: Protocol,
     /// All servers are used when fewer than this share of them, in percent, are well; always when none is.
     pub panic: u8,
     /// How long a server that comes back takes to its whole share; zero: it has it at once.
@@ -39,6 +38,18 @@ pub struct Upstream {
     pub breaker: Breaker,
     /// When a request is sent again.
     pub retry: Retry,
+}
+
+/// What is spoken with servers.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Protocol {
+    /// HTTP/1.1.
+    #[default]
+    Http1,
+    /// HTTP/2: agreed on by TLS, or in clear text with prior knowledge.
+    Http2,
+    /// What TLS agrees on.
+    Auto,
 }
 
 /// How a server is asked whether it is well.

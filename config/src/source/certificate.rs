@@ -36,6 +36,10 @@ pub enum Which {
     Key,
     /// The OCSP answer.
     Ocsp,
+    /// Those who certify clients.
+    Truststore,
+    /// One of the lists of revoked certificates.
+    Revocation(usize),
 }
 
 /// What is odd about a certificate that can serve.

@@ -8,4 +8,5 @@ mod json;
 pub mod node;
 pub mod slips;
 mod tags;
+pub mod truststore;
 pub mod x509;

@@ -7,19 +7,23 @@ use std::time::Duration;
 
 use admin::control::Command;
 use admin::{Failure, ReloadReport, UpgradeFailure, UpgradeOrder, UpgradeReport};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::gateway::Named;
 use super::{complain, exit, fail, say};
 
 /// Reloads; blocks until the new configuration serves, or until it is known why it does not.
-pub fn reload(gateway: &Named) -> ExitCode {
+pub fn reload(gateway: &Named, as_json: bool) -> ExitCode {
     let report: ReloadReport = match gateway.ask(Command::Reload) {
         Ok(report) => report,
         Err(code) => return code,
     };
-    complain(&gateway.pasteable(&report.faults));
     let (text, code) = told(&report);
+    if as_json {
+        say(&format!("{:#}\n", json!(report)));
+        return ExitCode::from(code);
+    }
+    complain(&gateway.pasteable(&report.faults));
     if code == 0 { say(&text) } else { fail(code, text.trim_end()) }
 }
 
@@ -120,7 +124,6 @@ fn plain(value: &Value) -> String {
 #[cfg(test)]
 mod tests {
     use admin::Timing;
-    use serde_json::json;
 
     use super::*;
 

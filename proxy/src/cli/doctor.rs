@@ -11,6 +11,7 @@ use config::snapshot::{Certificate, CertificateFiles};
 use config::{AccessLog, Gateway, ListenAddress, Listener};
 use proxy::files::Share;
 use rustix::process::{Resource, getrlimit};
+use serde_json::{Value, json};
 
 use super::{exit, say, stdout_colours};
 
@@ -43,7 +44,7 @@ fn bad(what: impl Into<String>, advice: impl Into<String>) -> Finding {
 }
 
 /// Prints a line for each check; the exit code says whether one failed.
-pub fn print(config: Option<&Path>) -> ExitCode {
+pub fn print(config: Option<&Path>, as_json: bool) -> ExitCode {
     let mut findings = vec![kernel(), uring(), cores()];
     let gateway = config.map(|path| document(path, &mut findings));
     let gateway = gateway.flatten();
@@ -54,7 +55,8 @@ pub fn print(config: Option<&Path>) -> ExitCode {
         findings.extend(gateway.admin.map(|address| tcp("admin port", &address)));
         findings.extend(places(gateway));
     }
-    let printed = say(&rendered(&findings, stdout_colours()));
+    let text = if as_json { format!("{:#}\n", in_json(&findings)) } else { rendered(&findings, stdout_colours()) };
+    let printed = say(&text);
     if findings.iter().any(|finding| finding.mark == Mark::Fail) { ExitCode::from(exit::UNAVAILABLE) } else { printed }
 }
 
@@ -73,6 +75,18 @@ fn rendered(findings: &[Finding], color: bool) -> String {
         }
     }
     out
+}
+
+fn in_json(findings: &[Finding]) -> Value {
+    let one = |Finding { mark, what, advice }: &Finding| {
+        let mark = match mark {
+            Mark::Ok => "ok",
+            Mark::Warn => "warn",
+            Mark::Fail => "fail",
+        };
+        json!({ "mark": mark, "what": what, "advice": advice })
+    };
+    findings.iter().map(one).collect()
 }
 
 fn kernel() -> Finding {
@@ -183,9 +197,13 @@ fn tcp(what: &str, address: &std::net::SocketAddr) -> Finding {
         return ok(format!("{what} {address} is free"));
     };
     match error.kind() {
-        io::ErrorKind::AddrInUse => {
-            warn(format!("{what} {address} is in use"), "fine if the gateway runs already; `ss -ltnp` shows who it is")
-        }
+        io::ErrorKind::AddrInUse => warn(
+            format!("{what} {address} is in use"),
+            format!(
+                "fine if the gateway runs already; `sudo ss -ltnp 'sport = :{}'` names the program",
+                address.port()
+            ),
+        ),
         io::ErrorKind::PermissionDenied => bad(
             format!("{what} {address}: not allowed"),
             "ports below 1024 need CAP_NET_BIND_SERVICE (the service unit has it)",
@@ -239,6 +257,7 @@ mod tests {
         let findings = [ok("a"), warn("b", "do c"), bad("d", "do e")];
         assert_eq!(rendered(&findings, false), "ok    a\nwarn  b\n      → do c\nfail  d\n      → do e\n");
         assert!(rendered(&findings, true).contains("\x1b[31mfail\x1b[0m"));
+        assert_eq!(in_json(&findings)[1], json!({"mark": "warn", "what": "b", "advice": "do c"}));
     }
 
     #[test]

@@ -7,12 +7,14 @@ use std::process::ExitCode;
 
 use clap::ValueEnum;
 use config::definition::Definition;
+use config::deployments::Store;
 use config::openapi::export::{self, ExportOptions, Extensions, Server};
 use config::openapi::{self, ImportOptions};
 use config::source::file;
 use config::source::node::{self, Value};
-use config::{Defined, Definitions, Diagnostics, Place};
+use config::{DeclaredStage, Defined, Definitions, Diagnostics, Place};
 
+use super::gateway::Named;
 use super::{bad_document, colours, complain, exit, fail, say};
 
 #[derive(Debug, clap::Args)]
@@ -107,7 +109,7 @@ fn chosen(arguments: &Arguments) -> Result<(String, Definition), ExitCode> {
         let title = config.file_stem().unwrap_or_default().to_string_lossy().into_owned();
         return read(config, arguments.kind.into()).map(|definition| (title, definition));
     }
-    let Definitions { list, diagnostics, stages: _, state: _ } = config::definitions(config);
+    let Definitions { list, diagnostics, stages: declared, state } = config::definitions(config);
     said(config, &diagnostics)?;
     let ids: Vec<String> = list.iter().map(|defined| defined.id.clone()).collect();
     let only = list.len() == 1;
@@ -123,7 +125,22 @@ fn chosen(arguments: &Arguments) -> Result<(String, Definition), ExitCode> {
         let what = format!("API `{id}` has no stage `{stage}`; it has: {}", listed(&stages));
         return Err(fail(exit::USAGE, &what));
     }
+    let is_this = |declared: &&DeclaredStage| declared.api == id && Some(&declared.stage) == stage.as_ref();
+    if let Some(frozen) = declared.iter().find(is_this).filter(|declared| !declared.declared.auto_deploy) {
+        complain(&Named::by_document(config).pasteable(&deployed(frozen, state.as_deref())));
+    }
     Ok((id, definition))
+}
+
+/// What a stage serves that does not serve the document.
+fn deployed(DeclaredStage { api, stage, .. }: &DeclaredStage, state: Option<&Path>) -> String {
+    let known = state.and_then(|state| Store::open(state).ok()).and_then(|store| store.stage(api, stage).ok());
+    let serves = match known {
+        Some(Some(served)) => format!("deployment {}", served.deployment),
+        Some(None) => format!("nothing until `tollgate deploy {api} {stage}`"),
+        None => "a deployment".to_owned(),
+    };
+    format!("note: stage `{stage}` serves {serves}; what is written here is the document as it is now\n")
 }
 
 fn listed(names: &[String]) -> String {

@@ -11,7 +11,8 @@ use clap::ValueEnum;
 use config::definition::Definition;
 use config::limits::API_ID_CHARS_MAX;
 use config::openapi::{self, ImportOptions, export};
-use config::{Diagnostics, Integration, Loaded, Place, Snapshot};
+use config::snapshot::{FAULTY_URI, Method};
+use config::{Diagnostics, Integration, Loaded, Place, Snapshot, Stage};
 use serde_json::{Map, Value, json};
 
 use super::export::Kind;
@@ -331,10 +332,13 @@ fn report(apis: &[Api], loaded: &Loaded, output: &Path) -> String {
     let _ = writeln!(out, "wrote {path}\n\nnext:");
     let variables = apis.iter().map(|api| stage_variables(&api.definition).len()).sum();
     if variables > 0 {
-        let _ = writeln!(out, "  say in {path} what {} mean", count(variables, "stage variable"));
+        let mean = if variables == 1 { "means" } else { "mean" };
+        let _ = writeln!(out, "  say in {path} what {} {mean}", count(variables, "stage variable"));
     }
     let _ = writeln!(out, "  tollgate check {path}\n  tollgate run {path}");
-    if let Some(address) = apis.first().and_then(|api| example(api, apis.len() == 1)) {
+    let snapshot = loaded.snapshot.as_ref();
+    if let Some(address) = snapshot.and_then(|snapshot| apis.iter().find_map(|api| example(api, apis.len(), snapshot)))
+    {
         let _ = writeln!(out, "  curl -i {address}");
     }
     out
@@ -362,14 +366,34 @@ fn push_unavailable(out: &mut String, snapshot: &Snapshot) {
     }
 }
 
-/// A GET to try, if there is one without variables.
-fn example(api: &Api, is_only: bool) -> Option<String> {
-    let is_get = |verb: Option<router::Verb>| matches!(verb, None | Some(router::Verb::Get));
-    let methods = || api.definition.methods.iter().filter(|method| is_get(method.verb));
-    let found = methods().find(|method| !method.path.contains(['{', '$']))?;
+/// A GET to try that is answered in this version: without path variables rather than with them, and by the gateway itself rather
+/// than by a backend that may not run. Where stage variables have to be said first, one that lacks nothing but them will do.
+fn example(api: &Api, apis: usize, snapshot: &Snapshot) -> Option<String> {
+    let is_this = |stage: &&Stage| *stage.name == *api.stage && *snapshot.apis[stage.api as usize].id == *api.id;
+    let program = &snapshot.stages.iter().find(is_this)?.release.as_ref()?.program;
+    let has_variables = !stage_variables(&api.definition).is_empty();
+    let rank = |method: &&Method| {
+        let is_get = method.key.starts_with("GET ") || method.key.starts_with("ANY ");
+        let whom = match &method.integration {
+            Integration::Mock(_) | Integration::SelectedMock(_) => 0,
+            Integration::Http(_) => 1,
+            Integration::Unavailable(lack) if has_variables && **lack == *FAULTY_URI => 2,
+            Integration::Unavailable(_) => return None,
+        };
+        is_get.then(|| (whom == 2, method.resource_path.matches('{').count(), whom))
+    };
+    let methods = program.methods.iter().filter_map(|method| Some((rank(&method)?, method)));
+    let (_, found) = methods.min_by_key(|(rank, _)| *rank)?;
     let stage = if api.stage == "$default" { String::new() } else { format!("/{}", api.stage) };
-    let base = if is_only { stage } else { format!("/{}", api.id) };
-    Some(format!("http://127.0.0.1:8080{base}{}", &*found.path))
+    let base = if apis == 1 { stage } else { format!("/{}", api.id) };
+    Some(format!("http://127.0.0.1:8080{base}{}", filled(&found.resource_path)))
+}
+
+/// `/pets/{id}` is `/pets/1`.
+fn filled(path: &str) -> String {
+    let mut parts = path.split('{');
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |path, part| format!("{path}1{}", part.split_once('}').map_or("", |(_, rest)| rest)))
 }
 
 #[cfg(test)]
@@ -408,6 +432,12 @@ mod tests {
         {
             assert_eq!(scalar(text), written);
         }
+    }
+
+    #[test]
+    fn a_path_to_try_has_values() {
+        assert_eq!(filled("/pets"), "/pets");
+        assert_eq!(filled("/a/{x}/b/{proxy+}"), "/a/1/b/1");
     }
 
     #[test]

@@ -74,7 +74,6 @@ impl Stream {
     }
 
     /// A call that is about to be made; `poll_ready` of `requests` has said that a stream may be opened.
-    #[allow(dead_code, reason = "for whoever calls backends so")]
     pub fn call(line: &Rc<Line>, requests: SendRequest<Piece>) -> Stream {
         Stream::new(line, Sending::Request(requests), From::Nobody(None))
     }

@@ -13,6 +13,7 @@ use router::{Kind, Verb};
 
 use super::mapping::Mapped;
 use crate::exchange::Exchange;
+use crate::guest::Guest;
 use crate::io::{recycle, vector};
 use crate::scratch::Scratch;
 use crate::state::{Live, Place, Worker};
@@ -36,7 +37,7 @@ pub fn facts<'a>(exchange: &'a Exchange, place: Place, trip: &'a Trip, live: &'a
         source_ip: exchange.peer.text(),
         time_epoch_ms: trip.epoch_ms,
         tls: exchange.protection().map(|protection| (protection.version, protection.suite)),
-        client: None,
+        client: exchange.guest.as_deref().and_then(Guest::proved),
     }
 }
 
@@ -124,7 +125,7 @@ pub fn prepare<'a>(
     let host =
         live.release(place).map_or(&b""[..], |release| &release.program.authorities[rule.authority as usize].host);
     let Exchange { sock, inflow, head_bytes, scratch, body, continue_owed, peer, .. } = exchange;
-    let Scratch { head, answer, upgrade, way, introduction, .. } = &mut **scratch;
+    let Scratch { head, answer, upgrade, way, .. } = &mut **scratch;
     let (head, head_bytes): (&RequestHead, &[u8]) = (head, head_bytes);
     let verb = rule.verb.or_else(|| Verb::parse(head.method.of(head_bytes)));
     let origin = Origin {
@@ -147,7 +148,6 @@ pub fn prepare<'a>(
         idempotent: matches!(verb, Some(Verb::Get | Verb::Head | Verb::Options | Verb::Put | Verb::Delete)),
         to_head: verb == Some(Verb::Head),
         upgrade: upgrade.as_ref(),
-        introduction,
         answer,
     };
     (shape, source)

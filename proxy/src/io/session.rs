@@ -2,12 +2,15 @@
 //! touched here.
 
 use std::io::{self, IoSlice, Read as _, Write as _};
+use std::rc::Rc;
 
+use rustls::pki_types::CertificateDer;
 use rustls::{CipherSuite, Connection, HandshakeKind, ProtocolVersion};
 
 use super::buffers::{self, Group, RBuf};
 use super::limits::{OPENED_BYTES_MAX, SEND_CHUNKS_MAX};
 use super::slot::Outgoing;
+use crate::guest::Guest;
 
 /// One side's state of a TLS connection. It costs no task and, between two messages, no receive buffer.
 pub struct Session {
@@ -22,6 +25,8 @@ pub struct Session {
     ended: bool,
     /// The end of the stream is to follow what is being sent.
     pub(super) ends: bool,
+    /// Who the other end is, where that matters.
+    guest: Option<Rc<Guest>>,
 }
 
 /// How a connection is protected, in the words of API Gateway's `$context`.
@@ -43,7 +48,7 @@ impl Session {
         let mut tls = tls.into();
         // The gateway bounds what it sends by itself: one send at a time.
         tls.set_buffer_limit(None);
-        Session { tls, opened: 0, failed: None, silent: false, ended: false, ends: false }
+        Session { tls, opened: 0, failed: None, silent: false, ended: false, ends: false, guest: None }
     }
 
     /// Opens bytes of the socket. What is left of them is for later: first somebody has to read what is opened.
@@ -136,6 +141,14 @@ impl Session {
             }
         }
         records
+    }
+
+    pub(super) fn remember(&mut self, guest: impl FnOnce(&[CertificateDer<'static>]) -> Guest) {
+        self.guest = Some(Rc::new(guest(self.tls.peer_certificates().unwrap_or_default())));
+    }
+
+    pub(super) fn guest(&self) -> Option<Rc<Guest>> {
+        self.guest.clone()
     }
 
     pub(super) fn is_handshaking(&self) -> bool {

@@ -11,10 +11,12 @@ use std::net::{Shutdown, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::pin::Pin;
+use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use rustls::pki_types::CertificateDer;
 use socket2::SockFilter;
 
 use super::buffers::{Group, RBuf};
@@ -23,6 +25,7 @@ use super::limits::UNSENT_BYTES_MAX;
 use super::net::{self, Why};
 use super::session::{Protection, Session};
 use super::slot::{Address, Outgoing};
+use crate::guest::Guest;
 
 /// A connected stream socket of this worker.
 pub struct Sock {
@@ -164,6 +167,20 @@ impl Sock {
         net::with(|net| net.protection(self.key))
     }
 
+    /// Remembers who the client of a protected connection is, by the certificates that it has shown, its own first.
+    pub fn remember(&self, guest: impl FnOnce(&[CertificateDer<'static>]) -> Guest) {
+        net::with(|net| {
+            if let Some(session) = &mut net.slot(self.key).session {
+                session.remember(guest);
+            }
+        });
+    }
+
+    /// See `remember`.
+    pub fn guest(&self) -> Option<Rc<Guest>> {
+        net::with(|net| net.slot(self.key).session.as_ref().and_then(|session| session.guest()))
+    }
+
     /// Whether the connection is protected.
     pub fn is_secure(&self) -> bool {
         net::with(|net| net.slot(self.key).session.is_some())
@@ -198,14 +215,6 @@ impl Sock {
     /// Where the other end wanted to go, as a balancer says; `None`: to us.
     pub fn asked(&self) -> Option<SocketAddr> {
         net::with(|net| net.slot(self.key).asked.as_deref().copied())
-    }
-
-    /// Where it arrived; `None` for unix sockets.
-    pub fn here(&self) -> Option<SocketAddr> {
-        let fd = net::with(|net| net.slot(self.key).fd);
-        // SAFETY: slots keep raw descriptors. Sound: the slot is held, so its descriptor is open for the time of the call.
-        let fd = unsafe { BorrowedFd::borrow_raw(fd) };
-        rustix::net::getsockname(fd).ok()?.try_into().ok()
     }
 
     /// Whether the connection counts for the address at its other end, as it does unless somebody says otherwise.

@@ -39,13 +39,21 @@ pub const METHOD_BYTES: usize = 32;
 pub const ID_BYTES: usize = 64;
 /// Bytes of a name that the operator chose (API, stage, route, resource) or that is ours (error type, upstream).
 pub const NAME_BYTES: usize = 512;
+/// Bytes of a name, or of the number, of a client's certificate.
+pub const CLIENT_BYTES: usize = 512;
 
 /// Bytes that one byte of text becomes at most: `\u007f`.
 pub const ESCAPED_BYTES: usize = 6;
-/// Bytes of a line beside the texts: names, numbers, quotes. Names take 440, the version and the suite of TLS 40, and 10 numbers 20 each.
+/// Bytes of a line beside the texts: names, numbers, quotes. Names take 540, the version and the suite of TLS 40, and 10 numbers 20 each.
 pub const LINE_FRAME_BYTES: usize = 1_024;
 /// Bytes of one line at most.
 pub const LINE_BYTES: usize = ESCAPED_BYTES
-    * (3 * ID_BYTES + 2 * METHOD_BYTES + PATH_BYTES + DOMAIN_BYTES + USER_AGENT_BYTES + 6 * NAME_BYTES)
+    * (3 * ID_BYTES
+        + 2 * METHOD_BYTES
+        + PATH_BYTES
+        + DOMAIN_BYTES
+        + USER_AGENT_BYTES
+        + 6 * NAME_BYTES
+        + 3 * CLIENT_BYTES)
     + LINE_FRAME_BYTES;
 const _: () = assert!(LINE_BYTES <= BATCH_BYTES, "a batch holds at least one line");

@@ -26,6 +26,9 @@ pub struct Record<'a> {
     pub protocol: &'a str,
     /// `tlsVersion` and `cipherSuite`; left out of what came without TLS.
     pub tls: Option<(&'static str, &'static str)>,
+    /// `clientCertSubjectDN`, `clientCertIssuerDN` and `clientCertSerialNumber`, believed or not; left out where no certificate was
+    /// asked for or shown.
+    pub client: Option<[&'a str; 3]>,
     /// Which method or route answered, under the name that the kind has for it.
     pub target: Target<'a>,
     /// `status`: 0 if no answer was sent.
@@ -55,6 +58,10 @@ pub struct Record<'a> {
     /// `upstream` (ours): the machine that was called. Left out if none was.
     pub upstream: Option<&'a str>,
 }
+
+/// The names of [`Record::client`].
+const CLIENT_FIELDS: [&[u8]; 3] =
+    [b",\"clientCertSubjectDN\":\"", b",\"clientCertIssuerDN\":\"", b",\"clientCertSerialNumber\":\""];
 
 /// Which method or route answered.
 #[derive(Clone, Copy, Debug, Default)]
@@ -86,6 +93,7 @@ pub(super) fn bound(record: &Record<'_>) -> usize {
         + record.stage.len().min(limits::NAME_BYTES)
         + record.domain_name.len().min(limits::DOMAIN_BYTES)
         + record.user_agent.len().min(limits::USER_AGENT_BYTES)
+        + record.client.iter().flatten().map(|text| text.len().min(limits::CLIENT_BYTES)).sum::<usize>()
         + optional(record.error_type)
         + optional(record.fault)
         + optional(record.upstream);
@@ -117,6 +125,9 @@ pub(super) fn write(out: &mut Vec<u8>, date: &mut Date, record: &Record<'_>) {
     if let Some((version, suite)) = record.tls {
         text(out, b",\"tlsVersion\":\"", version.as_bytes(), limits::METHOD_BYTES);
         text(out, b",\"cipherSuite\":\"", suite.as_bytes(), limits::NAME_BYTES);
+    }
+    for (name, value) in CLIENT_FIELDS.iter().zip(record.client.iter().flatten()) {
+        text(out, name, value.as_bytes(), limits::CLIENT_BYTES);
     }
     number(out, b",\"responseLength\":", record.response_length);
     number(out, b",\"requestLength\":", record.request_length);
@@ -345,6 +356,7 @@ mod tests {
             path: b"/prod/pets/7",
             protocol: "HTTP/1.1",
             tls: Some(("TLSv1.3", "TLS_AES_128_GCM_SHA256")),
+            client: Some(["CN=device \\\"7\\\"", "CN=ca", "0a:1b"]),
             target: Target::ResourcePath("/pets/{id}"),
             status: 200,
             response_length: 42,
@@ -365,6 +377,7 @@ mod tests {
             "requestTime": "31/Oct/2026:03:01:11 +0000", "requestTimeEpoch": 1_793_415_671_123_u64, "httpMethod": "GET",
             "path": "/prod/pets/7", "resourcePath": "/pets/{id}", "status": 200, "protocol": "HTTP/1.1",
             "tlsVersion": "TLSv1.3", "cipherSuite": "TLS_AES_128_GCM_SHA256", "responseLength": 42,
+            "clientCertSubjectDN": "CN=device \\\"7\\\"", "clientCertIssuerDN": "CN=ca", "clientCertSerialNumber": "0a:1b",
             "requestLength": 0, "responseLatency": 12, "responseLatencyUs": 12_345, "integrationLatency": 11,
             "integrationLatencyUs": 11_999, "integrationStatus": 200, "apiId": "petstore", "stage": "prod",
             "domainName": "api.example.com", "userAgent": "curl/8", "upstream": "127.0.0.1:9000",
@@ -480,6 +493,7 @@ mod tests {
             path: &bytes,
             protocol: &name,
             tls: Some(("TLSv1.2", "ECDHE-ECDSA-CHACHA20-POLY1305")),
+            client: Some([&name; 3]),
             target: Target::ResourcePath(&name),
             status: u16::MAX,
             response_length: u64::MAX,

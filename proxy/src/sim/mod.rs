@@ -358,6 +358,7 @@ const SECOND: u64 = 2;
 
 fn opened(wire: &mut Wire, door: u64) -> Order {
     let descriptor = wire.door(door as usize);
+    let manner = config::snapshot::Manner::default();
     Order::Open(Opened {
         door,
         descriptor,
@@ -368,6 +369,7 @@ fn opened(wire: &mut Wire, door: u64) -> Order {
         h2c: false,
         tls: None,
         balancers: None,
+        manner,
     })
 }
 

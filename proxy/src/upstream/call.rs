@@ -40,7 +40,7 @@ pub async fn call(
         // One time-out for all of it: connecting, further attempts, and the head of the answer (IN-12).
         let left = bounds.timeout.saturating_sub(now() - began);
         let time = bounds.one().min(left);
-        let (fault, reused, unsent) = match upstream.checkout(names, time, fresh, &tried, source.introduction).await {
+        let (fault, reused, unsent) = match upstream.checkout(names, time, fresh, &tried).await {
             Err((fault, server)) => {
                 if let Some(server) = server {
                     tried.add(server);
@@ -60,7 +60,8 @@ pub async fn call(
                     Err(fault) => {
                         connection.broke(fault);
                         tried.add(connection.tag());
-                        let stale = connection.reused && fault == Fault::ClosedBeforeAnswer;
+                        let may_be_stale = connection.reused || connection.sock.is_stream();
+                        let stale = may_be_stale && fault == Fault::ClosedBeforeAnswer;
                         let unsent = stale && Box::pin(was_unsent(&connection.sock)).await;
                         (fault, connection.reused, unsent)
                     }

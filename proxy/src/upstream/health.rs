@@ -11,8 +11,7 @@ use std::time::{Duration, Instant};
 
 use codec::head::{HeadLimits, ResponseHead};
 use codec::http1::parse::{Progress, parse_response};
-use codec::proxy_protocol::{self, Told};
-use config::snapshot::{HealthCheck, Upstream};
+use config::snapshot::{HealthCheck, Protocol, Upstream};
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
@@ -30,7 +29,7 @@ struct Watched {
     check: Arc<HealthCheck>,
     shared: Arc<Shared>,
     tls: Option<Arc<ClientConfig>>,
-    introduction: Arc<[u8]>,
+    protocol: Protocol,
 }
 
 type List = Arc<[Watched]>;
@@ -51,8 +50,7 @@ impl Keeper {
     ) -> io::Result<()> {
         let watched = |(spec, (shared, tls)): (&Upstream, (&Arc<Shared>, &Option<Arc<ClientConfig>>))| {
             let check = Arc::new(spec.health_check.clone()?);
-            let introduction = introduction(spec);
-            Some(Watched { check, shared: shared.clone(), tls: tls.clone(), introduction })
+            Some(Watched { check, shared: shared.clone(), tls: tls.clone(), protocol: spec.protocol })
         };
         let list: List = specs.iter().zip(upstreams.iter().zip(outbound)).filter_map(watched).collect();
         let mut wanted = self.wanted.lock().unwrap_or_else(PoisonError::into_inner);
@@ -75,7 +73,7 @@ struct Asked {
     check: Arc<HealthCheck>,
     standing: Weak<Standing>,
     tls: Option<Arc<ClientConfig>>,
-    introduction: Arc<[u8]>,
+    protocol: Protocol,
     task: AbortHandle,
 }
 
@@ -97,16 +95,13 @@ async fn run(mut wanted: watch::Receiver<List>) {
 /// A server that is asked already, in the same way, is not disturbed.
 fn reconcile(all: &mut All, list: &[Watched]) {
     let mut before = std::mem::take(all);
-    for Watched { check, shared, tls, introduction } in list {
+    for Watched { check, shared, tls, protocol } in list {
         for standing in shared.standings().into_iter().filter(|standing| has_address(&standing.address)) {
             let key = (shared.name.clone(), standing.address.clone());
             let weak = Arc::downgrade(&standing);
             let is_same = |asked: &Asked| {
                 let as_before = (asked.tls.as_ref().map(Arc::as_ptr)) == tls.as_ref().map(Arc::as_ptr);
-                as_before
-                    && asked.introduction == *introduction
-                    && *asked.check == **check
-                    && asked.standing.ptr_eq(&weak)
+                as_before && asked.protocol == *protocol && *asked.check == **check && asked.standing.ptr_eq(&weak)
             };
             let asked = before.remove(&key).filter(is_same).unwrap_or_else(|| {
                 let secure = tls.clone().zip(standing.name.clone());
@@ -114,29 +109,14 @@ fn reconcile(all: &mut All, list: &[Watched]) {
                     upstream: shared.name.clone(),
                     address: standing.address.clone(),
                     secure,
-                    introduction: introduction.clone(),
+                    protocol: *protocol,
                 };
                 let task = tokio::spawn(ask_again_and_again(server, check.clone(), weak.clone())).abort_handle();
-                Asked {
-                    check: check.clone(),
-                    standing: weak,
-                    tls: tls.clone(),
-                    introduction: introduction.clone(),
-                    task,
-                }
+                Asked { check: check.clone(), standing: weak, tls: tls.clone(), protocol: *protocol, task }
             });
             all.insert(key, asked);
         }
     }
-}
-
-/// The PROXY header of a connection that is nobody's; empty: the upstream wants none.
-fn introduction(spec: &Upstream) -> Arc<[u8]> {
-    let mut header = Vec::new();
-    if let Some(version) = spec.proxy_protocol {
-        proxy_protocol::write(version, &Told::Nothing, &mut header);
-    }
-    header.into()
 }
 
 /// A name has no address of its own: its addresses are asked, as soon as it has any.
@@ -155,8 +135,7 @@ struct Server {
     address: Arc<str>,
     /// How TLS is spoken, and whom the certificate has to name; `None`: in clear text.
     secure: Option<(Arc<ClientConfig>, ServerName<'static>)>,
-    /// What a connection begins with.
-    introduction: Arc<[u8]>,
+    protocol: Protocol,
 }
 
 async fn ask_again_and_again(server: Server, check: Arc<HealthCheck>, standing: Weak<Standing>) {
@@ -231,15 +210,43 @@ async fn ask(server: &Server, check: &HealthCheck) -> Result<(), String> {
 }
 
 async fn converse(
-    mut stream: impl AsyncRead + AsyncWrite + Unpin,
+    stream: impl AsyncRead + AsyncWrite + Unpin,
     server: &Server,
     path: &str,
     host: &str,
 ) -> Result<u16, String> {
-    stream.write_all(&server.introduction).await.map_err(|error| error.to_string())?;
-    let Some((config, name)) = &server.secure else { return status_of(stream, path, host).await };
+    let Some((config, name)) = &server.secure else {
+        return match server.protocol {
+            Protocol::Http2 => status_by_http2(stream, ("http", path), host).await,
+            Protocol::Http1 | Protocol::Auto => status_of(stream, path, host).await,
+        };
+    };
     let connecting = TlsConnector::from(config.clone()).connect(name.clone(), stream);
-    status_of(connecting.await.map_err(|error| error.to_string())?, path, host).await
+    let stream = connecting.await.map_err(|error| error.to_string())?;
+    let agreed = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+    if agreed || server.protocol == Protocol::Http2 {
+        return status_by_http2(stream, ("https", path), host).await;
+    }
+    status_of(stream, path, host).await
+}
+
+/// The same over HTTP/2.
+async fn status_by_http2(
+    stream: impl AsyncRead + AsyncWrite + Unpin,
+    (scheme, path): (&str, &str),
+    host: &str,
+) -> Result<u16, String> {
+    let said = |error: h2::Error| error.to_string();
+    let uri = http::Uri::builder().scheme(scheme).authority(host).path_and_query(path).build();
+    let uri = uri.map_err(|error| error.to_string())?;
+    let asked = http::Request::get(uri).header("user-agent", "tollgate-health").body(());
+    let asked = asked.map_err(|error| error.to_string())?;
+    let (mut requests, connection) = h2::client::handshake(stream).await.map_err(said)?;
+    let (answer, _) = requests.send_request(asked, true).map_err(said)?;
+    tokio::select! {
+        answer = answer => Ok(answer.map_err(said)?.status().as_u16()),
+        ended = connection => Err(ended.err().map_or_else(|| "closed before an answer".to_owned(), said)),
+    }
 }
 
 /// The status of the final answer.

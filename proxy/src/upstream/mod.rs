@@ -5,6 +5,7 @@ pub mod call;
 pub mod connect;
 pub mod health;
 pub mod http1;
+pub mod http2;
 pub mod pool;
 pub mod report;
 pub mod resolve;
@@ -44,8 +45,6 @@ pub struct Source<'a> {
     pub to_head: bool,
     /// What a backend has to agree to, if it is asked for a WebSocket.
     pub upgrade: Option<&'a Handshake>,
-    /// What a connection begins with that names its client; empty: nothing.
-    pub introduction: &'a [u8],
     /// Where the answer's head is parsed into.
     pub answer: &'a mut ResponseHead,
 }

@@ -12,12 +12,13 @@ use policy::fault::Fault;
 use rustls::ClientConfig;
 
 use super::connect;
+use super::http2::Opening;
 use super::resolve::Names;
 use super::secure::Secure;
-use super::server::{Address, Connection, Server, Settings, UPSTREAM_TAG};
+use super::server::{Address, Connection, Lease, Server, Settings, UPSTREAM_TAG};
 use super::shared::{Gate, Shared, millis};
 use super::{balance, retry};
-use crate::io::{Event, now, seed};
+use crate::io::{Event, now, seed, timeout};
 use crate::limits::{ATTEMPTS_MAX, CONNECT_RACERS_MAX};
 use crate::observe::metrics::{WorkerMetrics, add};
 
@@ -70,15 +71,13 @@ impl Drop for Waiting<'_> {
 
 impl Upstream {
     /// A connection for one request: an idle one, or a new one within `within`. `fresh` asks for a new one; `tried` are servers
-    /// that are passed over while there are others; `introduction` is what a new one begins with. A failure tells the server whose
-    /// it was.
+    /// that are passed over while there are others. A failure tells the server whose it was.
     pub async fn checkout(
         &self,
         names: &Names,
         within: Duration,
         fresh: bool,
         tried: &Tried,
-        introduction: &[u8],
     ) -> Result<Connection, (Fault, Option<u64>)> {
         let server = match self.pick(tried).ok_or((Fault::ConnectFailed, None))? {
             // In a box: it is rare, and every request would carry its room.
@@ -96,9 +95,16 @@ impl Upstream {
                 self.shared.requests.leave();
             }
         };
-        if !fresh && let Some(connection) = server.reuse(gated) {
+        let idle = server.stream(gated).or_else(|| if fresh { None } else { server.reuse(gated) });
+        if let Some(connection) = idle {
             add(&self.metrics.upstream_reuses, 1);
             return Ok(connection);
+        }
+        if server.shares()
+            && let Some(opening) = server.lines.opening()
+        {
+            leave();
+            return Box::pin(self.await_opening(opening, server, (names, within, fresh, tried))).await;
         }
         if server.is_full() {
             leave();
@@ -116,15 +122,43 @@ impl Upstream {
         // Counted before the connect, so that a burst cannot exceed the limit.
         let lease = server.open(gated);
         let time = self.spec.connect_time.min(within);
-        let connected = Box::pin(connect::connect(&server, self.namesakes(&server), time, introduction)).await;
+        let connected = Box::pin(self.connect(&server, lease, time)).await;
         drop(waiting);
-        let (server, sock) = connected.map_err(|fault| {
+        connected.map_err(|fault| {
             if fault == Fault::ResourcesShort {
                 add(&self.metrics.resources_short, 1);
             }
             (fault, Some(server.tag))
-        })?;
-        Ok(server.opened(sock, lease))
+        })
+    }
+
+    async fn connect(&self, server: &Rc<Server>, lease: Lease, time: Duration) -> Result<Connection, Fault> {
+        let opener = server.shares().then(|| server.lines.open());
+        let connected = match connect::connect(server, self.namesakes(server), time).await {
+            Ok((winner, sock)) => winner.opened(sock, lease).await,
+            Err(fault) => Err(fault),
+        };
+        if let (Some(opener), Err(fault)) = (opener, &connected) {
+            opener.failed(*fault);
+        }
+        connected
+    }
+
+    /// Somebody opens a connection that is enough for many: waits for it, and tries again.
+    async fn await_opening(
+        &self,
+        opening: Rc<Opening>,
+        server: Rc<Server>,
+        (names, within, fresh, tried): (&Names, Duration, bool, &Tried),
+    ) -> Result<Connection, (Fault, Option<u64>)> {
+        let began = now();
+        match timeout(within, opening.wait()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(fault)) => return Err((fault, Some(server.tag))),
+            Err(_) => return Err((Fault::ConnectTimedOut, Some(server.tag))),
+        }
+        let left = within.saturating_sub(now() - began);
+        Box::pin(self.checkout(names, left, fresh, tried)).await
     }
 
     /// A server in place of a name that was not resolved when it was chosen. An answer of the name service changes the servers
@@ -346,16 +380,16 @@ impl Pools {
         let mut servers = Vec::new();
         for (server, entry) in spec.servers.iter().zip(0..) {
             let (addresses, name) = addresses(&server.address, entry, names);
-            let introduction = spec.proxy_protocol;
-            let settings =
-                Settings { weight: server.weight, pool: spec.pool, outlier: spec.outlier, name, introduction };
+            let settings = Settings {
+                weight: server.weight,
+                protocol: spec.protocol,
+                pool: spec.pool,
+                outlier: spec.outlier,
+                name,
+            };
             let secure = tls.map(|tls| Secure::new(tls, spec, &server.address));
             servers.extend(addresses.into_iter().map(|address| {
-                let is_same = |known: &Rc<Server>| {
-                    let is_there = known.address == address && known.settings().introduction == introduction;
-                    is_there && known.is_spoken_to(secure.as_ref())
-                };
-                match left.iter().position(is_same) {
+                match left.iter().position(|known| known.address == address && known.is_spoken_to(secure.as_ref())) {
                     Some(at) => {
                         let kept = left.remove(at);
                         kept.change(settings);

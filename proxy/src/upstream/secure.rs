@@ -8,7 +8,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use config::snapshot::{ServerAddress, Snapshot, Upstream, UpstreamTls};
+use config::snapshot::{Protocol, ServerAddress, Snapshot, Upstream, UpstreamTls};
 use config::source::x509;
 use policy::fault::Fault;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -37,7 +37,7 @@ pub struct Outbound {
 }
 
 /// Two that have the same may share sessions: whose servers, what is wanted, and what was in the files.
-type Identity = (Arc<str>, UpstreamTls, Vec<[u8; 32]>);
+type Identity = (Arc<str>, UpstreamTls, Protocol, Vec<[u8; 32]>);
 
 impl Outbound {
     /// How a snapshot's upstreams are spoken to; as before where nothing of it has changed. Reads the system's authorities if one of
@@ -51,7 +51,8 @@ impl Outbound {
             let tls = upstream.tls.as_ref()?;
             let identity = identity(upstream, tls, snapshot, &system);
             let before = before.and_then(|before| before.known.get(&identity)).cloned();
-            let config = before.unwrap_or_else(|| Arc::new(client_config(tls, snapshot, &system.roots)));
+            let config =
+                before.unwrap_or_else(|| Arc::new(client_config(tls, upstream.protocol, snapshot, &system.roots)));
             known.insert(identity, config.clone());
             Some(config)
         };
@@ -73,7 +74,7 @@ fn identity(upstream: &Upstream, tls: &UpstreamTls, snapshot: &Snapshot, system:
     }];
     let client = tls.client.as_ref().and_then(|files| snapshot.certificates.get(files));
     prints.extend(client.map(|certificate| certificate.fingerprint));
-    (upstream.name.clone(), tls.clone(), prints)
+    (upstream.name.clone(), tls.clone(), upstream.protocol, prints)
 }
 
 /// Whom the system believes.
@@ -102,7 +103,12 @@ fn system_roots() -> System {
     System { roots: Arc::new(roots), fingerprint: digest.finalize().into() }
 }
 
-fn client_config(tls: &UpstreamTls, snapshot: &Snapshot, system: &Arc<RootCertStore>) -> ClientConfig {
+fn client_config(
+    tls: &UpstreamTls,
+    protocol: Protocol,
+    snapshot: &Snapshot,
+    system: &Arc<RootCertStore>,
+) -> ClientConfig {
     let provider = Arc::new(protected::provider(tls.policy));
     let named = tls.authorities.as_ref().and_then(|file| snapshot.trusted.get(file));
     let roots = named.map_or(system, |authorities| &authorities.roots).clone();
@@ -127,7 +133,12 @@ fn client_config(tls: &UpstreamTls, snapshot: &Snapshot, system: &Arc<RootCertSt
         None => builder.with_no_client_auth(),
     };
     config.resumption = Resumption::in_memory_sessions(SESSIONS_KEPT);
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    let offered: &[&[u8]] = match protocol {
+        Protocol::Http1 => &[b"http/1.1"],
+        Protocol::Http2 => &[b"h2"],
+        Protocol::Auto => &[b"h2", b"http/1.1"],
+    };
+    config.alpn_protocols = offered.iter().map(|name| name.to_vec()).collect();
     config
 }
 

@@ -7,11 +7,11 @@ use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use codec::proxy_protocol::Version;
-use config::snapshot::{Outlier, Pool, ServerAddress};
+use config::snapshot::{Outlier, Pool, Protocol, ServerAddress};
 use policy::fault::{Blame, Fault};
 
 use super::balance::Candidate;
+use super::http2::{Carrier, Lines, Seat};
 use super::secure::Secure;
 use super::shared::{Block, Shared, Standing, millis};
 use crate::body::Transfer;
@@ -42,6 +42,10 @@ pub struct Server {
     /// Connections, idle ones included.
     open: Cell<u32>,
     idle: RefCell<Vec<Parked>>,
+    /// Connections that carry many requests at once.
+    pub lines: Lines,
+    /// Whether the last handshake has agreed on HTTP/2.
+    agreed: Cell<bool>,
     /// No snapshot names it any more: connections in use end with their answer.
     retired: Cell<bool>,
 }
@@ -51,14 +55,14 @@ pub struct Server {
 pub struct Settings {
     /// Its share.
     pub weight: u16,
+    /// What is spoken.
+    pub protocol: Protocol,
     /// Kept connections.
     pub pool: Pool,
     /// When it is let alone.
     pub outlier: Option<Outlier>,
     /// The place in the specification of the name that it is an address of.
     pub name: Option<u32>,
-    /// What its connections begin with. It is another server where that changes: the connections are another kind.
-    pub introduction: Option<Version>,
 }
 
 /// Where a server is.
@@ -90,6 +94,8 @@ pub struct Connection {
     /// What is left of the request's body, if the answer began before its end. In a box: it is large, and rare.
     pub upload: Option<Box<Transfer>>,
     failed: bool,
+    /// Its place, if it is a stream: kept until the end.
+    _seat: Option<Seat>,
     lease: Lease,
 }
 
@@ -99,6 +105,17 @@ pub struct Lease {
     kept: bool,
     /// Whether the request is in the upstream's gate.
     gated: bool,
+}
+
+/// Counts a connection of HTTP/2, for as long as it lives.
+struct Carried {
+    server: Rc<Server>,
+}
+
+impl Drop for Carried {
+    fn drop(&mut self) {
+        self.server.closed();
+    }
 }
 
 impl Lease {
@@ -132,9 +149,10 @@ impl Drop for Lease {
 }
 
 impl Connection {
-    fn new(sock: Link, reused: bool, lease: Lease) -> Connection {
+    fn new(sock: Link, seat: Option<Seat>, reused: bool, lease: Lease) -> Connection {
         add(&lease.server.block().requests, 1);
-        Connection { sock, inflow: RBuf::empty(), reused, request_sent: false, upload: None, failed: false, lease }
+        let inflow = RBuf::empty();
+        Connection { sock, inflow, reused, request_sent: false, upload: None, failed: false, _seat: seat, lease }
     }
 
     /// The server that it leads to.
@@ -208,6 +226,8 @@ impl Server {
             in_flight: Cell::new(0),
             open: Cell::new(0),
             idle: RefCell::default(),
+            lines: Lines::default(),
+            agreed: Cell::new(false),
             retired: Cell::new(false),
         }
     }
@@ -272,10 +292,55 @@ impl Server {
         self.shared.failed(&self.standing, self.settings.get().outlier.as_ref(), millis(now()));
     }
 
+    /// A stream of a connection that is open, for a request.
+    pub fn stream(self: &Rc<Server>, gated: bool) -> Option<Connection> {
+        let (stream, seat) = self.lines.stream()?;
+        let mut lease = self.begin(gated);
+        lease.kept = true;
+        Some(Connection::new(Link::Stream(stream), Some(seat), true, lease))
+    }
+
+    /// Whether a new connection is to speak HTTP/2, as far as that is known: then one is enough for many requests.
+    pub fn shares(&self) -> bool {
+        match self.settings.get().protocol {
+            Protocol::Http1 => false,
+            Protocol::Http2 => true,
+            Protocol::Auto => self.agreed.get(),
+        }
+    }
+
+    /// A new connection speaks HTTP/2, if that is what was meant or agreed on.
+    pub async fn opened(self: &Rc<Server>, sock: Sock, lease: Lease) -> Result<Connection, Fault> {
+        let agreed = sock.protection().is_some_and(|protection| protection.http2);
+        self.agreed.set(agreed);
+        let is_http2 = match self.settings.get().protocol {
+            Protocol::Http1 => false,
+            Protocol::Http2 => true,
+            Protocol::Auto => agreed,
+        };
+        if !is_http2 {
+            return Ok(self.opened_for_one(sock, lease));
+        }
+        let mut lease = lease.move_to(self);
+        let carried = Carried { server: self.clone() };
+        lease.kept = true;
+        let over = move |carrier: &Rc<Carrier>| carried.server.lines.forget(carrier);
+        let started = Carrier::start(sock, self.settings.get().pool.idle_time, over).await;
+        let carrier = started.map_err(|_| Fault::ConnectFailed)?;
+        add(&self.metrics.upstream_connects, 1);
+        let (stream, seat) = carrier.stream().ok_or(Fault::ConnectFailed)?;
+        if self.retired.get() {
+            carrier.retire();
+        } else {
+            self.lines.add(&carrier);
+        }
+        Ok(Connection::new(Link::Stream(stream), Some(seat), false, lease))
+    }
+
     /// An idle connection for a request.
     pub fn reuse(self: &Rc<Server>, gated: bool) -> Option<Connection> {
         let sock = self.take_idle()?;
-        Some(Connection::new(Link::Sock(sock), true, self.begin(gated)))
+        Some(Connection::new(Link::Sock(sock), None, true, self.begin(gated)))
     }
 
     /// Counts a connection that is about to be opened for a request.
@@ -287,9 +352,9 @@ impl Server {
     }
 
     /// It is open, after all at this server.
-    pub fn opened(self: &Rc<Server>, sock: Sock, lease: Lease) -> Connection {
+    fn opened_for_one(self: &Rc<Server>, sock: Sock, lease: Lease) -> Connection {
         add(&self.metrics.upstream_connects, 1);
-        Connection::new(Link::Sock(sock), false, lease.move_to(self))
+        Connection::new(Link::Sock(sock), None, false, lease.move_to(self))
     }
 
     fn begin(self: &Rc<Server>, gated: bool) -> Lease {
@@ -334,6 +399,7 @@ impl Server {
     /// No connection is kept any more.
     pub fn retire(&self) {
         self.retired.set(true);
+        self.lines.retire();
         self.close_idle_beyond(0);
     }
 

@@ -88,6 +88,50 @@ impl Authority {
         Authority { certificate, issuer: Issuer::new(params, key) }
     }
 
+    /// One of those that this one certifies.
+    pub fn subordinate(&self, name: &str) -> Authority {
+        let key = KeyPair::generate().expect("randomness");
+        let mut params = CertificateParams::default();
+        params.distinguished_name.push(DnType::CommonName, name);
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let certificate = params.signed_by(&key, &self.issuer).expect("a key that signs").pem();
+        Authority { certificate, issuer: Issuer::new(params, key) }
+    }
+
+    /// A client's certificate of this number.
+    pub fn client(&self, name: &str, number: u64, change: impl FnOnce(&mut CertificateParams)) -> Identity {
+        let key = KeyPair::generate().expect("randomness");
+        let mut params = CertificateParams::default();
+        params.distinguished_name = rcgen::DistinguishedName::new();
+        params.distinguished_name.push(DnType::OrganizationName, "House, Home");
+        params.distinguished_name.push(DnType::CommonName, name);
+        params.serial_number = Some(number.into());
+        params.extended_key_usages = vec![rcgen::ExtendedKeyUsagePurpose::ClientAuth];
+        (params.not_before, params.not_after) = (date_time_ymd(2019, 5, 28), date_time_ymd(2099, 8, 5));
+        change(&mut params);
+        let certificate = params.signed_by(&key, &self.issuer).expect("a key that signs");
+        Identity { certificate: certificate.pem(), key: key.serialize_pem() }
+    }
+
+    /// Whom it has revoked, as long as it says so, in DER.
+    pub fn revokes(&self, numbers: &[u64], until: i32) -> Vec<u8> {
+        let revoked = |number: &u64| rcgen::RevokedCertParams {
+            serial_number: (*number).into(),
+            revocation_time: date_time_ymd(2020, 1, 1),
+            reason_code: None,
+            invalidity_date: None,
+        };
+        let list = rcgen::CertificateRevocationListParams {
+            this_update: date_time_ymd(2020, 1, 1),
+            next_update: date_time_ymd(until, 1, 1),
+            crl_number: 1.into(),
+            issuing_distribution_point: None,
+            revoked_certs: numbers.iter().map(revoked).collect(),
+            key_identifier_method: rcgen::KeyIdMethod::Sha256,
+        };
+        list.signed_by(&self.issuer).expect("a key that signs").der().to_vec()
+    }
+
     /// A certificate for these names.
     pub fn issue(&self, names: &[&str]) -> Identity {
         let key = KeyPair::generate().expect("randomness");
@@ -138,6 +182,25 @@ impl Visitor {
         let config = ClientConfig::builder_with_provider(Arc::new(provider));
         let config = config.with_protocol_versions(&[&rustls::version::TLS12]).expect("a known version");
         Visitor { config: Arc::new(config.with_root_certificates(roots).with_no_client_auth()) }
+    }
+
+    /// The same, and proves itself with these certificates of a client, the first its own.
+    pub fn showing(
+        trusted: &[&Identity],
+        versions: &[&'static rustls::SupportedProtocolVersion],
+        own: &Identity,
+    ) -> Visitor {
+        let mut roots = RootCertStore::empty();
+        for identity in trusted {
+            roots.add(identity.der()).expect("a certificate");
+        }
+        let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(own.certificate.as_bytes()).collect();
+        let key = rustls::pki_types::PrivateKeyDer::from_pem_slice(own.key.as_bytes()).expect("it was just made");
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let config = ClientConfig::builder_with_provider(provider).with_protocol_versions(versions);
+        let config = config.expect("known versions").with_root_certificates(roots);
+        let config = config.with_client_auth_cert(chain.expect("certificates"), key).expect("a key that fits");
+        Visitor { config: Arc::new(config) }
     }
 
     pub fn offering(&self, protocols: &[&str]) -> Visitor {
