@@ -1,4 +1,4 @@
-//! Panics on demand, so that tests can show what one costs (attack row R17). Release builds have none of it.
+//! Panics and stalls on demand, so that tests can show what one costs (attack row R17). Release builds have none of it.
 
 use crate::exchange::Exchange;
 
@@ -14,6 +14,20 @@ pub fn panic_at(place: &str, exchange: &Exchange) {
     // Only drills look at them.
     let _ = (place, exchange);
 }
+
+/// Keeps the whole worker from moving for a while, as [`panic_at`] panics: `X-Drill: stall`.
+#[inline]
+pub fn stall(exchange: &Exchange) {
+    #[cfg(debug_assertions)]
+    if is_on() && asks_for("stall", exchange) {
+        std::thread::sleep(STALL_TIME);
+    }
+    let _ = exchange;
+}
+
+/// Longer than several words to a watchdog of a test.
+#[cfg(debug_assertions)]
+const STALL_TIME: std::time::Duration = std::time::Duration::from_secs(3);
 
 #[cfg(debug_assertions)]
 fn is_on() -> bool {

@@ -57,6 +57,7 @@ pub async fn serve(exchange: &mut Exchange, worker: &Rc<Worker>) {
     let working = worker.load.begin_request();
     let mut trip = Trip::begin(worker);
     hops::follow(exchange, live.snapshot().gateway.trusted_proxies.as_ref());
+    drill::stall(exchange);
     drill::panic_at("begin", exchange);
     let reply = match answer(exchange, &mut trip, &live, worker).await {
         Ok(reply) => reply,

@@ -525,6 +525,10 @@ fn status(reloader: &Reloader, metrics: &Metrics, addresses: &Addresses, facts: 
         },
         "upstreams": report::status(&published.snapshot.upstreams, &published.upstreams),
         "requests": metrics.total(|worker| &worker.requests),
+        "tunnels": {
+            "open": metrics.total(|worker| &worker.tunnels_open),
+            "opened": metrics.total(|worker| &worker.tunnels_opened),
+        },
         "buffersHeld": metrics.total(|worker| &worker.buffers_held),
         "tasks": metrics.total(|worker| &worker.tasks),
         "panics": metrics.total(|worker| &worker.panics),

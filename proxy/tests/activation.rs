@@ -193,6 +193,25 @@ fn the_watchdog_hears_from_a_gateway_that_moves_also_after_an_upgrade() {
 }
 
 #[test]
+fn a_worker_that_stands_still_is_kept_from_nobody() {
+    on_both_drivers(|driver| {
+        let gateway = start_with("WATCHDOG_USEC", "600000", &document("\"127.0.0.1:0\"", 1), driver);
+        let words = || gateway.told().matches("WATCHDOG=1\n").count();
+        let silences =
+            || gateway.stderr().matches("no word to the watchdog workers_move=false desk_answers=true").count();
+        eventually("it speaks", || words() >= 1);
+        let mut client = gateway.client();
+        client.send(GET.replace("\r\n\r\n", "\r\nX-Drill: stall\r\n\r\n"));
+        eventually("it has nothing good to say", || silences() >= 1);
+        let before = words();
+        eventually("nor a moment later", || silences() >= 3);
+        assert_eq!(words(), before, "a stalled worker was passed over in silence");
+        client.read_response().expect_status(200);
+        eventually("it moves again", || words() > before);
+    });
+}
+
+#[test]
 fn a_drain_asks_for_more_time() {
     on_both_drivers(|driver| {
         let backend = Backend::echo();

@@ -161,3 +161,52 @@ fn a_server_that_does_not_answer_is_ill() {
         assert!(told < 0.5, "{told}");
     });
 }
+
+/// How many of these requests each of the two served.
+fn shares(gateway: &Gateway, (one, other): (&Patient, &Patient), requests: usize) -> (usize, usize) {
+    (one.served(), other.served());
+    asks(gateway, requests);
+    (one.served(), other.served())
+}
+
+#[test]
+fn a_server_that_is_well_again_gets_its_share_by_and_by() {
+    on_both_drivers(|driver: Driver| {
+        let (one, other) = (Patient::new(), Patient::new());
+        let slowly = |time: &str| document(&[&one, &other], CHECK, &format!(", slow_start: {time}"));
+        let gateway = Gateway::start(&slowly("1h"), driver);
+        assert_eq!(shares(&gateway, (&one, &other), 10), (5, 5), "nobody begins slowly at the start");
+        one.is(500);
+        health_is(&gateway, &one, "ill");
+        one.is(200);
+        health_is(&gateway, &one, "well");
+        let (few, most) = shares(&gateway, (&one, &other), 44);
+        assert_eq!((few, most), (4, 40), "a tenth of its weight in the first minutes of an hour");
+        // In a shorter time it is through.
+        assert_eq!(gateway.reload(&slowly("2s"))["ok"], true);
+        eventually("it has its share", || shares(&gateway, (&one, &other), 10) == (5, 5));
+    });
+}
+
+#[test]
+fn a_server_that_is_ill_and_let_alone_is_said_to_be_both() {
+    on_both_drivers(|driver: Driver| {
+        let (failing, well) = (Patient::new(), Patient::new());
+        let more = ", outlier: {failures: 1, time: 1h, time_max: 1h}";
+        let gateway = Gateway::start(&document(&[&failing, &well], CHECK, more), driver);
+        let status = failing.status.clone();
+        failing.backend.script(move |request| match (request.target.as_str(), status.load(Ordering::Acquire)) {
+            ("/healthz", status) => {
+                Reply::Bytes(format!("HTTP/1.1 {status} So\r\nContent-Length: 0\r\n\r\n").into_bytes())
+            }
+            _ => Reply::Close,
+        });
+        eventually("a request finds it failing", || {
+            gateway.client().exchange(GET).expect_status(200);
+            server(&gateway, &failing)["health"] == "ejected"
+        });
+        failing.is(500);
+        health_is(&gateway, &failing, "ill, ejected");
+        assert!(gateway.counter("tollgate_server_well", &[("server", failing.backend.address())]) < 0.5);
+    });
+}

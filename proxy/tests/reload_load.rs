@@ -93,13 +93,13 @@ fn reloads_under_load_fail_nobody_mix_nothing_and_keep_nothing() {
                 let before = served.load(Ordering::Acquire);
                 eventually("requests go on", || served.load(Ordering::Acquire) > before);
                 if number == reloads() / 2 {
-                    half = gateway.pss();
+                    half = gateway.own_memory();
                 }
             }
         });
         assert_eq!(number_of(&mut gateway.client()), reloads());
-        eventually("memory is as it was", || gateway.pss() < half + GROWTH_MAX);
-        let end = gateway.pss();
+        eventually("memory is as it was", || gateway.own_memory() < half + GROWTH_MAX);
+        let end = gateway.own_memory();
         println!("{}: {} reloads, {served} requests, {half} bytes at half, {end} at the end", driver.name(), reloads());
         assert!(gateway.counter("tollgate_refusals_total", &[]) < 0.5);
         assert_eq!(gateway.status()["panics"], 0);

@@ -128,6 +128,7 @@ fn bytes_pass_both_ways_and_are_counted() {
         let mut stream = open(&gateway);
         say(&mut stream, "hello");
         eventually("it is counted", || are_open(&gateway, 1));
+        assert_eq!(gateway.status()["tunnels"], serde_json::json!({"open": 1, "opened": 1}));
         assert_eq!(gateway.access_log(), "", "the line comes with the end");
         say(&mut stream, &"long ".repeat(20_000));
         drop(stream);
@@ -427,14 +428,14 @@ fn an_idle_tunnel_holds_no_buffer() {
         let backend = echo();
         let gateway = gateway(backend.address(), driver);
         let mut streams: Vec<TcpStream> = (0..20).map(|_| open(&gateway)).collect();
-        let before = gateway.pss();
+        let before = gateway.own_memory();
         let count = 400;
         streams.extend((0..count).map(|_| open(&gateway)));
         for stream in &mut streams {
             say(stream, "hello");
         }
         eventually("no buffer is held", || gateway.status()["buffersHeld"] == 0);
-        let each = gateway.pss().saturating_sub(before) / count;
+        let each = gateway.own_memory().saturating_sub(before) / count;
         println!("{}: {each} bytes for an idle tunnel", driver.name());
         assert!(each < 32 * 1024, "{each} bytes");
     });

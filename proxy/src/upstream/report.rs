@@ -18,6 +18,7 @@ impl Health {
             Health::Well => "well",
             Health::Ill => "ill",
             Health::Ejected => "ejected",
+            Health::IllAndEjected => "ill, ejected",
         }
     }
 }

@@ -104,6 +104,8 @@ pub enum Health {
     Ill,
     /// Let alone after failures.
     Ejected,
+    /// Both: it is not used before both are over.
+    IllAndEjected,
 }
 
 /// A count with a limit that holds exactly: never more are in. One that has to leave again at once may keep another out.
@@ -308,15 +310,21 @@ impl Standing {
     /// Whether it is to be used.
     #[inline]
     pub fn is_well(&self, is_checked: bool, now: u64) -> bool {
-        !self.is_ejected(now) && (!is_checked || self.checked.load(Relaxed) != Checked::Ill as u8)
+        !self.is_ejected(now) && !self.is_ill(is_checked)
+    }
+
+    #[inline]
+    fn is_ill(&self, is_checked: bool) -> bool {
+        is_checked && self.checked.load(Relaxed) == Checked::Ill as u8
     }
 
     /// The same for people.
     pub fn health(&self, is_checked: bool, now: u64) -> Health {
-        match (self.is_well(is_checked, now), self.is_ejected(now)) {
-            (true, _) => Health::Well,
+        match (self.is_ill(is_checked), self.is_ejected(now)) {
+            (false, false) => Health::Well,
+            (true, false) => Health::Ill,
             (false, true) => Health::Ejected,
-            (false, false) => Health::Ill,
+            (true, true) => Health::IllAndEjected,
         }
     }
 

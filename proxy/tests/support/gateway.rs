@@ -344,9 +344,9 @@ impl Gateway {
         self.kilobytes("status", "VmRSS:")
     }
 
-    /// Its share of resident memory in bytes.
-    pub fn pss(&self) -> u64 {
-        self.kilobytes("smaps_rollup", "Pss:")
+    /// Resident memory of its own in bytes: what the binary's file holds counts for less while another gateway runs it.
+    pub fn own_memory(&self) -> u64 {
+        self.kilobytes("smaps_rollup", "Anonymous:")
     }
 
     fn kilobytes(&self, file: &str, field: &str) -> u64 {
