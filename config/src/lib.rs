@@ -32,7 +32,7 @@ pub use self::snapshot::{
     ListenAddress, Listener, Mapping, Measured, Method, MockRule, Pool, Program, Release, ResponseShape, Rule,
     SelectedMock, Server, ServerAddress, Snapshot, Stage, Upstream,
 };
-pub use self::source::certificate::{Oddity, oddities};
+pub use self::source::certificate::{Oddity, covers, oddities};
 pub use self::source::{truststore, x509};
 
 /// Loads a document from a file, once. Relative paths in it are taken from the file's folder.

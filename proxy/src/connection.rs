@@ -176,6 +176,11 @@ impl Away {
     pub fn begin(worker: &Rc<Worker>) -> Option<Away> {
         worker.load.turn_away().then(|| Away { worker: worker.clone() })
     }
+
+    /// Whose it is.
+    pub fn worker(&self) -> &Rc<Worker> {
+        &self.worker
+    }
 }
 
 impl Drop for Away {

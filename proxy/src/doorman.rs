@@ -2,21 +2,26 @@
 
 use std::time::Duration;
 
+use codec::head::Version;
 use codec::http1::write;
 use policy::client_certificate::Unproven;
 use policy::refusal::Refusal;
 
 use crate::exchange::{Exchange, Reply};
 use crate::io::vector;
+use crate::protected::Protected;
 use crate::state::{Live, Worker};
 
 /// Whether the client has proved what the host asks for, on a connection that was made for it (DM-10, T24).
 pub fn admit(exchange: &mut Exchange, live: &Live, worker: &Worker) -> Result<(), Refusal> {
     let protected = &live.published.protected;
+    let host = exchange.scratch.head.host.of(&exchange.head_bytes);
+    if exchange.secure && exchange.scratch.head.version == Version::Http2 && !is_shared(exchange, host, protected) {
+        return Err(Refusal::Misdirected);
+    }
     if !protected.asks_clients() {
         return Ok(());
     }
-    let host = exchange.scratch.head.host.of(&exchange.head_bytes);
     let listener = exchange.entry.tls();
     let terms = protected.terms(host, listener.as_deref());
     let asked = terms.and_then(|terms| Some((terms, terms.clients.as_ref()?)));
@@ -37,6 +42,18 @@ pub fn admit(exchange: &mut Exchange, live: &Live, worker: &Worker) -> Result<()
         exchange.keep_alive = false;
     }
     verdict
+}
+
+/// Clients send requests for several hosts by one connection of HTTP/2 if its certificate is for all of them (T24).
+fn is_shared(exchange: &Exchange, host: &[u8], protected: &Protected) -> bool {
+    let host = host.strip_suffix(b".").unwrap_or(host);
+    let carrier = exchange.sock.carrier();
+    if carrier.was_asked_for(host) {
+        return true;
+    }
+    let name = carrier.server_name().unwrap_or_default();
+    let listener = exchange.entry.tls();
+    protected.terms(name.as_bytes(), listener.as_deref()).is_some_and(|terms| terms.cover(host))
 }
 
 /// The answer to a request that came without TLS where it should not: the same address under `https`. A GET may be repeated as it

@@ -6,7 +6,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use config::snapshot::{Hsts, Manner, Snapshot, Tls, TlsPolicy};
+use config::covers;
+use config::snapshot::{Certificate, Hsts, Manner, Snapshot, Tls, TlsPolicy};
 use rustls::client::danger::HandshakeSignatureValid;
 use rustls::crypto::aws_lc_rs::{Ticketer, default_provider};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
@@ -46,6 +47,15 @@ pub struct Terms {
     pub server: Arc<ServerConfig>,
     /// What clients have to prove; `None`: nothing.
     pub clients: Option<Arc<Clients>>,
+    certificates: Vec<Arc<Certificate>>,
+}
+
+impl Terms {
+    /// Whether what is shown is for this host as well: then a client may ask for it by the same connection (RFC 9113 §9.1.1).
+    pub fn cover(&self, host: &[u8]) -> bool {
+        let host = str::from_utf8(host).unwrap_or_default();
+        self.certificates.iter().any(|certificate| covers(certificate, host))
+    }
 }
 
 /// Two that have the same may share sessions: whose they are (a host, or no host: a listener's), what is spoken, the certificates, and
@@ -80,7 +90,8 @@ impl Protected {
             let keys = certificates.iter().map(|certificate| certificate.certified.clone()).collect();
             let clients = asked.map(|(spec, store)| Arc::new(Clients::new(spec, store.clone())));
             let server = Arc::new(server_config(keys, tls.policy, clients.as_ref()));
-            Arc::new(Terms { host: host.into(), server, clients })
+            let certificates = certificates.into_iter().cloned().collect();
+            Arc::new(Terms { host: host.into(), server, clients, certificates })
         });
         self.known.insert(identity, terms.clone());
         terms

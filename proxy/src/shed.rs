@@ -15,6 +15,7 @@ use crate::limits::{CLOSED_FOR_NEWCOMER, CLOSED_IN_NEED};
 use crate::observe::metrics::add;
 use crate::overload::Level;
 use crate::state::Worker;
+use crate::tls;
 use crate::trip::Trip;
 use crate::upstream::server::UPSTREAM_TAG;
 
@@ -73,7 +74,7 @@ fn close_oldest(worker: &Rc<Worker>) -> bool {
 
 /// Tells a newcomer 503 at once, and gives it the time to read that; beyond [`crate::limits::AWAY_MAX`] of them there is no
 /// time for that, and nobody is accepted until there is room.
-/// Who would have to shake hands first is told nothing.
+/// Who has to shake hands first does so within that time.
 pub fn turn_away(sock: Sock, why: Why, entry: &Entry, worker: &Rc<Worker>) {
     let counter = match why {
         Why::Full => &worker.metrics.overload_refused,
@@ -90,7 +91,11 @@ pub fn turn_away(sock: Sock, why: Why, entry: &Entry, worker: &Rc<Worker>) {
         }
         return;
     };
-    spawn(see_away(sock, away));
+    if entry.is_protected() {
+        spawn(tls::turn_away(sock, worker.entries.of(entry.tag), farewell(worker), away));
+    } else {
+        spawn(see_away(sock, away));
+    }
 }
 
 /// The refusal of a connection that has not asked anything yet.

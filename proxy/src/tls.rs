@@ -2,15 +2,16 @@
 
 use std::io;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::server::{Accepted, AcceptedAlert, Acceptor};
 
-use crate::connection::{self, Open};
+use crate::connection::{self, Away, Open};
 use crate::entry::Entry;
 use crate::guest::Guest;
 use crate::io::{Group, Outgoing, RBuf, Session, Sock, vector};
-use crate::limits::HANDSHAKES_MAX;
+use crate::limits::{HANDSHAKES_MAX, LINGER_TIME};
 use crate::link::Link;
 use crate::observe::metrics::{HandshakeFailure, add, sub};
 use crate::state::Worker;
@@ -43,7 +44,7 @@ impl Drop for Turn {
 pub async fn welcome(sock: Sock, entry: Rc<Entry>, worker: Rc<Worker>) {
     let mut open = Open::of(&worker, &entry, &sock);
     let shaken = match Turn::take(&worker) {
-        Some(_turn) => shake(&sock, &entry, &worker).await,
+        Some(_turn) => shake(&sock, &entry, &worker, false).await,
         None => Err(HandshakeFailure::Busy),
     };
     if let Err(why) = shaken {
@@ -64,12 +65,30 @@ pub async fn welcome(sock: Sock, entry: Rc<Entry>, worker: Rc<Worker>) {
     open.park(sock);
 }
 
+/// Somebody who is turned away hears why, if that can be said soon: in HTTP/1.1, which needs no more than a handshake.
+pub async fn turn_away(sock: Sock, entry: Rc<Entry>, words: Vec<u8>, away: Away) {
+    let worker = away.worker().clone();
+    sock.set_deadline(Some(LINGER_TIME));
+    let shaken = match Turn::take(&worker) {
+        Some(_turn) => shake(&sock, &entry, &worker, true).await,
+        None => Err(HandshakeFailure::Busy),
+    };
+    match shaken {
+        Ok(()) => sock.start_send(Outgoing::new(words)),
+        Err(why) => {
+            failed(why, &worker);
+            sock.give_up_session();
+        }
+    }
+    connection::see_away(sock, away).await;
+}
+
 /// Counts a handshake that came to nothing.
 pub fn failed(why: HandshakeFailure, worker: &Worker) {
     add(&worker.metrics.tls_failures[why as usize], 1);
 }
 
-async fn shake(sock: &Sock, entry: &Entry, worker: &Worker) -> Result<(), HandshakeFailure> {
+async fn shake(sock: &Sock, entry: &Entry, worker: &Worker, is_brief: bool) -> Result<(), HandshakeFailure> {
     let (accepted, rest) = hello(sock).await?;
     let (terms, name) = {
         let name = accepted.client_hello().server_name().map(str::to_owned);
@@ -78,7 +97,14 @@ async fn shake(sock: &Sock, entry: &Entry, worker: &Worker) -> Result<(), Handsh
         let terms = live.published.protected.terms(name.as_deref().unwrap_or_default().as_bytes(), Some(&tls));
         (terms.ok_or(HandshakeFailure::Protocol)?.clone(), name)
     };
-    match accepted.into_connection(terms.server.clone()) {
+    let mut config = terms.server.clone();
+    if is_brief {
+        // A session of its own would never be continued.
+        let brief = Arc::make_mut(&mut config);
+        brief.alpn_protocols = vec![b"http/1.1".to_vec()];
+        brief.send_tls13_tickets = 0;
+    }
+    match accepted.into_connection(config) {
         Ok(connection) => sock.secure(Session::new(connection), rest),
         Err((error, alert)) => return Err(refuse(sock, &error, alert)),
     }

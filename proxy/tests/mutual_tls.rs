@@ -410,3 +410,83 @@ fn r05_what_a_client_shows_has_its_bounds() {
         eventually("both are counted", || failures() > 1.5);
     });
 }
+
+/// One request by HTTP/2 on a connection that has agreed to it; the log tells what became of it.
+fn ask_http2(client: &mut Secure, stream: u8, host: &str) {
+    let mut block = Vec::new();
+    for (name, value) in [(":method", "GET"), (":scheme", "https"), (":authority", host), (":path", "/mock")] {
+        block.push(0);
+        for text in [name, value] {
+            block.push(text.len() as u8);
+            block.extend(text.as_bytes());
+        }
+    }
+    const HEADERS: u8 = 1;
+    const END: u8 = 0x5;
+    let mut frame = vec![0, 0, block.len() as u8, HEADERS, END, 0, 0, 0, stream];
+    frame.extend(block);
+    client.send(frame);
+}
+
+#[test]
+fn t24_streams_are_for_the_hosts_of_their_connection() {
+    on_both_drivers(|driver| {
+        let house = House::plain(driver);
+        let own = house.authority.client("a", 1, |_| {});
+        let speak = |visitor: &Visitor, name: &str, hosts: &[&str]| {
+            let mut client = visitor.offering(&["h2"]).connect(house.gateway.address(), name);
+            client.send(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0");
+            for (host, stream) in hosts.iter().zip((1..).step_by(2)) {
+                ask_http2(&mut client, stream, host);
+            }
+            client
+        };
+        let told = |status: u16| {
+            let log = house.gateway.access_log();
+            let is_it = |line: &&str| line.contains("HTTP/2") && line.contains(&format!("\"status\":{status},"));
+            log.lines().filter(is_it).count()
+        };
+        // A host with mutual TLS shares its connections with nobody.
+        let _certified = speak(&house.visitor(&own), "api.test", &["api.test", "main.test", "API.test"]);
+        eventually("each is answered", || (told(200), told(421)) == (2, 1));
+        let _nobody = speak(&house.nobody(), "api.test", &["api.test"]);
+        eventually("without a certificate", || told(403) == 1);
+        // Others do as far as the certificate goes.
+        let hosts = ["main.test", "x.main.test", "api.test", "other.test", "x.y.main.test"];
+        let _other = speak(&house.visitor(&own), "main.test", &hosts);
+        eventually("each is answered", || (told(200), told(421)) == (4, 4));
+    });
+}
+
+#[test]
+fn the_doctor_looks_at_truststores() {
+    let folder = new_folder();
+    let (main, authority) = (Identity::new(&["main.test"]), Authority::new("ca"));
+    main.write(&folder, "main");
+    let other = Authority::new("other");
+    fs::write(folder.join("clients.pem"), authority.certificate.clone() + &other.certificate).expect("it is writable");
+    fs::write(folder.join("a.crl"), authority.revokes(&[], 2021)).expect("it is writable");
+    let text = "gateway: {listen: [{address: \"127.0.0.1:0\", tls: {certificate: main.crt, key: main.key}}]}\n\
+                apis: {a: {kind: http, routes: {\"GET /\": {integration: {type: mock}}}, stages: {$default: {}}}}\n\
+                domains:\n  other.test: {tls: {certificate: main.crt, key: main.key}, mutual_tls: {truststore: clients.pem, revocation: a.crl}, mappings: {/: a/$default}}\n";
+    let document = folder.join("gateway.yaml");
+    fs::write(&document, text).expect("it is writable");
+    let said = |verb: &str| {
+        let output = std::process::Command::new(env!("CARGO_BIN_EXE_tollgate")).arg(verb).arg(&document).output();
+        let output = output.expect("the binary runs");
+        String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned()
+    };
+    let told = said("doctor");
+    for part in [
+        "clients.pem: 2 certificates, 1 lists",
+        "is out of date",
+        "there is no list of those whom",
+        "domain other.test has no certificate for its name",
+    ] {
+        assert!(told.contains(part), "{part}: {told}");
+    }
+    let told = said("check");
+    for part in ["is out of date", "there is no list of those whom", "warning"] {
+        assert!(told.contains(part), "{part}: {told}");
+    }
+}

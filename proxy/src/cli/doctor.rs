@@ -7,7 +7,7 @@ use std::net::TcpListener;
 use std::path::Path;
 use std::process::ExitCode;
 
-use config::snapshot::{Certificate, CertificateFiles};
+use config::snapshot::{Certificate, CertificateFiles, Certificates, Tls, TrustFiles, Truststore};
 use config::{AccessLog, Gateway, ListenAddress, Listener};
 use proxy::files::Share;
 use rustix::process::{Resource, getrlimit};
@@ -137,7 +137,30 @@ fn document(path: &Path, findings: &mut Vec<Finding>) -> Option<Gateway> {
     let serves = |files| snapshot.tls().any(|tls| tls.certificates.contains(files));
     let certificates = snapshot.certificates.iter();
     findings.extend(certificates.map(|(files, read)| certificate(files, read, serves(files))));
+    findings.extend(snapshot.protected.iter().map(|(host, tls)| covered(host, tls, &snapshot.certificates)));
+    findings.extend(snapshot.truststores.iter().map(|(files, store)| truststore(files, store)));
     Some(snapshot.gateway)
+}
+
+/// Whether a domain has a certificate for its name.
+fn covered(host: &str, tls: &Tls, certificates: &Certificates) -> Finding {
+    let mut shown = tls.certificates.iter().filter_map(|files| certificates.get(files));
+    if shown.any(|certificate| config::covers(certificate, host)) {
+        return ok(format!("domain {host} has a certificate for its name"));
+    }
+    warn(format!("domain {host} has no certificate for its name"), "clients refuse those that name other hosts")
+}
+
+/// Whom clients of a host are trusted by, and for how long.
+fn truststore(files: &TrustFiles, store: &Truststore) -> Finding {
+    let (trusted, lists) = (store.trusted.len(), store.revocation.len());
+    let shown = format!("truststore {}: {trusted} certificates, {lists} lists of revoked ones", files.truststore);
+    let found = config::truststore::oddities(store);
+    if found.is_empty() {
+        return ok(shown);
+    }
+    let (what, advice): (Vec<_>, Vec<_>) = found.into_iter().map(|(_, odd)| (odd.what, odd.hint)).unzip();
+    warn(format!("{shown}: {}", what.join(", ")), advice.join("; "))
 }
 
 /// A certificate that can serve, or is shown to backends, and for how long. What is wrong with one is an error of the document.

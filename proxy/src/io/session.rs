@@ -147,6 +147,13 @@ impl Session {
         self.guest = Some(Rc::new(guest(self.tls.peer_certificates().unwrap_or_default())));
     }
 
+    pub(super) fn server_name(&self) -> Option<&str> {
+        match &self.tls {
+            Connection::Server(server) => server.server_name(),
+            Connection::Client(_) => None,
+        }
+    }
+
     pub(super) fn guest(&self) -> Option<Rc<Guest>> {
         self.guest.clone()
     }

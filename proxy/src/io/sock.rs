@@ -176,6 +176,17 @@ impl Sock {
         });
     }
 
+    /// Whether the client asked for this host in its handshake, or for none.
+    pub fn was_asked_for(&self, host: &[u8]) -> bool {
+        let asked = |name: Option<&str>| name.is_none_or(|name| name.as_bytes().eq_ignore_ascii_case(host));
+        net::with(|net| net.slot(self.key).session.as_ref().is_none_or(|session| asked(session.server_name())))
+    }
+
+    /// The host that the client asked for in its handshake.
+    pub fn server_name(&self) -> Option<Box<str>> {
+        net::with(|net| net.slot(self.key).session.as_ref()?.server_name().map(Into::into))
+    }
+
     /// See `remember`.
     pub fn guest(&self) -> Option<Rc<Guest>> {
         net::with(|net| net.slot(self.key).session.as_ref().and_then(|session| session.guest()))
