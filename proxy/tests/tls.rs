@@ -411,8 +411,8 @@ fn a_policy_and_a_protocol_are_held() {
         Visitor::new(&[&new]).connect(house.gateway.address(), "new.test").exchange(GET).expect_status(200);
         let visitor = Visitor::new(&[&house.main]);
         let mut client = visitor.offering(&["h2", "http/1.1"]).connect(house.gateway.address(), "main.test");
-        assert_eq!(client.tls().alpn_protocol(), Some(&b"http/1.1"[..]));
-        assert!(visitor.offering(&["h2"]).try_connect(house.gateway.address(), "main.test").is_err());
+        assert_eq!(client.tls().alpn_protocol(), Some(&b"h2"[..]));
+        assert!(visitor.offering(&["spdy/3"]).try_connect(house.gateway.address(), "main.test").is_err());
         eventually("both are counted", || house.failures("incompatible") == 2);
         let group = client.tls().negotiated_key_exchange_group().expect("a handshake agrees on one").name();
         assert_eq!(group, rustls::NamedGroup::X25519MLKEM768);

@@ -217,7 +217,7 @@ fn answers(snapshot: &Snapshot, request: &Request<'_>, found: &Found<'_>, captur
             line(out, "variable", &format!("{name} = {value}"));
         }
     }
-    line(out, "phases", &phases(&method.integration).join(" → "));
+    line(out, "phases", &phases(&method.integration, asks_clients(snapshot, request)).join(" → "));
     match &method.integration {
         Integration::Mock(mock) => line(out, "answers", &format!("mock, status {}", mock.status)),
         Integration::SelectedMock(_) => line(out, "answers", "mock, by the status of its request template"),
@@ -226,9 +226,21 @@ fn answers(snapshot: &Snapshot, request: &Request<'_>, found: &Found<'_>, captur
     }
 }
 
+/// Whether the host, or a listener for whatever host, wants a certificate of its clients (DM-10).
+fn asks_clients(snapshot: &Snapshot, request: &Request<'_>) -> bool {
+    let of_domain = |domain: &str| {
+        let mut protected = snapshot.protected.iter();
+        protected.find(|(host, _)| host.eq_ignore_ascii_case(domain)).map(|(_, tls)| tls)
+    };
+    let mut of_listeners = snapshot.gateway.listen.iter().filter_map(|listener| listener.tls.as_ref());
+    let own = request.domain.and_then(of_domain);
+    own.map_or_else(|| of_listeners.any(|tls| tls.clients.is_some()), |tls| tls.clients.is_some())
+}
+
 /// What happens to the request, in order.
-fn phases(integration: &Integration) -> Vec<&'static str> {
+fn phases(integration: &Integration, asks_clients: bool) -> Vec<&'static str> {
     let happens = |phase: Phase| match (integration, phase) {
+        (_, Phase::ProveClient) => asks_clients,
         (_, Phase::NoSuchMethod)
         | (Integration::SelectedMock(_), Phase::ShapeCall)
         | (Integration::Mock(_) | Integration::Unavailable(_), Phase::MapRequest | Phase::MapResponse) => false,

@@ -217,10 +217,14 @@ fn one_side_may_end_first() {
 #[test]
 fn a_reset_is_an_error_for_reader_and_writer() {
     on_both(|| async {
-        let (sock, peer) = against(|peer| {
+        // Not before the connect is through: it would be told of the reset.
+        let (go, wait) = std::sync::mpsc::channel::<()>();
+        let (sock, peer) = against(move |peer| {
+            wait.recv().expect("it is told to");
             rustix::net::sockopt::set_socket_linger(&peer, Some(Duration::ZERO)).expect("an option");
         })
         .await;
+        go.send(()).expect("it waits");
         peer.join().expect("the peer");
         let error = sock.recv(Group::Small).await.expect_err("reset");
         assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
