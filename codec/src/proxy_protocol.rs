@@ -5,6 +5,8 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
+use serde::{Deserialize, Serialize};
+
 use crate::limits::{PROXY_HEADER_MAX, PROXY_LINE_MAX};
 
 /// What a header says, and where it ends.
@@ -19,7 +21,7 @@ pub struct Header {
 }
 
 /// The version of a header.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Version {
     /// A line of text.
     V1,

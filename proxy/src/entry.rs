@@ -268,6 +268,11 @@ impl Peer {
         peer
     }
 
+    /// The address as a number; `None` for `unknown`.
+    pub fn ip(&self) -> Option<IpAddr> {
+        str::from_utf8(self.text()).ok()?.parse().ok()
+    }
+
     fn push(&mut self, text: &[u8]) {
         let from = self.length as usize;
         self.text[from..from + text.len()].copy_from_slice(text);

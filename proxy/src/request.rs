@@ -199,6 +199,7 @@ async fn fulfil(
             let number = live.release(place).map_or(0, |release| release.upstreams[rule.authority as usize]);
             let upstream = &live.upstreams[number as usize];
             trip.upstream = Some(number);
+            hops::introduce(exchange, upstream.spec.proxy_protocol);
             let trace = http::trace_id(trip, worker);
             let (shape, source) = http::prepare(&call, exchange, live, place, &trace);
             let bounds = bounds(rule, upstream.spec.retry, gateway);

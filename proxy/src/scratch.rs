@@ -19,6 +19,8 @@ pub struct Scratch {
     pub path: Vec<u8>,
     /// How the request came.
     pub way: Way,
+    /// The PROXY header for the backend; empty if it wants none.
+    pub introduction: Vec<u8>,
 }
 
 /// What backends are told of the way of a request, beside its client's address.

@@ -378,7 +378,8 @@ fn p07_limits_count_the_clients_and_not_the_balancer() {
         let mut third = enter(&one);
         third.read_response().expect_status(503);
         third.expect_close();
-        assert!(visitor.try_connect_behind(&house.gateway.listeners()[TLS], "main.test", &one, true).is_err());
+        let mut secure = visitor.connect_behind(&house.gateway.listeners()[TLS], "main.test", &one, true);
+        secure.read_response().expect_status(503);
         assert_eq!(house.gateway.status()["overload"]["refusedPerAddress"], 2);
         // Others, and the balancer itself.
         for header in

@@ -146,7 +146,7 @@ fn difference(own: &UpstreamTls, other: &UpstreamTls) -> String {
 }
 
 fn upstream(spec: UpstreamSpec, base: &Path, shelf: &mut Shelf, faults: &mut Diagnostics) -> Upstream {
-    let UpstreamSpec { name, servers, balance, pool, connect_time, tls, protocol, resilience } = spec;
+    let UpstreamSpec { name, servers, balance, pool, connect_time, tls, protocol, proxy_protocol, resilience } = spec;
     let tls = tls.map(|tls| shelf.upstream(tls, base, faults));
     let needs_names = tls.as_ref().is_some_and(|tls| tls.server_name.is_none());
     for ServerSpec { address, place, .. } in servers.iter().filter(|_| needs_names) {
@@ -163,7 +163,10 @@ fn upstream(spec: UpstreamSpec, base: &Path, shelf: &mut Shelf, faults: &mut Dia
         Some(BalanceSpec::LeastRequests) => Balance::LeastRequests,
     };
     let made = made(&name.text, servers, (balance, connect_time), tls, &(pool, resilience));
-    Upstream { protocol: protocol.map_or_else(Protocol::default, |at| at.value), ..made }
+    // A connection that names its client is of no use for another one's requests.
+    let pool = if proxy_protocol.is_some() { Pool { idle: 0, ..made.pool } } else { made.pool };
+    let protocol = protocol.map_or_else(Protocol::default, |at| at.value);
+    Upstream { pool, protocol, proxy_protocol, ..made }
 }
 
 fn made(
@@ -182,6 +185,7 @@ fn made(
         connect_time: connect_time.unwrap_or(limits::CONNECT_TIME),
         tls,
         protocol: Protocol::default(),
+        proxy_protocol: None,
         panic: panic.unwrap_or(0),
         slow_start: slow_start.unwrap_or_default(),
         health_check: health_check.as_ref().map(self::health_check),

@@ -3,6 +3,8 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use codec::proxy_protocol::Version;
+
 use crate::diagnostic::Place;
 use crate::limits;
 use crate::model::field::{Field, Table, Type};
@@ -30,6 +32,8 @@ pub struct UpstreamSpec {
     pub tls: Option<UpstreamTlsSpec>,
     /// What is spoken with them.
     pub protocol: Option<At<Protocol>>,
+    /// The header that tells whose connection it is.
+    pub proxy_protocol: Option<Version>,
     /// What is done when one of them fails.
     pub resilience: ResilienceSpec,
 }
@@ -97,6 +101,11 @@ pub const UPSTREAM: Table = Table {
             Type::Word(&["http1", "http2", "auto"]),
             "what is spoken with them: http1, http2 (without TLS with prior knowledge), or what TLS agrees on",
         ),
+        Field::new(
+            "proxy_protocol",
+            Type::Word(&["v1", "v2"]),
+            "begins each connection with a PROXY header that names the client; such a connection serves one request, as the next may be another client's",
+        ),
         resilience::PANIC,
         resilience::SLOW_START,
         resilience::HEALTH_CHECK,
@@ -138,6 +147,7 @@ impl UpstreamSpec {
                 connect_time: None,
                 tls: None,
                 protocol: None,
+                proxy_protocol: None,
                 resilience: ResilienceSpec::default(),
             });
         };
@@ -169,10 +179,31 @@ impl UpstreamSpec {
             let hint = "write `tls: {}`, or `http2` for prior knowledge";
             reader.faults.error_hint(place, "`protocol: auto` without TLS: there is nobody to agree with", hint);
         }
+        let words = [("v1", Version::V1), ("v2", Version::V2)];
+        let proxy_protocol = object.get("proxy_protocol");
+        let proxy_protocol = proxy_protocol.and_then(|node| reader.word(node, "`proxy_protocol`", &words, &[]));
+        if let (Some(At { place, .. }), Some(At { value: Protocol::Http2 | Protocol::Auto, .. })) =
+            (proxy_protocol, protocol)
+        {
+            let hint = "write `protocol: http1`, or leave the headers to X-Forwarded-For";
+            let what = "a connection that names one client cannot speak HTTP/2, which carries the requests of many";
+            reader.faults.error_hint(place, what, hint);
+        }
+        let proxy_protocol = proxy_protocol.map(|at| at.value);
         let resilience = ResilienceSpec::read(&object, reader);
         object.close();
         let balance = balance.map(|at| at.value);
-        Some(Self { name: name.clone(), servers, balance, pool, connect_time, tls, protocol, resilience })
+        Some(Self {
+            name: name.clone(),
+            servers,
+            balance,
+            pool,
+            connect_time,
+            tls,
+            protocol,
+            proxy_protocol,
+            resilience,
+        })
     }
 }
 

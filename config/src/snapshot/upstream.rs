@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use codec::proxy_protocol::Version;
 use serde::{Deserialize, Serialize};
 
 use super::tls::UpstreamTls;
@@ -26,6 +27,8 @@ pub struct Upstream {
     pub tls: Option<UpstreamTls>,
     /// What is spoken with servers.
     pub protocol: Protocol,
+    /// The header that begins each connection and names the client; `None`: there is none. No connection is kept then.
+    pub proxy_protocol: Option<Version>,
     /// All servers are used when fewer than this share of them, in percent, are well; always when none is.
     pub panic: u8,
     /// How long a server that comes back takes to its whole share; zero: it has it at once.

@@ -125,7 +125,7 @@ pub fn prepare<'a>(
     let host =
         live.release(place).map_or(&b""[..], |release| &release.program.authorities[rule.authority as usize].host);
     let Exchange { sock, inflow, head_bytes, scratch, body, continue_owed, peer, .. } = exchange;
-    let Scratch { head, answer, upgrade, way, .. } = &mut **scratch;
+    let Scratch { head, answer, upgrade, way, introduction, .. } = &mut **scratch;
     let (head, head_bytes): (&RequestHead, &[u8]) = (head, head_bytes);
     let verb = rule.verb.or_else(|| Verb::parse(head.method.of(head_bytes)));
     let origin = Origin {
@@ -148,6 +148,7 @@ pub fn prepare<'a>(
         idempotent: matches!(verb, Some(Verb::Get | Verb::Head | Verb::Options | Verb::Put | Verb::Delete)),
         to_head: verb == Some(Verb::Head),
         upgrade: upgrade.as_ref(),
+        introduction,
         answer,
     };
     (shape, source)

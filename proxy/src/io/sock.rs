@@ -228,6 +228,14 @@ impl Sock {
         net::with(|net| net.slot(self.key).asked.as_deref().copied())
     }
 
+    /// Where it arrived; `None` for unix sockets.
+    pub fn here(&self) -> Option<SocketAddr> {
+        let fd = net::with(|net| net.slot(self.key).fd);
+        // SAFETY: slots keep raw descriptors. Sound: the slot is held, so its descriptor is open for the time of the call.
+        let fd = unsafe { BorrowedFd::borrow_raw(fd) };
+        rustix::net::getsockname(fd).ok()?.try_into().ok()
+    }
+
     /// Whether the connection counts for the address at its other end, as it does unless somebody says otherwise.
     pub fn count_for_peer(&self, does: bool) {
         net::with(|net| net.slot(self.key).uncounted = !does);

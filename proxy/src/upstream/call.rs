@@ -40,7 +40,7 @@ pub async fn call(
         // One time-out for all of it: connecting, further attempts, and the head of the answer (IN-12).
         let left = bounds.timeout.saturating_sub(now() - began);
         let time = bounds.one().min(left);
-        let (fault, reused, unsent) = match upstream.checkout(names, time, fresh, &tried).await {
+        let (fault, reused, unsent) = match upstream.checkout(names, time, fresh, &tried, source.introduction).await {
             Err((fault, server)) => {
                 if let Some(server) = server {
                     tried.add(server);

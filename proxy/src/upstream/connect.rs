@@ -12,18 +12,20 @@ use policy::fault::Fault;
 
 use super::server::{Address, Server};
 use crate::body::is_timeout;
-use crate::io::{Sleep, Sock, is_shortage, now, sleep};
+use crate::io::{Outgoing, Sleep, Sock, is_shortage, now, sleep};
 use crate::limits::CONNECT_HEAD_START;
 
 /// Connects to `server`, or to one of the `others`, which have the same name: in their order, each a moment after the one
-/// before or as soon as that one has failed. Whoever fails or is overtaken is told so. The winner, and its socket.
+/// before or as soon as that one has failed. Whoever fails or is overtaken is told so. `introduction` is what they are sent first: whose
+/// connection it is, if they are to know. The winner, and its socket.
 pub async fn connect(
     server: &Rc<Server>,
     others: Vec<Rc<Server>>,
     within: Duration,
+    introduction: &[u8],
 ) -> Result<(Rc<Server>, Sock), Fault> {
     if others.is_empty() {
-        let outcome = one(server, within).await;
+        let outcome = one(server, within, introduction).await;
         return outcome.map(|sock| (server.clone(), sock)).inspect_err(|fault| server.broke(*fault));
     }
     let mut waiting = vec![server.clone()];
@@ -33,14 +35,14 @@ pub async fn connect(
     let start = move |server: Rc<Server>| {
         let left = until.saturating_duration_since(now());
         let racing = server.clone();
-        (server, Box::pin(async move { one(&racing, left).await }))
+        (server, Box::pin(async move { one(&racing, left, introduction).await }))
     };
     let mut race = Race { waiting, racing: Vec::new(), start, pause: None, last: Fault::ConnectFailed };
     poll_fn(|context| race.poll(context)).await
 }
 
-/// A connection that is ready for its first request.
-async fn one(server: &Server, within: Duration) -> Result<Sock, Fault> {
+/// A connection that is ready for its first request. The introduction comes before everything else, TLS included.
+async fn one(server: &Server, within: Duration, introduction: &[u8]) -> Result<Sock, Fault> {
     let began = now();
     let connected = match &server.address {
         Address::Socket(address) => Sock::connect(*address, within).await,
@@ -48,6 +50,9 @@ async fn one(server: &Server, within: Duration) -> Result<Sock, Fault> {
         Address::Name { .. } => return Err(Fault::NameNotResolved),
     };
     let sock = connected.map_err(|error| fault(&error))?;
+    if !introduction.is_empty() {
+        sock.start_send(Outgoing::new(introduction.to_vec()));
+    }
     if let Some(secure) = &server.secure {
         secure.shake(&sock, within.saturating_sub(now() - began)).await?;
         server.shaken(sock.protection());

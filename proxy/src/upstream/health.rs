@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use codec::head::{HeadLimits, ResponseHead};
 use codec::http1::parse::{Progress, parse_response};
+use codec::proxy_protocol::{self, Told};
 use config::snapshot::{HealthCheck, Protocol, Upstream};
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
@@ -30,6 +31,7 @@ struct Watched {
     shared: Arc<Shared>,
     tls: Option<Arc<ClientConfig>>,
     protocol: Protocol,
+    introduction: Arc<[u8]>,
 }
 
 type List = Arc<[Watched]>;
@@ -50,7 +52,9 @@ impl Keeper {
     ) -> io::Result<()> {
         let watched = |(spec, (shared, tls)): (&Upstream, (&Arc<Shared>, &Option<Arc<ClientConfig>>))| {
             let check = Arc::new(spec.health_check.clone()?);
-            Some(Watched { check, shared: shared.clone(), tls: tls.clone(), protocol: spec.protocol })
+            let introduction = introduction(spec);
+            let (shared, tls, protocol) = (shared.clone(), tls.clone(), spec.protocol);
+            Some(Watched { check, shared, tls, protocol, introduction })
         };
         let list: List = specs.iter().zip(upstreams.iter().zip(outbound)).filter_map(watched).collect();
         let mut wanted = self.wanted.lock().unwrap_or_else(PoisonError::into_inner);
@@ -74,6 +78,7 @@ struct Asked {
     standing: Weak<Standing>,
     tls: Option<Arc<ClientConfig>>,
     protocol: Protocol,
+    introduction: Arc<[u8]>,
     task: AbortHandle,
 }
 
@@ -95,13 +100,17 @@ async fn run(mut wanted: watch::Receiver<List>) {
 /// A server that is asked already, in the same way, is not disturbed.
 fn reconcile(all: &mut All, list: &[Watched]) {
     let mut before = std::mem::take(all);
-    for Watched { check, shared, tls, protocol } in list {
+    for Watched { check, shared, tls, protocol, introduction } in list {
         for standing in shared.standings().into_iter().filter(|standing| has_address(&standing.address)) {
             let key = (shared.name.clone(), standing.address.clone());
             let weak = Arc::downgrade(&standing);
             let is_same = |asked: &Asked| {
                 let as_before = (asked.tls.as_ref().map(Arc::as_ptr)) == tls.as_ref().map(Arc::as_ptr);
-                as_before && asked.protocol == *protocol && *asked.check == **check && asked.standing.ptr_eq(&weak)
+                as_before
+                    && asked.protocol == *protocol
+                    && asked.introduction == *introduction
+                    && *asked.check == **check
+                    && asked.standing.ptr_eq(&weak)
             };
             let asked = before.remove(&key).filter(is_same).unwrap_or_else(|| {
                 let secure = tls.clone().zip(standing.name.clone());
@@ -110,13 +119,24 @@ fn reconcile(all: &mut All, list: &[Watched]) {
                     address: standing.address.clone(),
                     secure,
                     protocol: *protocol,
+                    introduction: introduction.clone(),
                 };
                 let task = tokio::spawn(ask_again_and_again(server, check.clone(), weak.clone())).abort_handle();
-                Asked { check: check.clone(), standing: weak, tls: tls.clone(), protocol: *protocol, task }
+                let (check, tls, introduction) = (check.clone(), tls.clone(), introduction.clone());
+                Asked { check, standing: weak, tls, protocol: *protocol, introduction, task }
             });
             all.insert(key, asked);
         }
     }
+}
+
+/// The PROXY header of a connection that is nobody's; empty: the upstream wants none.
+fn introduction(spec: &Upstream) -> Arc<[u8]> {
+    let mut header = Vec::new();
+    if let Some(version) = spec.proxy_protocol {
+        proxy_protocol::write(version, &Told::Nothing, &mut header);
+    }
+    header.into()
 }
 
 /// A name has no address of its own: its addresses are asked, as soon as it has any.
@@ -136,6 +156,8 @@ struct Server {
     /// How TLS is spoken, and whom the certificate has to name; `None`: in clear text.
     secure: Option<(Arc<ClientConfig>, ServerName<'static>)>,
     protocol: Protocol,
+    /// What a connection begins with.
+    introduction: Arc<[u8]>,
 }
 
 async fn ask_again_and_again(server: Server, check: Arc<HealthCheck>, standing: Weak<Standing>) {
@@ -210,11 +232,12 @@ async fn ask(server: &Server, check: &HealthCheck) -> Result<(), String> {
 }
 
 async fn converse(
-    stream: impl AsyncRead + AsyncWrite + Unpin,
+    mut stream: impl AsyncRead + AsyncWrite + Unpin,
     server: &Server,
     path: &str,
     host: &str,
 ) -> Result<u16, String> {
+    stream.write_all(&server.introduction).await.map_err(|error| error.to_string())?;
     let Some((config, name)) = &server.secure else {
         return match server.protocol {
             Protocol::Http2 => status_by_http2(stream, ("http", path), host).await,

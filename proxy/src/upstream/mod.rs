@@ -45,6 +45,8 @@ pub struct Source<'a> {
     pub to_head: bool,
     /// What a backend has to agree to, if it is asked for a WebSocket.
     pub upgrade: Option<&'a Handshake>,
+    /// What a connection begins with that names its client; empty: nothing.
+    pub introduction: &'a [u8],
     /// Where the answer's head is parsed into.
     pub answer: &'a mut ResponseHead,
 }

@@ -71,13 +71,15 @@ impl Drop for Waiting<'_> {
 
 impl Upstream {
     /// A connection for one request: an idle one, or a new one within `within`. `fresh` asks for a new one; `tried` are servers
-    /// that are passed over while there are others. A failure tells the server whose it was.
+    /// that are passed over while there are others; `introduction` is what a new one begins with. A failure tells the server whose
+    /// it was.
     pub async fn checkout(
         &self,
         names: &Names,
         within: Duration,
         fresh: bool,
         tried: &Tried,
+        introduction: &[u8],
     ) -> Result<Connection, (Fault, Option<u64>)> {
         let server = match self.pick(tried).ok_or((Fault::ConnectFailed, None))? {
             // In a box: it is rare, and every request would carry its room.
@@ -122,7 +124,7 @@ impl Upstream {
         // Counted before the connect, so that a burst cannot exceed the limit.
         let lease = server.open(gated);
         let time = self.spec.connect_time.min(within);
-        let connected = Box::pin(self.connect(&server, lease, time)).await;
+        let connected = Box::pin(self.connect(&server, lease, time, introduction)).await;
         drop(waiting);
         connected.map_err(|fault| {
             if fault == Fault::ResourcesShort {
@@ -132,9 +134,15 @@ impl Upstream {
         })
     }
 
-    async fn connect(&self, server: &Rc<Server>, lease: Lease, time: Duration) -> Result<Connection, Fault> {
+    async fn connect(
+        &self,
+        server: &Rc<Server>,
+        lease: Lease,
+        time: Duration,
+        introduction: &[u8],
+    ) -> Result<Connection, Fault> {
         let opener = server.shares().then(|| server.lines.open());
-        let connected = match connect::connect(server, self.namesakes(server), time).await {
+        let connected = match connect::connect(server, self.namesakes(server), time, introduction).await {
             Ok((winner, sock)) => winner.opened(sock, lease).await,
             Err(fault) => Err(fault),
         };
@@ -158,7 +166,8 @@ impl Upstream {
             Err(_) => return Err((Fault::ConnectTimedOut, Some(server.tag))),
         }
         let left = within.saturating_sub(now() - began);
-        Box::pin(self.checkout(names, left, fresh, tried)).await
+        // A connection that names its client carries no other requests: nobody waits for one.
+        Box::pin(self.checkout(names, left, fresh, tried, &[])).await
     }
 
     /// A server in place of a name that was not resolved when it was chosen. An answer of the name service changes the servers
@@ -380,16 +389,22 @@ impl Pools {
         let mut servers = Vec::new();
         for (server, entry) in spec.servers.iter().zip(0..) {
             let (addresses, name) = addresses(&server.address, entry, names);
+            let introduction = spec.proxy_protocol;
             let settings = Settings {
                 weight: server.weight,
                 protocol: spec.protocol,
                 pool: spec.pool,
                 outlier: spec.outlier,
                 name,
+                introduction,
             };
             let secure = tls.map(|tls| Secure::new(tls, spec, &server.address));
             servers.extend(addresses.into_iter().map(|address| {
-                match left.iter().position(|known| known.address == address && known.is_spoken_to(secure.as_ref())) {
+                let is_same = |known: &Rc<Server>| {
+                    let is_there = known.address == address && known.settings().introduction == introduction;
+                    is_there && known.is_spoken_to(secure.as_ref())
+                };
+                match left.iter().position(is_same) {
                     Some(at) => {
                         let kept = left.remove(at);
                         kept.change(settings);

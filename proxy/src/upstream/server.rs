@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use codec::proxy_protocol::Version;
 use config::snapshot::{Outlier, Pool, Protocol, ServerAddress};
 use policy::fault::{Blame, Fault};
 
@@ -63,6 +64,8 @@ pub struct Settings {
     pub outlier: Option<Outlier>,
     /// The place in the specification of the name that it is an address of.
     pub name: Option<u32>,
+    /// What its connections begin with. It is another server where that changes: the connections are another kind.
+    pub introduction: Option<Version>,
 }
 
 /// Where a server is.

@@ -104,6 +104,12 @@ impl Client {
         Client { inflow: Inflow::new(wire) }
     }
 
+    /// This end (TCP alone).
+    pub fn local_address(&self) -> std::net::SocketAddr {
+        let Wire::Tcp(stream) = &self.inflow.from else { panic!("only TCP has addresses") };
+        stream.local_addr().expect("it is connected")
+    }
+
     /// Sends bytes in one write.
     #[track_caller]
     pub fn send(&mut self, bytes: impl AsRef<[u8]>) {
