@@ -30,7 +30,7 @@ fn dropped(play: &mut Play, then: crate::frames::Frame) -> Result<(), String> {
 
 /// Stream 1 was reset by the other side; then this.
 fn refused(play: &mut Play, then: Vec<crate::frames::Frame>) -> Result<(), String> {
-    let block = play.block("POST").field("UPPER", "x");
+    let block = play.altered(":path", None);
     play.send([headers(1, flag::END_HEADERS, &block)])?;
     play.peer.until("a reset or an answer", |peer| peer.answer(1).reset.is_some() || peer.answer(1).ended)?;
     play.stream = 0;

@@ -321,6 +321,8 @@ impl Peer {
                     self.answers.entry(id).or_insert(fresh);
                     self.next = self.next.max(id.saturating_add(2) | 1);
                 }
+                // What is said of it afterwards is an answer to this.
+                kind::DATA | kind::RST_STREAM | kind::PRIORITY => drop(self.answers.entry(id).or_default()),
                 _ => {}
             }
             bytes.extend(frame.bytes());
