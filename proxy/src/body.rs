@@ -11,6 +11,7 @@ use codec::http1::misbehave::Misbehaviour;
 use codec::http1::write;
 use policy::fault::Fault;
 
+use crate::grpc::Translation;
 use crate::io::{Group, Outgoing, RBuf, is_scarce, recycle, vector};
 use crate::limits::COPY_BYTES_MAX;
 use crate::link::Link;
@@ -343,13 +344,20 @@ pub struct Transfer {
     /// Nothing follows what is pending.
     is_last: bool,
     ended: bool,
+    /// What the body becomes on its way, if anything.
+    translation: Option<Box<Translation>>,
 }
 
 impl Transfer {
     /// Sends `head` and then a body in this form.
     pub fn new(head: Vec<u8>, encoding: Encoding) -> Transfer {
         let written = Framed { encoding, owes_line: false };
-        Transfer { head: Some(head), written, pending: None, is_last: false, ended: false }
+        Transfer { head: Some(head), written, pending: None, is_last: false, ended: false, translation: None }
+    }
+
+    /// The same, with another body in place of the one that comes.
+    pub fn translated(self, translation: Option<Translation>) -> Transfer {
+        Transfer { translation: translation.map(Box::new), ..self }
     }
 }
 
@@ -380,7 +388,13 @@ impl Pump<'_> {
     /// Turns what has arrived into the next send.
     fn fill(&mut self, transfer: &mut Transfer) -> Result<(), Broken> {
         if self.reader.is_done() && transfer.head.is_none() {
-            transfer.pending = transfer.written.tail().map(Outgoing::new);
+            let mut rest = Batch::default();
+            self.translate(&mut transfer.translation, &mut rest)?;
+            transfer.pending = if rest.length > 0 {
+                Some(transfer.written.frame(vector(), rest, true))
+            } else {
+                transfer.written.tail().map(Outgoing::new)
+            };
             transfer.ended = true;
             return Ok(());
         }
@@ -393,10 +407,28 @@ impl Pump<'_> {
             return Err(Broken::TooLarge);
         }
         let done = self.reader.is_done();
+        self.translate(&mut transfer.translation, &mut batch)?;
         if transfer.head.is_some() || batch.length > 0 || done {
             let first = transfer.head.take().unwrap_or_else(vector);
             transfer.pending = Some(transfer.written.frame(first, batch, done)).filter(|outgoing| !outgoing.is_empty());
             transfer.is_last = done && !self.from.has_trailers();
+        }
+        Ok(())
+    }
+
+    /// Puts what it becomes in place of what has arrived; at the end, with what belongs there.
+    fn translate(&self, by: &mut Option<Box<Translation>>, batch: &mut Batch) -> Result<(), Broken> {
+        let Some(translation) = by else { return Ok(()) };
+        let done = self.reader.is_done();
+        let mut bytes = Vec::with_capacity(batch.length);
+        batch.copy_to(&mut bytes);
+        let trailers = if done { self.from.take_trailers() } else { None };
+        let malformed = Broken::SourceMisbehaved(Misbehaviour::TextMalformed);
+        let turned = translation.turn(bytes, trailers).ok().filter(|_| !done || translation.is_whole());
+        let turned = turned.ok_or(malformed)?;
+        *batch = Batch { length: turned.len(), copied: turned, ..Batch::default() };
+        if done {
+            *by = None;
         }
         Ok(())
     }

@@ -4,7 +4,9 @@ use std::future::{Future as _, poll_fn};
 use std::io;
 use std::rc::Rc;
 use std::task::Poll;
+use std::time::Instant;
 
+use codec::grpc::Dialect;
 use codec::head::{Fate, Framing, Name, RequestHead, Version};
 use codec::http1::misbehave::Misbehaviour;
 use codec::http1::write;
@@ -16,9 +18,10 @@ use router::Kind;
 
 use crate::body::{BodyReader, Broken, Encoding, Pump, Transfer, is_timeout};
 use crate::entry::{Entry, Peer};
+use crate::grpc::{self, Translation};
 use crate::guest::Guest;
 use crate::head_bytes::HeadBytes;
-use crate::io::{Outgoing, Protection, RBuf, vector};
+use crate::io::{Outgoing, Protection, RBuf, now, sleep, vector};
 use crate::limits::{DRAIN_BYTES_MAX, HELD_BYTES_MAX};
 use crate::link::Link;
 use crate::observe::metrics::add;
@@ -77,6 +80,8 @@ fn left(error: &io::Error) -> Fault {
 enum Cut {
     Answer(Broken),
     Request(Broken),
+    /// Neither: the caller's time is over.
+    Deadline,
 }
 
 /// A connection's end of a request.
@@ -131,6 +136,11 @@ impl Exchange {
             secure,
             guest,
         }
+    }
+
+    /// What the request speaks, if that is gRPC.
+    pub fn dialect(&self) -> Option<Dialect> {
+        grpc::dialect(&self.scratch.head, &self.head_bytes)
     }
 
     /// The canonical path (design: one string for route, policies, log and backend).
@@ -237,6 +247,12 @@ impl Exchange {
         }
         let reply = refusal.reply(trip.kind);
         let mut fields = vector();
+        if let Some(dialect) = self.dialect() {
+            let typed = self.scratch.head.fields.get(Name::ContentType);
+            let received = typed.map_or(&b""[..], |field| field.value.of(&self.head_bytes));
+            grpc::write_refusal(dialect, received, refusal, &reply, &mut fields);
+            return self.send_whole(200, fields, Vec::new(), trip, worker).await;
+        }
         refusal_fields(&reply, &mut fields);
         let mut body = vector();
         body.extend_from_slice(reply.body);
@@ -299,7 +315,11 @@ impl Exchange {
         // Where the integration has a method of its own, the backend may answer a HEAD with a body: it is nobody's. Nor is the
         // body of an answer that was given a status without one.
         let bodiless = self.is_head() || (shaped.is_some() && matches!(status, 204 | 304));
-        let framing = if bodiless { Framing::None } else { announced };
+        let of_backend = if bodiless { Framing::None } else { announced };
+        let dialect = self.dialect().filter(|_| proxy && shaped.is_none());
+        let web = self.web(dialect, &connection.sock, &head_bytes);
+        // For a browser, the trailers of gRPC are a part of the body.
+        let framing = if web.is_some() && !bodiless { Framing::UntilClose } else { of_backend };
         let version = self.scratch.head.version;
         // An end that only the closing of the connection would show is shown by chunks, where the client knows them.
         let encoding = match framing {
@@ -316,14 +336,16 @@ impl Exchange {
                 out.extend_from_slice(&shaped.fields);
                 crate::io::recycle(shaped.fields);
             }
-            None => self.write_answer_fields(&head_bytes, proxy, trip.kind.unwrap_or(Kind::Rest), &mut out),
+            None => self.write_answer_fields(&head_bytes, proxy, (trip.kind.unwrap_or(Kind::Rest), web), &mut out),
         }
         self.write_framing(&head_bytes, (status, framing), encoding, &mut out);
         add(&worker.metrics.bytes_sent, out.len() as u64);
         drop(head_bytes);
-        let mut reader = BodyReader::of(framing, &connection.sock);
-        let mut transfer = Transfer::new(out, encoding);
-        let outcome = self.relay(&mut connection, &mut reader, &mut transfer, &live.snapshot().gateway.limits).await;
+        let mut reader = BodyReader::of(of_backend, &connection.sock);
+        let mut transfer = Transfer::new(out, encoding).translated(web.map(Translation::of_answer));
+        let deadline = dialect.and_then(|_| grpc::timeout(&self.scratch.head, &self.head_bytes));
+        let bounds = (&live.snapshot().gateway.limits, dialect.is_some(), deadline.map(|after| trip.began + after));
+        let outcome = self.relay(&mut connection, &mut reader, &mut transfer, bounds).await;
         trip.body_sent = reader.received;
         add(&worker.metrics.trailers_dropped, reader.trailers_dropped.into());
         match outcome {
@@ -338,20 +360,37 @@ impl Exchange {
                 let refusal = self.broken(trip, Fault::BadAnswer(how));
                 self.send_refusal(refusal, trip, worker).await;
             }
-            // The head was sent, so nothing can be said any more: the connection ends without its last bytes, which the
-            // client sees. Where only a close would have ended the body, it is reset: the client must not take ours for it.
             Err(cut) => {
-                self.keep_alive = false;
                 let is_open = encoding == Encoding::Plain && matches!(framing, Framing::Chunked | Framing::UntilClose);
-                self.reset = is_open || self.sock.is_stream();
-                let fault = match cut {
-                    Cut::Answer(broken) => broken.by_backend(),
-                    Cut::Request(broken) => broken.by_client(),
-                };
+                let fault = self.cut(&cut, is_open);
                 connection.broke(fault);
                 trip.fault = Some(fault);
             }
         }
+    }
+
+    /// The head was sent, so nothing can be said any more: the connection ends without its last bytes, which the client sees. Where
+    /// only a close would have ended the body, it is reset: the client must not take ours for it. Who speaks gRPC is told in the
+    /// trailers that its time is over.
+    fn cut(&mut self, cut: &Cut, is_open: bool) -> Fault {
+        let fault = match cut {
+            Cut::Answer(broken) => broken.by_backend(),
+            Cut::Request(broken) => broken.by_client(),
+            Cut::Deadline if self.sock.is_stream() => {
+                self.sock.finish(Some(Box::new(grpc::deadline_exceeded())));
+                return Fault::AnswerTimedOut;
+            }
+            Cut::Deadline => Fault::AnswerTimedOut,
+        };
+        self.keep_alive = false;
+        self.reset = is_open || self.sock.is_stream();
+        fault
+    }
+
+    /// What the client calls gRPC's messages, if its dialect is another than the backend's.
+    fn web(&self, dialect: Option<Dialect>, backend: &Link, head_bytes: &[u8]) -> Option<Dialect> {
+        let web = dialect.filter(|dialect| dialect.is_web() && backend.is_stream())?;
+        grpc::is_answer(&self.scratch.answer.fields, head_bytes).then_some(web)
     }
 
     /// The answer's body goes to the client, and beside it what is left of the request's body to the backend: a backend
@@ -361,17 +400,23 @@ impl Exchange {
         connection: &mut Connection,
         reader: &mut BodyReader,
         down: &mut Transfer,
-        limits: &Limits,
+        (limits, is_grpc, deadline): (&Limits, bool, Option<Instant>),
     ) -> Result<(), Cut> {
         let Connection { sock: backend, inflow: from_backend, upload, request_sent, .. } = connection;
         let Exchange { sock: client, inflow: from_client, body, .. } = self;
         let (backend, client): (&Link, &Link) = (backend, client);
-        let idle = limits.body_idle_time;
-        let paces = (Pace::of_sender(limits.answer_rate, idle), Pace::of_taker(limits.send_rate, idle));
+        // A stream of gRPC is silent for as long as it likes, as a tunnel is.
+        let (idle, body_rate, answer_rate) = if is_grpc {
+            (limits.tunnel_idle_time, 0, 0)
+        } else {
+            (limits.body_idle_time, limits.body_rate, limits.answer_rate)
+        };
+        let mut over = deadline.map(|at| Box::pin(sleep(at.saturating_duration_since(now()))));
+        let paces = (Pace::of_sender(answer_rate, idle), Pace::of_taker(limits.send_rate, limits.body_idle_time));
         let downward = Pump { reader, from: backend, inflow: from_backend, to: client, paces, bytes_max: None };
         // On the heap: few answers begin before their request has ended, and every request would carry its room.
         let mut upward = upload.as_mut().map(|up| {
-            let paces = (Pace::of_sender(limits.body_rate, idle), Pace::of_taker(0, idle));
+            let paces = (Pace::of_sender(body_rate, idle), Pace::of_taker(0, idle));
             let pump =
                 Pump { reader: body, from: client, inflow: from_client, to: backend, paces, bytes_max: limits.body };
             Box::pin(pump.run(up))
@@ -390,6 +435,9 @@ impl Exchange {
             if let Poll::Ready(outcome) = downward.as_mut().poll(context) {
                 return Poll::Ready(outcome.map_err(Cut::Answer));
             }
+            if over.as_mut().is_some_and(|over| over.as_mut().poll(context).is_ready()) {
+                return Poll::Ready(Err(Cut::Deadline));
+            }
             // Nobody would read what a slow backend has still to say.
             client.poll_reset(context).map(|_| Err(Cut::Answer(Broken::SinkClosed)))
         })
@@ -405,7 +453,7 @@ impl Exchange {
         self.begin_head(101, trip, worker, &mut out);
         write::field(&mut out, b"Connection", b"Upgrade");
         write::field(&mut out, b"Upgrade", b"websocket");
-        self.write_answer_fields(&head_bytes, proxy, trip.kind.unwrap_or(Kind::Rest), &mut out);
+        self.write_answer_fields(&head_bytes, proxy, (trip.kind.unwrap_or(Kind::Rest), None), &mut out);
         write::end(&mut out);
         add(&worker.metrics.bytes_sent, out.len() as u64);
         self.keep_alive = false;
@@ -443,7 +491,14 @@ impl Exchange {
         }
     }
 
-    fn write_answer_fields(&self, head_bytes: &[u8], proxy: bool, kind: Kind, out: &mut Vec<u8>) {
+    /// `web`: what the client calls the messages of gRPC.
+    fn write_answer_fields(
+        &self,
+        head_bytes: &[u8],
+        proxy: bool,
+        (kind, web): (Kind, Option<Dialect>),
+        out: &mut Vec<u8>,
+    ) {
         let mut typed = false;
         for field in &*self.scratch.answer.fields {
             let (name, value) = (field.name.of(head_bytes), field.value.of(head_bytes));
@@ -451,10 +506,11 @@ impl Exchange {
             if self.scratch.answer.status == 101 && field.known == Name::Connection {
                 continue;
             }
-            match headers::to_client(kind, proxy, field) {
-                Rule::Pass => write::field(out, name, value),
-                Rule::Remap => headers::write_remapped(name, value, out),
-                Rule::Drop => continue,
+            match (headers::to_client(kind, proxy, field), web) {
+                (Rule::Pass, Some(web)) if field.known == Name::ContentType => grpc::write_type(web, value, out),
+                (Rule::Pass, _) => write::field(out, name, value),
+                (Rule::Remap, _) => headers::write_remapped(name, value, out),
+                (Rule::Drop, _) => continue,
             }
             typed |= field.known == Name::ContentType;
         }

@@ -15,6 +15,7 @@ mod entry;
 mod exchange;
 pub mod files;
 mod greeting;
+mod grpc;
 mod guest;
 mod handover;
 mod head_bytes;

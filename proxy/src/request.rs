@@ -1,6 +1,7 @@
 //! The spine: the whole life of a request, top to bottom. Branches and awaits live here; what it calls does neither.
 
 use std::rc::Rc;
+use std::time::Duration;
 
 use codec::head::{Fate, Framing, Name};
 use codec::http1::misbehave::Misbehaviour;
@@ -200,9 +201,10 @@ async fn fulfil(
             let upstream = &live.upstreams[number as usize];
             trip.upstream = Some(number);
             hops::introduce(exchange, upstream.spec.proxy_protocol);
+            let grpc_time = call.meet(exchange, upstream.spec.protocol);
             let trace = http::trace_id(trip, worker);
             let (shape, source) = http::prepare(&call, exchange, live, place, &trace);
-            let bounds = bounds(rule, upstream.spec.retry, gateway);
+            let bounds = bounds(rule, upstream.spec.retry, (call.grpc.is_some(), grpc_time), gateway);
             let began = now();
             let called = upstream::call::call((upstream, &worker.names), source, bounds, |out| shape.write(out)).await;
             trip.integration_micros = Some((now() - began).as_micros() as u64);
@@ -297,12 +299,25 @@ async fn select_mock(
     phase(Phase::MapResponse, mock::selected(rule, status, exchange, place, (trip, live)))
 }
 
-fn bounds(rule: &HttpRule, retry: Retry, gateway: &Gateway) -> Bounds {
+fn bounds(rule: &HttpRule, retry: Retry, (is_grpc, deadline): (bool, Option<Duration>), gateway: &Gateway) -> Bounds {
     let attempts = rule.attempts.unwrap_or(retry.attempts);
     let try_time = rule.try_time.or(retry.try_time);
     let Limits { body, body_idle_time, body_rate, send_rate, .. } = gateway.limits;
-    let body_idle = body_idle_time;
-    Bounds { timeout: rule.timeout, attempts, try_time, body_idle, body_rate, send_rate, body_max: body }
+    // A stream of gRPC is silent for as long as it likes, as a tunnel is.
+    let (body_idle, body_rate) =
+        if is_grpc { (gateway.limits.tunnel_idle_time, 0) } else { (body_idle_time, body_rate) };
+    let millis = |after: Duration| after.as_millis().clamp(1, u32::MAX.into()) as u32;
+    let timeout = deadline.map_or(rule.timeout, |deadline| deadline.min(rule.timeout));
+    Bounds {
+        timeout,
+        attempts,
+        try_time,
+        deadline: deadline.map_or(0, millis),
+        body_idle,
+        body_rate,
+        send_rate,
+        body_max: body,
+    }
 }
 
 /// Names the phase that a line belongs to; costs nothing.

@@ -80,6 +80,8 @@ misbehaviours! {
     ChunkExtensionMalformed = "chunk_extension_malformed", 400, "F23";
     /// Trailers beyond their limit, in number or in bytes.
     TrailersTooLarge = "trailers_too_large", 431, "F24";
+    /// A body of gRPC-Web that is to be base64 and is none.
+    TextMalformed = "text_malformed", 400, "F24";
     /// A status line that is not `HTTP/1.x` SP three digits.
     StatusLineMalformed = "status_line_malformed", 502, "F29";
     /// A status outside 100 to 599 (RFC 9110 §15).

@@ -1,9 +1,12 @@
 //! What a backend is sent: the request written anew, never the bytes that were received.
 
+use std::time::Duration;
+
+use codec::grpc::Dialect;
 use codec::head::{Field, Framing, Name, RequestHead};
 use codec::http1::write;
 use codec::websocket::{self, Asked};
-use config::snapshot::HttpRule;
+use config::snapshot::{HttpRule, Protocol};
 use policy::context;
 use policy::facts::Facts;
 use policy::refusal::Refusal;
@@ -13,6 +16,7 @@ use router::{Kind, Verb};
 
 use super::mapping::Mapped;
 use crate::exchange::Exchange;
+use crate::grpc;
 use crate::guest::Guest;
 use crate::io::{recycle, vector};
 use crate::scratch::Scratch;
@@ -84,13 +88,25 @@ pub struct Call<'a> {
     pub mapped: Mapped,
     /// The whole body, if it was read for a mapping.
     pub held: Vec<u8>,
+    /// What the request speaks, if that is gRPC and the backend may speak it.
+    pub grpc: Option<Dialect>,
 }
 
 impl<'a> Call<'a> {
     /// Nothing is made yet.
     pub fn new(rule: &'a HttpRule) -> Call<'a> {
         let held = if rule.holds_body { vector() } else { Vec::new() };
-        Call { rule, target: Vec::new(), mapped: Mapped::default(), held }
+        Call { rule, target: Vec::new(), mapped: Mapped::default(), held, grpc: None }
+    }
+
+    /// Looks whether the request speaks gRPC with a backend that knows HTTP/2: the time that it gives to the call, if it does.
+    pub fn meet(&mut self, exchange: &Exchange, protocol: Protocol) -> Option<Duration> {
+        if protocol == Protocol::Http1 || !self.rule.proxy {
+            return None;
+        }
+        let (head, bytes) = (&exchange.scratch.head, &*exchange.head_bytes);
+        self.grpc = grpc::dialect(head, bytes);
+        self.grpc.and_then(|_| grpc::timeout(head, bytes))
     }
 
     /// Gives the memory back.
@@ -142,7 +158,8 @@ pub fn prepare<'a>(
         sock,
         inflow,
         body,
-        framing: head.framing,
+        framing: framing(call, head.framing),
+        is_text: call.grpc == Some(Dialect::WebText),
         is_held: !call.held.is_empty(),
         continue_owed,
         idempotent: matches!(verb, Some(Verb::Get | Verb::Head | Verb::Options | Verb::Put | Verb::Delete)),
@@ -152,6 +169,14 @@ pub fn prepare<'a>(
         answer,
     };
     (shape, source)
+}
+
+/// How the body is framed that goes on: the length of what base64 stands for is not known.
+fn framing(call: &Call<'_>, received: Framing) -> Framing {
+    match received {
+        Framing::Length(1..) if call.grpc == Some(Dialect::WebText) => Framing::Chunked,
+        received => received,
+    }
 }
 
 /// A trace id of our own: a client's is not believed.
@@ -181,7 +206,12 @@ impl Shape<'_> {
                 && (typed || !is_type)
                 && !gives_way(field.known, field.name.of(bytes))
             {
-                self.write_field(field, out);
+                match self.call.grpc {
+                    Some(dialect) if is_type && dialect.is_web() => {
+                        grpc::write_type(Dialect::Grpc, field.value.of(bytes), out);
+                    }
+                    _ => self.write_field(field, out),
+                }
             }
         }
         if !rule.proxy {
@@ -191,6 +221,9 @@ impl Shape<'_> {
         if self.is_upgrade {
             write::field(out, b"Connection", b"Upgrade");
             write::field(out, b"Upgrade", b"websocket");
+        }
+        if self.call.grpc.is_some() {
+            write::field(out, b"TE", b"trailers");
         }
         // A gateway says that it was here (RFC 9110 §7.6.3).
         write::field(out, b"Via", b"1.1 tollgate");
@@ -210,7 +243,7 @@ impl Shape<'_> {
 
     fn write_framing(&self, out: &mut Vec<u8>) {
         let Call { rule, held, .. } = self.call;
-        match self.head.framing {
+        match framing(self.call, self.head.framing) {
             Framing::None | Framing::UntilClose => {}
             _ if rule.holds_body => write::content_length(out, held.len() as u64),
             Framing::Length(length) => write::content_length(out, length),

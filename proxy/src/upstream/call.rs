@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::task::Poll;
 use std::time::Duration;
 
+use codec::grpc_web::TextReader;
 use codec::head::Framing;
 use policy::fault::Fault;
 
@@ -14,8 +15,9 @@ use super::resolve::Names;
 use super::retry::{self, Again, Attempt, Repeat};
 use super::{Bounds, Connection, Source, http1};
 use crate::body::{Broken, Encoding, Pump, Transfer, is_timeout};
+use crate::grpc::Translation;
 use crate::head_bytes::HeadBytes;
-use crate::io::{Outgoing, RBuf, now, vector};
+use crate::io::{Outgoing, RBuf, now, sleep, vector};
 use crate::limits::LAST_WORDS_TIME;
 use crate::link::Link;
 use crate::observe::metrics::add;
@@ -175,8 +177,11 @@ async fn converse_with_body(
         Framing::Chunked if !source.is_held && !connection.sock.is_stream() => Encoding::Chunked,
         _ => Encoding::Plain,
     };
-    let mut transfer = Transfer::new(head, encoding);
+    let translation = source.is_text.then(|| Translation::FromText(TextReader::default()));
+    let mut transfer = Transfer::new(head, encoding).translated(translation);
     let mut pumped = false;
+    // Its body may come for as long as it likes: the time that the caller gives is over all the same.
+    let mut over = bounds.deadline().map(|after| Box::pin(sleep(after)));
     let Connection { sock, inflow, request_sent, upload, .. } = connection;
     let pump = Pump {
         reader: source.body,
@@ -201,6 +206,9 @@ async fn converse_with_body(
                     Err(broken) => return Poll::Ready(Err(broken.by_client())),
                 }
                 pumped = true;
+            }
+            if over.as_mut().is_some_and(|over| over.as_mut().poll(context).is_ready()) {
+                return Poll::Ready(Err(Fault::AnswerTimedOut));
             }
             reading.as_mut().poll(context)
         })

@@ -35,6 +35,8 @@ pub struct Source<'a> {
     pub body: &'a mut BodyReader,
     /// How that body is framed.
     pub framing: Framing,
+    /// Whether it is base64 of gRPC-Web, and goes on as what that stands for.
+    pub is_text: bool,
     /// Whether the body is held in memory: the head is written with it.
     pub is_held: bool,
     /// Whether the client waits for `100 Continue`.
@@ -60,6 +62,8 @@ pub struct Bounds {
     pub attempts: u8,
     /// The longest time of one attempt, to the end of the answer's head; `None`: `timeout`.
     pub try_time: Option<Duration>,
+    /// Milliseconds of an attempt to the end of the answer's head, its body included; 0: any.
+    pub deadline: u32,
     /// The longest pause in a body.
     pub body_idle: Duration,
     /// Bytes a second that the client's body brings at least.
@@ -71,6 +75,11 @@ pub struct Bounds {
 }
 
 impl Bounds {
+    /// The longest time of an attempt, its body included.
+    pub fn deadline(&self) -> Option<Duration> {
+        (self.deadline > 0).then(|| Duration::from_millis(self.deadline.into()))
+    }
+
     /// The longest time of one attempt.
     pub fn one(&self) -> Duration {
         self.try_time.map_or(self.timeout, |most| most.min(self.timeout))
