@@ -184,6 +184,23 @@ fn r03_where_too_many_are_turned_away_the_others_wait_in_the_kernel() {
 }
 
 #[test]
+fn r03_who_waited_in_the_kernel_is_told_as_soon_as_the_others_have_gone() {
+    on_both_drivers(|driver| {
+        let late = Late::new();
+        let gateway = late.gateway("connections: 1", driver);
+        let mut at_work = busy(&gateway);
+        let _stubborn: Vec<Client> = (0..70).map(|_| gateway.client()).collect();
+        eventually("nobody is accepted", || gateway.status()["overload"]["level"] == "closed");
+        let mut waiting = gateway.client();
+        waiting.send(MOCK);
+        // Those who were told and stay are cut off in time, and the place is taken all the while.
+        is_turned_away(&waiting.read_response());
+        late.let_go();
+        at_work.read_response().expect_status(200);
+    });
+}
+
+#[test]
 fn r03_requests_beyond_the_limit_are_refused() {
     on_both_drivers(|driver| {
         let late = Late::new();
