@@ -95,6 +95,26 @@ fn keep_alive(client: &mut Client, stop: &AtomicBool, served: &AtomicU64) {
 }
 
 #[test]
+fn counters_begin_anew_and_a_scraper_can_tell() {
+    on_both_drivers(|driver| {
+        let gateway = start(1, driver);
+        let requests = || gateway.counter("tollgate_requests_total", &[]);
+        gateway.client().exchange(GET).expect_status(200);
+        let before = gateway.counter("process_start_time_seconds", &[]);
+        assert!(requests() > 0.5 && before > 1.7e9);
+        upgrade(&gateway);
+        assert!(gateway.counter("process_start_time_seconds", &[]) > before, "what a scraper knows a reset by");
+        assert!(requests() < 0.5);
+        for name in ["process_resident_memory_bytes", "process_open_fds", "process_max_fds"] {
+            assert!(gateway.counter(name, &[]) > 0.0, "{name}");
+        }
+        assert!(gateway.metrics().contains_key("process_cpu_seconds_total"));
+        gateway.client().exchange(GET).expect_status(200);
+        assert!((requests() - 1.0).abs() < 0.5);
+    });
+}
+
+#[test]
 fn under_load_nobody_notices() {
     on_both_drivers(|driver| {
         let gateway = start(2, driver);

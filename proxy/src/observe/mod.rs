@@ -6,5 +6,6 @@ pub mod access_log;
 pub mod limits;
 pub mod line;
 pub mod metrics;
+pub mod process;
 pub mod render;
 pub mod writer;

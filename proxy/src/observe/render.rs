@@ -9,6 +9,7 @@ use super::metrics::{
     BOUNDS, By, CLASSES, Counters, GreetingFailure, HandshakeFailure, Histogram, Metrics, StageBlock, StageMetrics,
     TUNNEL_ENDS, WorkerMetrics, since_epoch,
 };
+use super::process;
 
 /// Values of the label `class`, by index.
 const CLASS_NAMES: [&str; CLASSES] = ["none", "1xx", "2xx", "3xx", "4xx", "5xx"];
@@ -89,6 +90,7 @@ impl Metrics {
     pub fn render(&self, others: impl FnOnce(&mut Page)) -> String {
         let mut page = Page { text: String::with_capacity(64 * 1024) };
         self.process(&mut page);
+        process::render(&mut page);
         self.all_workers(&mut page);
         let stages = self.stages();
         let stages: Vec<Labelled> = stages.iter().map(|((api, stage), metrics)| (&**api, &**stage, metrics)).collect();
@@ -122,7 +124,8 @@ impl Metrics {
             page.sample(name, &[], value);
         };
         let started = since_epoch(self.started).as_secs_f64();
-        gauge("tollgate_start_time_seconds", "Start of the process, Unix time.", &started);
+        // An upgrade makes another process, whose counters begin anew: this is how a scraper knows.
+        gauge("process_start_time_seconds", "Start of the process, Unix time.", &started);
         gauge("tollgate_workers", "Workers of the process.", &self.workers.len());
         gauge("tollgate_snapshot_generation", "Number of the snapshot that serves.", &control.generation);
         let good = u8::from(!control.last_reload_failed);
@@ -409,7 +412,7 @@ mod tests {
     fn parse_sample(line: &str) -> Parsed {
         let end = line.find(|letter: char| !(letter.is_ascii_alphanumeric() || letter == '_')).unwrap();
         let (name, mut rest) = line.split_at(end);
-        assert!(name.starts_with("tollgate_"), "{line}");
+        assert!(["tollgate_", "process_"].iter().any(|prefix| name.starts_with(prefix)), "{line}");
         let mut labels = Vec::new();
         if let Some(inner) = rest.strip_prefix('{') {
             rest = inner;
@@ -473,7 +476,7 @@ mod tests {
             assert_eq!(value(&samples, name, &[("worker", "1")]).to_bits(), 0, "{name}");
         }
         assert_eq!(value(&samples, "tollgate_refusals_total", &[("reason", "bare_line_feed")]).to_bits(), 0);
-        assert!(value(&samples, "tollgate_start_time_seconds", &[]) > 1.7e9);
+        assert!(value(&samples, "process_start_time_seconds", &[]) > 1.7e9);
     }
 
     #[test]
