@@ -143,3 +143,109 @@ fn a_compiled_snapshot_names_files_and_holds_no_key() {
     let loaded = config::load(&folder.join("compiled"));
     assert!(loaded.snapshot.is_none() && loaded.diagnostics.render(false).contains("a.key cannot be read"));
 }
+
+const GUARDED: &str = r#"gateway:
+  listen: [{address: "127.0.0.1:8443", tls: {certificate: a.crt, key: a.key}, mutual_tls: {truststore: clients.pem, revocation: [list.pem]}}]
+apis:
+  pets: {kind: http, routes: {"GET /": {integration: {type: mock}}}, stages: {$default: {}}}
+"#;
+
+/// An authority: its certificate, and what it signs with.
+fn authority(name: &str, until: i32) -> (String, rcgen::Issuer<'static, KeyPair>) {
+    let key = KeyPair::generate().expect("randomness");
+    let mut params = CertificateParams::default();
+    params.distinguished_name.push(rcgen::DnType::CommonName, name);
+    params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    (params.not_before, params.not_after) = (date_time_ymd(2020, 1, 1), date_time_ymd(until, 1, 1));
+    let certificate = params.self_signed(&key).expect("a key that signs").pem();
+    (certificate, rcgen::Issuer::new(params, key))
+}
+
+fn list(issuer: &rcgen::Issuer<'static, KeyPair>, until: i32) -> rcgen::CertificateRevocationList {
+    let list = rcgen::CertificateRevocationListParams {
+        this_update: date_time_ymd(2020, 1, 1),
+        next_update: date_time_ymd(until, 1, 1),
+        crl_number: 1.into(),
+        issuing_distribution_point: None,
+        revoked_certs: Vec::new(),
+        key_identifier_method: rcgen::KeyIdMethod::Sha256,
+    };
+    list.signed_by(issuer).expect("a key that signs")
+}
+
+#[test]
+fn a_truststore_is_read_and_watched_and_its_oddities_are_warnings() {
+    let folder = folder("trust");
+    write(&folder, &["api.test"], |_| {});
+    fs::write(folder.join("gateway.yaml"), GUARDED).expect("the folder is writable");
+    let (one, signs) = authority("one", 2100);
+    let put = |file: &str, bytes: &[u8]| fs::write(folder.join(file), bytes).expect("the folder is writable");
+    put("clients.pem", one.as_bytes());
+    put("list.pem", list(&signs, 2100).pem().expect("it can be written").as_bytes());
+    let loaded = config::load(&folder.join("gateway.yaml"));
+    assert_eq!(loaded.diagnostics.render(false), "");
+    let watched: Vec<_> = loaded.files.iter().filter_map(|file| file.path.file_name()?.to_str()).collect();
+    assert!(["clients.pem", "list.pem"].iter().all(|file| watched.contains(file)), "{watched:?}");
+    // A compiled file names them, and reads them again.
+    let snapshot = loaded.snapshot.expect("a good document");
+    assert_eq!(snapshot.truststores.values().map(|store| store.lists.len()).collect::<Vec<_>>(), [1]);
+    put("compiled", &config::snapshot_file::encode(&snapshot, &folder));
+    let loaded = config::load(&folder.join("compiled"));
+    assert_eq!(loaded.diagnostics.render(false), "");
+    assert_eq!(loaded.snapshot.expect("it is whole").truststores.len(), 1);
+    let (two, _) = authority("two", 2021);
+    // Twice the same, one that has expired and has no list, one that is none; and a list in DER that is out of date.
+    let broken = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n";
+    put("clients.pem", [&*one, &one, &two, broken].concat().as_bytes());
+    put("list.pem", list(&signs, 2021).der());
+    let said = said(&folder);
+    for wanted in [
+        "gateway.yaml:2:104: warning: the certificate with the number 4 of the truststore cannot be read",
+        "CN=two` has expired",
+        "there is no list of those whom `CN=two",
+        "warning: the list of `CN=one",
+        "is out of date",
+    ] {
+        assert!(said.contains(wanted), "{wanted}: {said}");
+    }
+    assert!(!said.contains("error"), "{said}");
+}
+
+#[test]
+fn a_truststore_that_trusts_nobody_is_an_error() {
+    let folder = folder("distrust");
+    write(&folder, &["api.test"], |_| {});
+    fs::write(folder.join("gateway.yaml"), GUARDED).expect("the folder is writable");
+    let (one, signs) = authority("one", 2100);
+    let good = list(&signs, 2100).pem().expect("it can be written");
+    let check = |store: &[u8], list: &[u8], wanted: &str| {
+        fs::write(folder.join("clients.pem"), store).expect("the folder is writable");
+        fs::write(folder.join("list.pem"), list).expect("the folder is writable");
+        let said = said(&folder);
+        assert!(said.contains("error") && said.contains(wanted), "{wanted}: {said}");
+    };
+    check(b"", good.as_bytes(), "no certificate in");
+    check(b"-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n", good.as_bytes(), "that can be used");
+    check(b"-----BEGIN CERTIFICATE-----\n!!\n-----END CERTIFICATE-----\n", good.as_bytes(), "is no PEM");
+    check(one.repeat(1_001).as_bytes(), good.as_bytes(), "more than 1000 certificates");
+    check(&vec![b'\n'; 1_100_000], good.as_bytes(), "is larger than 1024 KiB");
+    check(one.as_bytes(), b"no list", "holds what is no list of revoked certificates");
+    check(one.as_bytes(), b"-----BEGIN X509 CRL-----\nMIIB\n-----END X509 CRL-----\n", "holds what is no list");
+    check(one.as_bytes(), one.as_bytes(), "holds what is no list of revoked certificates");
+    fs::remove_file(folder.join("list.pem")).expect("it is there");
+    assert!(said(&folder).contains("list.pem cannot be read"));
+}
+
+#[test]
+fn an_api_behind_mutual_tls_has_no_execute_api_name() {
+    let folder = folder("closed");
+    write(&folder, &["api.test"], |_| {});
+    fs::write(folder.join("clients.pem"), authority("one", 2100).0).expect("the folder is writable");
+    let guarded = DOCUMENT.replace("mappings:", "mutual_tls: clients.pem, mappings:");
+    let open = |text: &str| {
+        fs::write(folder.join("gateway.yaml"), text).expect("the folder is writable");
+        let loaded = config::load(&folder.join("gateway.yaml"));
+        loaded.snapshot.unwrap_or_else(|| panic!("{}", loaded.diagnostics.render(false))).apis[0].execute_api
+    };
+    assert_eq!((open(DOCUMENT), open(&guarded)), (true, false));
+}

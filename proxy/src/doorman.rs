@@ -29,13 +29,12 @@ pub fn admit(exchange: &mut Exchange, live: &Live, worker: &Worker) -> Result<()
         (None, None) => Ok(()),
         // Its host asks for nothing any more.
         (None, Some(guest)) if terms.is_some_and(|terms| guest.is_for(&terms.host, host)) => Ok(()),
-        (None, Some(_)) => Err(Refusal::Misdirected),
         (Some((_, clients)), _) if !exchange.secure && clients.is_optional() => Ok(()),
         (Some(_), _) if !exchange.secure => Err(Refusal::Unproven(Unproven::Missing)),
         (Some((terms, clients)), Some(guest)) if guest.is_for(&terms.host, host) => {
             guest.prove(clients, Duration::from_millis(worker.epoch_ms())).map_err(Refusal::Unproven)
         }
-        (Some(_), _) => Err(Refusal::Misdirected),
+        _ => Err(Refusal::Misdirected),
     };
     if matches!(verdict, Err(Refusal::Unproven(_))) {
         // With another certificate it has to come anew.

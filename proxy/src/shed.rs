@@ -4,6 +4,7 @@ use std::rc::Rc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use codec::http1::write;
+use config::snapshot::Hsts;
 use policy::refusal::Refusal;
 use policy::transform::headers;
 
@@ -14,6 +15,7 @@ use crate::io::{IdleSock, Outgoing, Sock, spawn, vector};
 use crate::limits::{CLOSED_FOR_NEWCOMER, CLOSED_IN_NEED};
 use crate::observe::metrics::add;
 use crate::overload::Level;
+use crate::protected::write_hsts;
 use crate::state::Worker;
 use crate::tls;
 use crate::trip::Trip;
@@ -83,7 +85,7 @@ pub fn turn_away(sock: Sock, why: Why, entry: &Entry, worker: &Rc<Worker>) {
     add(counter, 1);
     add(&worker.metrics.refusals[Refusal::Overloaded.index()], 1);
     if !entry.is_protected() {
-        sock.start_send(Outgoing::new(farewell(worker)));
+        sock.start_send(Outgoing::new(farewell(worker, None)));
     }
     let Some(away) = Away::begin(worker) else {
         if why == Why::Full {
@@ -92,14 +94,15 @@ pub fn turn_away(sock: Sock, why: Why, entry: &Entry, worker: &Rc<Worker>) {
         return;
     };
     if entry.is_protected() {
-        spawn(tls::turn_away(sock, worker.entries.of(entry.tag), farewell(worker), away));
+        let words = farewell(worker, entry.manner().hsts);
+        spawn(tls::turn_away(sock, worker.entries.of(entry.tag), words, away));
     } else {
         spawn(see_away(sock, away));
     }
 }
 
 /// The refusal of a connection that has not asked anything yet.
-fn farewell(worker: &Worker) -> Vec<u8> {
+fn farewell(worker: &Worker, hsts: Option<Hsts>) -> Vec<u8> {
     let mut trip = Trip::begin(worker);
     trip.name(None, None, worker);
     let reply = Refusal::Overloaded.reply(None);
@@ -107,6 +110,9 @@ fn farewell(worker: &Worker) -> Vec<u8> {
     write::status_line(&mut out, reply.status);
     worker.write_date(&mut out);
     headers::write_ids(None, trip.request_id(), trip.extended_id(), &mut out);
+    if let Some(hsts) = hsts {
+        write_hsts(hsts, &mut out);
+    }
     write::field(&mut out, b"Connection", b"close");
     refusal_fields(&reply, &mut out);
     write::content_length(&mut out, reply.body.len() as u64);

@@ -115,8 +115,7 @@ fn stapled(address: &str, version: &'static rustls::SupportedProtocolVersion) ->
     while tls.is_handshaking() {
         tls.complete_io(&mut wire).expect("a good handshake");
     }
-    let staple = collector.0.lock().expect("one thread").clone();
-    staple
+    collector.0.lock().expect("one thread").clone()
 }
 
 #[test]
@@ -247,7 +246,8 @@ fn r05_names_of_any_shape() {
 fn who_is_turned_away_hears_why() {
     on_both_drivers(|driver| {
         let limits = "  limits: {connections_per_address: 1}\n";
-        let house = House::start(driver, limits, "certificate: main.crt, key: main.key", |_| {});
+        let parts = "certificate: main.crt, key: main.key}, hsts: {max_age: 1h";
+        let house = House::start(driver, limits, parts, |_| {});
         let visitor = Visitor::new(&[&house.main]);
         let mut first = visitor.connect(house.gateway.address(), "main.test");
         first.exchange(GET).expect_status(200);
@@ -255,6 +255,7 @@ fn who_is_turned_away_hears_why() {
             let mut second = visitor.offering(offered).connect(house.gateway.address(), "main.test");
             let told = second.read_response();
             assert_eq!(told.expect_status(503).header("retry-after"), Some("1"));
+            assert_eq!(told.header("strict-transport-security"), Some("max-age=3600"));
             assert_eq!(second.read_to_end().expect("a goodbye"), b"");
             first.exchange(GET).expect_status(200);
         }

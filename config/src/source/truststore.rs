@@ -38,7 +38,14 @@ pub fn read(files: &TrustFiles, faults: &mut Diagnostics) -> Result<Truststore, 
     for list in lists {
         let (at, file, bytes) = list?;
         noted(&bytes);
-        for der in lists_of(&bytes) {
+        let found = lists_of(&bytes);
+        if found.is_empty() {
+            // Whoever names a file means to be asked about it.
+            let hint = "it must have a part that begins `-----BEGIN X509 CRL-----`";
+            let what = format!("{file} holds what is no list of revoked certificates");
+            return Err(Unfit { which: Which::Revocation(at), what, hint });
+        }
+        for der in found {
             let unfit = |what, hint| Unfit { which: Which::Revocation(at), what, hint };
             let hint = "it must be a list of revoked certificates (CRL) in PEM or DER, of version 2 and complete";
             let der = der.map_err(|error| unfit(format!("{file} is no PEM: {error}"), hint))?;
