@@ -809,7 +809,7 @@ mod tests {
             not_before: "May 28 12:30:02 2019 GMT".into(),
             not_after: "Aug  5 09:36:04 2021 GMT".into(),
         };
-        let scene = crate::tests::Scene::get("/", "/", "");
+        let scene = Scene::get("/", "/", "");
         let open = scene.facts();
         let known = Facts { tls: Some(("TLSv1.3", "TLS_AES_128_GCM_SHA256")), client: Some(&client), ..open };
         let rendered = |name: &str, facts: &Facts<'_>| {
