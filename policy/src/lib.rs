@@ -10,6 +10,7 @@ pub mod hops;
 pub mod limits;
 pub mod networks;
 pub mod phase;
+pub mod properties;
 pub mod refusal;
 pub mod rules;
 #[cfg(test)]

@@ -64,6 +64,11 @@ fn chunked_bodies() {
 }
 
 #[test]
+fn hops() {
+    replay("hops", policy::properties::hops);
+}
+
+#[test]
 fn proxy_headers() {
     replay("proxy_header", properties::proxy_header);
 }

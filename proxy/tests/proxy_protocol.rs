@@ -1,6 +1,8 @@
 //! Balancers in front that say whose connection it is (row P07): headers of both versions before requests and before TLS, whole, in
 //! pieces and fused with what follows; everything that is none; in raw bytes, on both drivers.
 
+#[path = "support/http2.rs"]
+mod http2;
 mod support;
 #[path = "support/tls.rs"]
 mod tls;
@@ -358,6 +360,50 @@ fn p07_the_header_stands_before_tls() {
         assert!(told.expect_status(400).text().contains("https://"), "{}", told.text());
         house.nobody_is_left();
     });
+}
+
+#[test]
+fn p06_p07_every_stream_of_http2_has_its_client() {
+    on_both_drivers(|driver| {
+        let listen = "  listen: [{address: \"127.0.0.1:0\", h2c: true, proxy_protocol: 127.0.0.1}]\n";
+        let trust = "  trusted_proxies: 192.0.2.0/24\n";
+        let backend = Backend::echo();
+        let gateway = Gateway::start(&document(listen, trust, backend.address()), driver);
+        for (source, told) in
+            [("192.0.2.7", ["203.0.113.9", "203.0.113.10", "192.0.2.7"]), ("198.51.100.7", ["198.51.100.7"; 3])]
+        {
+            http2::run(async {
+                let mut wire = tokio::net::TcpStream::connect(gateway.address()).await.expect("it listens");
+                let header = v1(&format!("{source}:4711"));
+                tokio::io::AsyncWriteExt::write_all(&mut wire, &header).await.expect("it reads");
+                let client = http2::Client::over(wire, &h2::client::Builder::new(), ("http", "a")).await;
+                let mut answers = Vec::new();
+                for client_ip in [Some("203.0.113.9"), Some("203.0.113.10"), None] {
+                    let mut request = client.request("GET", "/x");
+                    if let Some(ip) = client_ip {
+                        request.headers_mut().insert("x-forwarded-for", ip.parse().expect("a value"));
+                    }
+                    answers.push(client.begin(request, true).await.0);
+                }
+                for answer in answers {
+                    assert_eq!(http2::read(answer.await.expect("an answer")).await.expect("whole").status, 200);
+                }
+            });
+            let mut seen: Vec<String> = backend
+                .take()
+                .iter()
+                .map(|request| told_by(request, "X-Forwarded-For") + &told_by(request, "X-Source"))
+                .collect();
+            seen.sort();
+            let mut expected = told.map(|ip| format!("{ip}{ip}")).to_vec();
+            expected.sort();
+            assert_eq!(seen, expected);
+        }
+    });
+}
+
+fn told_by(request: &support::Request, name: &str) -> String {
+    request.header(name).unwrap_or("-").to_owned()
 }
 
 #[test]
