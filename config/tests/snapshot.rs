@@ -149,15 +149,15 @@ fn literal_authorities_share_an_upstream() {
     let names: Vec<&str> = snapshot.upstreams.iter().map(|upstream| &*upstream.name).collect();
     let (of_dev, of_hello) =
         (["127.0.0.1:9000", "https://api.example.com:443", "api.example.com:80"], ["[::1]:9000", "localhost:9000"]);
-    assert_eq!(names, [&["pets", "quiet", "safe"][..], &of_dev, &of_hello].concat());
+    assert_eq!(names, [&["pets", "quiet", "safe", "named"][..], &of_dev, &of_hello].concat());
     let tls: Vec<bool> = snapshot.upstreams.iter().map(|upstream| upstream.tls.is_some()).collect();
-    assert_eq!(tls, [false, false, true, false, true, false, false, false]);
+    assert_eq!(tls, [false, false, true, false, false, true, false, false, false]);
 }
 
 #[test]
 fn a_stage_variable_chooses_the_upstream_of_each_stage() {
     let snapshot = full();
-    for (stage, upstream, host) in [("dev", 3, "127.0.0.1:9000"), ("prod", 0, "pets")] {
+    for (stage, upstream, host) in [("dev", 4, "127.0.0.1:9000"), ("prod", 0, "pets")] {
         let Integration::Http(rule) = &method(&snapshot, stage, "GET /pets/{id}").integration else { panic!() };
         let release = release(&snapshot, stage);
         let authority = &release.program.authorities[rule.authority as usize];

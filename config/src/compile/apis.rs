@@ -12,12 +12,12 @@ use crate::compile::tls::Shelf;
 use crate::compile::upstreams::{Names, Upstreams};
 use crate::definition::Definition;
 use crate::deployments::{ApiState, DefinitionHash, StageState, Store, StoreFault};
-use crate::diagnostic::{Diagnostics, Fault};
+use crate::diagnostic::{Diagnostics, Fault, Place};
 use crate::model::api::ApiSpec;
 use crate::model::settings::MethodSettingsSpec;
 use crate::model::stage::StageSpec;
 use crate::model::tls::CertificateSpec;
-use crate::snapshot::{Api, Canary, Measured, Program, Release, Stage};
+use crate::snapshot::{Api, Canary, Integration, Measured, Program, Protocol, Release, Stage};
 use crate::source::node::Text;
 
 /// APIs and stages as the table numbers them.
@@ -73,6 +73,9 @@ pub fn compile(specs: &[ApiSpec], definitions: &[Option<Definition>], parts: &mu
             let name: Arc<str> = (*stage.name.text).into();
             compiled.refs.insert((id.clone(), name.clone()), (place, index));
             let (mut release, mut canary) = api.releases(stage, parts);
+            for release in [release.as_ref(), canary.as_ref().map(|canary| &canary.release)].into_iter().flatten() {
+                warn_of_web_sockets(release, stage.name.place, parts);
+            }
             if let Some(client) = &stage.client_certificate {
                 let releases = [release.as_mut(), canary.as_mut().map(|canary| &mut canary.release)];
                 prove(client, releases.into_iter().flatten().collect(), parts);
@@ -273,6 +276,18 @@ impl Work<'_> {
         };
         parts.faults.repeat(&own.list.into_iter().map(placed).collect::<Vec<_>>());
         Some(linked(Some(deployment.clone()), program, variables, parts))
+    }
+}
+
+/// A WebSocket needs a connection of its own, which HTTP/2 has none of.
+fn warn_of_web_sockets(release: &Release, place: Place, parts: &mut Parts<'_>) {
+    for method in &release.program.methods {
+        let Integration::Http(rule) = &method.integration else { continue };
+        let number = release.upstreams[rule.authority as usize];
+        if rule.websocket && parts.upstreams.protocol(number) != Protocol::Http1 {
+            let what = format!("`{}` passes no WebSocket: its upstream may speak HTTP/2", method.key);
+            parts.faults.warning(place, what, "give it an upstream of its own, with `protocol: http1`");
+        }
     }
 }
 

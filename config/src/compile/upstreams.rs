@@ -116,6 +116,11 @@ impl Upstreams {
         index
     }
 
+    /// What is spoken with one of them.
+    pub fn protocol(&self, number: u32) -> Protocol {
+        self.list[number as usize].protocol
+    }
+
     /// All of them, in the order of their indices.
     pub fn finish(self) -> Box<[Upstream]> {
         self.list.into()

@@ -248,13 +248,19 @@ struct Clock {
     idle: Duration,
     /// Since when it has nothing to do.
     rest: Option<Instant>,
-    heard: Instant,
-    /// When the last ping was sent; whether nothing came since.
-    ping: Option<(Instant, bool)>,
+    hearing: Hearing,
     retired: bool,
     sleep: Pin<Box<Sleep>>,
 }
 
+/// When the other end was heard, and asked.
+struct Hearing {
+    heard: Instant,
+    /// When the last ping was sent; whether nothing came since.
+    ping: Option<(Instant, bool)>,
+}
+
+#[derive(Debug, PartialEq, Eq)]
 enum Look {
     /// The time has come to look once more.
     Again,
@@ -268,15 +274,20 @@ enum Look {
 impl Clock {
     fn new(idle: Duration) -> Clock {
         let tick = idle.min(LINE_LOOK_TIME);
-        Clock { idle, rest: None, heard: now(), ping: None, retired: false, sleep: Box::pin(sleep(tick)) }
+        Clock {
+            idle,
+            rest: None,
+            hearing: Hearing { heard: now(), ping: None },
+            retired: false,
+            sleep: Box::pin(sleep(tick)),
+        }
     }
 
     /// Whether it works, and was heard, since the last look.
     fn look(&mut self, (is_busy, heard): (bool, bool), context: &mut Context<'_>) -> Look {
         let at = now();
         if heard {
-            self.heard = at;
-            self.ping = self.ping.map(|(sent, _)| (sent, false));
+            self.hearing.note(at);
         }
         if is_busy {
             self.rest = None;
@@ -286,7 +297,7 @@ impl Clock {
                 return Look::Idle;
             }
         }
-        if is_busy && let Some(look) = self.doubts(at) {
+        if is_busy && let Some(look) = self.hearing.doubts(at) {
             return look;
         }
         if self.sleep.as_mut().poll(context).is_ready() {
@@ -294,6 +305,13 @@ impl Clock {
             return Look::Again;
         }
         Look::Later
+    }
+}
+
+impl Hearing {
+    fn note(&mut self, at: Instant) {
+        self.heard = at;
+        self.ping = self.ping.map(|(sent, _)| (sent, false));
     }
 
     /// A server that says nothing for long is asked whether it lives: once soon, and then seldom, for servers count who asks often.
@@ -349,5 +367,33 @@ impl AsyncWrite for Ear {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.wire).poll_shutdown(context)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_says_nothing_is_asked_and_then_given_up() {
+        let began = Instant::now();
+        let mut hearing = Hearing { heard: began, ping: None };
+        assert_eq!(hearing.doubts(began + PING_AFTER / 2), None);
+        let asked = began + PING_AFTER;
+        assert_eq!(hearing.doubts(asked), Some(Look::Ping));
+        assert_eq!(hearing.doubts(asked + PING_TIME / 2), None, "it has its time");
+        assert_eq!(hearing.doubts(asked + PING_TIME), Some(Look::Dead));
+    }
+
+    #[test]
+    fn who_answers_is_left_alone_for_long() {
+        let began = Instant::now();
+        let mut hearing = Hearing { heard: began, ping: None };
+        let asked = began + PING_AFTER;
+        assert_eq!(hearing.doubts(asked), Some(Look::Ping));
+        hearing.note(asked + PING_TIME / 2);
+        assert_eq!(hearing.doubts(asked + PING_TIME), None);
+        assert_eq!(hearing.doubts(asked + PING_AFTER * 2), None, "servers count who asks often");
+        assert_eq!(hearing.doubts(asked + PING_AGAIN), Some(Look::Ping));
     }
 }

@@ -189,7 +189,9 @@ impl Connection {
     pub fn broke(&mut self, fault: Fault) {
         if fault.blame() == Blame::Upstream {
             self.lease.server.shared.broke(fault);
-            if !(self.reused && fault == Fault::ClosedBeforeAnswer) {
+            // A connection that had grown stale, or a stream that the server did not begin with.
+            let stale = if self.sock.is_stream() { self.sock.failed_unsent() } else { self.reused };
+            if !(stale && fault == Fault::ClosedBeforeAnswer) {
                 self.fail();
             }
         }
