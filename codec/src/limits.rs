@@ -66,6 +66,30 @@ pub const PROXY_LINE_MAX: usize = 107;
 /// thousand, and what is beyond is an attack on whoever gathers it (row P07).
 pub const PROXY_HEADER_MAX: usize = 4_096;
 
+/// Frames of HTTP/2 that cost a peer nothing and do nothing, in one second; half is forgiven each second, so that half of each may
+/// come for ever. An honest peer sends a few of them (row T05; the numbers are those of peers that have been attacked).
+pub const PINGS_MAX: u32 = 100;
+/// See `PINGS_MAX`.
+pub const SETTINGS_MAX: u32 = 50;
+/// See `PINGS_MAX`.
+pub const PRIORITIES_MAX: u32 = 100;
+/// See `PINGS_MAX`.
+pub const UNKNOWN_FRAMES_MAX: u32 = 100;
+/// DATA without data that does not end its stream (row T04), likewise.
+pub const EMPTY_DATA_MAX: u32 = 100;
+/// Streams taken back (row T01), likewise: a browser that leaves a page takes back as many as it had open.
+pub const RESETS_MAX: u32 = 200;
+/// WINDOW_UPDATE beyond two for each DATA frame that was sent, likewise.
+pub const WINDOW_UPDATES_FREE_MAX: u32 = 1_000;
+/// Resets that a peer makes us send (row T02), likewise …
+pub const PROVOKED_RESETS_MAX: u32 = 100;
+/// … and in the life of its connection.
+pub const PROVOKED_RESETS_LIFE_MAX: u32 = 500;
+/// CONTINUATION frames of one block (row T03): heads are bounded, and fit in two frames.
+pub const BLOCK_CONTINUATIONS_MAX: u32 = 20;
+/// Bytes of one block, packed.
+pub const BLOCK_BYTES_MAX: u32 = 64 * 1024;
+
 const _: () = assert!(REQUEST_HEAD_BYTES as usize <= HEAD_MAX && RESPONSE_HEAD_BYTES as usize <= HEAD_MAX);
 const _: () = assert!(REQUEST_FIELDS as usize <= FIELDS_MAX && RESPONSE_FIELDS as usize <= FIELDS_MAX);
 const _: () = assert!(CHUNK_EXTENSION_BYTES <= CHUNK_EXTENSION_BYTES_TOTAL);

@@ -276,3 +276,7 @@ pub const PING_AGAIN: Duration = Duration::from_secs(5 * 60);
 
 /// Time for the answer to such a question.
 pub const PING_TIME: Duration = Duration::from_secs(15);
+
+/// Requests of an HTTP/2 connection that its client has taken back before they had an answer (row T01), if they are more than
+/// half of all.
+pub const TAKEN_BACK_MAX: u32 = 50;

@@ -10,6 +10,7 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use codec::head::Framing;
+use codec::http2::frames::Excess;
 use codec::http2::head::{self, Asked};
 use codec::websocket;
 use config::snapshot::Limits;
@@ -30,7 +31,7 @@ use crate::limits::{
     PROVOKED_RESETS_MAX, UNSEEN_RESETS_MAX,
 };
 use crate::link::Link;
-use crate::observe::metrics::add;
+use crate::observe::metrics::{Http2End, add};
 use crate::overload::Level;
 use crate::request;
 use crate::state::Worker;
@@ -75,7 +76,7 @@ pub async fn is_asked_for(sock: &Sock, worker: &Worker) -> io::Result<(RBuf, boo
 /// Serves the connection until it ends. `inflow`: what it has said already.
 pub async fn serve(sock: Sock, inflow: RBuf, open: Open) {
     let worker = open.worker.clone();
-    let line = Line::new(sock);
+    let line = Line::of_client(sock);
     let limits = worker.live().snapshot().gateway.limits.clone();
     line.sock.set_deadline(Some(limits.header_time));
     let mut handshake = pin!(builder(&limits).handshake(Wire::new(line.clone(), inflow)));
@@ -88,6 +89,7 @@ pub async fn serve(sock: Sock, inflow: RBuf, open: Open) {
     })
     .await;
     let Some(connection) = shaken else {
+        add(&worker.metrics.http2_ended[Http2End::NoPreface.index()], 1);
         return part(&line.sock, open).await;
     };
     line.sock.set_deadline(None);
@@ -106,6 +108,7 @@ pub async fn serve(sock: Sock, inflow: RBuf, open: Open) {
     })
     .await;
     open.entry.dismiss_guest(number);
+    add(&worker.metrics.http2_ended[front.end.index()], 1);
     drop(front);
     part(&line.sock, open).await;
 }
@@ -134,6 +137,8 @@ struct Front<'a> {
     worker: Rc<Worker>,
     peer: Peer,
     idle_time: Duration,
+    /// Our settings are to be acknowledged by then (row T22).
+    settled_by: Instant,
     timer: Timer,
     /// When the last stream had ended.
     idle_since: Option<Instant>,
@@ -141,6 +146,8 @@ struct Front<'a> {
     leaves: Option<Instant>,
     /// It was let go: what is still to be said is on its way.
     is_over: bool,
+    /// Why it ends.
+    end: Http2End,
 }
 
 impl<'a> Front<'a> {
@@ -152,10 +159,12 @@ impl<'a> Front<'a> {
             open,
             worker: open.worker.clone(),
             idle_time: limits.idle_time,
+            settled_by: now() + limits.header_time,
             timer: Timer::default(),
             idle_since: None,
             leaves: None,
             is_over: false,
+            end: Http2End::Client,
         }
     }
 
@@ -165,7 +174,13 @@ impl<'a> Front<'a> {
             while let Poll::Ready(accepted) = self.connection.poll_accept(context) {
                 match accepted {
                     Some(Ok((request, answer))) => self.begin(request, answer),
-                    Some(Err(_)) | None => return Poll::Ready(()),
+                    Some(Err(error)) => {
+                        if error.is_library() && self.end == Http2End::Client {
+                            self.end = Http2End::Misbehaved;
+                        }
+                        return Poll::Ready(());
+                    }
+                    None => return Poll::Ready(()),
                 }
             }
             if let Poll::Ready(Err(_)) = self.line.push(context) {
@@ -182,35 +197,53 @@ impl<'a> Front<'a> {
         if self.is_over {
             return false;
         }
+        if let Some(excess) = self.line.excess() {
+            let reason = if excess == Excess::NoSettings { Reason::PROTOCOL_ERROR } else { Reason::ENHANCE_YOUR_CALM };
+            self.let_go(reason, Http2End::Excess(excess));
+            return true;
+        }
         let (worker, entry) = (&self.worker, &self.open.entry);
         let is_wanted = !(worker.is_draining() || entry.is_closing() || self.line.is_retired());
         if !is_wanted && self.leaves.is_none() {
             self.say_farewell();
             return true;
         }
-        if self.line.streams() > 0 {
-            self.idle_since = None;
-            return false;
-        }
-        let since = *self.idle_since.get_or_insert_with(now);
-        let until = self.leaves.unwrap_or(since + self.idle_time);
+        let settled_by = (!self.line.is_settled()).then_some(self.settled_by);
+        let idle_by = self.idle_by();
+        let Some(until) = settled_by.into_iter().chain(idle_by).min() else { return false };
         self.timer.set(Some(until.saturating_duration_since(now())));
         if !self.timer.poll(context) {
             return false;
         }
-        self.let_go(Reason::NO_ERROR);
+        if settled_by == Some(until) {
+            self.let_go(Reason::SETTINGS_TIMEOUT, Http2End::Unsettled);
+        } else {
+            self.let_go(Reason::NO_ERROR, Http2End::Idle);
+        }
         true
+    }
+
+    /// When a connection without streams ends.
+    fn idle_by(&mut self) -> Option<Instant> {
+        if self.line.streams() > 0 {
+            self.idle_since = None;
+            return None;
+        }
+        let since = *self.idle_since.get_or_insert_with(now);
+        Some(self.leaves.unwrap_or(since + self.idle_time))
     }
 
     /// No more streams, twice said (RFC 9113 §6.8): at once, and with the number of the last one when the client has heard it.
     fn say_farewell(&mut self) {
         self.connection.graceful_shutdown();
+        self.end = Http2End::Left;
         self.leaves = Some(now() + LAST_REQUEST_TIME);
     }
 
     /// The connection ends now, with what is still to be said.
-    fn let_go(&mut self, reason: Reason) {
+    fn let_go(&mut self, reason: Reason, end: Http2End) {
         self.connection.abrupt_shutdown(reason);
+        self.end = if self.leaves.is_some() && end == Http2End::Idle { Http2End::Left } else { end };
         self.is_over = true;
         self.line.sock.set_deadline(Some(LINGER_TIME));
     }
@@ -282,6 +315,10 @@ async fn serve_one(mut exchange: Exchange, read: Result<(), Refusal>, busy: Busy
     }
     let Exchange { sock, scratch, reset, .. } = exchange;
     worker.put_back(scratch);
+    if matches!(&sock, Link::Stream(stream) if stream.was_taken_back()) {
+        add(&worker.metrics.http2_taken_back, 1);
+        busy.was_taken_back();
+    }
     if reset {
         sock.reset_when_closed();
     }

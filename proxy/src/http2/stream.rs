@@ -284,6 +284,11 @@ impl Stream {
         self.refused.get()
     }
 
+    /// Whether the other end gave the stream up before it had an answer.
+    pub fn was_taken_back(&self) -> bool {
+        self.failed.get() && matches!(*self.sending.borrow(), Sending::Answer(_))
+    }
+
     /// Bytes of bodies that have left.
     pub fn bytes_left(&self) -> u64 {
         self.account.left()

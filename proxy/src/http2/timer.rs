@@ -4,7 +4,7 @@
 use std::cell::{Cell, RefCell};
 use std::future::Future as _;
 use std::pin::Pin;
-use std::task::Context;
+use std::task::{Context, Waker};
 use std::time::{Duration, Instant};
 
 use crate::io::{Sleep, now, sleep};
@@ -15,6 +15,8 @@ use crate::limits::LOOK_AGAIN_TIME;
 pub struct Timer {
     until: Cell<Option<Instant>>,
     is_over: Cell<bool>,
+    /// Who has waited last: woken also by a deadline that is set behind its back.
+    waiter: RefCell<Option<Waker>>,
     /// What wakes the waiter, and when.
     sleep: RefCell<Option<(Sleep, Instant)>>,
 }
@@ -22,50 +24,69 @@ pub struct Timer {
 impl Timer {
     /// From now on waits end after this time; `None` lifts it. Cheap: what sleeps already is left as it is.
     pub fn set(&self, after: Option<Duration>) {
-        self.until.set(after.and_then(|after| now().checked_add(after)));
-        self.is_over.set(false);
+        self.change(after.and_then(|after| now().checked_add(after)));
     }
 
     /// As `set`, but an earlier end stays.
     pub fn expire_within(&self, after: Duration) {
         let at = now().checked_add(after);
-        self.until.set(match (self.until.get(), at) {
+        self.change(match (self.until.get(), at) {
             (Some(before), Some(at)) => Some(before.min(at)),
             (before, at) => before.or(at),
         });
+    }
+
+    fn change(&self, until: Option<Instant>) {
+        self.until.set(until);
         self.is_over.set(false);
+        if let (Some(until), Some(waiter)) = (until, &*self.waiter.borrow()) {
+            let context = &mut Context::from_waker(waiter);
+            // The first may be one of before that has just ended.
+            if !self.sleeps_until(until, context) && !self.sleeps_until(until, context) {
+                waiter.wake_by_ref();
+            }
+        }
     }
 
     /// Wakes the task soon, for want of anybody else who would.
     pub fn look_again(&self, context: &mut Context<'_>) {
-        let at = now() + LOOK_AGAIN_TIME;
-        let mut sleeping = self.sleep.borrow_mut();
-        // Whoever polls the deadline next finds this one and keeps it, as it ends sooner.
-        let (sleep, _) = sleeping.insert((sleep(LOOK_AGAIN_TIME), at));
-        if Pin::new(sleep).poll(context).is_ready() {
+        if !self.sleeps_until(now() + LOOK_AGAIN_TIME, context) {
             context.waker().wake_by_ref();
         }
     }
 
     /// Whether the time is over; if not, the task is woken when it is.
     pub fn poll(&self, context: &mut Context<'_>) -> bool {
-        let Some(until) = self.until.get() else { return false };
-        let mut sleeping = self.sleep.borrow_mut();
+        let mut waiter = self.waiter.borrow_mut();
+        if !waiter.as_ref().is_some_and(|known| known.will_wake(context.waker())) {
+            *waiter = Some(context.waker().clone());
+        }
         while !self.is_over.get() {
-            if now() >= until {
-                self.is_over.set(true);
-                break;
+            match self.until.get() {
+                None => return false,
+                // A deadline that has passed is none: the next one does not have to be earlier.
+                Some(until) if now() >= until => {
+                    self.until.set(None);
+                    self.is_over.set(true);
+                }
+                Some(until) if self.sleeps_until(until, context) => return false,
+                Some(_) => {}
             }
-            // One that ends sooner looks again then.
-            let (sleep, _) = match &mut *sleeping {
-                Some(known) if known.1 <= until => known,
-                other => other.insert((sleep(until - now()), until)),
-            };
-            if Pin::new(sleep).poll(context).is_pending() {
-                return false;
-            }
-            *sleeping = None;
         }
         true
+    }
+
+    /// Arms the sleep, unless one ends sooner: then it is looked at again. False if one has just ended.
+    fn sleeps_until(&self, until: Instant, context: &mut Context<'_>) -> bool {
+        let mut sleeping = self.sleep.borrow_mut();
+        let (sleep, _) = match &mut *sleeping {
+            Some(known) if known.1 <= until => known,
+            other => other.insert((sleep(until.saturating_duration_since(now())), until)),
+        };
+        let goes_on = Pin::new(sleep).poll(context).is_pending();
+        if !goes_on {
+            *sleeping = None;
+        }
+        goes_on
     }
 }

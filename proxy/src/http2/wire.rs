@@ -6,11 +6,13 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
+use std::time::Instant;
 
+use codec::http2::frames::{Excess, PREFACE_BYTES, Watch};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use crate::io::{Group, Outgoing, Protection, RBuf, Sock, vector};
-use crate::limits::WIRE_BYTES_MAX;
+use crate::io::{Group, Outgoing, Protection, RBuf, Sock, now, vector};
+use crate::limits::{TAKEN_BACK_MAX, WIRE_BYTES_MAX};
 
 /// A connection as its streams and its driver see it.
 pub struct Line {
@@ -23,6 +25,12 @@ pub struct Line {
     retired: Cell<bool>,
     /// Streams that somebody works on.
     streams: Cell<u32>,
+    /// What frames a client has cost us, and the first excess of them. Servers were chosen by the operator.
+    watch: Option<RefCell<Watch>>,
+    excess: Cell<Option<Excess>>,
+    /// Requests that the peer took back before they had an answer.
+    taken_back: Cell<u32>,
+    began: Instant,
     /// Its driver's task.
     driver: Cell<Option<Waker>>,
     /// Written by the library, and not yet handed to the socket.
@@ -30,8 +38,17 @@ pub struct Line {
 }
 
 impl Line {
-    /// A connection on this socket; if it is to be protected, its handshake is done.
+    /// A connection to a server on this socket; if it is to be protected, its handshake is done.
     pub fn new(sock: Sock) -> Rc<Line> {
+        Line::with(sock, None)
+    }
+
+    /// A connection of a client, who has yet to say the preface.
+    pub fn of_client(sock: Sock) -> Rc<Line> {
+        Line::with(sock, Some(RefCell::new(Watch::new(PREFACE_BYTES))))
+    }
+
+    fn with(sock: Sock, watch: Option<RefCell<Watch>>) -> Rc<Line> {
         let (peer, protection) = (sock.peer(), sock.protection());
         Rc::new(Line {
             sock,
@@ -40,6 +57,10 @@ impl Line {
             served: Cell::new(0),
             retired: Cell::new(false),
             streams: Cell::new(0),
+            watch,
+            taken_back: Cell::new(0),
+            excess: Cell::new(None),
+            began: now(),
             driver: Cell::new(None),
             out: RefCell::default(),
         })
@@ -59,6 +80,23 @@ impl Line {
     pub fn count_request(&self) -> u32 {
         self.served.set(self.served.get().saturating_add(1));
         self.served.get()
+    }
+
+    /// What the peer does too often; from then on nothing of it is read.
+    pub fn excess(&self) -> Option<Excess> {
+        self.excess.get()
+    }
+
+    /// Whether the peer has acknowledged our settings.
+    pub fn is_settled(&self) -> bool {
+        self.watch.as_ref().is_none_or(|watch| watch.borrow().is_settled())
+    }
+
+    fn look_at(&self, bytes: &[u8], look: fn(&mut Watch, &[u8], u64) -> Result<(), Excess>) {
+        if let (Some(watch), None) = (&self.watch, self.excess.get()) {
+            let second = (now() - self.began).as_secs();
+            self.excess.set(look(&mut watch.borrow_mut(), bytes, second).err());
+        }
     }
 
     /// It takes no more requests.
@@ -115,6 +153,20 @@ pub struct Busy {
     line: Rc<Line>,
 }
 
+impl Busy {
+    /// The request was taken back before it had an answer. Now and then is fair: a client that does little else makes us work
+    /// for nothing (row T01).
+    pub fn was_taken_back(&self) {
+        let line = &self.line;
+        line.taken_back.set(line.taken_back.get().saturating_add(1));
+        let count = line.taken_back.get();
+        if count > TAKEN_BACK_MAX && count > line.served.get() / 2 {
+            line.excess.set(line.excess.get().or(Some(Excess::Resets)));
+            line.wake();
+        }
+    }
+}
+
 impl Drop for Busy {
     fn drop(&mut self) {
         self.line.streams.set(self.line.streams.get() - 1);
@@ -136,6 +188,7 @@ pub struct Wire {
 impl Wire {
     /// Reads `inflow` first: what the socket has received already.
     pub fn new(line: Rc<Line>, inflow: RBuf) -> Wire {
+        line.look_at(&inflow, Watch::received);
         Wire { line, inflow, is_wide: false }
     }
 
@@ -156,6 +209,7 @@ impl Wire {
             let room = WIRE_BYTES_MAX - out.len();
             out.extend_from_slice(&piece[..piece.len().min(room)]);
         }
+        self.line.look_at(&out[before..], Watch::sent);
         Poll::Ready(Ok(out.len() - before))
     }
 }
@@ -163,11 +217,16 @@ impl Wire {
 impl AsyncRead for Wire {
     fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, room: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         if self.inflow.is_empty() {
+            if self.line.excess.get().is_some() {
+                return Poll::Pending;
+            }
             let group = if self.is_wide { Group::Large } else { Group::Small };
             match self.line.sock.poll_recv(group, context) {
                 Poll::Ready(Ok(bytes)) => {
                     self.is_wide = bytes.len() >= crate::io::limits::SMALL_BUFFER_BYTES as usize;
                     self.inflow = bytes;
+                    // What came with an excess is still read; nothing that comes later is.
+                    self.line.look_at(&self.inflow, Watch::received);
                 }
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
                 Poll::Pending => return Poll::Pending,

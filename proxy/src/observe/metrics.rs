@@ -12,6 +12,8 @@ use std::time::{Duration, SystemTime};
 
 use codec::proxy_protocol::Fault;
 
+use codec::http2::frames::Excess;
+
 use super::limits;
 
 /// Adds to a counter of the calling worker. Not for counters with two writers.
@@ -47,6 +49,46 @@ pub const fn class(status: u16) -> usize {
 
 /// How connections that were passed through ended.
 pub const TUNNEL_ENDS: [&str; 7] = ["client", "backend", "client_broke", "backend_broke", "idle", "lifetime", "drain"];
+
+/// How connections that speak HTTP/2 end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Http2End {
+    /// The client ended it, or it broke.
+    Client,
+    /// Nothing was asked for too long.
+    Idle,
+    /// We had no more use for it: a drain, a closed listener, enough requests, no room.
+    Left,
+    /// It did not begin as it has to, or not in time.
+    NoPreface,
+    /// Our settings were not acknowledged.
+    Unsettled,
+    /// It broke the protocol.
+    Misbehaved,
+    /// It cost too much of something.
+    Excess(Excess),
+}
+
+impl Http2End {
+    /// Labels of those that are no excess.
+    pub const NAMES: [&'static str; 6] = ["client", "idle", "left", "no_preface", "settings_timeout", "protocol_error"];
+
+    /// How many there are.
+    pub const COUNT: usize = Http2End::NAMES.len() + Excess::NAMES.len();
+
+    /// Its place among the counters.
+    pub fn index(self) -> usize {
+        match self {
+            Http2End::Client => 0,
+            Http2End::Idle => 1,
+            Http2End::Left => 2,
+            Http2End::NoPreface => 3,
+            Http2End::Unsettled => 4,
+            Http2End::Misbehaved => 5,
+            Http2End::Excess(excess) => Http2End::NAMES.len() + excess as usize,
+        }
+    }
+}
 
 /// A row of counters with an index, in cache lines that nothing else lives in.
 pub struct Counters {
@@ -104,6 +146,10 @@ pub struct WorkerMetrics {
     pub http2_connections: AtomicU64,
     /// Streams that they opened.
     pub http2_streams: AtomicU64,
+    /// Of these, streams that the client gave up before it had an answer.
+    pub http2_taken_back: AtomicU64,
+    /// How connections ended, by [`Http2End::index`].
+    pub http2_ended: [AtomicU64; Http2End::COUNT],
     /// Requests whose head arrived whole, or was refused while it did.
     pub requests: AtomicU64,
     /// Bytes received from clients, heads included.
@@ -222,6 +268,8 @@ impl WorkerMetrics {
             trailers_dropped: zero(),
             http2_connections: zero(),
             http2_streams: zero(),
+            http2_taken_back: zero(),
+            http2_ended: Default::default(),
             tunnels_open: zero(),
             tunnels_opened: zero(),
             tunnels_ended: Default::default(),

@@ -5,9 +5,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
+use codec::http2::frames::Excess;
+
 use super::metrics::{
-    BOUNDS, By, CLASSES, Counters, GreetingFailure, HandshakeFailure, Histogram, Metrics, StageBlock, StageMetrics,
-    TUNNEL_ENDS, WorkerMetrics, since_epoch,
+    BOUNDS, By, CLASSES, Counters, GreetingFailure, HandshakeFailure, Histogram, Http2End, Metrics, StageBlock,
+    StageMetrics, TUNNEL_ENDS, WorkerMetrics, since_epoch,
 };
 use super::process;
 
@@ -23,6 +25,9 @@ const PER_WORKER: &[PerWorker] = &[
     ("tollgate_connections_idle", "Connections of clients between two requests.", |w| &w.connections_idle),
     ("tollgate_http2_connections_total", "Connections of clients that speak HTTP/2.", |w| &w.http2_connections),
     ("tollgate_http2_streams_total", "Streams that they opened.", |w| &w.http2_streams),
+    ("tollgate_http2_streams_taken_back_total", "Streams that clients gave up before they had an answer.", |w| {
+        &w.http2_taken_back
+    }),
     ("tollgate_requests_total", "Requests received, refused ones included.", |w| &w.requests),
     ("tollgate_received_bytes_total", "Bytes received from clients, heads included.", |w| &w.bytes_received),
     ("tollgate_sent_bytes_total", "Bytes sent to clients, heads included.", |w| &w.bytes_sent),
@@ -204,6 +209,11 @@ impl Metrics {
                 let count = sum(&|worker| worker.tls_handshakes[version][resumed].load(Relaxed));
                 page.sample(name, &[("version", label), ("resumed", is)], count);
             }
+        }
+        let name = "tollgate_http2_connections_ended_total";
+        page.family(name, "counter", "Connections of clients that spoke HTTP/2, by what ended them.");
+        for (index, cause) in Http2End::NAMES.iter().chain(Excess::NAMES).enumerate() {
+            page.sample(name, &[("cause", cause)], sum(&|worker| worker.http2_ended[index].load(Relaxed)));
         }
         let name = "tollgate_tls_handshake_failures_total";
         page.family(name, "counter", "TLS handshakes that came to nothing, by cause.");

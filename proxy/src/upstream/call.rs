@@ -210,7 +210,11 @@ async fn converse_with_body(
             if over.as_mut().is_some_and(|over| over.as_mut().poll(context).is_ready()) {
                 return Poll::Ready(Err(Fault::AnswerTimedOut));
             }
-            reading.as_mut().poll(context)
+            if let Poll::Ready(outcome) = reading.as_mut().poll(context) {
+                return Poll::Ready(outcome);
+            }
+            // Nobody would read its answer.
+            source.sock.poll_reset(context).map(|_| Err(Fault::ClientGone))
         })
         .await
     };

@@ -209,6 +209,11 @@ impl Visitor {
         Visitor { config: Arc::new(config) }
     }
 
+    /// What it is made of, for other clients.
+    pub fn config(&self) -> Arc<ClientConfig> {
+        self.config.clone()
+    }
+
     /// Offers sessions of any host to every host.
     pub fn careless(&self) -> Visitor {
         let mut config = ClientConfig::clone(&self.config);
