@@ -33,6 +33,7 @@ pub mod observe;
 mod overload;
 mod pace;
 mod panics;
+mod preamble;
 mod protected;
 mod record;
 pub mod reload;

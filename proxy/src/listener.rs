@@ -407,13 +407,13 @@ fn admit(fd: OwnedFd, entry: &Entry, worker: &Rc<Worker>) {
     }
     let sock = Sock::adopt(fd, peer);
     if !shed::make_room(worker) {
-        return shed::turn_away(sock, shed::Why::Full, entry, worker);
+        return shed::turn_away(sock, (shed::Why::Full, is_balancer), entry, worker);
     }
     // Whoever stands for many clients counts for none of them.
     let is_uncounted = is_balancer || worker.live().is_hop(ip);
     sock.count_for_peer(!is_uncounted);
     if !worker.connection_opened(entry, Caller::of(sock.counts_for())) {
-        return shed::turn_away(sock, shed::Why::Address, entry, worker);
+        return shed::turn_away(sock, (shed::Why::Address, false), entry, worker);
     }
     if !is_balancer {
         return await_first_byte(sock, entry, worker);

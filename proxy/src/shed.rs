@@ -76,8 +76,8 @@ fn close_oldest(worker: &Rc<Worker>) -> bool {
 
 /// Tells a newcomer 503 at once, and gives it the time to read that; beyond [`crate::limits::AWAY_MAX`] of them there is no
 /// time for that, and nobody is accepted until there is room.
-/// Who has to shake hands first does so within that time.
-pub fn turn_away(sock: Sock, why: Why, entry: &Entry, worker: &Rc<Worker>) {
+/// Who has to shake hands first does so within that time, behind what a balancer says in front of it: `is_balancer`.
+pub fn turn_away(sock: Sock, (why, is_balancer): (Why, bool), entry: &Entry, worker: &Rc<Worker>) {
     let counter = match why {
         Why::Full => &worker.metrics.overload_refused,
         Why::Address => &worker.metrics.address_refused,
@@ -95,7 +95,7 @@ pub fn turn_away(sock: Sock, why: Why, entry: &Entry, worker: &Rc<Worker>) {
     };
     if entry.is_protected() {
         let words = farewell(worker, entry.manner().hsts);
-        spawn(tls::turn_away(sock, worker.entries.of(entry.tag), words, away));
+        spawn(tls::turn_away(sock, is_balancer, worker.entries.of(entry.tag), words, away));
     } else {
         spawn(see_away(sock, away));
     }

@@ -14,6 +14,7 @@ use crate::io::{Group, Outgoing, RBuf, Session, Sock, vector};
 use crate::limits::{HANDSHAKES_MAX, LINGER_TIME};
 use crate::link::Link;
 use crate::observe::metrics::{HandshakeFailure, add, sub};
+use crate::preamble;
 use crate::state::Worker;
 
 /// A handshake under way, counted.
@@ -66,9 +67,12 @@ pub async fn welcome(sock: Sock, entry: Rc<Entry>, worker: Rc<Worker>) {
 }
 
 /// Somebody who is turned away hears why, if that can be said soon: in HTTP/1.1, which needs no more than a handshake.
-pub async fn turn_away(sock: Sock, entry: Rc<Entry>, words: Vec<u8>, away: Away) {
+pub async fn turn_away(sock: Sock, is_balancer: bool, entry: Rc<Entry>, words: Vec<u8>, away: Away) {
     let worker = away.worker().clone();
     sock.set_deadline(Some(LINGER_TIME));
+    if is_balancer && preamble::read(&sock).await.is_err() {
+        return;
+    }
     let shaken = match Turn::take(&worker) {
         Some(_turn) => shake(&sock, &entry, &worker, true).await,
         None => Err(HandshakeFailure::Busy),

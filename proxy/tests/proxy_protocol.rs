@@ -448,6 +448,32 @@ fn p07_limits_count_the_clients_and_not_the_balancer() {
 }
 
 #[test]
+fn p07_a_full_gateway_says_so_behind_the_header() {
+    on_both_drivers(|driver| {
+        let house = House::start(driver, "  limits: {connections: 2}\n");
+        let busy: Vec<Client> = (0..2)
+            .map(|_| {
+                let mut client = house.client(PLAIN);
+                client.send([&v1("192.0.2.7:1")[..], b"GET /x HTTP/1.1\r\n"].concat());
+                client
+            })
+            .collect();
+        eventually("both are at work", || {
+            house.gateway.counter("tollgate_proxy_headers_total", &[]) > 1.5
+                && house.gateway.counter("tollgate_connections_idle", &[]) < 0.5
+        });
+        let visitor = Visitor::new(&[&house.main]);
+        for (header, is_fused) in [(v1("192.0.2.8:1"), true), (v2(0x21, 0x11, &block("192.0.2.8:1")), false)] {
+            let mut client = visitor.connect_behind(&house.gateway.listeners()[TLS], "main.test", &header, is_fused);
+            client.read_response().expect_status(503);
+        }
+        let mut client = house.client(PLAIN);
+        client.read_response().expect_status(503);
+        drop(busy);
+    });
+}
+
+#[test]
 fn p07_a_reload_changes_who_has_to_say() {
     on_both_drivers(|driver| {
         let house = House::start(driver, "");

@@ -49,6 +49,7 @@ const MAY_AWAIT: &[&str] = &[
     "listener.rs",
     "tls.rs",
     "greeting.rs",
+    "preamble.rs",
     "tunnel.rs",
     "worker.rs",
     "background.rs",
