@@ -413,6 +413,8 @@ fn r05_what_a_client_shows_has_its_bounds() {
 
 /// One request by HTTP/2 on a connection that has agreed to it; the log tells what became of it.
 fn ask_http2(client: &mut Secure, stream: u8, host: &str) {
+    const HEADERS: u8 = 1;
+    const END: u8 = 0x5;
     let mut block = Vec::new();
     for (name, value) in [(":method", "GET"), (":scheme", "https"), (":authority", host), (":path", "/mock")] {
         block.push(0);
@@ -421,8 +423,6 @@ fn ask_http2(client: &mut Secure, stream: u8, host: &str) {
             block.extend(text.as_bytes());
         }
     }
-    const HEADERS: u8 = 1;
-    const END: u8 = 0x5;
     let mut frame = vec![0, 0, block.len() as u8, HEADERS, END, 0, 0, 0, stream];
     frame.extend(block);
     client.send(frame);
