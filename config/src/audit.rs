@@ -250,6 +250,14 @@ pub const RULES: &[Rule] = &[
         hint: "give the scheme `x-amazon-apigateway-authorizer`, or write `security: []` where everybody may call",
         look: exposure::unheeded_security,
     },
+    Rule {
+        id: "TG025",
+        name: "around-mutual-tls",
+        risk: Risk::High,
+        why: "who has no certificate reaches the same stage by another domain",
+        hint: "write the same `mutual_tls` at that domain, or map another stage there",
+        look: exposure::around_mutual_tls,
+    },
 ];
 
 /// What rules look at.

@@ -268,3 +268,19 @@ fn who_is_turned_away_hears_why() {
         });
     });
 }
+
+#[test]
+fn r05_what_was_agreed_on_stays() {
+    on_both_drivers(|driver| {
+        let house = House::plain(driver);
+        for version in [&rustls::version::TLS12, &rustls::version::TLS13] {
+            let visitor = Visitor::with(&[&house.main], &[version]);
+            let mut client = visitor.connect(house.gateway.address(), "main.test");
+            client.exchange(GET).expect_status(200);
+            // Another hello, in the clear: neither a renegotiation nor a request.
+            client.wire().write_all(&hello(&visitor)).expect("the gateway reads");
+            assert!(client.read_to_end().is_err(), "{version:?}: an alert");
+        }
+        house.serves();
+    });
+}

@@ -72,6 +72,30 @@ pub fn writes_at_any_host(subject: &Subject<'_>, found: &mut Found<'_>) {
     }
 }
 
+pub fn around_mutual_tls(subject: &Subject<'_>, found: &mut Found<'_>) {
+    let demands = |domain: &DomainSpec| domain.clients.mutual_tls.as_ref().is_some_and(|mutual| !mutual.optional);
+    // Where a listener asks everybody, and TLS is all that is spoken, no domain is a way around.
+    let asked_at_the_door =
+        subject.document.gateway.listen.iter().all(|listener| listener.clients.mutual_tls.is_some());
+    let guarded: Vec<(&str, &str)> = domains(subject)
+        .iter()
+        .filter(|domain| demands(domain))
+        .flat_map(|domain| targets(domain).map(|target| (&*target.text, &*domain.name.text)))
+        .collect();
+    for domain in domains(subject).iter().filter(|domain| !demands(domain)) {
+        if asked_at_the_door && domain.tls.is_none() {
+            continue;
+        }
+        for target in targets(domain) {
+            if let Some((_, by)) = guarded.iter().find(|(text, _)| *text == &*target.text) {
+                let what =
+                    format!("`{}` leads to `{}`, which asks for certificates at `{by}`", domain.name.text, target.text);
+                found.add(target.place, what);
+            }
+        }
+    }
+}
+
 pub fn greedy_backend(subject: &Subject<'_>, found: &mut Found<'_>) {
     for (_, definition) in &subject.apis {
         for method in &definition.methods {

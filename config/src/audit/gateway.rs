@@ -26,7 +26,10 @@ fn address(listener: &ListenSpec) -> String {
 }
 
 pub fn plain_listener(subject: &Subject<'_>, found: &mut Found<'_>) {
-    let is_plain = |listener: &&ListenSpec| is_open(listener) && listener.tls.is_none();
+    // One that sends its clients elsewhere has nothing to hide.
+    let is_plain = |listener: &&ListenSpec| {
+        is_open(listener) && listener.tls.is_none() && listener.clients.https_redirect.is_none()
+    };
     for listener in subject.document.gateway.listen.iter().filter(is_plain) {
         found.add(listener.place, format!("plain HTTP at {}, which is not loopback", address(listener)));
     }
