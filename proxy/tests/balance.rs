@@ -4,25 +4,14 @@ mod support;
 #[path = "support/wild.rs"]
 mod wild;
 
+use support::gateway::one_way;
 use support::{Backend, Driver, Gateway, eventually, on_both_drivers};
 use wild::Wild;
 
 const GET: &str = "GET /dev/x HTTP/1.1\r\nHost: a\r\n\r\n";
 
 fn gateway(upstream: &str, driver: Driver) -> Gateway {
-    let config = format!(
-        r#"
-upstreams:
-  back: {upstream}
-apis:
-  rest:
-    kind: rest
-    routes:
-      "GET /x": {{integration: {{type: http_proxy, uri: "http://back/x"}}}}
-    stages: {{dev: {{}}}}
-"#
-    );
-    Gateway::start(&config, driver)
+    Gateway::start(&one_way("", upstream), driver)
 }
 
 #[test]

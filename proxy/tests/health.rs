@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
 
 use serde_json::Value;
+use support::gateway::one_way;
 use support::{Backend, Driver, Gateway, Reply, eventually, on_both_drivers};
 
 const GET: &str = "GET /dev/x HTTP/1.1\r\nHost: a\r\n\r\n";
@@ -40,19 +41,7 @@ impl Patient {
 
 fn document(patients: &[&Patient], check: &str, more: &str) -> String {
     let servers: Vec<String> = patients.iter().map(|patient| format!("\"{}\"", patient.backend.address())).collect();
-    format!(
-        r#"
-upstreams:
-  back: {{servers: [{}], health_check: {check}{more}}}
-apis:
-  rest:
-    kind: rest
-    routes:
-      "GET /x": {{integration: {{type: http_proxy, uri: "http://back/x"}}}}
-    stages: {{dev: {{}}}}
-"#,
-        servers.join(", ")
-    )
+    one_way("", &format!("{{servers: [{}], health_check: {check}{more}}}", servers.join(", ")))
 }
 
 const CHECK: &str = "{path: /healthz, interval: 100ms, healthy: 2, unhealthy: 2, status: [200-299, 404]}";
@@ -117,7 +106,7 @@ fn one_keeper_asks_for_all_workers_and_says_who_it_is() {
     on_both_drivers(|driver: Driver| {
         let patient = Patient::new();
         let check = "{path: \"/healthz?a=b\", interval: 1h, host: \"pets.test:8080\"}";
-        let config = format!("gateway:\n  workers: 3{}", document(&[&patient], check, ""));
+        let config = format!("gateway:\n  workers: 3\n{}", document(&[&patient], check, ""));
         let gateway = Gateway::start(&config, driver);
         eventually("the first check is over", || checks(&gateway, &patient, "well") == 1);
         let asked = patient.backend.only();
@@ -164,7 +153,9 @@ fn a_server_that_does_not_answer_is_ill() {
 
 /// How many of these requests each of the two served.
 fn shares(gateway: &Gateway, (one, other): (&Patient, &Patient), requests: usize) -> (usize, usize) {
-    (one.served(), other.served());
+    for patient in [one, other] {
+        patient.served();
+    }
     asks(gateway, requests);
     (one.served(), other.served())
 }

@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
+use support::gateway::one_way;
 use support::{Driver, Gateway, eventually, on_both_drivers};
 use wild::{Wild, head, read_away};
 
@@ -154,17 +155,7 @@ fn clients_that_leave_at_every_moment_leave_nothing() {
 fn a_client_that_resets_frees_the_backend_at_once() {
     on_both_drivers(|driver| {
         let backend = Wild::new(|mut stream, _| while head(&mut stream).is_some() {});
-        let config = format!(
-            r#"
-apis:
-  rest:
-    kind: rest
-    routes:
-      "ANY /x": {{integration: {{type: http_proxy, uri: "http://{}/x"}}}}
-    stages: {{dev: {{}}}}
-"#,
-            backend.address()
-        );
+        let config = one_way("", &format!("{{servers: [\"{}\"]}}", backend.address()));
         let gateway = Gateway::start(&config, driver);
         let mut client = std::net::TcpStream::connect(gateway.address()).expect("the gateway listens");
         std::io::Write::write_all(&mut client, b"GET /dev/x HTTP/1.1\r\nHost: a\r\n\r\n").expect("the gateway reads");

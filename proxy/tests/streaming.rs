@@ -14,6 +14,7 @@ use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use support::gateway::one_way;
 use support::{Backend, Driver, Gateway, eventually, on_both_drivers, shown};
 use wild::{Unchunked, Wild, drink, finish, head, long, pour, pour_chunks, read_away};
 
@@ -501,19 +502,8 @@ fn a_last_answer_that_is_not_read_never_ends_too_early() {
                     finish(&stream);
                 }
             });
-            let config = format!(
-                r#"
-gateway:
-  limits: {{body_idle_time: 1s}}
-apis:
-  rest:
-    kind: rest
-    routes:
-      "ANY /x": {{integration: {{type: http_proxy, uri: "http://{}/x"}}}}
-    stages: {{dev: {{}}}}
-"#,
-                backend.address()
-            );
+            let upstream = format!("{{servers: [\"{}\"]}}", backend.address());
+            let config = one_way("limits: {body_idle_time: 1s}", &upstream);
             let gateway = Gateway::start(&config, driver);
             let mut client = connect(&gateway);
             client.write_all(b"GET /dev/x HTTP/1.0\r\nHost: a\r\n\r\n").expect("the gateway reads");

@@ -9,6 +9,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
+use support::gateway::one_way;
 use support::stage::{No, Theatre};
 use support::{Gateway, eventually, on_both_drivers, shown};
 
@@ -326,19 +327,8 @@ fn r14_a_backend_that_drips_is_left() {
                 paced(BEAT, || stream.write_all(b"a").is_ok());
             }
         });
-        let config = format!(
-            r#"
-gateway:
-  limits: {{body_idle_time: 1s, answer_rate: 1KiB}}
-apis:
-  rest:
-    kind: rest
-    routes:
-      "ANY /x": {{integration: {{type: http_proxy, uri: "http://{}/x"}}}}
-    stages: {{dev: {{}}}}
-"#,
-            backend.address()
-        );
+        let upstream = format!("{{servers: [\"{}\"]}}", backend.address());
+        let config = one_way("limits: {body_idle_time: 1s, answer_rate: 1KiB}", &upstream);
         let gateway = Gateway::start(&config, driver);
         let mut client = gateway.client();
         client.send("GET /dev/x HTTP/1.1\r\nHost: a\r\n\r\n");

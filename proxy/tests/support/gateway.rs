@@ -104,6 +104,23 @@ pub fn complete(config: &str, folder: &Path) -> String {
     }
 }
 
+/// A document whose one way, `ANY /dev/x`, leads to this upstream, such as `{servers: ["127.0.0.1:1"]}`; `gateway` is a line below
+/// `gateway:`, or empty.
+pub fn one_way(gateway: &str, upstream: &str) -> String {
+    let gateway = if gateway.is_empty() { String::new() } else { format!("gateway:\n  {gateway}\n") };
+    format!(
+        r#"{gateway}upstreams:
+  back: {upstream}
+apis:
+  rest:
+    kind: rest
+    routes:
+      "ANY /x": {{integration: {{type: http_proxy, uri: "http://back/x"}}}}
+    stages: {{dev: {{}}}}
+"#
+    )
+}
+
 impl Gateway {
     /// Starts the binary and waits until it is ready. `{{folder}}` stands for the temporary folder.
     #[track_caller]
