@@ -8,6 +8,7 @@ use crate::http1::framing::{ChunkDecoder, ChunkStep};
 use crate::http1::misbehave::Misbehaviour;
 use crate::http1::parse::{Progress, parse_request, parse_response};
 use crate::http1::{Outcome, read_request, read_response, write};
+use crate::http2::frames::{self, Watch};
 use crate::limits;
 use crate::proxy_protocol::{self, Told};
 use crate::slow::{self, End};
@@ -48,6 +49,27 @@ pub fn response_head(bytes: &[u8]) {
             response_is_sound(bytes, &head, to_head, &limits);
         }
     }
+}
+
+/// Heads of HTTP/2 frames are counted the same however they are split, and as the slow twin counts them.
+pub fn frames(bytes: &[u8]) {
+    let mut whole = Vec::new();
+    let mut rest = bytes;
+    while let Some(length) = rest.get(..3) {
+        let length = 9 + u32::from_be_bytes([0, length[0], length[1], length[2]]) as usize;
+        let Some((frame, behind)) = rest.split_at_checked(length) else { break };
+        whole.push((0, frame.to_vec()));
+        rest = behind;
+    }
+    let bytes = &bytes[..bytes.len() - rest.len()];
+    let expected = frames::slow(&whole);
+    for size in [bytes.len().max(1), 1, 2, 5, 9, 64] {
+        let mut watch = Watch::new(0);
+        let verdict = bytes.chunks(size).try_for_each(|piece| watch.received(piece, 0));
+        assert_eq!(verdict, expected, "fed {size} bytes at a time");
+    }
+    // What we send is of the same form.
+    let _ = Watch::new(0).sent(bytes, 0);
 }
 
 /// A chunked body decodes to the same payload, end and trailer count however it is split; no byte is lost or made up; and

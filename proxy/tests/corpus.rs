@@ -64,6 +64,11 @@ fn chunked_bodies() {
 }
 
 #[test]
+fn frames() {
+    replay("frames", properties::frames);
+}
+
+#[test]
 fn hops() {
     replay("hops", policy::properties::hops);
 }
