@@ -26,7 +26,7 @@ use wild::Wild;
 const DOCUMENT: &str = r#"
 gateway:
   listen: [{address: "127.0.0.1:0", h2c: true}]
-  limits: {header_time: 1s, idle_time: 5s, body_idle_time: 1s, send_rate: 200KiB}
+  limits: {header_time: 1s, idle_time: 2s, body_idle_time: 1s, send_rate: 200KiB}
 apis:
   w:
     kind: http
@@ -252,8 +252,15 @@ fn t04_empty_and_tiny_frames_of_a_body_are_not_endless() {
         for piece in [vec![empty(); 100], vec![tiny(); 100], vec![data(1, 0, "").padded(255); 100]] {
             let mut peer = peer(stage);
             peer.send([post(1, "/x")]);
+            let before = stage.gateway.rss();
             let code = floods(&mut peer, (0..1_000).map(|_| piece.clone()));
-            assert!([CALM, FLOW].contains(&code), "{}", code_name(code));
+            let growth = stage.gateway.rss().saturating_sub(before);
+            assert!(growth < GROWTH_MAX, "{:?}: {growth} octets more", piece[0]);
+            // Single octets may be all that somebody has to say; so few of them are too slow, and are told so.
+            if piece[0] == tiny() && peer.answer(1).status == Some(408) {
+                continue;
+            }
+            assert!([CALM, FLOW].contains(&code), "{:?}: {}, {:?}", piece[0], code_name(code), peer.answer(1));
         }
         // Someone who types is no attacker.
         let mut peer = peer(stage);
@@ -345,7 +352,12 @@ fn t07_whoever_opens_all_windows_and_reads_nothing_is_left() {
         peer.set(&[(setting::INITIAL_WINDOW_SIZE, 0x7fff_ffff)]);
         peer.send([window_update(0, 0x7fff_0000)]);
         peer.send((0..4).map(|at| get(at * 2 + 1, "/x")));
-        let mut most = 0;
+        let (mut most, faults) = (0, stage.faults("client_reads_slowly"));
+        eventually("its streams are given up", || {
+            most = most.max(stage.gateway.rss().saturating_sub(before));
+            stage.faults("client_reads_slowly") > faults + 3.5
+        });
+        // What was still to be said has its time as well.
         eventually("it is left", || {
             most = most.max(stage.gateway.rss().saturating_sub(before));
             stage.gateway.status()["connections"]["open"] == 0
@@ -394,7 +406,7 @@ fn t08_answers_that_are_held_by_a_window_that_drips_are_given_up() {
             most = most.max(stage.gateway.rss().saturating_sub(before));
             peer.closed.is_some() || streams.iter().all(|stream| peer.answer(*stream).reset.is_some())
         });
-        assert!(most < GROWTH_MAX + (1 << 20), "{most} octets more");
+        assert!(most < GROWTH_MAX, "{most} octets more");
         stage.all_closed();
     });
 }

@@ -316,13 +316,14 @@ impl Peer {
                         answer.window += i64::from(frame.number() & 0x7fff_ffff);
                     }
                 }
-                kind::HEADERS => {
+                // What is said of the stream afterwards is an answer to this.
+                kind::HEADERS | kind::DATA | kind::RST_STREAM | kind::PRIORITY => {
                     let fresh = Answer { window: self.initial_window, ..Answer::default() };
                     self.answers.entry(id).or_insert(fresh);
-                    self.next = self.next.max(id.saturating_add(2) | 1);
+                    if frame.kind == kind::HEADERS {
+                        self.next = self.next.max(id.saturating_add(2) | 1);
+                    }
                 }
-                // What is said of it afterwards is an answer to this.
-                kind::DATA | kind::RST_STREAM | kind::PRIORITY => drop(self.answers.entry(id).or_default()),
                 _ => {}
             }
             bytes.extend(frame.bytes());
