@@ -118,8 +118,9 @@ fn play_all(target: &Target) -> Vec<String> {
         played += 1;
         let case = acts[line.name];
         let known = known.get(line.name).filter(|_| target.ours).map(|words| judge::allowed(words));
-        let allowed = [&line.allowed[..], known.as_deref().unwrap_or_default()].concat();
-        let told = match Play::begin(target, case).and_then(|mut play| judge::judge(&mut play, case, &allowed)) {
+        // What is known must be so: a list that nobody looks at would only grow.
+        let allowed = known.as_ref().unwrap_or(&line.allowed);
+        let told = match Play::begin(target, case).and_then(|mut play| judge::judge(&mut play, case, allowed)) {
             Ok(seen) if known.is_some() => format!("known, {seen}"),
             Ok(seen) => format!("ok, {seen}"),
             Err(why) => {
