@@ -75,7 +75,7 @@ fn close_oldest(worker: &Rc<Worker>) -> bool {
 }
 
 /// Tells a newcomer 503 at once, and gives it the time to read that; beyond [`crate::limits::AWAY_MAX`] of them there is no
-/// time for that, and nobody is accepted until there is room.
+/// time for that, and nobody is accepted until half of them have gone.
 /// Who has to shake hands first does so within that time, behind what a balancer says in front of it: `is_balancer`.
 pub fn turn_away(sock: Sock, (why, is_balancer): (Why, bool), entry: &Entry, worker: &Rc<Worker>) {
     let counter = match why {
