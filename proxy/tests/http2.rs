@@ -11,9 +11,8 @@ mod wild;
 
 use std::collections::BTreeMap;
 use std::io::{Read as _, Write as _};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::thread;
+use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
 use http2::{
@@ -295,10 +294,12 @@ fn a_slow_stream_holds_up_its_backend_and_not_its_neighbours() {
 
 #[test]
 fn an_upload_waits_for_its_backend() {
-    let backend = Wild::new(|mut stream, _| {
+    let (_held, wait) = mpsc::channel::<()>();
+    let wait = Mutex::new(wait);
+    let backend = Wild::new(move |mut stream, _| {
         let _ = wild::head(&mut stream);
-        // Nothing of the body is read until the other end gives up.
-        thread::sleep(Duration::from_secs(3));
+        // Nothing of the body is read until the test is over.
+        let _ = wait.lock().expect("one user").recv();
     });
     let gateway = Gateway::start(&document(backend.address(), "  limits: {body: unlimited}"), Driver::Epoll);
     run(async {
@@ -571,7 +572,7 @@ fn t22_who_does_not_begin_or_agree_is_let_go() {
 fn t25_a_window_that_drips_is_no_progress() {
     on_both_drivers(|driver| {
         let backend = Backend::scripted(|_| Reply::ok(vec![b'x'; 200_000]));
-        let gateway = start(&backend, "  limits: {body_idle_time: 1s, send_rate: 1000}", driver);
+        let gateway = start(&backend, "  limits: {body_idle_time: 1s, send_rate: 1MB}", driver);
         let mut raw = Raw::silent(gateway.address());
         raw.send_bytes(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
         raw.send(&Frame::new(SETTINGS, 0, 0, [0, 4, 0, 0, 0, 0]));
@@ -583,7 +584,6 @@ fn t25_a_window_that_drips_is_no_progress() {
             if frame.kind != DATA {
                 break frame;
             }
-            thread::sleep(Duration::from_millis(20));
         };
         assert_eq!(reset.kind, RST_STREAM);
         eventually("it is counted", || {
