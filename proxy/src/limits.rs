@@ -265,9 +265,8 @@ pub const LINE_WINDOW: u32 = 4 * 1024 * 1024;
 /// Bytes of the fields of an answer over HTTP/2, as those of HTTP/1.
 pub const ANSWER_FIELD_BYTES_MAX: u32 = codec::limits::RESPONSE_FIELD_BYTES;
 
-/// Between two looks whether a connection of HTTP/2 is idle or dead, or has something to say of which nobody has told it: on a busy
-/// machine, large bodies in both directions were seen to stand still until the next look.
-pub const LINE_LOOK_TIME: Duration = Duration::from_millis(100);
+/// Between two looks whether a connection of HTTP/2 is idle, or dead.
+pub const LINE_LOOK_TIME: Duration = Duration::from_secs(5);
 
 /// Silence of a backend that has requests to answer, after which it is asked whether it lives.
 pub const PING_AFTER: Duration = Duration::from_secs(30);
