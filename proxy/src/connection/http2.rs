@@ -148,6 +148,9 @@ struct Front<'a> {
     is_over: bool,
     /// Why it ends.
     end: Http2End,
+    /// How long the client may take nothing of what is sent, and since when, at how many bytes, it does (row T07).
+    stuck_time: Duration,
+    stuck: Option<(Instant, Option<u64>)>,
 }
 
 impl<'a> Front<'a> {
@@ -165,6 +168,8 @@ impl<'a> Front<'a> {
             leaves: None,
             is_over: false,
             end: Http2End::Client,
+            stuck_time: limits.body_idle_time,
+            stuck: None,
         }
     }
 
@@ -183,11 +188,17 @@ impl<'a> Front<'a> {
                     None => return Poll::Ready(()),
                 }
             }
-            if let Poll::Ready(Err(_)) = self.line.push(context) {
-                return Poll::Ready(());
+            match self.line.push(context) {
+                Poll::Ready(Err(_)) => return Poll::Ready(()),
+                Poll::Ready(Ok(())) => self.stuck = None,
+                Poll::Pending if self.stuck.is_none() => self.stuck = Some((now(), self.line.sock.bytes_acked())),
+                Poll::Pending => {}
             }
             if !self.must_move(context) {
                 return Poll::Pending;
+            }
+            if self.end == Http2End::Stuck {
+                return Poll::Ready(());
             }
         }
     }
@@ -210,12 +221,23 @@ impl<'a> Front<'a> {
         }
         let settled_by = (!self.line.is_settled()).then_some(self.settled_by);
         let idle_by = self.idle_by();
-        let Some(until) = settled_by.into_iter().chain(idle_by).min() else { return false };
+        // Streams are given up one by one, each by its own rate; then what is left of them is.
+        let stuck = self.stuck.filter(|_| idle_by.is_some());
+        let stuck_by = stuck.map(|(since, _)| since + self.stuck_time);
+        let Some(until) = [settled_by, idle_by, stuck_by].into_iter().flatten().min() else { return false };
         self.timer.set(Some(until.saturating_duration_since(now())));
         if !self.timer.poll(context) {
             return false;
         }
-        if settled_by == Some(until) {
+        if let Some((_, before)) = stuck
+            && stuck_by == Some(until)
+        {
+            let acked = self.line.sock.bytes_acked();
+            if acked == before {
+                self.end = Http2End::Stuck;
+            }
+            self.stuck = Some((now(), acked));
+        } else if settled_by == Some(until) {
             self.let_go(Reason::SETTINGS_TIMEOUT, Http2End::Unsettled);
         } else {
             self.let_go(Reason::NO_ERROR, Http2End::Idle);

@@ -65,13 +65,16 @@ pub enum Http2End {
     Unsettled,
     /// It broke the protocol.
     Misbehaved,
+    /// It took nothing of what was sent.
+    Stuck,
     /// It cost too much of something.
     Excess(Excess),
 }
 
 impl Http2End {
     /// Labels of those that are no excess.
-    pub const NAMES: [&'static str; 6] = ["client", "idle", "left", "no_preface", "settings_timeout", "protocol_error"];
+    pub const NAMES: [&'static str; 7] =
+        ["client", "idle", "left", "no_preface", "settings_timeout", "protocol_error", "reads_nothing"];
 
     /// How many there are.
     pub const COUNT: usize = Http2End::NAMES.len() + Excess::NAMES.len();
@@ -85,6 +88,7 @@ impl Http2End {
             Http2End::NoPreface => 3,
             Http2End::Unsettled => 4,
             Http2End::Misbehaved => 5,
+            Http2End::Stuck => 6,
             Http2End::Excess(excess) => Http2End::NAMES.len() + excess as usize,
         }
     }
