@@ -79,7 +79,7 @@ pub const UNKNOWN_FRAMES_MAX: u32 = 100;
 pub const EMPTY_DATA_MAX: u32 = 100;
 /// Streams taken back (row T01), likewise: a browser that leaves a page takes back as many as it had open.
 pub const RESETS_MAX: u32 = 200;
-/// WINDOW_UPDATE beyond two for each DATA frame that was sent, likewise.
+/// `WINDOW_UPDATE` beyond two for each DATA frame that was sent, likewise.
 pub const WINDOW_UPDATES_FREE_MAX: u32 = 1_000;
 /// Resets that a peer makes us send (row T02), likewise …
 pub const PROVOKED_RESETS_MAX: u32 = 100;

@@ -217,6 +217,7 @@ fn it_is_chosen_by_alpn_over_tls() {
 
 #[test]
 fn bodies_stream_both_ways() {
+    const SIZE: usize = 1 << 20;
     on_both_drivers(|driver| {
         // Each byte comes back as soon as it is there, for as long as more may come.
         let backend = Wild::new(|mut stream, _| {
@@ -237,7 +238,6 @@ fn bodies_stream_both_ways() {
             }
             stream.write_all(b"0\r\n\r\n").expect("the gateway reads");
         });
-        const SIZE: usize = 1 << 20;
         let gateway = Gateway::start(&document(backend.address(), ""), driver);
         run(async {
             let client = Client::connect(gateway.address()).await;

@@ -28,13 +28,13 @@ excesses! {
     EmptyData = "empty_data";
     /// PRIORITY.
     Priority = "priority";
-    /// RST_STREAM: streams opened to be taken back (CVE-2023-44487).
+    /// `RST_STREAM`: streams opened to be taken back (CVE-2023-44487).
     Resets = "resets";
     /// SETTINGS, acknowledgements included (CVE-2019-9515).
     Settings = "settings";
     /// PING (CVE-2019-9512).
     Pings = "pings";
-    /// WINDOW_UPDATE, beyond what our own DATA explains.
+    /// `WINDOW_UPDATE`, beyond what our own DATA explains.
     WindowUpdates = "window_updates";
     /// CONTINUATION of one block (CVE-2024-27316).
     Continuations = "continuations";
@@ -271,7 +271,7 @@ fn bump(count: &mut u32, most: u32, excess: Excess) -> Result<(), Excess> {
     if *count > most { Err(excess) } else { Ok(()) }
 }
 
-/// Codes of resets that a peer has earned; not those of an end that was ours (NO_ERROR, INTERNAL_ERROR, CANCEL).
+/// Codes of resets that a peer has earned; not those of an end that was ours (`NO_ERROR`, `INTERNAL_ERROR`, CANCEL).
 fn is_provoked(code: u32) -> bool {
     !matches!(code, 0 | 2 | 8)
 }

@@ -21,13 +21,15 @@ pub fn run<R>(body: impl Future<Output = R>) -> R {
     local.block_on(&runtime, async { tokio::time::timeout(PATIENCE * 3, body).await.expect("in time") })
 }
 
+type Task = tokio::task::JoinHandle<Result<(), h2::Error>>;
+
 /// One connection.
 #[derive(Clone)]
 pub struct Client {
     requests: SendRequest<Bytes>,
     authority: String,
     scheme: &'static str,
-    ended: Arc<tokio::sync::Mutex<Option<tokio::task::JoinHandle<Result<(), h2::Error>>>>>,
+    ended: Arc<tokio::sync::Mutex<Option<Task>>>,
 }
 
 /// An answer, read whole.
@@ -195,7 +197,7 @@ impl Frame {
         bytes
     }
 
-    /// The code of a RST_STREAM or a GOAWAY.
+    /// The code of a `RST_STREAM` or a GOAWAY.
     pub fn code(&self) -> u32 {
         let at = if self.kind == GOAWAY { 4 } else { 0 };
         u32::from_be_bytes(self.payload[at..at + 4].try_into().expect("four bytes"))
