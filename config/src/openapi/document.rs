@@ -131,11 +131,17 @@ fn version(root: &[Entry], node: &Node, from: &mut Source<'_>) -> Option<Version
     };
     for (name, meant) in [("openapi", Version::Three), ("swagger", Version::Two)] {
         let Some(node) = field(root, name) else { continue };
-        let written = from.text(node, &format!("`{name}`"))?;
-        if number(&written) == Some(meant) {
+        let written = match &node.value {
+            Value::Scalar(text) => Some(&*text.text),
+            _ => None,
+        };
+        if written.is_some_and(|written| number(written) == Some(meant)) {
             return Some(meant);
         }
-        let what = format!("`{name}: {written}` is no version that is understood");
+        let what = match written {
+            Some(written) => format!("`{name}: {written}` is no version that is understood"),
+            None => format!("`{name}` is no version"),
+        };
         from.error(node.place, what, "OpenAPI 3.0 and 3.1 are, and Swagger 2.0");
         return None;
     }
@@ -332,6 +338,8 @@ mod tests {
         }
         for (text, what) in [
             ("openapi: 2.0\npaths: {}", "a.yaml:1:10: error: `openapi: 2.0` is no version that is understood"),
+            ("openapi: {}\npaths: {}", "a.yaml:1:10: error: `openapi` is no version"),
+            ("swagger: [2.0]\npaths: {}", "a.yaml:1:10: error: `swagger` is no version"),
             ("openapi: 4.0.0\npaths: {}", "a.yaml:1:10: error: `openapi: 4.0.0` is no version that is understood"),
             ("swagger: 1.2\npaths: {}", "a.yaml:1:10: error: `swagger: 1.2` is no version that is understood"),
             (
