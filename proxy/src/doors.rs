@@ -11,7 +11,7 @@ use config::snapshot::{ListenAddress, Listener};
 
 use crate::inherit::{Inherited, Role};
 use crate::limits::{BIND_PATIENCE, BIND_RETRY, LAST_HANDSHAKES_TIME_MAX};
-use crate::listener::{self, Bound, Opened, Order, SocketFile};
+use crate::listener::{self, Bound, Opened, Order, SocketFile, Terms};
 
 /// The doors that are open. Dropping it removes the files of its unix sockets.
 pub struct Doors {
@@ -256,6 +256,7 @@ impl Doors {
             let Listener { execute_api, backlog, h2c, manner, .. } = door.spec;
             let tls = door.spec.tls.clone().map(Arc::new);
             let balancers = door.spec.proxy_protocol.clone().map(Arc::new);
+            let terms = Terms { execute_api, backlog, h2c, tls, balancers, manner };
             let known = before.iter().position(|known| known.number == door.number).map(|at| before.remove(at));
             if let Some(known) = known {
                 (door.file, door.sockets) = (known.file, known.sockets);
@@ -263,30 +264,15 @@ impl Doors {
                 if (Listener { address: door.spec.address.clone(), ..known.spec }) != door.spec {
                     summary.changed.push(show(&door.bound));
                     for orders in &mut orders {
-                        let (door, tls, balancers) = (door.number, tls.clone(), balancers.clone());
-                        orders.push(Order::Change { door, execute_api, backlog, h2c, tls, balancers, manner });
+                        orders.push(Order::Change { door: door.number, terms: terms.clone() });
                     }
                 }
             } else if let Some((_, shares)) = descriptors.iter_mut().find(|(number, _)| *number == door.number) {
                 summary.opened.push(show(&door.bound));
-                let (number, port, shared) = (door.number, port_of(&door.bound), door.activated);
+                let (door, port, shared) = (door.number, port_of(&door.bound), door.activated);
                 for (orders, share) in orders.iter_mut().zip(shares.drain(..)) {
-                    let open = |descriptor| {
-                        let (tls, balancers) = (tls.clone(), balancers.clone());
-                        let door = number;
-                        Order::Open(Opened {
-                            door,
-                            descriptor,
-                            port,
-                            execute_api,
-                            backlog,
-                            shared,
-                            h2c,
-                            tls,
-                            balancers,
-                            manner,
-                        })
-                    };
+                    let open =
+                        |descriptor| Order::Open(Opened { door, descriptor, port, shared, terms: terms.clone() });
                     orders.extend(share.into_iter().map(open));
                 }
             }

@@ -153,17 +153,24 @@ pub struct Opened {
     pub descriptor: OwnedFd,
     /// The port, as backends are told; 0 for a unix socket.
     pub port: u16,
+    /// Whether the service manager holds the socket as well.
+    pub shared: bool,
+    /// How it takes connections.
+    pub terms: Terms,
+}
+
+/// How a door takes connections: what a reload may change.
+#[derive(Clone)]
+pub struct Terms {
     /// Whether `{api}.execute-api.*` answers here.
     pub execute_api: bool,
     /// Connections that the kernel may queue.
     pub backlog: u32,
-    /// Whether the service manager holds the socket as well.
-    pub shared: bool,
     /// Whether HTTP/2 is spoken without TLS.
     pub h2c: bool,
-    /// What it proves itself with; `None`: plain HTTP.
+    /// What it proves itself with; `None`: plain HTTP. For connections that come from now on.
     pub tls: Option<Arc<Tls>>,
-    /// Who says in front of a connection whose it is; `None`: nobody.
+    /// Who says in front of a connection whose it is; `None`: nobody. Likewise.
     pub balancers: Option<Arc<ProxyProtocol>>,
     /// How clients are told to use TLS.
     pub manner: Manner,
@@ -177,18 +184,8 @@ pub enum Order {
     Change {
         /// Whose.
         door: u64,
-        /// See [`Opened`].
-        execute_api: bool,
-        /// See [`Opened`].
-        backlog: u32,
-        /// See [`Opened`].
-        h2c: bool,
-        /// See [`Opened`]; for connections that come from now on.
-        tls: Option<Arc<Tls>>,
-        /// Likewise.
-        balancers: Option<Arc<ProxyProtocol>>,
-        /// See [`Opened`].
-        manner: Manner,
+        /// How it takes connections from now on.
+        terms: Terms,
     },
     /// Accept no more here, and lose nobody who has come already.
     Close(u64),
@@ -198,34 +195,18 @@ pub enum Order {
 pub fn carry_out(orders: Vec<Order>, worker: &Rc<Worker>) {
     for order in orders {
         match order {
-            Order::Open(Opened {
-                door,
-                descriptor,
-                port,
-                execute_api,
-                backlog,
-                shared,
-                h2c,
-                tls,
-                balancers,
-                manner,
-            }) => {
-                let entry = worker.entries.enter(door, port, execute_api, backlog);
-                entry.protect(tls, manner);
-                entry.offer_http2(h2c);
-                entry.expect(balancers);
+            Order::Open(Opened { door, descriptor, port, shared, terms }) => {
+                let entry = worker.entries.enter(door, port, terms.execute_api, terms.backlog);
+                agree(&entry, terms);
                 if shared {
                     entry.share();
                 }
                 // Counted now, not when its task is first looked at: an order to leave may be next, and somebody may have come.
                 spawn(accept_all(descriptor, entry, worker.begin_accepting()));
             }
-            Order::Change { door, execute_api, backlog, h2c, tls, balancers, manner } => {
+            Order::Change { door, terms } => {
                 for entry in worker.entries.door(door) {
-                    entry.protect(tls.clone(), manner);
-                    entry.offer_http2(h2c);
-                    entry.expect(balancers.clone());
-                    entry.change(execute_api, backlog);
+                    agree(&entry, terms.clone());
                 }
             }
             Order::Close(door) => {
@@ -235,6 +216,15 @@ pub fn carry_out(orders: Vec<Order>, worker: &Rc<Worker>) {
             }
         }
     }
+}
+
+/// From now on the door takes connections on these terms.
+fn agree(entry: &Entry, terms: Terms) {
+    let Terms { execute_api, backlog, h2c, tls, balancers, manner } = terms;
+    entry.protect(tls, manner);
+    entry.offer_http2(h2c);
+    entry.expect(balancers);
+    entry.change(execute_api, backlog);
 }
 
 /// Accepts until the worker drains or the door closes, and then whoever was in the queue already. Connections are parked at

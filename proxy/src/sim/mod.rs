@@ -22,7 +22,7 @@ use fastrand::Rng;
 use crate::files::Share;
 use crate::io::sim::{Conn, Knock, Peers, Wire, epoch, simulate, sleeping};
 use crate::io::{self as runtime, Sender, channel, panics, sleep, sockets_alive, tasks_alive, views_alive};
-use crate::listener::{Opened, Order};
+use crate::listener::{Opened, Order, Terms};
 use crate::observe::metrics::{Metrics, Setup, WorkerMetrics};
 use crate::observe::writer::{Destination, Writer};
 use crate::state::Published;
@@ -359,18 +359,8 @@ const SECOND: u64 = 2;
 fn opened(wire: &mut Wire, door: u64) -> Order {
     let descriptor = wire.door(door as usize);
     let manner = config::snapshot::Manner::default();
-    Order::Open(Opened {
-        door,
-        descriptor,
-        port: 8080,
-        execute_api: true,
-        backlog: 4096,
-        shared: false,
-        h2c: false,
-        tls: None,
-        balancers: None,
-        manner,
-    })
+    let terms = Terms { execute_api: true, backlog: 4096, h2c: false, tls: None, balancers: None, manner };
+    Order::Open(Opened { door, descriptor, port: 8080, shared: false, terms })
 }
 
 /// What a run was like.
