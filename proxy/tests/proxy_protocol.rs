@@ -10,7 +10,7 @@ mod tls;
 use std::net::{IpAddr, SocketAddr};
 
 use codec::proxy_protocol::{Told, Version, write};
-use support::gateway::new_folder;
+use support::gateway::{new_folder, two_ways};
 use support::{Backend, Client, Driver, Gateway, eventually, on_both_drivers};
 use tls::{Identity, Visitor};
 
@@ -34,28 +34,7 @@ struct House {
 }
 
 fn document(listen: &str, gateway: &str, backend: &str) -> String {
-    format!(
-        r#"gateway:
-{listen}{gateway}
-upstreams:
-  back: {{servers: ["{backend}"]}}
-apis:
-  a:
-    kind: rest
-    routes:
-      "ANY /{{proxy+}}":
-        integration: {{type: http_proxy, uri: "http://back/{{proxy}}"}}
-        request_parameters: {{integration.request.header.X-Source: context.identity.sourceIp}}
-    stages: {{s: {{}}}}
-  w:
-    kind: http
-    routes: {{"ANY /{{proxy+}}": {{integration: {{type: http_proxy, uri: "http://back/{{proxy}}"}}}}}}
-    stages: {{$default: {{}}}}
-domains:
-  "*": {{mappings: {{/: a/s}}}}
-  web.test: {{mappings: {{/: w/$default}}}}
-"#
-    )
+    two_ways(&format!("{listen}{gateway}"), backend)
 }
 
 impl House {

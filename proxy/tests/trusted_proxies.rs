@@ -7,6 +7,7 @@ use std::io::Write as _;
 use std::net::{SocketAddr, TcpStream};
 
 use socket2::{Domain, Socket, Type};
+use support::gateway::two_ways;
 use support::message::Inflow;
 use support::{Backend, Client, Driver, Gateway, Request, eventually, on_both_drivers};
 
@@ -15,37 +16,12 @@ struct House {
     backend: Backend,
 }
 
-fn document(gateway: &str, backend: &str) -> String {
-    format!(
-        r#"gateway:
-{gateway}
-upstreams:
-  back: {{servers: ["{backend}"]}}
-apis:
-  a:
-    kind: rest
-    routes:
-      "ANY /{{proxy+}}":
-        integration: {{type: http_proxy, uri: "http://back/{{proxy}}"}}
-        request_parameters: {{integration.request.header.X-Source: context.identity.sourceIp}}
-    stages: {{s: {{}}}}
-  w:
-    kind: http
-    routes: {{"ANY /{{proxy+}}": {{integration: {{type: http_proxy, uri: "http://back/{{proxy}}"}}}}}}
-    stages: {{$default: {{}}}}
-domains:
-  "*": {{mappings: {{/: a/s}}}}
-  web.test: {{mappings: {{/: w/$default}}}}
-"#
-    )
-}
-
 const TRUST: &str = "  trusted_proxies: [127.0.0.1, 10.0.0.0/8]\n";
 
 impl House {
     fn start(driver: Driver, gateway: &str) -> House {
         let backend = Backend::echo();
-        House { gateway: Gateway::start(&document(gateway, backend.address()), driver), backend }
+        House { gateway: Gateway::start(&two_ways(gateway, backend.address()), driver), backend }
     }
 
     /// What the backend gets of a request with these lines, on a connection of its own from 127.0.0.1.
@@ -234,7 +210,7 @@ fn p06_a_trusted_proxy_has_any_number_of_connections() {
             })
             .collect();
         // Whom a reload takes from the list counts from the next connection on.
-        let report = house.gateway.reload(&document(limits, house.backend.address()));
+        let report = house.gateway.reload(&two_ways(limits, house.backend.address()));
         assert_eq!(report["ok"], true, "{report}");
         let mut later = vec![house.gateway.client(), house.gateway.client()];
         for client in &mut later {
@@ -258,7 +234,7 @@ fn p06_a_reload_takes_trust_away_from_open_connections() {
         let mut client = house.gateway.client();
         let lines = "X-Forwarded-For: 203.0.113.9\r\nX-Forwarded-Proto: https\r\n";
         assert_eq!(told(&house.next(&mut client, "a", lines), FIELDS)[..2], ["203.0.113.9", "https"]);
-        let report = house.gateway.reload(&document("", house.backend.address()));
+        let report = house.gateway.reload(&two_ways("", house.backend.address()));
         assert_eq!(report["ok"], true, "{report}");
         assert_eq!(told(&house.next(&mut client, "a", lines), FIELDS)[..2], ["127.0.0.1", "http"]);
     });

@@ -16,7 +16,7 @@ use admin::UpgradeOrder;
 use admin::control::{self, Command as Control};
 use serde_json::Value;
 
-use super::{Client, PATIENCE};
+use super::{Client, PATIENCE, eventually};
 
 /// `--io-driver`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -117,6 +117,33 @@ apis:
     routes:
       "ANY /x": {{integration: {{type: http_proxy, uri: "http://back/x"}}}}
     stages: {{dev: {{}}}}
+"#
+    )
+}
+
+/// A document whose two kinds of API lead everywhere to this backend: a REST API at any host, which also tells the backend the client's
+/// address as it knows it, and an HTTP API at `web.test`. `gateway`: lines below `gateway:`.
+pub fn two_ways(gateway: &str, backend: &str) -> String {
+    format!(
+        r#"gateway:
+{gateway}
+upstreams:
+  back: {{servers: ["{backend}"]}}
+apis:
+  a:
+    kind: rest
+    routes:
+      "ANY /{{proxy+}}":
+        integration: {{type: http_proxy, uri: "http://back/{{proxy}}"}}
+        request_parameters: {{integration.request.header.X-Source: context.identity.sourceIp}}
+    stages: {{s: {{}}}}
+  w:
+    kind: http
+    routes: {{"ANY /{{proxy+}}": {{integration: {{type: http_proxy, uri: "http://back/{{proxy}}"}}}}}}
+    stages: {{$default: {{}}}}
+domains:
+  "*": {{mappings: {{/: a/s}}}}
+  web.test: {{mappings: {{/: w/$default}}}}
 "#
     )
 }
@@ -263,7 +290,7 @@ impl Gateway {
     /// Waits for the end of a process that took over.
     #[track_caller]
     pub fn wait_end(pid: u32) {
-        super::eventually("the process has ended", || {
+        eventually("the process has ended", || {
             // A process without a parent that waits for it stays in the list.
             let state = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
             state.rsplit_once(") ").is_none_or(|(_, rest)| rest.starts_with('Z'))
@@ -344,11 +371,7 @@ impl Gateway {
     /// Waits until it has written this to its standard error: what it does and what it says of it come by two ways.
     #[track_caller]
     pub fn expect_said(&self, text: &str) {
-        let deadline = Instant::now() + PATIENCE;
-        while !self.stderr().contains(text) {
-            assert!(Instant::now() < deadline, "it never said `{text}`:\n{}", self.stderr());
-            thread::sleep(Duration::from_millis(2)); // a poll until the deadline
-        }
+        eventually(&format!("it says `{text}`"), || self.stderr().contains(text));
     }
 
     /// The access log so far, as it was written.
@@ -459,7 +482,7 @@ fn collect(mut pipe: impl io::Read + Send + 'static) -> Arc<Mutex<String>> {
 
 /// The collecting thread holds the text until its pipe has ended.
 fn eventually_full(text: &Arc<Mutex<String>>) {
-    super::eventually("the child's words are complete", || Arc::strong_count(text) == 1);
+    eventually("the child's words are complete", || Arc::strong_count(text) == 1);
 }
 
 /// A shell that outlives a test process by an instant, and takes the gateway and its folder along: shared gateways are
