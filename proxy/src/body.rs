@@ -1,7 +1,8 @@
 //! The body pump: one for every direction, framing and integration.
 //!
 //! A body is decoded where it lies (`BodyReader`) and written anew (`Framed`), one send under way at a time: the slower
-//! side sets the pace, and memory stays at one buffer received and one being sent, whatever the body's length.
+//! side sets the pace, and memory stays at one buffer received and one being sent, whatever the body's length. Towards a stream of
+//! HTTP/2 it is one in all: its client may have shut the windows of a hundred of them.
 
 use std::io;
 
@@ -158,7 +159,7 @@ impl BodyReader {
             if self.is_done() {
                 return Ok(());
             }
-            self.receive((from, inflow), &mut pace).await?;
+            self.receive((from, inflow, Group::Large), &mut pace).await?;
         }
     }
 
@@ -178,8 +179,12 @@ impl BodyReader {
     }
 
     /// Waits for more of the body.
-    async fn receive(&mut self, (from, inflow): (&Link, &mut RBuf), pace: &mut Pace) -> Result<(), Broken> {
-        match pace.receive(from, Group::Large, self.received).await {
+    async fn receive(
+        &mut self,
+        (from, inflow, group): (&Link, &mut RBuf, Group),
+        pace: &mut Pace,
+    ) -> Result<(), Broken> {
+        match pace.receive(from, group, self.received).await {
             Ok(bytes) if bytes.is_empty() && !self.end_of_stream() => Err(Broken::SourceClosed),
             Ok(bytes) => {
                 *inflow = bytes;
@@ -379,7 +384,10 @@ impl Pump<'_> {
                 return Ok(());
             }
             if !self.reader.is_done() && transfer.head.is_none() && self.inflow.is_empty() {
-                self.reader.receive((self.from, self.inflow), &mut self.paces.0).await?;
+                if self.to.is_stream() {
+                    self.sendable().await?;
+                }
+                self.reader.receive((self.from, self.inflow, self.to.share()), &mut self.paces.0).await?;
             }
             self.fill(transfer)?;
         }
@@ -462,7 +470,7 @@ impl Framed {
         if chunked && batch.length > 0 {
             write::chunk_head(&mut out, batch.length);
         }
-        if batch.length <= COPY_BYTES_MAX || batch.count == 0 || is_scarce(Group::Large) {
+        if batch.length <= COPY_BYTES_MAX || batch.count == 0 || is_scarce(Group::Large) || is_scarce(Group::Small) {
             batch.copy_to(&mut out);
             if chunked && batch.length > 0 {
                 out.extend_from_slice(write::CHUNK_END);

@@ -240,6 +240,10 @@ pub const LOOK_AGAIN_TIME: Duration = Duration::from_millis(8);
 /// Bytes of requests' bodies that all streams of a client's HTTP/2 connection may have in memory together, unread.
 pub const CONNECTION_WINDOW_BYTES: u32 = 1024 * 1024;
 
+/// Streams of a client's HTTP/2 connection whose answers are received in large buffers; where there are more, all of them get small
+/// ones: a client may shut every window, and what has been received waits then (row T08).
+pub const WIDE_STREAMS_MAX: u32 = 16;
+
 /// Bytes of a frame that a client of HTTP/2 may send: the least that the standard allows; larger ones only delay others.
 pub const FRAME_BYTES_MAX: u32 = 16 * 1024;
 

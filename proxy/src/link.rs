@@ -27,6 +27,15 @@ impl Link {
         matches!(self, Link::Stream(_))
     }
 
+    /// The buffers in which to receive what is to be sent here: small ones where many streams share a connection, for each of them
+    /// holds what it has as long as its window is shut.
+    pub fn share(&self) -> Group {
+        match self {
+            Link::Stream(stream) if stream.is_one_of_many() => Group::Small,
+            Link::Stream(_) | Link::Sock(_) => Group::Large,
+        }
+    }
+
     /// The next bytes, in a buffer of `group`; empty at the end. `TimedOut` once the deadline has passed.
     pub fn recv(&self, group: Group) -> impl Future<Output = io::Result<RBuf>> {
         poll_fn(move |context| self.poll_recv(group, context))

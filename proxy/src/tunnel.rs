@@ -83,7 +83,7 @@ pub async fn run(
     let Exchange { sock: client, inflow, .. } = &mut *exchange;
     let Connection { sock: server, inflow: from_server, .. } = &mut *{ backend };
     let up = Flow::new((client, inflow, Group::Small), server);
-    let down = Flow::new((server, from_server, Group::Large), client);
+    let down = Flow::new((server, from_server, client.share()), client);
     let (end, bytes_up, bytes_down) = pass(up, down, bounds, worker).await;
     match end {
         End::ClientBroke => server.reset_when_closed(),

@@ -23,6 +23,7 @@ use super::timer::Timer;
 use super::wire::Line;
 use super::{Trailers, head};
 use crate::io::{Group, Outgoing, Protection, RBuf, Sock, fill, recycle, vector};
+use crate::limits::WIDE_STREAMS_MAX;
 
 /// See the module.
 pub struct Stream {
@@ -317,6 +318,11 @@ impl Stream {
     /// The connection takes no more requests.
     pub fn retire(&self) {
         self.line.retire();
+    }
+
+    /// Whether a client's connection has many streams at work.
+    pub fn is_one_of_many(&self) -> bool {
+        self.line.streams() > WIDE_STREAMS_MAX
     }
 
     /// Counts one more request of the connection.

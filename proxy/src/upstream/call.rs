@@ -130,7 +130,7 @@ async fn converse(
     connection.request_sent = true;
     connection.sock.set_deadline(Some(time));
     let Connection { sock, inflow, .. } = connection;
-    let asked = (source.to_head, source.upgrade);
+    let asked = (source.to_head, source.upgrade, source.sock.share());
     let reading = http1::read_head(sock, inflow, source.answer, asked);
     let bytes = while_client_stays(reading, source.sock, source.inflow).await;
     connection.sock.set_deadline(None);
@@ -193,7 +193,8 @@ async fn converse_with_body(
     };
     let answer = {
         let mut sending = std::pin::pin!(pump.run(&mut transfer));
-        let mut reading = std::pin::pin!(http1::read_head(sock, inflow, source.answer, (source.to_head, None)));
+        let asked = (source.to_head, None, source.sock.share());
+        let mut reading = std::pin::pin!(http1::read_head(sock, inflow, source.answer, asked));
         // Both are polled; the head's arrival, its failure, or the client's ends the wait.
         poll_fn(|context| {
             if !pumped && let Poll::Ready(outcome) = sending.as_mut().poll(context) {

@@ -16,15 +16,15 @@ use crate::limits::INTERIM_MAX;
 use crate::link::Link;
 
 /// Reads heads until the final one. Interim answers are counted and dropped: what `100 Continue` promises was promised by
-/// us, and 101 is final only where it was asked for and agrees to what was (rows F29, C05).
+/// us, and 101 is final only where it was asked for and agrees to what was (rows F29, C05). `group`: what they are received in.
 pub async fn read_head(
     sock: &Link,
     inflow: &mut RBuf,
     head: &mut ResponseHead,
-    (to_head, upgrade): (bool, Option<&Handshake>),
+    (to_head, upgrade, group): (bool, Option<&Handshake>, Group),
 ) -> Result<HeadBytes, Fault> {
     for _ in 0..=INTERIM_MAX {
-        let bytes = read_one(sock, inflow, head, to_head).await?;
+        let bytes = read_one((sock, group), inflow, head, to_head).await?;
         match (head.status, upgrade) {
             (101, None) => return Err(Fault::BadAnswer(Misbehaviour::SwitchingProtocols)),
             (101, Some(handshake)) if websocket::agrees(head, &bytes, handshake) => return Ok(bytes),
@@ -36,12 +36,17 @@ pub async fn read_head(
     Err(Fault::BadAnswer(Misbehaviour::TooManyInterim))
 }
 
-async fn read_one(sock: &Link, inflow: &mut RBuf, head: &mut ResponseHead, to_head: bool) -> Result<HeadBytes, Fault> {
+async fn read_one(
+    (sock, group): (&Link, Group),
+    inflow: &mut RBuf,
+    head: &mut ResponseHead,
+    to_head: bool,
+) -> Result<HeadBytes, Fault> {
     let mut joined = Vec::new();
     let mut first = true;
     loop {
         if inflow.is_empty() {
-            *inflow = receive(sock, first && joined.is_empty()).await?;
+            *inflow = receive(sock, group, first && joined.is_empty()).await?;
         }
         first = false;
         let known = joined.len();
@@ -69,9 +74,9 @@ async fn read_one(sock: &Link, inflow: &mut RBuf, head: &mut ResponseHead, to_he
     }
 }
 
-async fn receive(sock: &Link, nothing_yet: bool) -> Result<RBuf, Fault> {
+async fn receive(sock: &Link, group: Group, nothing_yet: bool) -> Result<RBuf, Fault> {
     let closed = if nothing_yet { Fault::ClosedBeforeAnswer } else { Fault::ClosedInHead };
-    match sock.recv(Group::Large).await {
+    match sock.recv(group).await {
         Ok(bytes) if bytes.is_empty() => Err(closed),
         Ok(bytes) => Ok(bytes),
         Err(error) => Err(broken(&error, closed)),
