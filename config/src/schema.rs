@@ -212,7 +212,7 @@ mod tests {
         let schema = gateway();
         let route = &schema["$defs"]["route"];
         assert!(route["properties"]["integration"].is_object());
-        assert_eq!(route["properties"].get("authorizer"), None);
+        assert_eq!(route["properties"].get("validator"), None);
         assert_eq!(route["required"], json!(["integration"]));
         assert_eq!(route["additionalProperties"], false);
     }

@@ -1,5 +1,6 @@
 //! The whole compiled configuration: immutable, shared by every worker, never parsed again.
 
+mod authorizer;
 mod clients;
 mod tls;
 mod trust;
@@ -22,6 +23,7 @@ use policy::transform::uri::UriTemplate;
 use router::{Glob, Kind, Routes, RoutingMode, Table, Verb};
 use serde::{Deserialize, Serialize};
 
+pub use self::authorizer::{Authorizer, AuthorizerRule};
 pub use self::clients::{Hsts, Manner, MutualTls, RevocationFacts, TrustFiles, TrustedFacts, Truststore, Truststores};
 pub use self::tls::{
     Authorities, Certificate, CertificateFiles, Certificates, FileRef, Tls, TlsPolicy, Trusted, UpstreamTls,
@@ -304,6 +306,8 @@ pub struct Program {
     pub methods: Box<[Method]>,
     /// Whom its integrations call, by [`HttpRule::authority`].
     pub authorities: Box<[Authority]>,
+    /// Who decides on callers, by [`policy::rules::Authorize::By`].
+    pub authorizers: Box<[Authorizer]>,
 }
 
 /// Whom a URI names.

@@ -16,6 +16,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use policy::rules::Authorize;
 use router::{Builder, HostPattern, RoutingMode, RoutingRule, StageRef, Table};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -316,7 +317,7 @@ fn rebase(
 }
 
 fn check_program(program: &Program) -> Result<(), SnapshotFault> {
-    let Program { kind: _, routes, methods, authorities } = program;
+    let Program { kind: _, routes, methods, authorities, authorizers } = program;
     if routes.methods_max().is_some_and(|most| most as usize >= methods.len()) {
         return Err(invalid("routes without their methods"));
     }
@@ -325,6 +326,11 @@ fn check_program(program: &Program) -> Result<(), SnapshotFault> {
         return Err(invalid("a host that no field can hold"));
     }
     for method in methods {
+        if let Authorize::By { authorizer, .. } = &method.rules.authorize
+            && usize::from(*authorizer) >= authorizers.len()
+        {
+            return Err(invalid("a method without its authorizer"));
+        }
         match &method.integration {
             Integration::Http(rule) if rule.authority as usize >= authorities.len() => {
                 return Err(invalid("an integration without its authority"));

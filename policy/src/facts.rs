@@ -5,6 +5,7 @@ use codec::head::{Fate, Field, Name, RequestHead};
 use router::Captures;
 
 use crate::client_certificate::ClientCertificate;
+use crate::identity::Identity;
 
 /// A request as the rules see it. All byte strings are borrowed; nothing here is decoded, except where a
 /// function says so.
@@ -38,6 +39,8 @@ pub struct Facts<'a> {
     pub tls: Option<(&'static str, &'static str)>,
     /// `$context.identity.clientCert`; `None`: nobody asked for a certificate, or the client showed none.
     pub client: Option<&'a ClientCertificate>,
+    /// Who calls, once an authorizer has said so.
+    pub identity: Option<&'a Identity>,
 }
 
 impl<'a> Facts<'a> {
@@ -70,6 +73,11 @@ impl<'a> Facts<'a> {
     /// case counts. A parameter without `=` has an empty value.
     pub fn query(&self, name: &[u8]) -> Option<&'a [u8]> {
         codec::target::query_get(self.head.query?.of(self.head_bytes), name)
+    }
+
+    /// `$context.authorizer.NAME`, as text; `None`: nobody has said it.
+    pub fn of_authorizer(&self, name: &[u8]) -> Option<&'a str> {
+        self.identity?.field(name)
     }
 
     /// The request's verb.

@@ -50,10 +50,12 @@ pub const fn of_http(status: u16) -> u8 {
     }
 }
 
-/// What a body of ours says: the text behind `"message":`. None of them has a quotation mark in it.
+/// What a body of ours says: the text behind its only key. None of them has a quotation mark in it.
 pub fn message_in(body: &[u8]) -> &[u8] {
-    const BEGIN: &[u8] = b"{\"message\":\"";
-    let rest = body.strip_prefix(BEGIN).unwrap_or_default();
+    if body == b"{\"message\":null}" {
+        return b"Internal server error";
+    }
+    let rest = body.strip_prefix(b"{\"message\":\"").or(body.strip_prefix(b"{\"Message\":\"")).unwrap_or_default();
     rest.split(|byte| *byte == b'"').next().unwrap_or_default()
 }
 

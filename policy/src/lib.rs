@@ -3,10 +3,13 @@
 
 pub mod client_certificate;
 pub mod context;
+mod escape;
 pub mod facts;
 pub mod fault;
+pub mod gateway_type;
 pub mod grpc;
 pub mod hops;
+pub mod identity;
 pub mod limits;
 pub mod networks;
 pub mod phase;

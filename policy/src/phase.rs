@@ -9,6 +9,8 @@ pub enum Phase {
     ProveClient,
     /// The stage is known but no method fits: the refusal of RT-07 or RT-12.
     NoSuchMethod,
+    /// Whether the caller may: what its authorizer says (step 8; A rows).
+    Authorize,
     /// The backend's request target is made, with what is mapped into it (step 13).
     ShapeCall,
     /// Header fields of the backend's request are mapped (step 13; MP-01, MP-03).
@@ -21,14 +23,22 @@ pub enum Phase {
 
 impl Phase {
     /// Every phase, in order.
-    pub const ALL: &[Self] =
-        &[Self::ProveClient, Self::NoSuchMethod, Self::ShapeCall, Self::MapRequest, Self::Integrate, Self::MapResponse];
+    pub const ALL: &[Self] = &[
+        Self::ProveClient,
+        Self::NoSuchMethod,
+        Self::Authorize,
+        Self::ShapeCall,
+        Self::MapRequest,
+        Self::Integrate,
+        Self::MapResponse,
+    ];
 
     /// Its name in logs and metrics: lower case with underscores.
     pub const fn name(self) -> &'static str {
         match self {
             Self::ProveClient => "prove_client",
             Self::NoSuchMethod => "no_such_method",
+            Self::Authorize => "authorize",
             Self::ShapeCall => "shape_call",
             Self::MapRequest => "map_request",
             Self::Integrate => "integrate",

@@ -5,6 +5,8 @@ use codec::http1::misbehave::Misbehaviour;
 use router::Kind;
 
 use crate::client_certificate::Unproven;
+use crate::escape;
+use crate::gateway_type::GatewayType;
 
 /// A "no" that is said to a client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -49,6 +51,30 @@ pub enum Refusal {
     HandshakeVersion,
     /// The connection was made for another host, where certificates of clients matter (T24, RFC 9110 §15.5.20).
     Misdirected,
+    /// The caller has not shown who it is, or not well enough (`UNAUTHORIZED`; A-02, A-04, A-09).
+    Unauthorized,
+    /// What the caller shows was good once (`EXPIRED_TOKEN`).
+    ExpiredToken,
+    /// The caller is known and may not (`ACCESS_DENIED`, A-13).
+    AccessDenied,
+    /// Nothing is signed where callers sign (`MISSING_AUTHENTICATION_TOKEN`, A-12).
+    MissingAuthenticationToken,
+    /// The signature is not that of the request (`INVALID_SIGNATURE`, A-12).
+    InvalidSignature,
+    /// No API key, or none that is good here (`INVALID_API_KEY`, KP-04).
+    InvalidApiKey,
+    /// Too fast (`THROTTLED`, TH-01).
+    Throttled,
+    /// Too much in this period (`QUOTA_EXCEEDED`, KP-06).
+    QuotaExceeded,
+    /// Too many requests at work at once (`THROTTLED`).
+    TooManyAtOnce,
+    /// The authorizer did not answer, or not in its form (`AUTHORIZER_FAILURE`, A-09).
+    AuthorizerFailure,
+    /// The authorizer cannot be asked (`AUTHORIZER_CONFIGURATION_ERROR`, A-09).
+    AuthorizerConfigurationError,
+    /// A rule of the firewall says no (`WAF_FILTERED`, POL-04).
+    Filtered,
     /// A client has not proved who it is (DM-10).
     Unproven(Unproven),
     /// The client left first: nothing is sent, the record of the request bears this name.
@@ -70,11 +96,26 @@ pub struct Reply {
     pub retry_after: bool,
 }
 
+impl Reply {
+    /// Writes the body. In a REST API `detail` takes the place of the message, if it is not empty; those of an HTTP API are fixed.
+    pub fn write_body(&self, detail: &[u8], out: &mut Vec<u8>) {
+        if detail.is_empty() || self.error_type.is_none() {
+            return out.extend_from_slice(self.body);
+        }
+        let key: &[u8] = if self.body.starts_with(b"{\"Message") { b"{\"Message\":\"" } else { b"{\"message\":\"" };
+        out.extend_from_slice(key);
+        let from = out.len();
+        out.extend_from_slice(detail);
+        escape::json_string(out, from);
+        out.extend_from_slice(b"\"}");
+    }
+}
+
 /// The value of `Retry-After`: long enough to find another machine, short enough not to be felt.
 pub const RETRY_AFTER_SECONDS: &str = "1";
 
 /// Variants that are neither [`Refusal::Unproven`] nor [`Refusal::Misbehaved`], in the order of their index.
-const PLAIN: [Refusal; 21] = [
+const PLAIN: [Refusal; 33] = [
     Refusal::NoSuchApi,
     Refusal::NoSuchStage,
     Refusal::NoSuchMethod,
@@ -96,6 +137,18 @@ const PLAIN: [Refusal; 21] = [
     Refusal::HandshakeMalformed,
     Refusal::HandshakeVersion,
     Refusal::Misdirected,
+    Refusal::Unauthorized,
+    Refusal::ExpiredToken,
+    Refusal::AccessDenied,
+    Refusal::MissingAuthenticationToken,
+    Refusal::InvalidSignature,
+    Refusal::InvalidApiKey,
+    Refusal::Throttled,
+    Refusal::QuotaExceeded,
+    Refusal::TooManyAtOnce,
+    Refusal::AuthorizerFailure,
+    Refusal::AuthorizerConfigurationError,
+    Refusal::Filtered,
 ];
 /// Where those begin that are [`Refusal::Misbehaved`].
 const MISBEHAVED: usize = PLAIN.len() + Unproven::ALL.len();
@@ -156,6 +209,18 @@ impl Refusal {
             Self::HandshakeMalformed => 18,
             Self::HandshakeVersion => 19,
             Self::Misdirected => 20,
+            Self::Unauthorized => 21,
+            Self::ExpiredToken => 22,
+            Self::AccessDenied => 23,
+            Self::MissingAuthenticationToken => 24,
+            Self::InvalidSignature => 25,
+            Self::InvalidApiKey => 26,
+            Self::Throttled => 27,
+            Self::QuotaExceeded => 28,
+            Self::TooManyAtOnce => 29,
+            Self::AuthorizerFailure => 30,
+            Self::AuthorizerConfigurationError => 31,
+            Self::Filtered => 32,
             Self::Unproven(why) => PLAIN.len() + why as usize,
             Self::Misbehaved(how) => MISBEHAVED + how as usize,
         }
@@ -185,6 +250,18 @@ impl Refusal {
             Self::HandshakeVersion => "handshake_version",
             Self::ClientGone => "client_gone",
             Self::Misdirected => "misdirected",
+            Self::Unauthorized => "unauthorized",
+            Self::ExpiredToken => "expired_token",
+            Self::AccessDenied => "access_denied",
+            Self::MissingAuthenticationToken => "missing_authentication_token",
+            Self::InvalidSignature => "invalid_signature",
+            Self::InvalidApiKey => "invalid_api_key",
+            Self::Throttled => "throttled",
+            Self::QuotaExceeded => "quota_exceeded",
+            Self::TooManyAtOnce => "too_many_at_once",
+            Self::AuthorizerFailure => "authorizer_failure",
+            Self::AuthorizerConfigurationError => "authorizer_configuration_error",
+            Self::Filtered => "filtered",
             Self::Unproven(why) => why.name(),
             Self::Misbehaved(how) => how.name(),
         }
@@ -208,6 +285,41 @@ impl Refusal {
                 retry_after: texts.retry_after,
             },
         }
+    }
+
+    /// Its type among the gateway responses of API Gateway (GR-01); `None`: it is said in front of any API, and no API can change it.
+    pub const fn gateway_type(self) -> Option<GatewayType> {
+        Some(match self {
+            Self::NoSuchMethod | Self::MissingAuthenticationToken => GatewayType::MissingAuthenticationToken,
+            Self::IntegrationTimeout => GatewayType::IntegrationTimeout,
+            Self::IntegrationFailure | Self::BadAnswer | Self::AnswerTooLarge => GatewayType::IntegrationFailure,
+            Self::InvalidEndpoint | Self::NotAvailable | Self::MappingFailed | Self::NoIntegrationResponse => {
+                GatewayType::ApiConfigurationError
+            }
+            Self::RequestTooLarge => GatewayType::RequestTooLarge,
+            Self::InvalidJsonBody => GatewayType::BadRequestBody,
+            Self::MappedPathEscapes | Self::HandshakeMalformed => GatewayType::BadRequestParameters,
+            Self::UnsupportedMediaType => GatewayType::UnsupportedMediaType,
+            Self::Unauthorized => GatewayType::Unauthorized,
+            Self::ExpiredToken => GatewayType::ExpiredToken,
+            Self::AccessDenied => GatewayType::AccessDenied,
+            Self::InvalidSignature => GatewayType::InvalidSignature,
+            Self::InvalidApiKey => GatewayType::InvalidApiKey,
+            Self::Throttled | Self::TooManyAtOnce => GatewayType::Throttled,
+            Self::QuotaExceeded => GatewayType::QuotaExceeded,
+            Self::AuthorizerFailure => GatewayType::AuthorizerFailure,
+            Self::AuthorizerConfigurationError => GatewayType::AuthorizerConfigurationError,
+            Self::Filtered => GatewayType::WafFiltered,
+            Self::NoSuchApi
+            | Self::NoSuchStage
+            | Self::RequestTimeout
+            | Self::Overloaded
+            | Self::HandshakeVersion
+            | Self::Misdirected
+            | Self::Unproven(_)
+            | Self::ClientGone
+            | Self::Misbehaved(_) => return None,
+        })
     }
 
     /// The row of the table of §7 and, beside it, that of "HTTP API fixed bodies".
@@ -239,7 +351,40 @@ impl Refusal {
             Self::Overloaded => Texts { retry_after: true, ..Texts::of_status(503) },
             Self::ClientGone => Texts::of_status(499),
             Self::Misdirected => Texts::of_status(421),
-            Self::Unproven(_) => Texts::same(403, "ForbiddenException", message!("Forbidden")),
+            Self::Unproven(_) | Self::Filtered | Self::InvalidApiKey => {
+                Texts::same(403, "ForbiddenException", message!("Forbidden"))
+            }
+            Self::Unauthorized => Texts::same(401, "UnauthorizedException", message!("Unauthorized")),
+            Self::ExpiredToken => Texts::same(
+                403,
+                "ExpiredTokenException",
+                message!("The security token included in the request is expired"),
+            )
+            .but_http(403, message!("Forbidden")),
+            Self::AccessDenied => Texts::same(
+                403,
+                "AccessDeniedException",
+                b"{\"Message\":\"User is not authorized to access this resource\"}",
+            )
+            .but_http(403, message!("Forbidden")),
+            Self::MissingAuthenticationToken => {
+                Texts::same(403, "MissingAuthenticationTokenException", message!("Missing Authentication Token"))
+                    .but_http(403, message!("Forbidden"))
+            }
+            Self::InvalidSignature => Texts::same(
+                403,
+                "InvalidSignatureException",
+                message!("The request signature we calculated does not match the signature you provided."),
+            )
+            .but_http(403, message!("Forbidden")),
+            Self::Throttled | Self::TooManyAtOnce => {
+                Texts::same(429, "TooManyRequestsException", message!("Too Many Requests"))
+            }
+            Self::QuotaExceeded => Texts::same(429, "LimitExceededException", message!("Limit Exceeded")),
+            Self::AuthorizerFailure | Self::AuthorizerConfigurationError => {
+                Texts::same(500, "AuthorizerConfigurationException", b"{\"message\":null}")
+                    .but_http(500, message!("Internal Server Error"))
+            }
             Self::Misbehaved(how) => Texts::of_status(how.status()),
         }
     }
@@ -352,11 +497,62 @@ mod tests {
         (Refusal::HandshakeMalformed, 400, "BadRequestException", "Bad Request", 400, "Bad Request", "C07, C08, ours"),
         (Refusal::Misdirected, 421, "BadRequestException", "Misdirected Request", 421, "Misdirected Request", "T24, ours"),
         (Refusal::HandshakeVersion, 426, "BadRequestException", "Upgrade Required", 426, "Upgrade Required", "C07, ours"),
+        (Refusal::Unauthorized, 401, "UnauthorizedException", "Unauthorized", 401, "Unauthorized", "UNAUTHORIZED"),
+        (Refusal::ExpiredToken, 403, "ExpiredTokenException", "The security token included in the request is expired", 403, "Forbidden", "EXPIRED_TOKEN; the type assumed"),
+        (Refusal::MissingAuthenticationToken, 403, "MissingAuthenticationTokenException", "Missing Authentication Token", 403, "Forbidden", "A-12"),
+        (Refusal::InvalidSignature, 403, "InvalidSignatureException", "The request signature we calculated does not match the signature you provided.", 403, "Forbidden", "INVALID_SIGNATURE"),
+        (Refusal::InvalidApiKey, 403, "ForbiddenException", "Forbidden", 403, "Forbidden", "KP-04"),
+        (Refusal::Throttled, 429, "TooManyRequestsException", "Too Many Requests", 429, "Too Many Requests", "TH-01"),
+        (Refusal::QuotaExceeded, 429, "LimitExceededException", "Limit Exceeded", 429, "Limit Exceeded", "KP-06; HTTP APIs have none"),
+        (Refusal::TooManyAtOnce, 429, "TooManyRequestsException", "Too Many Requests", 429, "Too Many Requests", "ours"),
+        (Refusal::Filtered, 403, "ForbiddenException", "Forbidden", 403, "Forbidden", "POL-04; the type assumed"),
+    ];
+
+    /// Those whose bodies have another form in REST APIs: (refusal, status, error type, body, body of HTTP APIs, row)
+    #[rustfmt::skip]
+    const ODD: &[(Refusal, u16, &str, &str, &str, &str)] = &[
+        (Refusal::AccessDenied, 403, "AccessDeniedException", r#"{"Message":"User is not authorized to access this resource"}"#, r#"{"message":"Forbidden"}"#, "A-13"),
+        (Refusal::AuthorizerFailure, 500, "AuthorizerConfigurationException", r#"{"message":null}"#, r#"{"message":"Internal Server Error"}"#, "A-09; the type assumed"),
+        (Refusal::AuthorizerConfigurationError, 500, "AuthorizerConfigurationException", r#"{"message":null}"#, r#"{"message":"Internal Server Error"}"#, "A-09; the type assumed"),
     ];
 
     #[test]
+    fn some_bodies_have_a_form_of_their_own() {
+        for &(refusal, status, error_type, body, http_body, row) in ODD {
+            let reply = refusal.reply(REST);
+            assert_eq!(
+                (reply.status, reply.error_type, reply.body),
+                (status, Some(error_type), body.as_bytes()),
+                "{row}"
+            );
+            assert_eq!((refusal.reply(HTTP).status, refusal.reply(HTTP).body), (status, http_body.as_bytes()), "{row}");
+        }
+    }
+
+    #[test]
+    fn a_detail_takes_the_place_of_the_message_in_rest_apis() {
+        let written = |refusal: Refusal, kind, detail: &str| {
+            let mut out = Vec::new();
+            refusal.reply(kind).write_body(detail.as_bytes(), &mut out);
+            String::from_utf8(out).unwrap()
+        };
+        assert_eq!(written(Refusal::AccessDenied, REST, "a \"b\""), r#"{"Message":"a \"b\""}"#);
+        assert_eq!(written(Refusal::InvalidSignature, REST, "expired"), r#"{"message":"expired"}"#);
+        assert_eq!(written(Refusal::Unauthorized, REST, ""), r#"{"message":"Unauthorized"}"#);
+        assert_eq!(written(Refusal::InvalidSignature, HTTP, "expired"), r#"{"message":"Forbidden"}"#);
+    }
+
+    #[test]
+    fn what_an_api_can_change_has_a_type_of_its_class() {
+        for refusal in Refusal::ALL {
+            let Some(of_type) = refusal.gateway_type() else { continue };
+            assert_eq!(of_type.class(), refusal.reply(REST).status / 100, "{refusal:?}");
+        }
+    }
+
+    #[test]
     fn replies_are_those_of_the_table() {
-        assert_eq!(ROWS.len(), PLAIN.len());
+        assert_eq!(ROWS.len() + ODD.len(), PLAIN.len());
         for &(refusal, status, error_type, message, http_status, http_message, row) in ROWS {
             let body = |text| format!("{{\"message\":\"{text}\"}}");
             for kind in [REST, Some(Kind::WebSocket), None] {

@@ -58,6 +58,7 @@ impl Scene {
             time_epoch_ms: 1_700_000_000_123,
             tls: None,
             client: None,
+            identity: None,
         }
     }
 }

@@ -251,11 +251,13 @@ impl Exchange {
             let typed = self.scratch.head.fields.get(Name::ContentType);
             let received = typed.map_or(&b""[..], |field| field.value.of(&self.head_bytes));
             grpc::write_refusal(dialect, received, refusal, &reply, &mut fields);
+            fields.extend_from_slice(&self.scratch.detail.fields);
             return self.send_whole(200, fields, Vec::new(), trip, worker).await;
         }
         refusal_fields(&reply, &mut fields);
+        fields.extend_from_slice(&self.scratch.detail.fields);
         let mut body = vector();
-        body.extend_from_slice(reply.body);
+        reply.write_body(&self.scratch.detail.message, &mut body);
         self.send_whole(reply.status, fields, body, trip, worker).await;
     }
 

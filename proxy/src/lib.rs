@@ -1,5 +1,6 @@
 //! The running gateway: workers, the request's way, and what the binary `tollgate` is made of.
 
+mod authorize;
 mod background;
 mod bell;
 mod body;
@@ -44,6 +45,7 @@ mod shed;
 #[cfg(test)]
 mod sim;
 mod state;
+mod stop;
 pub mod supervisor;
 mod tls;
 mod trip;

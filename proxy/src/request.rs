@@ -8,13 +8,14 @@ use codec::http1::misbehave::Misbehaviour;
 use codec::http1::write;
 use codec::target::canonical_path;
 use config::snapshot::{Gateway, HttpRule, Integration, Limits, ResponseShape, Retry, SelectedMock};
-use policy::fault::Fault;
 use policy::phase::Phase;
 use policy::refusal::Refusal;
+use policy::rules::Authorize;
 use policy::transform::constant::MockStatus;
 use policy::transform::headers;
 use router::{ApiId, Glob, Located, Miss, Verb};
 
+use crate::authorize::{self, Verdict};
 use crate::body::{BodyReader, Broken};
 use crate::doorman;
 use crate::drill;
@@ -28,35 +29,17 @@ use crate::observe::metrics::add;
 use crate::pace::Pace;
 use crate::record;
 use crate::state::{Live, Place, Worker};
+use crate::stop::Stop;
 use crate::trip::Trip;
 use crate::tunnel;
 use crate::upstream::{self, Answer, Bounds};
-
-/// Why a request goes no further.
-pub enum Stop {
-    /// We say no.
-    Refused(Refusal),
-    /// Something broke.
-    Broken(Fault),
-}
-
-impl From<Refusal> for Stop {
-    fn from(refusal: Refusal) -> Stop {
-        Stop::Refused(refusal)
-    }
-}
-
-impl From<Fault> for Stop {
-    fn from(fault: Fault) -> Stop {
-        Stop::Broken(fault)
-    }
-}
 
 /// Answers the request whose head the exchange holds. Afterwards `exchange.keep_alive` says whether another may follow.
 pub async fn serve(exchange: &mut Exchange, worker: &Rc<Worker>) {
     let live = worker.live();
     let working = worker.load.begin_request();
     let mut trip = Trip::begin(worker);
+    exchange.scratch.forget_caller();
     hops::follow(exchange, live.snapshot().gateway.trusted_proxies.as_ref());
     drill::stall(exchange);
     drill::panic_at("begin", exchange);
@@ -107,7 +90,9 @@ async fn answer(exchange: &mut Exchange, trip: &mut Trip, live: &Rc<Live>, worke
         add(&worker.metrics.requests_refused, 1);
         return Err(Refusal::Overloaded.into());
     }
-    admit(exchange, found, live)?;
+    if let Some(reply) = admit(exchange, found, trip, live, worker).await? {
+        return Ok(reply);
+    }
     fulfil(exchange, found, trip, live, worker).await
 }
 
@@ -163,11 +148,25 @@ fn find(exchange: &mut Exchange, trip: &mut Trip, live: &Live, worker: &Worker) 
     }
 }
 
-/// Each line is one phase, in the order of `policy::phase`.
-fn admit(exchange: &Exchange, place: Place, live: &Live) -> Result<(), Stop> {
+/// Each line is one phase, in the order of `policy::phase`. A reply is the answer of a phase itself, and nothing follows it.
+async fn admit(
+    exchange: &mut Exchange,
+    place: Place,
+    trip: &Trip,
+    live: &Rc<Live>,
+    worker: &Rc<Worker>,
+) -> Result<Option<Reply>, Stop> {
     phase(Phase::NoSuchMethod, place.method.ok_or(Refusal::NoSuchMethod))?;
     body_fits(exchange, &live.snapshot().gateway)?;
-    Ok(())
+    let rules = &live.method(place).ok_or(Refusal::NoSuchMethod)?.rules;
+    if rules.authorize != Authorize::Open {
+        let verdict = authorize::start(&rules.authorize, exchange, place, trip, live, worker);
+        if let Verdict::Ask = phase(Phase::Authorize, verdict)? {
+            // On the heap: whoever is asked is waited for, and most requests ask nobody.
+            Box::pin(authorize::ask(&rules.authorize, exchange, place, trip, live, worker)).await?;
+        }
+    }
+    Ok(None)
 }
 
 async fn fulfil(

@@ -2,6 +2,7 @@
 
 use codec::head::{RequestHead, ResponseHead, Span};
 use codec::websocket::Handshake;
+use policy::identity::{Caller, Detail};
 use router::Captures;
 
 /// Parsing state that a worker reuses: large, and needed only while a request is in flight.
@@ -21,6 +22,18 @@ pub struct Scratch {
     pub way: Way,
     /// The PROXY header for the backend; empty if it wants none.
     pub introduction: Vec<u8>,
+    /// Who calls, as far as that is known.
+    pub caller: Caller,
+    /// What a refusal says beyond its own words.
+    pub detail: Detail,
+}
+
+impl Scratch {
+    /// Nothing is known of the caller of the next request.
+    pub fn forget_caller(&mut self) {
+        self.caller.clear();
+        self.detail.clear();
+    }
 }
 
 /// What backends are told of the way of a request, beside its client's address.

@@ -9,7 +9,8 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use admin::Seldom;
-use config::snapshot::{Api, Method, Release, Snapshot, Stage};
+use config::snapshot::{Api, Authorizer, Method, Release, Snapshot, Stage};
+use policy::refusal::Refusal;
 use router::Kind;
 
 use crate::callers::{Caller, Callers};
@@ -130,6 +131,13 @@ impl Live {
     /// The stage of a place.
     pub fn stage(&self, place: Place) -> &Stage {
         &self.snapshot().stages[place.stage as usize]
+    }
+
+    /// Who decides on the callers of a place, by its number in the program.
+    pub fn authorizer(&self, place: Place, number: u16) -> Result<&Authorizer, Refusal> {
+        let release = self.release(place);
+        let known = release.and_then(|release| release.program.authorizers.get(usize::from(number)));
+        known.ok_or(Refusal::AuthorizerConfigurationError)
     }
 
     /// What the stage of a place serves to this request.

@@ -39,6 +39,7 @@ const LONG_FILES: &[(&str, usize)] = &[];
 /// Where proxy may wait: the spine, the body pump, the upstream caller and the protocol drivers.
 const MAY_AWAIT: &[&str] = &[
     "request.rs",
+    "authorize/",
     "body.rs",
     "exchange.rs",
     "connection.rs",

@@ -4,14 +4,23 @@ use router::Kind;
 
 use crate::diagnostic::Diagnostics;
 use crate::model::integration::{HttpSpec, IntegrationSpec};
-use crate::model::route::{ResponseParametersSpec, RouteSpec};
+use crate::model::route::{AccessSpec, ResponseParametersSpec, RouteSpec};
 use crate::source::node::Text;
 
 /// Checks one route.
 pub fn check(route: &RouteSpec, kind: Kind, faults: &mut Diagnostics) {
-    let RouteSpec { key: _, integration, timeout: _, retry: _, request_parameters, response_parameters, websocket: _ } =
-        route;
+    let RouteSpec {
+        key: _,
+        integration,
+        timeout: _,
+        retry: _,
+        request_parameters,
+        response_parameters,
+        websocket: _,
+        access,
+    } = route;
     check_websocket(route, faults);
+    check_access(access, faults);
     let ResponseParametersSpec { flat, by_status } = response_parameters;
     if matches!(integration, Some(IntegrationSpec::Mock(_))) {
         let asked = [
@@ -49,6 +58,19 @@ pub fn check(route: &RouteSpec, kind: Kind, faults: &mut Diagnostics) {
                 faults.error_hint(status.place, what, hint);
             }
         }
+    }
+}
+
+/// What would never be asked restricts nothing, so that it is a fault.
+fn check_access(access: &AccessSpec, faults: &mut Diagnostics) {
+    let AccessSpec { authorizer, iam, scopes, api_key_required: _ } = access;
+    if let (Some(authorizer), Some(iam)) = (authorizer, iam.filter(|iam| iam.value)) {
+        let what = format!("a caller either signs, or `{}` decides", authorizer.text);
+        faults.error_hint(iam.place, what, "keep `authorizer` or `authorization: AWS_IAM`");
+    }
+    if let (None, Some(scope)) = (authorizer, scopes.first()) {
+        let hint = "name the authorizer that reads the caller's token: `authorizer: login`";
+        faults.error_hint(scope.place, "`scopes` mean nothing without `authorizer`", hint);
     }
 }
 

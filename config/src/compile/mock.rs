@@ -2,7 +2,8 @@
 
 use codec::head::Name;
 use codec::http1::is_token;
-use policy::transform::template::{Template, TemplateFault, TemplateNames, TemplateProblem, Variable};
+use policy::transform::template::{Template, TemplateFault, TemplateNames, TemplateProblem};
+use policy::transform::variable::Variable;
 
 use crate::definition::{MockAnswer, Word};
 use crate::diagnostic::{Diagnostics, Place};

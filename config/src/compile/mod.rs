@@ -1,6 +1,7 @@
 //! From the model to the snapshot. Each spec is taken apart by naming all of its fields: a new field does not build until its meaning is decided.
 
 mod apis;
+mod authorizers;
 pub mod clients;
 mod domains;
 mod gateway;

@@ -3,14 +3,15 @@
 use router::Verb;
 
 use crate::definition::{
-    Definition, Integration, IntegrationResponse, IntegrationType, Method, MockAnswer, Retry, Word,
+    Authorization, Authorizer, Definition, Integration, IntegrationResponse, IntegrationType, Method, MockAnswer,
+    Retry, Word,
 };
 use crate::diagnostic::Diagnostics;
 use crate::model::api::ApiSpec;
 use crate::model::field::nearest;
 use crate::model::integration::{HttpSpec, IntegrationSpec, MockSpec};
 use crate::model::resilience::RouteRetrySpec;
-use crate::model::route::{ResponseParametersSpec, RouteSpec};
+use crate::model::route::{AccessSpec, ResponseParametersSpec, RouteSpec};
 use crate::source::node::{Style, Text};
 
 /// Adds the routes of an API to its definition. A route takes the place of an imported method with the same key.
@@ -27,6 +28,7 @@ pub fn add_routes(spec: &ApiSpec, definition: &mut Definition, faults: &mut Diag
         method.place = route.key.place.into();
         method.integration = integration(route, faults);
         method.websocket = route.websocket.is_some_and(|websocket| websocket.value);
+        restrict(&mut method, &route.access, &definition.authorizers, faults);
         if route.integration.is_none() {
             continue; // A fault already.
         }
@@ -34,6 +36,28 @@ pub fn add_routes(spec: &ApiSpec, definition: &mut Definition, faults: &mut Diag
             Some(at) => definition.methods[at] = method,
             None => definition.methods.push(method),
         }
+    }
+}
+
+/// What a route says of its callers takes the place of what an imported method says; what it does not say stays.
+fn restrict(method: &mut Method, access: &AccessSpec, known: &[(Word, Authorizer)], faults: &mut Diagnostics) {
+    let AccessSpec { authorizer, iam, scopes, api_key_required } = access;
+    if let Some(iam) = iam {
+        method.authorization = if iam.value { Authorization::Iam } else { Authorization::None };
+    }
+    if let Some(name) = authorizer {
+        let decides = |(known, scheme): &&(Word, Authorizer)| scheme.authorizer.is_some() && **known == *name.text;
+        if !known.iter().any(|entry| decides(&entry)) {
+            let names = known.iter().filter(|(_, scheme)| scheme.authorizer.is_some()).map(|(name, _)| name.as_str());
+            let near = nearest(&name.text, names).map_or(String::new(), |near| format!(", did you mean `{near}`?"));
+            let what = format!("the API has no authorizer `{}`{near}", name.text);
+            faults.error_hint(name.place, what, "authorizers stand under `authorizers:` of the API");
+        }
+        let scopes = scopes.iter().map(Word::from).collect();
+        method.authorization = Authorization::Authorizer { name: name.into(), scopes };
+    }
+    if let Some(needed) = api_key_required {
+        method.api_key_required = needed.value;
     }
 }
 
@@ -91,7 +115,16 @@ pub fn verb_of(verb: &str, text: &Text, faults: &mut Diagnostics) -> Result<Opti
 }
 
 fn integration(route: &RouteSpec, faults: &mut Diagnostics) -> Option<Integration> {
-    let RouteSpec { key, integration, timeout, retry, request_parameters, response_parameters, websocket: _ } = route;
+    let RouteSpec {
+        key,
+        integration,
+        timeout,
+        retry,
+        request_parameters,
+        response_parameters,
+        websocket: _,
+        access: _,
+    } = route;
     let ResponseParametersSpec { flat, by_status } = response_parameters;
     let mut made = match integration.as_ref()? {
         IntegrationSpec::Mock(spec) => {

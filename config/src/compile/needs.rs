@@ -31,7 +31,7 @@ pub struct Needs {
 
 const PROGRAMS: &str = "templates with references or directives are";
 const LATER_API: &str = "it is kept; a version that has this will do it";
-const LATER: &str = "the method is kept; it will be served by a version that has this";
+pub const LATER: &str = "the method is kept; it will be served by a version that has this";
 
 impl Needs {
     /// Looks at the definition as a whole.
@@ -71,10 +71,8 @@ impl Needs {
         if let Some(all) = self.all {
             return lack(*method.place, all);
         }
-        match &method.authorization {
-            Authorization::None => {}
-            Authorization::Iam => return lack(*method.place, "AWS_IAM authorization is"),
-            Authorization::Authorizer { .. } => return lack(*method.place, "authorizers are"),
+        if method.authorization == Authorization::Iam {
+            return lack(*method.place, "AWS_IAM authorization is");
         }
         if method.api_key_required {
             return lack(*method.place, "API keys are");

@@ -4,7 +4,8 @@ use policy::transform::constant::MockRequest;
 use policy::transform::parameters::{
     MappingFault, MappingProblem, RequestMapping, ResponseMapping, ResponseRules, ResponseSpec, RuleFault, RuleProblem,
 };
-use policy::transform::template::{TemplateNames, Variable};
+use policy::transform::template::TemplateNames;
+use policy::transform::variable::Variable;
 use router::Kind;
 
 use crate::compile::needs;

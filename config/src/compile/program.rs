@@ -8,9 +8,10 @@ use policy::transform::parameters::RequestMapping;
 use policy::transform::template::TemplateNames;
 use router::{Kind, RouteFault, RoutesBuilder, Template, TemplateFault, TemplateProblem};
 
+use crate::compile::authorizers::Authorizers;
 use crate::compile::mock;
 use crate::compile::native;
-use crate::compile::needs::{self, Needs};
+use crate::compile::needs::{self, Lack, Needs};
 use crate::compile::parameters;
 use crate::compile::tls::is_server_name;
 use crate::compile::upstreams::Names;
@@ -34,12 +35,14 @@ pub struct Setting<'a> {
 /// is a warning, and the method answers 500.
 pub fn compile(definition: &Definition, setting: &Setting<'_>, faults: &mut Diagnostics) -> Program {
     let mut routes = RoutesBuilder::new(definition.kind);
+    let authorizers = Authorizers::compile(definition, faults);
     let mut compiler = Compiler {
         definition,
         setting,
         faults,
         authorities: Authorities::default(),
         needs: Needs::of(definition),
+        authorizers,
         numbered: Vec::new(),
     };
     Needs::warn_of_the_rest(definition, compiler.faults);
@@ -55,7 +58,8 @@ pub fn compile(definition: &Definition, setting: &Setting<'_>, faults: &mut Diag
     }
     compiler.warn_of_shadows(&routes);
     let authorities = compiler.authorities.list.into();
-    Program { kind: definition.kind, routes: routes.build(), methods: methods.into(), authorities }
+    let authorizers = compiler.authorizers.list.into();
+    Program { kind: definition.kind, routes: routes.build(), methods: methods.into(), authorities, authorizers }
 }
 
 /// Whom the integrations call, each once.
@@ -84,6 +88,7 @@ struct Compiler<'a> {
     faults: &'a mut Diagnostics,
     authorities: Authorities,
     needs: Needs,
+    authorizers: Authorizers,
     /// By number, those that have a route.
     numbered: Vec<&'a definition::Method>,
 }
@@ -162,13 +167,16 @@ impl Compiler<'_> {
 
     fn method(&mut self, method: &definition::Method, path: Option<&Template>) -> Method {
         let variables = path.map(Template::variables).unwrap_or_default();
-        let integration = self.integration(method, variables);
-        Method {
-            key: method.key().into(),
-            resource_path: method.path.0.text.clone(),
-            rules: Rules::default(),
-            integration,
-        }
+        let (rules, integration) = match self.rules(method) {
+            Ok(rules) => (rules, self.integration(method, variables)),
+            Err(Lack { place, what, hint }) => (Rules::default(), self.unavailable(method, place, what, hint)),
+        };
+        Method { key: method.key().into(), resource_path: method.path.0.text.clone(), rules, integration }
+    }
+
+    /// What a method asks of its callers; or what of it is missing, and then nobody is answered.
+    fn rules(&self, method: &definition::Method) -> Result<Rules, Lack> {
+        Ok(Rules { authorize: self.authorizers.authorize(method)?, api_key_required: method.api_key_required })
     }
 
     fn integration(&mut self, method: &definition::Method, variables: &[Box<str>]) -> Integration {

@@ -27,6 +27,21 @@ pub struct RouteSpec {
     pub response_parameters: ResponseParametersSpec,
     /// Whether WebSocket connections pass through, where that is said.
     pub websocket: Option<At<bool>>,
+    /// Who may call.
+    pub access: AccessSpec,
+}
+
+/// Who may call a route, as written.
+#[derive(Debug, Clone, Default)]
+pub struct AccessSpec {
+    /// The name of an authorizer of the API.
+    pub authorizer: Option<Text>,
+    /// Whether callers sign with SigV4; `None`: what an imported method says.
+    pub iam: Option<At<bool>>,
+    ///
+    pub scopes: Vec<Text>,
+    /// KP-04.
+    pub api_key_required: Option<At<bool>>,
 }
 
 /// Changes of the answer's parameters, as written: REST writes targets, HTTP writes them by status.
@@ -52,10 +67,10 @@ pub const ROUTE: Table = Table {
             "changes of the answer's parameters, by target; in HTTP APIs by status and target",
         ),
         Field::new("websocket", Type::Flag, "true: WebSocket connections pass through to the backend"),
-        Field::later("authorizer", "which authorizer decides on the caller"),
-        Field::later("authorization", "AWS_IAM: the caller signs with SigV4"),
-        Field::later("scopes", "scopes that the caller's token must hold"),
-        Field::later("api_key_required", "only callers with an API key"),
+        Field::new("authorizer", Type::Text, "which authorizer decides on the caller"),
+        Field::new("authorization", Type::Word(&["NONE", "AWS_IAM"]), "AWS_IAM: the caller signs with SigV4"),
+        Field::new("scopes", Type::TextList, "the caller's token must hold one of them"),
+        Field::new("api_key_required", Type::Flag, "true: only callers with an API key"),
         Field::later("limits", "limits of this route alone"),
         Field::later("throttle", "requests per second"),
         Field::later("validator", "a check of parameters and body"),
@@ -90,9 +105,22 @@ impl RouteSpec {
             .unwrap_or_default();
         let flag = |node: &Node| Some(At { value: reader.flag(node, "`websocket`")?, place: node.place });
         let websocket = object.get("websocket").and_then(flag);
+        let access = AccessSpec {
+            authorizer: object.get("authorizer").and_then(|node| reader.text(node, "`authorizer`")),
+            iam: object
+                .get("authorization")
+                .and_then(|node| reader.word(node, "`authorization`", &[("NONE", false), ("AWS_IAM", true)], &[])),
+            scopes: object
+                .get("scopes")
+                .map(|node| reader.list(node).iter().filter_map(|node| reader.text(node, "a scope")).collect())
+                .unwrap_or_default(),
+            api_key_required: object
+                .get("api_key_required")
+                .and_then(|node| Some(At { value: reader.flag(node, "`api_key_required`")?, place: node.place })),
+        };
         object.close();
         let key = key.clone();
-        Some(Self { key, integration, timeout, retry, request_parameters, response_parameters, websocket })
+        Some(Self { key, integration, timeout, retry, request_parameters, response_parameters, websocket, access })
     }
 }
 

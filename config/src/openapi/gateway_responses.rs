@@ -1,34 +1,22 @@
 //! `x-amazon-apigateway-gateway-responses` at the root: overrides of refusals by type (GR rows).
 
+use policy::gateway_type::GatewayType;
+
 use super::Source;
 use super::extensions::{Fields, nearest};
 use crate::definition::{GatewayResponse, Word};
 use crate::source::node::{Entry, Node};
 
-/// GR-01. `REQUEST_TOO_LARGE` cannot be changed in AWS (GR-05), but is exported by it.
-const TYPES: [&str; 21] = [
-    "ACCESS_DENIED",
-    "API_CONFIGURATION_ERROR",
-    "AUTHORIZER_CONFIGURATION_ERROR",
-    "AUTHORIZER_FAILURE",
-    "BAD_REQUEST_BODY",
-    "BAD_REQUEST_PARAMETERS",
-    "DEFAULT_4XX",
-    "DEFAULT_5XX",
-    "EXPIRED_TOKEN",
-    "INTEGRATION_FAILURE",
-    "INTEGRATION_TIMEOUT",
-    "INVALID_API_KEY",
-    "INVALID_SIGNATURE",
-    "MISSING_AUTHENTICATION_TOKEN",
-    "QUOTA_EXCEEDED",
-    "REQUEST_TOO_LARGE",
-    "RESOURCE_NOT_FOUND",
-    "THROTTLED",
-    "UNAUTHORIZED",
-    "UNSUPPORTED_MEDIA_TYPE",
-    "WAF_FILTERED",
-];
+/// The names of all types. `REQUEST_TOO_LARGE` cannot be changed in AWS (GR-05), but is exported by it.
+const TYPES: [&str; GatewayType::COUNT] = {
+    let mut names = [""; GatewayType::COUNT];
+    let mut place = 0;
+    while place < names.len() {
+        names[place] = GatewayType::ALL[place].name();
+        place += 1;
+    }
+    names
+};
 
 /// The overrides, in the order of the document.
 pub fn gateway_responses(node: &Node, from: &mut Source<'_>) -> Vec<(Word, GatewayResponse)> {

@@ -1,9 +1,9 @@
 //! Shaping what passes: header fields on both sides, the upstream's request target, parameter mappings, and mock answers.
 
 pub mod constant;
-mod escape;
 pub mod headers;
 pub mod json_path;
 pub mod parameters;
 pub mod template;
 pub mod uri;
+pub mod variable;

@@ -7,6 +7,7 @@
 //! | `$request.querystring.x` | the last value of a query parameter, decoded (RT-09) |
 //! | `$request.header.x` | the last value of a header field, the name in any case |
 //! | `$context.x` | one of [`Variable::NAMES`] |
+//! | `$context.authorizer.x` | what the authorizer says of the caller |
 //! | `$stageVariables.x` | a stage variable, put in when the configuration is compiled |
 //!
 //! `${request.header.x}` says the same and may be followed by a letter. What a request does not have is empty.
@@ -15,13 +16,13 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use codec::head::{Name, Version};
+use codec::head::Name;
 use serde::{Deserialize, Serialize, Serializer};
 
-use crate::client_certificate::ClientCertificate;
+use crate::escape;
 use crate::facts::Facts;
 use crate::limits::{TEMPLATE_BYTES_MAX, TEMPLATE_REFERENCES_MAX};
-use crate::transform::escape;
+use crate::transform::variable::Variable;
 
 /// A compiled text. Rendering writes to the given output and allocates nothing else.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -88,152 +89,6 @@ impl TemplateProblem {
     }
 }
 
-/// A `$context` variable that can be read (§12.1).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Variable {
-    /// The API's id.
-    ApiId,
-    /// The host that the client named, without port.
-    DomainName,
-    /// Its first label.
-    DomainPrefix,
-    /// The extended request id.
-    ExtendedRequestId,
-    /// The verb.
-    HttpMethod,
-    /// The client's address.
-    SourceIp,
-    /// The last `User-Agent`.
-    UserAgent,
-    /// The canonical path with the stage.
-    Path,
-    /// `HTTP/1.1`, or `HTTP/1.0`.
-    Protocol,
-    /// The request id.
-    RequestId,
-    /// `dd/MMM/yyyy:HH:mm:ss +0000`.
-    RequestTime,
-    /// Milliseconds since 1970.
-    RequestTimeEpoch,
-    /// The method's path as written.
-    ResourcePath,
-    /// The stage's name.
-    Stage,
-    /// `TLSv1.3`, `TLSv1.2`.
-    TlsVersion,
-    /// As OpenSSL calls it.
-    CipherSuite,
-    /// The client's certificate, in PEM.
-    ClientCertPem,
-    /// Whose it is.
-    ClientCertSubject,
-    /// Who issued it.
-    ClientCertIssuer,
-    /// Its number.
-    ClientCertSerialNumber,
-    /// From when it holds.
-    ClientCertNotBefore,
-    /// Until when.
-    ClientCertNotAfter,
-}
-
-impl Variable {
-    /// Every name behind `$context.` that can be read in this version.
-    pub const NAMES: &[(&'static str, Self)] = &[
-        ("apiId", Self::ApiId),
-        ("cipherSuite", Self::CipherSuite),
-        ("domainName", Self::DomainName),
-        ("domainPrefix", Self::DomainPrefix),
-        ("extendedRequestId", Self::ExtendedRequestId),
-        ("httpMethod", Self::HttpMethod),
-        ("identity.clientCert.clientCertPem", Self::ClientCertPem),
-        ("identity.clientCert.issuerDN", Self::ClientCertIssuer),
-        ("identity.clientCert.serialNumber", Self::ClientCertSerialNumber),
-        ("identity.clientCert.subjectDN", Self::ClientCertSubject),
-        ("identity.clientCert.validity.notAfter", Self::ClientCertNotAfter),
-        ("identity.clientCert.validity.notBefore", Self::ClientCertNotBefore),
-        ("identity.sourceIp", Self::SourceIp),
-        ("identity.userAgent", Self::UserAgent),
-        ("path", Self::Path),
-        ("protocol", Self::Protocol),
-        ("requestId", Self::RequestId),
-        ("requestTime", Self::RequestTime),
-        ("requestTimeEpoch", Self::RequestTimeEpoch),
-        ("resourcePath", Self::ResourcePath),
-        ("stage", Self::Stage),
-        ("tlsVersion", Self::TlsVersion),
-    ];
-
-    pub(super) fn of(name: &str) -> Option<Self> {
-        Self::NAMES.iter().find(|(known, _)| *known == name).map(|(_, variable)| *variable)
-    }
-
-    /// Writes its raw value; false if the request has none.
-    pub(super) fn write(self, facts: &Facts<'_>, out: &mut Vec<u8>) -> bool {
-        let value: &[u8] = match self {
-            Self::ApiId => facts.api_id,
-            Self::DomainName => facts.host(),
-            Self::DomainPrefix => facts.host().split(|byte| *byte == b'.').next().unwrap_or_default(),
-            Self::ExtendedRequestId => facts.extended_request_id,
-            Self::HttpMethod => facts.method(),
-            Self::SourceIp => facts.source_ip,
-            Self::UserAgent => match facts.header(Name::UserAgent, b"user-agent") {
-                Some(value) => value,
-                None => return false,
-            },
-            Self::Path => facts.full_path(),
-            Self::Protocol => match facts.head.version {
-                Version::Http10 => b"HTTP/1.0",
-                Version::Http11 => b"HTTP/1.1",
-                Version::Http2 => b"HTTP/2.0",
-            },
-            Self::RequestId => facts.request_id,
-            Self::RequestTime => {
-                write_time(facts.time_epoch_ms / 1_000, out);
-                return true;
-            }
-            Self::RequestTimeEpoch => {
-                out.extend_from_slice(itoa::Buffer::new().format(facts.time_epoch_ms).as_bytes());
-                return true;
-            }
-            Self::ResourcePath => facts.resource_path,
-            Self::Stage => facts.stage,
-            Self::TlsVersion | Self::CipherSuite => match facts.tls {
-                Some((version, _)) if self == Self::TlsVersion => version.as_bytes(),
-                Some((_, suite)) => suite.as_bytes(),
-                None => return false,
-            },
-            Self::ClientCertPem
-            | Self::ClientCertSubject
-            | Self::ClientCertIssuer
-            | Self::ClientCertSerialNumber
-            | Self::ClientCertNotBefore
-            | Self::ClientCertNotAfter => return self.write_of_client(facts.client, out),
-        };
-        out.extend_from_slice(value);
-        true
-    }
-
-    /// Writes what is asked of a client's certificate.
-    fn write_of_client(self, client: Option<&ClientCertificate>, out: &mut Vec<u8>) -> bool {
-        let Some(client) = client else { return false };
-        let value = match self {
-            Self::ClientCertPem => {
-                client.write_pem(out);
-                return true;
-            }
-            Self::ClientCertSubject => &client.subject,
-            Self::ClientCertIssuer => &client.issuer,
-            Self::ClientCertSerialNumber => &client.serial_number,
-            Self::ClientCertNotBefore => &client.not_before,
-            Self::ClientCertNotAfter => &client.not_after,
-            _ => return false,
-        };
-        out.extend_from_slice(value.as_bytes());
-        true
-    }
-}
-
 /// How substituted values are made to fit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 enum Shape {
@@ -261,6 +116,7 @@ enum Source {
     Query(Place),
     Header(Name, Place),
     Context(Variable),
+    Authorizer(Place),
 }
 
 /// A place in the text of the template.
@@ -332,6 +188,7 @@ impl Template {
                 return value.is_some();
             }
             Source::Context(variable) => return variable.write(facts, out),
+            Source::Authorizer(name) => facts.of_authorizer(name.of(&self.text)).map(str::as_bytes),
         };
         out.extend_from_slice(value.unwrap_or_default());
         value.is_some()
@@ -367,6 +224,7 @@ enum StoredSource {
     Query(Place),
     Header(Place),
     Context(Variable),
+    Authorizer(Place),
 }
 
 /// A file holds what no text can be compiled to.
@@ -389,7 +247,10 @@ impl TryFrom<Stored> for Template {
         let mut checked = Vec::with_capacity(parts.len());
         for (stored, bare) in parts {
             let place = match stored {
-                StoredSource::Literal(place) | StoredSource::Query(place) | StoredSource::Header(place) => Some(place),
+                StoredSource::Literal(place)
+                | StoredSource::Query(place)
+                | StoredSource::Header(place)
+                | StoredSource::Authorizer(place) => Some(place),
                 StoredSource::ApiPath | StoredSource::PathVariable(_) | StoredSource::Context(_) => None,
             };
             if let Some(Place { start, end: past }) = place {
@@ -406,6 +267,7 @@ impl TryFrom<Stored> for Template {
                 StoredSource::Query(place) => Source::Query(place),
                 StoredSource::Header(place) => Source::Header(Name::of(place.of(&text)), place),
                 StoredSource::Context(variable) => Source::Context(variable),
+                StoredSource::Authorizer(place) => Source::Authorizer(place),
             };
             checked.push(Part { source, bare });
         }
@@ -427,6 +289,7 @@ impl Serialize for Template {
                 Source::Query(place) => StoredSource::Query(place),
                 Source::Header(_, place) => StoredSource::Header(place),
                 Source::Context(variable) => StoredSource::Context(variable),
+                Source::Authorizer(place) => StoredSource::Authorizer(place),
             };
             (source, part.bare)
         };
@@ -481,6 +344,7 @@ enum Wanted<'a> {
     Query(&'a str),
     Header(&'a str),
     Context(Variable),
+    Authorizer(&'a str),
 }
 
 impl<'a> Compiler<'a> {
@@ -554,6 +418,7 @@ impl<'a> Compiler<'a> {
             Wanted::Query(name) => Source::Query(self.name(name)),
             Wanted::Header(name) => Source::Header(Name::of(name.as_bytes()), self.name(name)),
             Wanted::Context(variable) => Source::Context(variable),
+            Wanted::Authorizer(name) => Source::Authorizer(self.name(name)),
         };
         self.parts.push(Part { source, bare });
         Ok(())
@@ -597,8 +462,8 @@ impl<'a> Compiler<'a> {
                 Ok((Reference::StageVariable(name), at + name.len()))
             }
             "context" => {
-                let (variable, used) = context(rest, braced).ok_or(TemplateProblem::UnknownContext)?;
-                Ok((Reference::Request(Wanted::Context(variable)), at + used))
+                let (wanted, used) = context(rest, braced).ok_or(TemplateProblem::UnknownContext)?;
+                Ok((Reference::Request(wanted), at + used))
             }
             _ => {
                 let (wanted, used) = self.request(rest, braced)?;
@@ -668,52 +533,19 @@ fn word(text: &str, dashes: bool) -> &str {
 
 /// The context variable with the longest name that the text begins with, by whole words; all of the text, if
 /// it was in braces.
-fn context(text: &str, braced: bool) -> Option<(Variable, usize)> {
-    if braced {
-        return Some((Variable::of(text)?, text.len()));
-    }
+fn context(text: &str, braced: bool) -> Option<(Wanted<'_>, usize)> {
     let end = text.find(|letter: char| !(letter.is_ascii_alphanumeric() || matches!(letter, '_' | '.')));
-    let mut name = &text[..end.unwrap_or(text.len())];
+    let run = if braced { text } else { text[..end.unwrap_or(text.len())].trim_end_matches('.') };
+    if let Some(name) = Variable::of_authorizer(run) {
+        return Some((Wanted::Authorizer(name), run.len()));
+    }
+    let mut name = run;
     loop {
         if let Some(variable) = Variable::of(name) {
-            return Some((variable, name.len()));
+            return Some((Wanted::Context(variable), name.len()));
         }
-        name = &name[..name.rfind('.')?];
+        name = &name[..name.rfind('.').filter(|_| !braced)?];
     }
-}
-
-/// `dd/MMM/yyyy:HH:mm:ss +0000` (§12.1).
-fn write_time(epoch_seconds: u64, out: &mut Vec<u8>) {
-    const MONTHS: [&[u8; 3]; 12] =
-        [b"Jan", b"Feb", b"Mar", b"Apr", b"May", b"Jun", b"Jul", b"Aug", b"Sep", b"Oct", b"Nov", b"Dec"];
-    let (year, month, day) = date(epoch_seconds / 86_400);
-    let second = epoch_seconds % 86_400;
-    let two = |number: u64, out: &mut Vec<u8>| {
-        out.extend_from_slice(&[b'0' + (number / 10 % 10) as u8, b'0' + (number % 10) as u8]);
-    };
-    two(day, out);
-    out.push(b'/');
-    out.extend_from_slice(MONTHS[month as usize - 1]);
-    out.push(b'/');
-    two(year / 100, out);
-    two(year, out);
-    for part in [second / 3_600, second / 60 % 60, second % 60] {
-        out.push(b':');
-        two(part, out);
-    }
-    out.extend_from_slice(b" +0000");
-}
-
-/// Year, month and day of a day since 1970, by eras of 400 years that begin on 1 March.
-fn date(days: u64) -> (u64, u64, u64) {
-    let shifted = days + 719_468;
-    let (era, day_of_era) = (shifted / 146_097, shifted % 146_097);
-    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month + 2) / 5 + 1;
-    let month = if month < 10 { month + 3 } else { month - 9 };
-    (era * 400 + year_of_era + u64::from(month <= 2), month, day)
 }
 
 #[cfg(test)]
@@ -801,7 +633,7 @@ mod tests {
     #[test]
     fn what_tls_knows_of_a_client_can_be_read() {
         let names = TemplateNames { path_variables: &[], stage_variables: &BTreeMap::new() };
-        let client = ClientCertificate {
+        let client = crate::client_certificate::ClientCertificate {
             der: b"abc".as_slice().into(),
             subject: "CN=device 7".into(),
             issuer: "CN=ca".into(),
@@ -918,7 +750,7 @@ mod tests {
             ("${request.header.}", 0, P::UnknownPart),
             ("$request.querystring", 0, P::Unnamed),
             ("$context.no", 0, P::UnknownContext),
-            ("$context.identity.caller", 0, P::UnknownContext),
+            ("$context.identity.cognitoIdentityId", 0, P::UnknownContext),
             ("${context.stage.x}", 0, P::UnknownContext),
             (&long, TEMPLATE_BYTES_MAX, P::TooLong),
             (&many, 15 * TEMPLATE_REFERENCES_MAX, P::TooManyReferences),
@@ -980,44 +812,6 @@ mod tests {
         ] {
             let template = compile(text, &[], false).unwrap();
             assert_eq!(template.as_literal(), expected.map(str::as_bytes), "{text}");
-        }
-    }
-
-    #[test]
-    fn times() {
-        for (seconds, expected) in [
-            (0, "01/Jan/1970:00:00:00 +0000"),
-            (951_782_399, "28/Feb/2000:23:59:59 +0000"),
-            (951_782_400, "29/Feb/2000:00:00:00 +0000"),
-            (1_709_251_199, "29/Feb/2024:23:59:59 +0000"),
-            (4_102_444_799, "31/Dec/2099:23:59:59 +0000"),
-            (4_107_542_400, "01/Mar/2100:00:00:00 +0000"),
-        ] {
-            let mut out = Vec::new();
-            write_time(seconds, &mut out);
-            assert_eq!(String::from_utf8(out).unwrap(), expected);
-        }
-    }
-
-    #[test]
-    fn dates_follow_one_another() {
-        // The slow twin: counting the days of each month.
-        let (mut year, mut month, mut day) = (1970, 1, 1);
-        for days in 0..200_000 {
-            assert_eq!(date(days), (year, month, day));
-            let leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
-            let length = match month {
-                2 => 28 + u64::from(leap),
-                4 | 6 | 9 | 11 => 30,
-                _ => 31,
-            };
-            day += 1;
-            if day > length {
-                (month, day) = (month + 1, 1);
-            }
-            if month > 12 {
-                (year, month) = (year + 1, 1);
-            }
         }
     }
 

@@ -10,8 +10,8 @@ use codec::target::canonical_path;
 use router::Captures;
 use serde::{Deserialize, Serialize};
 
+use crate::escape;
 use crate::limits::{URI_BYTES_MAX, URI_VARIABLES_MAX};
-use crate::transform::escape;
 
 /// The path and query of an integration's URI, ready to be filled.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -42,6 +42,7 @@ pub fn facts<'a>(exchange: &'a Exchange, place: Place, trip: &'a Trip, live: &'a
         time_epoch_ms: trip.epoch_ms,
         tls: exchange.protection().map(|protection| (protection.version, protection.suite)),
         client: exchange.guest.as_deref().and_then(Guest::proved),
+        identity: exchange.scratch.caller.identity.as_deref(),
     }
 }
 

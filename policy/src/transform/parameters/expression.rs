@@ -4,10 +4,11 @@ use codec::http1::is_token;
 
 use super::value::{Part, Pick, Place, Value};
 use super::{FieldName, MappingProblem, fields};
+use crate::escape::is_control;
 use crate::limits::MAPPING_TEXT_BYTES_MAX;
-use crate::transform::escape::is_control;
 use crate::transform::json_path::JsonPath;
-use crate::transform::template::{TemplateNames, Variable};
+use crate::transform::template::TemplateNames;
+use crate::transform::variable::Variable;
 use router::Kind;
 
 /// What expressions may name.
@@ -99,6 +100,9 @@ impl Reader<'_> {
     }
 
     fn context(&self, name: &str) -> Result<Part, MappingProblem> {
+        if let Some(field) = Variable::of_authorizer(name) {
+            return Ok(Part::Authorizer(field.into()));
+        }
         match Variable::of(name) {
             Some(variable) => Ok(Part::Context(variable)),
             None if is_absent(self.kind, name) => Ok(Part::Absent),

@@ -10,9 +10,9 @@ use super::expression::{Reader, is_rest_name};
 use super::fields::{self, Mapped};
 use super::value::{Place, Sources, Value, is_unreserved};
 use super::{Action, Applied, FieldName, Input, MappingFault, MappingProblem, Refused, Written};
+use crate::escape;
 use crate::limits::{MAPPED_LINES_BYTES_MAX, MAPPINGS_MAX};
 use crate::refusal::Refusal;
-use crate::transform::escape;
 use crate::transform::template::TemplateNames;
 use crate::transform::uri::UriTemplate;
 

@@ -6,13 +6,14 @@ use router::Kind;
 use serde_json::value::RawValue;
 
 use super::{AnswerInput, FieldName, Input};
+use crate::escape;
 use crate::facts::Facts;
 use crate::limits::{MAPPED_BODY_BYTES_HTTP_MAX, MAPPED_VALUE_BYTES_MAX};
 use crate::refusal::Refusal;
-use crate::transform::escape;
 use crate::transform::json_path::JsonPath;
-use crate::transform::template::Variable;
+
 use crate::transform::uri::encode_separators;
+use crate::transform::variable::Variable;
 
 /// A message that values are read from.
 #[derive(Clone, Copy)]
@@ -117,6 +118,8 @@ pub(super) enum Part {
     Body,
     Json(JsonPath),
     Context(Variable),
+    /// What the authorizer says under this name.
+    Authorizer(Box<str>),
     /// What is known, but never there.
     Absent,
 }
@@ -252,6 +255,7 @@ impl Part {
             Self::Body => one(from.text()?, out),
             Self::Json(path) => from.json(path, out),
             Self::Context(variable) => Ok(variable.write(&from.facts, out)),
+            Self::Authorizer(name) => one(from.facts.of_authorizer(name.as_bytes()).map(str::as_bytes), out),
             Self::Absent => Ok(false),
         }
     }

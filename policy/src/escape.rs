@@ -10,7 +10,7 @@ const REPLACEMENT: &[u8] = "\u{fffd}".as_bytes();
 
 /// Escapes `out[from..]` as the inside of a JSON string (RFC 8259 §7). Bytes that are not UTF-8 become
 /// U+FFFD, as many as [`String::from_utf8_lossy`] would write.
-pub(super) fn json_string(out: &mut Vec<u8>, from: usize) {
+pub(crate) fn json_string(out: &mut Vec<u8>, from: usize) {
     let end = out.len();
     let clean = from + clean_until(&out[from..]);
     let mut at = clean;
@@ -27,7 +27,7 @@ pub(super) fn json_string(out: &mut Vec<u8>, from: usize) {
 
 /// Makes `out[from..]` a JSON value: a number, `true`, `false` or `null` stays, all else becomes a string. A
 /// value that is absent becomes `null`.
-pub(super) fn json_value(out: &mut Vec<u8>, from: usize, present: bool) {
+pub(crate) fn json_value(out: &mut Vec<u8>, from: usize, present: bool) {
     if !present {
         out.extend_from_slice(b"null");
     } else if !is_scalar(&out[from..]) {
@@ -38,7 +38,7 @@ pub(super) fn json_value(out: &mut Vec<u8>, from: usize, present: bool) {
 }
 
 /// Drops control characters, the tab apart, from `out[from..]`: no value can end a header field (F30, P11).
-pub(super) fn one_line(out: &mut Vec<u8>, from: usize) {
+pub(crate) fn one_line(out: &mut Vec<u8>, from: usize) {
     let mut kept = from;
     for at in from..out.len() {
         let byte = out[at];
@@ -51,7 +51,7 @@ pub(super) fn one_line(out: &mut Vec<u8>, from: usize) {
 }
 
 /// Percent-encodes what of `out[from..]` may not be kept (RFC 3986 §2.1).
-pub(super) fn percent(out: &mut Vec<u8>, from: usize, keep: impl Fn(u8) -> bool) {
+pub(crate) fn percent(out: &mut Vec<u8>, from: usize, keep: impl Fn(u8) -> bool) {
     let end = out.len();
     let Some(first) = out[from..].iter().position(|byte| !keep(*byte)).map(|clean| from + clean) else { return };
     for at in first..end {
@@ -68,7 +68,7 @@ const fn upper(digit: u8) -> u8 {
 }
 
 /// What may not stand in a header field's value (RFC 9110 §5.5).
-pub(super) const fn is_control(byte: u8) -> bool {
+pub(crate) const fn is_control(byte: u8) -> bool {
     (byte < b' ' && byte != b'\t') || byte == 0x7f
 }
 

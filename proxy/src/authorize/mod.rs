@@ -1,0 +1,52 @@
+//! Whether a caller may: the authorizer of a method is asked, and says who calls (phase `Authorize`).
+
+use std::rc::Rc;
+
+use policy::refusal::Refusal;
+use policy::rules::Authorize;
+
+use crate::exchange::Exchange;
+use crate::state::{Live, Place, Worker};
+use crate::stop::Stop;
+use crate::trip::Trip;
+
+/// What is known without waiting.
+pub enum Verdict {
+    /// The caller may. Who it is stands in `exchange.scratch.caller`, if anybody was asked.
+    Pass,
+    /// Somebody has to be asked, or a body read: [`ask`].
+    Ask,
+}
+
+/// What the authorizer says at once: of what was verified or answered before, of what needs no answer. Never waits, and where the caller is
+/// remembered nothing is allocated.
+pub fn start(
+    rule: &Authorize,
+    _exchange: &mut Exchange,
+    place: Place,
+    _trip: &Trip,
+    live: &Rc<Live>,
+    _worker: &Rc<Worker>,
+) -> Result<Verdict, Stop> {
+    match rule {
+        Authorize::Open => Ok(Verdict::Pass),
+        Authorize::Closed => Err(Refusal::AuthorizerConfigurationError.into()),
+        Authorize::By { authorizer, scopes: _ } => match live.authorizer(place, *authorizer)?.rule {},
+    }
+}
+
+/// Goes on where [`start`] could not decide: on the heap, as it waits for others.
+pub async fn ask(
+    rule: &Authorize,
+    _exchange: &mut Exchange,
+    place: Place,
+    _trip: &Trip,
+    live: &Rc<Live>,
+    _worker: &Rc<Worker>,
+) -> Result<(), Stop> {
+    match rule {
+        Authorize::Open => Ok(()),
+        Authorize::Closed => Err(Refusal::AuthorizerConfigurationError.into()),
+        Authorize::By { authorizer, scopes: _ } => match live.authorizer(place, *authorizer)?.rule {},
+    }
+}
