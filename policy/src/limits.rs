@@ -44,3 +44,27 @@ pub const HOPS_MAX: usize = 16;
 
 /// Bytes of a host that a trusted hop tells: the longest name, a colon and a port.
 pub const HOST_TEXT_BYTES_MAX: usize = 255 + 6;
+
+/// Identity sources of one authorizer: nobody names a caller by more parts.
+pub const AUTHORIZER_SOURCES_MAX: usize = 10;
+
+/// Bytes of one identity source: the name of a header field or parameter, and what stands before it.
+pub const AUTHORIZER_SOURCE_BYTES_MAX: usize = 1_024;
+
+/// Bytes of the expression that a token is held against.
+pub const AUTHORIZER_PATTERN_BYTES_MAX: usize = 1_024;
+
+/// Bytes that such an expression may become when it is compiled, and again while it runs: a few hundred times a usual one.
+pub const AUTHORIZER_PATTERN_PROGRAM_BYTES_MAX: usize = 1 << 20;
+
+/// Bytes of the ARN that an authorizer is told; a longer one is 414 in AWS.
+pub const METHOD_ARN_BYTES_MAX: usize = 1_600;
+
+/// Bytes of a resource in the policy that an authorizer answers with.
+pub const AUTHORIZER_RESOURCE_BYTES_MAX: usize = 512;
+
+/// Bytes of an authorizer's answer. Each one that is remembered holds as many at most; those of AWS are a tenth of it.
+pub const AUTHORIZER_ANSWER_BYTES_MAX: usize = 64 * 1_024;
+
+/// Values in the context of an authorizer's answer: a template that reads one looks at all of them.
+pub const AUTHORIZER_CONTEXT_MAX: usize = 100;

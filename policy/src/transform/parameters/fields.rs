@@ -86,7 +86,7 @@ fn remapped(name: &str) -> Mapped {
 
 /// What a mapping that reads a request's field gets.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Seen {
+pub(crate) enum Seen {
     /// The field.
     Field,
     /// Nothing: it is dropped before, or a client's word on it is not believed (P06).
@@ -97,7 +97,7 @@ pub(super) enum Seen {
 
 /// What a mapping sees of a client's field.
 #[allow(clippy::match_same_arms, reason = "a table is read by its rows")]
-pub(super) fn of_client(kind: Kind, name: &str) -> Seen {
+pub(crate) fn of_client(kind: Kind, name: &str) -> Seen {
     match Name::of(name.as_bytes()) {
         Name::XForwardedFor => Seen::Address,
         Name::XForwardedHost | Name::XForwardedPort | Name::XForwardedProto | Name::XForwardedOther => Seen::Nothing,

@@ -31,6 +31,7 @@ use crate::facts::Facts;
 use crate::limits::MAPPINGS_MAX;
 
 pub use fields::RESERVED;
+pub(crate) use fields::{Seen, of_client};
 pub use request::RequestMapping;
 pub use response::ResponseMapping;
 pub use rules::{Bodies, ResponseRule, ResponseRules, ResponseSpec, RuleFault, RuleProblem};

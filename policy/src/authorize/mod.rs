@@ -1,0 +1,3 @@
+//! Who may call: what authorizers are asked, and what their answers mean.
+
+pub mod lambda;
