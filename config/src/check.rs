@@ -194,7 +194,7 @@ fn check_api_ids(apis: &[ApiSpec], faults: &mut Diagnostics) {
 }
 
 fn check_api(api: &ApiSpec, has_state: bool, faults: &mut Diagnostics) {
-    let ApiSpec { id, kind, openapi, disable_execute_api_endpoint: _, routes, stages } = api;
+    let ApiSpec { id, kind, openapi, disable_execute_api_endpoint: _, authorizers: _, routes, stages } = api;
     let Some(kind) = *kind else { return };
     if stages.is_empty() {
         let hint = if kind == Kind::Http { "write `stages: {$default: {}}`" } else { "write `stages: {prod: {}}`" };

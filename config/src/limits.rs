@@ -70,6 +70,26 @@ pub const CACHE_TTL_SECONDS_MAX: u64 = 3_600;
 pub const THROTTLE_MAX: f64 = 10_000_000.0;
 /// Settings of methods in one stage: as many as a large API has routes.
 pub const METHOD_SETTINGS_MAX: usize = 10_000;
+/// authorizers of one API.
+pub const AUTHORIZERS_MAX: usize = 10;
+/// audiences of one authorizer.
+pub const AUDIENCES_MAX: usize = 50;
+/// scopes of one route.
+pub const SCOPES_MAX: usize = 10;
+/// Issuers of one authorizer: each has keys that are fetched and kept.
+pub const ISSUERS_MAX: usize = 16;
+/// Where a token stands, unless it is said.
+pub const JWT_IDENTITY_SOURCE: &str = "$request.header.Authorization";
+/// By how much an issuer's clock may differ: five minutes are what Kerberos and SigV4 allow, and a token of five minutes lives twice as long.
+pub const JWT_CLOCK_SKEW_MAX: Duration = Duration::from_secs(5 * 60);
+/// How long keys are used before they are asked for again, unless it is said: AWS's REST APIs keep them for an hour.
+pub const JWT_KEYS_KEPT: Duration = Duration::from_secs(60 * 60);
+/// The least that may be set: an issuer is not asked at every request.
+pub const JWT_KEYS_KEPT_MIN: Duration = Duration::from_secs(10);
+/// The most that may be set: as long as AWS's HTTP APIs keep them.
+pub const JWT_KEYS_KEPT_MAX: Duration = Duration::from_secs(2 * 60 * 60);
+/// How much longer keys are used while their issuer cannot be asked: time to mend it.
+pub const JWT_KEYS_STALE: Duration = Duration::from_secs(60 * 60);
 /// DM-03.
 pub const MAPPING_CHARS_MAX: usize = 300;
 /// Long enough for every use seen; the target that it makes is limited by the backend.

@@ -139,6 +139,10 @@ impl Parts {
             Type::Objects(table) => {
                 json!({ "type": ["object", "null"], "additionalProperties": self.reference(table) })
             }
+            Type::ObjectsByType(tables) => {
+                let one: Vec<Value> = tables.iter().map(|table| self.reference(table)).collect();
+                json!({ "type": ["object", "null"], "additionalProperties": { "anyOf": one } })
+            }
             Type::Texts => texts(&text()),
             Type::TextsByStatus => texts(&json!({ "anyOf": [text(), texts(&text())] })),
             Type::TextList => list_of(&text()),

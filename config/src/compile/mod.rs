@@ -40,6 +40,7 @@ fn definition(api: &ApiSpec, base: &Path, faults: &mut Diagnostics) -> Option<De
     let kind = api.kind?;
     let imported = api.openapi.as_ref().and_then(|spec| imported(spec, kind, base, faults));
     let mut definition = imported.unwrap_or_else(|| Definition::new(kind));
+    native::add_authorizers(api, &mut definition);
     native::add_routes(api, &mut definition, faults);
     if let Some(At { value, .. }) = api.disable_execute_api_endpoint {
         definition.endpoint.disable_execute_api = Some(value);

@@ -8,11 +8,31 @@ use crate::definition::{
 };
 use crate::diagnostic::Diagnostics;
 use crate::model::api::ApiSpec;
+use crate::model::authorizers::AuthorizerSpec;
 use crate::model::field::nearest;
 use crate::model::integration::{HttpSpec, IntegrationSpec, MockSpec};
 use crate::model::resilience::RouteRetrySpec;
 use crate::model::route::{AccessSpec, ResponseParametersSpec, RouteSpec};
 use crate::source::node::{Style, Text};
+
+/// Adds the authorizers of an API to its definition. One takes the place of an imported scheme with the same name.
+pub fn add_authorizers(spec: &ApiSpec, definition: &mut Definition) {
+    for AuthorizerSpec { name, spec } in &spec.authorizers {
+        let Some(spec) = spec else { continue }; // A fault already.
+        let (scheme, rest) = spec.scheme();
+        let made = Authorizer {
+            scheme: scheme.to_owned(),
+            name: None,
+            location: None,
+            auth_type: None,
+            authorizer: Some(spec.to_json()),
+            rest,
+        };
+        let name = Word::from(name);
+        definition.authorizers.retain(|(known, _)| *known != name);
+        definition.authorizers.push((name, made));
+    }
+}
 
 /// Adds the routes of an API to its definition. A route takes the place of an imported method with the same key.
 pub fn add_routes(spec: &ApiSpec, definition: &mut Definition, faults: &mut Diagnostics) {

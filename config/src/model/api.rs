@@ -3,6 +3,7 @@
 use router::Kind;
 
 use crate::diagnostic::Place;
+use crate::model::authorizers::{self, AuthorizerSpec};
 use crate::model::field::{Field, Table, Type};
 use crate::model::openapi::{self, OpenApiSpec};
 use crate::model::reader::Reader;
@@ -22,6 +23,8 @@ pub struct ApiSpec {
     pub openapi: Option<OpenApiSpec>,
     /// Whether `{api}.execute-api.*` does not answer (RT-17); `None`: what the OpenAPI document says, else it does.
     pub disable_execute_api_endpoint: Option<At<bool>>,
+    /// Who decides on callers, by name; one of an OpenAPI document with the same name gives way.
+    pub authorizers: Vec<AuthorizerSpec>,
     /// In the order of the document.
     pub routes: Vec<RouteSpec>,
     /// In the order of the document.
@@ -38,7 +41,7 @@ pub const API: Table = Table {
         Field::new("routes", Type::Objects(&route::ROUTE), "what is answered, by verb and path"),
         Field::new("stages", Type::Objects(&stage::STAGE), "the stages, by name"),
         Field::new("disable_execute_api_endpoint", Type::Flag, "true: only domains lead to it"),
-        Field::later("authorizers", "who decides on callers"),
+        Field::new("authorizers", Type::ObjectsByType(authorizers::TABLES), "who decides on callers, by name"),
         Field::later("cors", "answers to browsers of other origins"),
         Field::later("gateway_responses", "bodies of refusals"),
         Field::later("policy", "a resource policy"),
@@ -62,6 +65,7 @@ impl ApiSpec {
                 kind: None,
                 openapi: None,
                 disable_execute_api_endpoint: None,
+                authorizers: Vec::new(),
                 routes: Vec::new(),
                 stages: Vec::new(),
             });
@@ -86,13 +90,14 @@ impl ApiSpec {
             let value = reader.flag(node, "`disable_execute_api_endpoint`")?;
             Some(At { value, place: node.place })
         });
+        let authorizers = reader.each(object.get("authorizers"), "`authorizers`", AuthorizerSpec::read);
         let routes = match object.get("routes") {
             Some(node) => read_routes(node, reader),
             None => Vec::new(),
         };
         let stages = reader.each(object.get("stages"), "`stages`", StageSpec::read);
         object.close();
-        Some(Self { id: id.clone(), kind, openapi, disable_execute_api_endpoint, routes, stages })
+        Some(Self { id: id.clone(), kind, openapi, disable_execute_api_endpoint, authorizers, routes, stages })
     }
 
     /// Where the API begins.

@@ -53,6 +53,8 @@ pub enum Type {
     List(&'static Table),
     /// Objects by name.
     Objects(&'static Table),
+    /// Objects by name, each of the kind that its field `type` says, which is the first of every table.
+    ObjectsByType(&'static [&'static Table]),
     /// Texts by name.
     Texts,
     /// Texts by name, or such texts by status.
@@ -143,6 +145,9 @@ mod tests {
             for field in found[at].fields {
                 if let Type::Object(table) | Type::List(table) | Type::Objects(table) = field.is {
                     found.push(table);
+                }
+                if let Type::ObjectsByType(tables) = field.is {
+                    found.extend(tables);
                 }
             }
             at += 1;

@@ -1,6 +1,7 @@
 //! A document as the operator wrote it: owned, with places, nothing resolved. One file for each kind of part.
 
 pub mod api;
+pub mod authorizers;
 pub mod clients;
 pub mod domain;
 pub mod field;

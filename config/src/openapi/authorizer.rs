@@ -8,7 +8,7 @@ use crate::source::node::{Node, Value};
 
 const WHAT: &str = "`x-amazon-apigateway-authorizer`";
 
-const FIELDS: [&str; 13] = [
+const FIELDS: [&str; 14] = [
     "authorizerCredentials",
     "authorizerPayloadFormatVersion",
     "authorizerResultTtlInSeconds",
@@ -22,6 +22,7 @@ const FIELDS: [&str; 13] = [
     "providerARNs",
     "providerArns",
     "type",
+    "x-tollgate",
 ];
 
 const TYPES: [&str; 4] = ["token", "request", "jwt", "cognito_user_pools"];
