@@ -1,61 +1,50 @@
-//! The types of gateway responses: what a "no" is to an API that says it in its own words (GR-01).
+//! The types of gateway responses: what a refusal is to those who change its words (aws-features §7, GR-01).
 
 use serde::{Deserialize, Serialize};
 
-/// A type of gateway response (GR-01).
+/// Whose fault a type means: what the two defaults stand for (GR-04).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Class {
+    /// The client's.
+    Client,
+    /// The gateway's or a backend's.
+    Server,
+}
+
+/// A type of gateway response. Closed: these are all that API Gateway knows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[repr(u8)]
+#[allow(missing_docs, reason = "a variant's documentation is its name")]
 pub enum GatewayType {
-    /// `ACCESS_DENIED`
     AccessDenied,
-    /// `API_CONFIGURATION_ERROR`
     ApiConfigurationError,
-    /// `AUTHORIZER_CONFIGURATION_ERROR`
     AuthorizerConfigurationError,
-    /// `AUTHORIZER_FAILURE`
     AuthorizerFailure,
-    /// `BAD_REQUEST_BODY`
     BadRequestBody,
-    /// `BAD_REQUEST_PARAMETERS`
     BadRequestParameters,
-    /// `DEFAULT_4XX`
     Default4xx,
-    /// `DEFAULT_5XX`
     Default5xx,
-    /// `EXPIRED_TOKEN`
     ExpiredToken,
-    /// `INTEGRATION_FAILURE`
     IntegrationFailure,
-    /// `INTEGRATION_TIMEOUT`
     IntegrationTimeout,
-    /// `INVALID_API_KEY`
     InvalidApiKey,
-    /// `INVALID_SIGNATURE`
     InvalidSignature,
-    /// `MISSING_AUTHENTICATION_TOKEN`
     MissingAuthenticationToken,
-    /// `QUOTA_EXCEEDED`
     QuotaExceeded,
-    /// `REQUEST_TOO_LARGE`
     RequestTooLarge,
-    /// `RESOURCE_NOT_FOUND`
     ResourceNotFound,
-    /// `THROTTLED`
     Throttled,
-    /// `UNAUTHORIZED`
     Unauthorized,
-    /// `UNSUPPORTED_MEDIA_TYPE`
     UnsupportedMediaType,
-    /// `WAF_FILTERED`
     WafFiltered,
 }
 
 impl GatewayType {
     /// How many there are.
-    pub const COUNT: usize = Self::ALL.len();
+    pub const COUNT: usize = 21;
 
-    /// Every type, by its number.
-    pub const ALL: [Self; 21] = [
+    /// All of them, in the order of their names.
+    pub const ALL: [Self; Self::COUNT] = [
         Self::AccessDenied,
         Self::ApiConfigurationError,
         Self::AuthorizerConfigurationError,
@@ -79,7 +68,18 @@ impl GatewayType {
         Self::WafFiltered,
     ];
 
-    /// As documents write it.
+    /// The names of [`GatewayType::ALL`].
+    pub const NAMES: [&'static str; Self::COUNT] = {
+        let mut names = [""; Self::COUNT];
+        let mut place = 0;
+        while place < Self::COUNT {
+            names[place] = Self::ALL[place].name();
+            place += 1;
+        }
+        names
+    };
+
+    /// As documents and `$context.error.responseType` write it.
     pub const fn name(self) -> &'static str {
         match self {
             Self::AccessDenied => "ACCESS_DENIED",
@@ -108,20 +108,55 @@ impl GatewayType {
 
     /// The type of that name.
     pub fn of(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|known| known.name() == name)
+        Self::ALL.into_iter().find(|kind| kind.name() == name)
     }
 
-    /// 4 or 5: the class whose default it follows (GR-04).
-    pub const fn class(self) -> u16 {
+    /// The status that API Gateway gives it; `None`: the two defaults have none of their own. A refusal may have another one
+    /// (IN-13: 502 of a backend's bad answer).
+    pub const fn status(self) -> Option<u16> {
+        match self {
+            Self::Default4xx | Self::Default5xx => None,
+            Self::BadRequestBody | Self::BadRequestParameters => Some(400),
+            Self::Unauthorized => Some(401),
+            Self::AccessDenied
+            | Self::ExpiredToken
+            | Self::InvalidApiKey
+            | Self::InvalidSignature
+            | Self::MissingAuthenticationToken
+            | Self::WafFiltered => Some(403),
+            Self::ResourceNotFound => Some(404),
+            Self::RequestTooLarge => Some(413),
+            Self::UnsupportedMediaType => Some(415),
+            Self::QuotaExceeded | Self::Throttled => Some(429),
+            Self::ApiConfigurationError | Self::AuthorizerConfigurationError | Self::AuthorizerFailure => Some(500),
+            Self::IntegrationFailure | Self::IntegrationTimeout => Some(504),
+        }
+    }
+
+    /// Which default stands in for it (GR-04).
+    pub const fn class(self) -> Class {
         match self {
             Self::ApiConfigurationError
             | Self::AuthorizerConfigurationError
             | Self::AuthorizerFailure
             | Self::Default5xx
             | Self::IntegrationFailure
-            | Self::IntegrationTimeout => 5,
-            _ => 4,
+            | Self::IntegrationTimeout => Class::Server,
+            _ => Class::Client,
         }
+    }
+
+    /// The default of its class.
+    pub const fn default(self) -> Self {
+        match self.class() {
+            Class::Client => Self::Default4xx,
+            Class::Server => Self::Default5xx,
+        }
+    }
+
+    /// Whether an API may change it (GR-05).
+    pub const fn is_customisable(self) -> bool {
+        !matches!(self, Self::RequestTooLarge)
     }
 }
 
@@ -130,11 +165,33 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_and_names_lead_back() {
-        for (place, known) in GatewayType::ALL.into_iter().enumerate() {
-            assert_eq!(known as usize, place);
-            assert_eq!(GatewayType::of(known.name()), Some(known));
+    fn gr_01_names_and_statuses() {
+        assert!(GatewayType::NAMES.is_sorted());
+        for (place, kind) in GatewayType::ALL.into_iter().enumerate() {
+            assert_eq!(kind as usize, place);
+            assert_eq!(GatewayType::of(kind.name()), Some(kind));
+            if let Some(status) = kind.status() {
+                let class = if status < 500 { Class::Client } else { Class::Server };
+                assert_eq!(kind.class(), class, "{}", kind.name());
+            }
         }
-        assert_eq!(GatewayType::of("DEFAULT_4xx"), None);
+        assert_eq!(GatewayType::of("TEAPOT"), None);
+        assert_eq!(GatewayType::of("default_4xx"), None);
+    }
+
+    #[test]
+    fn gr_04_each_has_the_default_of_its_class() {
+        assert_eq!(GatewayType::Unauthorized.default(), GatewayType::Default4xx);
+        assert_eq!(GatewayType::AuthorizerFailure.default(), GatewayType::Default5xx);
+        for kind in [GatewayType::Default4xx, GatewayType::Default5xx] {
+            assert_eq!(kind.default(), kind);
+            assert_eq!(kind.status(), None);
+        }
+    }
+
+    #[test]
+    fn gr_05_one_cannot_be_changed() {
+        let fixed: Vec<_> = GatewayType::ALL.into_iter().filter(|kind| !kind.is_customisable()).collect();
+        assert_eq!(fixed, [GatewayType::RequestTooLarge]);
     }
 }

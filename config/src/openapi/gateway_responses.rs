@@ -7,28 +7,18 @@ use super::extensions::{Fields, nearest};
 use crate::definition::{GatewayResponse, Word};
 use crate::source::node::{Entry, Node};
 
-/// The names of all types. `REQUEST_TOO_LARGE` cannot be changed in AWS (GR-05), but is exported by it.
-const TYPES: [&str; GatewayType::COUNT] = {
-    let mut names = [""; GatewayType::COUNT];
-    let mut place = 0;
-    while place < names.len() {
-        names[place] = GatewayType::ALL[place].name();
-        place += 1;
-    }
-    names
-};
-
 /// The overrides, in the order of the document.
 pub fn gateway_responses(node: &Node, from: &mut Source<'_>) -> Vec<(Word, GatewayResponse)> {
     let mut read: Vec<(Word, GatewayResponse)> = Vec::new();
     for Entry { key, value } in from.entries(node, "`x-amazon-apigateway-gateway-responses`") {
         let name = key.text.trim().to_uppercase().replace('-', "_");
-        if !TYPES.contains(&&*name) {
-            let near = nearest(&name, &TYPES).map_or(String::new(), |near| format!(", did you mean `{near}`?"));
+        if GatewayType::of(&name).is_none() {
+            let near =
+                nearest(&name, &GatewayType::NAMES).map_or(String::new(), |near| format!(", did you mean `{near}`?"));
             from.warn(
                 key.place,
                 format!("`{}` is no type of gateway response{near}", key.text),
-                format!("it is passed over; the types are {}", TYPES.join(", ")),
+                format!("it is passed over; the types are {}", GatewayType::NAMES.join(", ")),
             );
             continue;
         }
