@@ -31,10 +31,33 @@ pub(crate) fn json_value(out: &mut Vec<u8>, from: usize, present: bool) {
     if !present {
         out.extend_from_slice(b"null");
     } else if !is_scalar(&out[from..]) {
-        json_string(out, from);
-        out.insert(from, b'"');
-        out.push(b'"');
+        json_quoted(out, from);
     }
+}
+
+/// Makes `out[from..]` a JSON string, quotes included.
+pub(crate) fn json_quoted(out: &mut Vec<u8>, from: usize) {
+    json_string(out, from);
+    out.insert(from, b'"');
+    out.push(b'"');
+}
+
+/// Escapes what begins or ends a tag, an entity or an attribute's value in `out[from..]`.
+pub(crate) fn markup(out: &mut Vec<u8>, from: usize) {
+    let end = out.len();
+    let is_mark = |byte: &u8| matches!(byte, b'<' | b'>' | b'&' | b'"' | b'\'');
+    let Some(first) = out[from..].iter().position(is_mark).map(|clean| from + clean) else { return };
+    for at in first..end {
+        match out[at] {
+            b'<' => out.extend_from_slice(b"&lt;"),
+            b'>' => out.extend_from_slice(b"&gt;"),
+            b'&' => out.extend_from_slice(b"&amp;"),
+            b'"' => out.extend_from_slice(b"&quot;"),
+            b'\'' => out.extend_from_slice(b"&#39;"),
+            byte => out.push(byte),
+        }
+    }
+    out.drain(first..end);
 }
 
 /// Drops control characters, the tab apart, from `out[from..]`: no value can end a header field (F30, P11).

@@ -2,15 +2,6 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Whose fault a type means: what the two defaults stand for (GR-04).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Class {
-    /// The client's.
-    Client,
-    /// The gateway's or a backend's.
-    Server,
-}
-
 /// A type of gateway response. Closed: these are all that API Gateway knows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[repr(u8)]
@@ -133,24 +124,24 @@ impl GatewayType {
         }
     }
 
-    /// Which default stands in for it (GR-04).
-    pub const fn class(self) -> Class {
+    /// 4 or 5: the class whose default stands in for it (GR-04).
+    pub const fn class(self) -> u16 {
         match self {
             Self::ApiConfigurationError
             | Self::AuthorizerConfigurationError
             | Self::AuthorizerFailure
             | Self::Default5xx
             | Self::IntegrationFailure
-            | Self::IntegrationTimeout => Class::Server,
-            _ => Class::Client,
+            | Self::IntegrationTimeout => 5,
+            _ => 4,
         }
     }
 
     /// The default of its class.
     pub const fn default(self) -> Self {
         match self.class() {
-            Class::Client => Self::Default4xx,
-            Class::Server => Self::Default5xx,
+            4 => Self::Default4xx,
+            _ => Self::Default5xx,
         }
     }
 
@@ -171,8 +162,7 @@ mod tests {
             assert_eq!(kind as usize, place);
             assert_eq!(GatewayType::of(kind.name()), Some(kind));
             if let Some(status) = kind.status() {
-                let class = if status < 500 { Class::Client } else { Class::Server };
-                assert_eq!(kind.class(), class, "{}", kind.name());
+                assert_eq!(kind.class(), status / 100, "{}", kind.name());
             }
         }
         assert_eq!(GatewayType::of("TEAPOT"), None);

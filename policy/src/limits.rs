@@ -68,3 +68,24 @@ pub const AUTHORIZER_ANSWER_BYTES_MAX: usize = 64 * 1_024;
 
 /// Values in the context of an authorizer's answer: a template that reads one looks at all of them.
 pub const AUTHORIZER_CONTEXT_MAX: usize = 100;
+
+/// Entries of one list of a CORS configuration: each is compared with the origin of every request. AWS allows 100.
+pub const CORS_ENTRIES_MAX: usize = 100;
+
+/// Bytes of a CORS list as it is sent: no client takes a longer field.
+pub const CORS_LIST_BYTES_MAX: usize = 8_192;
+
+/// Seconds for which a browser may remember a preflight's answer (CO-01); none keeps it for longer.
+pub const CORS_AGE_MAX: i32 = 86_400;
+
+/// Names that a preflight may ask for: as many as a head may have fields.
+pub const CORS_ASKED_NAMES_MAX: usize = 100;
+
+/// Bytes of an origin: a scheme, the longest name and a port, twice over.
+pub const ORIGIN_BYTES_MAX: usize = 512;
+
+/// Media types for which one gateway response has a body: there are not so many that an error is written in.
+pub const REFUSAL_TEMPLATES_MAX: usize = 32;
+
+/// Media ranges of an `Accept` that are looked at: browsers send eight.
+pub const ACCEPT_RANGES_MAX: usize = 32;

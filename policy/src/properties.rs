@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use codec::head::{HeadLimits, RequestHead};
 use codec::http1::parse::{Progress, parse_request};
 
+use crate::cors::{Asked, Cors, Spec, asked_names};
 use crate::hops::{By, Hops, Said};
 use crate::networks::{Network, Networks};
 
@@ -51,10 +52,73 @@ fn has_its_form(said: &Said<'_>) {
     }
 }
 
+/// Whatever is configured and whatever a browser says, what it is told are whole lines in which nothing can begin another, no
+/// origin is named but its own, and that is let in by the slow twin of the matching as well. The first line of the input is the
+/// origin, the second what a preflight asks for, the others what is configured.
+pub fn cors(bytes: &[u8]) {
+    let mut lines = bytes.split(|byte| *byte == b'\n');
+    let (origin, asked) = (lines.next().unwrap_or_default(), lines.next().unwrap_or_default());
+    // As the codec lets values through.
+    let is_value = |value: &[u8]| value.iter().all(|byte| !matches!(byte, b'\r' | b'\n' | 0));
+    if !is_value(origin) || !is_value(asked) {
+        return;
+    }
+    let texts: Vec<Box<str>> = lines.filter_map(|line| Some(std::str::from_utf8(line).ok()?.into())).collect();
+    let named: Vec<Box<str>> = texts.iter().filter(|text| !text.contains("://")).cloned().collect();
+    let origins: Vec<Box<str>> = texts.into_iter().filter(|text| text.contains("://") || **text == *"*").collect();
+    for allow_credentials in [false, true] {
+        let spec = Spec {
+            allow_origins: origins.clone(),
+            allow_methods: named.clone(),
+            allow_headers: named.clone(),
+            expose_headers: named.clone(),
+            max_age: Some(5),
+            allow_credentials,
+        };
+        let Ok(cors) = Cors::compile(spec) else { continue };
+        assert!(!allow_credentials || !origins.iter().any(|origin| **origin == *"*"));
+        assert_eq!(cors.allows(origin), lets_in(&origins, origin), "{}", origin.escape_ascii());
+        for asked in [Asked::Actual, Asked::Preflight { method: asked, headers: Some(asked) }] {
+            let mut out = Vec::new();
+            cors.write(Some(origin), asked, &mut out);
+            let text = out.strip_suffix(b"\r\n").expect("lines end");
+            let told = text.split(|byte| *byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
+            for line in told {
+                assert!(is_value(line) && line.contains(&b':'), "{}", out.escape_ascii());
+                if let Some(named) = line.strip_prefix(b"access-control-allow-origin: ") {
+                    assert!(named == origin || named == b"*" && !allow_credentials, "{}", out.escape_ascii());
+                }
+            }
+        }
+        if let Some(count) = asked_names(asked) {
+            assert!(count <= asked.len().div_ceil(2));
+        }
+    }
+}
+
+/// Whether an origin fits a list: the star tried at every length.
+fn lets_in(list: &[Box<str>], origin: &[u8]) -> bool {
+    let Ok(origin) = std::str::from_utf8(origin) else { return list.iter().any(|one| **one == *"*") };
+    let fits = |one: &str| {
+        let one = one.to_ascii_lowercase();
+        let Some((before, after)) = one.split_once('*') else { return one == origin };
+        let of = |byte: u8| match (before, after) {
+            _ if before.ends_with(':') => byte.is_ascii_digit(),
+            (_, "") => byte.is_ascii_alphanumeric() || b"-._:[]".contains(&byte),
+            _ => byte.is_ascii_alphanumeric() || b"-._".contains(&byte),
+        };
+        let rest = origin.strip_prefix(before).unwrap_or_default();
+        (1..=rest.len())
+            .any(|length| rest.as_bytes()[..length].iter().all(|byte| of(*byte)) && rest.get(length..) == Some(after))
+    };
+    list.iter().any(|one| **one == *"*" || origin.len() <= crate::limits::ORIGIN_BYTES_MAX && fits(one))
+}
+
 #[cfg(test)]
 mod tests {
     #[test]
     fn the_property_holds_for_nothing() {
         super::hops(b"");
+        super::cors(b"");
     }
 }

@@ -74,6 +74,11 @@ fn hops() {
 }
 
 #[test]
+fn cors_lists() {
+    replay("cors", policy::properties::cors);
+}
+
+#[test]
 fn proxy_headers() {
     replay("proxy_header", properties::proxy_header);
 }

@@ -4,6 +4,7 @@ pub mod constant;
 pub mod headers;
 pub mod json_path;
 pub mod parameters;
+pub mod refusal_text;
 pub mod template;
 pub mod uri;
 pub mod variable;

@@ -313,13 +313,17 @@ struct Compiler<'a> {
 
 /// Whether the end of what was read is within a JSON string.
 #[derive(Debug, Clone, Copy, Default)]
-struct Quotes {
+pub(super) struct Quotes {
     inside: bool,
     escaped: bool,
 }
 
 impl Quotes {
-    fn read(&mut self, text: &[u8]) {
+    pub(super) fn is_inside(self) -> bool {
+        self.inside
+    }
+
+    pub(super) fn read(&mut self, text: &[u8]) {
         for byte in text {
             match byte {
                 _ if self.escaped => self.escaped = false,

@@ -233,7 +233,7 @@ pub(super) fn is_rest_name(name: &str) -> bool {
 
 /// `$context` variables of AWS that this gateway knows no value for, or none in this version: a mapping from them is skipped, as
 /// it is wherever AWS has no value. In an HTTP API those of the access log can be mapped too (§12.1).
-fn is_absent(kind: Kind, name: &str) -> bool {
+pub(in crate::transform) fn is_absent(kind: Kind, name: &str) -> bool {
     const NAMES: [&str; 15] = [
         "accountId",
         "authorizer",

@@ -30,6 +30,7 @@ use super::template::TemplateNames;
 use crate::facts::Facts;
 use crate::limits::MAPPINGS_MAX;
 
+pub(super) use expression::is_absent;
 pub use fields::RESERVED;
 pub(crate) use fields::{Seen, of_client};
 pub use request::RequestMapping;
