@@ -12,6 +12,7 @@ pub mod gateway_response;
 pub mod gateway_type;
 pub mod grpc;
 pub mod hops;
+pub mod iam;
 pub mod identity;
 pub mod limits;
 pub mod networks;

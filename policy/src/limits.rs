@@ -89,3 +89,12 @@ pub const REFUSAL_TEMPLATES_MAX: usize = 32;
 
 /// Media ranges of an `Accept` that are looked at: browsers send eight.
 pub const ACCEPT_RANGES_MAX: usize = 32;
+
+/// Bytes of a policy document. API Gateway's resource policies end at 8,192 (POL-01); a thousand ranges of addresses need 20 KB.
+pub const POLICY_BYTES_MAX: usize = 256 * 1024;
+
+/// Statements of a policy: each is looked at for each request, so this bounds what one may cost.
+pub const POLICY_STATEMENTS_MAX: usize = 1_000;
+
+/// Bytes of a pattern in a policy. API Gateway's ARNs end at 512 in an authorizer's answer, and at 1,600 as a request's.
+pub const POLICY_PATTERN_BYTES_MAX: usize = 2_048;

@@ -1,12 +1,13 @@
 //! What must hold for any bytes: called by the fuzz targets, and by the tests that replay their corpus with stable Rust.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use codec::head::{HeadLimits, RequestHead};
 use codec::http1::parse::{Progress, parse_request};
 
 use crate::cors::{Asked, Cors, Spec, asked_names};
 use crate::hops::{By, Hops, Said};
+use crate::iam;
 use crate::networks::{Network, Networks};
 
 /// Whatever field lines a client sends, the hop that adds its own behind them is the one that is believed; and what is believed has
@@ -30,6 +31,40 @@ pub fn hops(lines: &[u8]) {
                 assert!(by == By::XForwardedFor || said.host == Some(b"h"), "{}", bytes.escape_ascii());
                 has_its_form(&said);
             });
+        }
+    }
+}
+
+/// Whatever stands in a policy, reading it ends; and what it says of some requests is what its slow twin says.
+pub fn policy_document(bytes: &[u8]) {
+    let resource = iam::Form::Resource { arn: "arn:aws:execute-api:r:123456789012:a" };
+    for form in [iam::Form::Identity, resource] {
+        let Ok(policy) = iam::Policy::parse(bytes, form) else { continue };
+        let document = serde_json::from_slice(bytes).expect("a policy is JSON");
+        let tags = [("a".into(), "1.5".into())];
+        let who = iam::Who {
+            arn: "arn:aws:sts::123456789012:assumed-role/a/b",
+            principal_arn: "arn:aws:iam::123456789012:role/a",
+            account: "123456789012",
+            kind: "AssumedRole",
+            user_id: "AROA:b",
+            user_name: None,
+            tags: &tags,
+        };
+        let near = iam::Request {
+            resource: b"arn:aws:execute-api:r:123456789012:a/s/GET/b",
+            time_epoch_ms: 1_500_000_000_500,
+            source_ip: Some([10, 0, 0, 1].into()),
+            user_agent: Some(b"a*b?"),
+            ..iam::Request::default()
+        };
+        let signed = iam::Request { who: Some(who), tls: true, source_ip: Some(Ipv6Addr::LOCALHOST.into()), ..near };
+        for request in [near, signed, iam::Request::default()] {
+            let said = policy.decide(&request);
+            // The twin's effort is the product of all lengths.
+            if bytes.len() < 4_096 {
+                assert_eq!(said, iam::slow::decide(&document, form, &request), "{}", bytes.escape_ascii());
+            }
         }
     }
 }
@@ -120,5 +155,6 @@ mod tests {
     fn the_property_holds_for_nothing() {
         super::hops(b"");
         super::cors(b"");
+        super::policy_document(b"");
     }
 }

@@ -79,6 +79,11 @@ fn cors_lists() {
 }
 
 #[test]
+fn policy_documents() {
+    replay("policy_document", policy::properties::policy_document);
+}
+
+#[test]
 fn proxy_headers() {
     replay("proxy_header", properties::proxy_header);
 }
