@@ -48,6 +48,11 @@ impl Open {
         fits
     }
 
+    /// It was counted as closed already: its room was needed.
+    pub fn was_shed(&mut self) {
+        self.parked = true;
+    }
+
     /// Lets a connection wait that is about to say its first word, for TLS or for a request.
     pub fn await_first_byte(mut self, sock: Sock) {
         self.parked = true;

@@ -6,9 +6,11 @@ use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Waker};
+use std::time::Instant;
 
 use config::snapshot::{Manner, ProxyProtocol, Tls};
 
+use crate::http2::Line;
 use crate::limits::PEER_TEXT_BYTES;
 
 /// Tags parked connections whose TLS handshake has not begun, beside their entry.
@@ -39,8 +41,8 @@ pub struct Entry {
     phase: Cell<Phase>,
     connections: Cell<u32>,
     acceptor: RefCell<Option<Waker>>,
-    /// Tasks of connections that go on from request to request, by a number that each has for itself.
-    guests: RefCell<BTreeMap<u64, Waker>>,
+    /// Connections that go on from request to request, each with its task, by a number that each has for itself.
+    guests: RefCell<BTreeMap<u64, (Waker, Rc<Line>)>>,
 }
 
 /// How far a door is on its way out.
@@ -168,8 +170,8 @@ impl Entry {
     }
 
     /// Wakes this task, too, whenever something changes, until it leaves.
-    pub fn admit_guest(&self, number: u64, waker: &Waker) {
-        self.guests.borrow_mut().insert(number, waker.clone());
+    pub fn admit_guest(&self, number: u64, line: &Rc<Line>, waker: &Waker) {
+        self.guests.borrow_mut().insert(number, (waker.clone(), line.clone()));
     }
 
     /// See `admit_guest`.
@@ -181,7 +183,7 @@ impl Entry {
         if let Some(acceptor) = self.acceptor.take() {
             acceptor.wake();
         }
-        self.guests.borrow().values().for_each(Waker::wake_by_ref);
+        self.guests.borrow().values().for_each(|(waker, _)| waker.wake_by_ref());
     }
 }
 
@@ -227,6 +229,17 @@ impl Entries {
     pub fn door(&self, door: u64) -> Vec<Rc<Entry>> {
         let list = self.list.borrow();
         list.iter().flatten().filter(|entry| entry.door == door && !entry.is_closing()).cloned().collect()
+    }
+
+    /// Connections of HTTP/2 without streams, and when each of them would end by itself. Walks over all.
+    pub fn idle_lines(&self) -> Vec<(Instant, Rc<Entry>, Rc<Line>)> {
+        let mut found = Vec::new();
+        for entry in self.list.borrow().iter().flatten() {
+            let guests = entry.guests.borrow();
+            let idle = guests.values().filter_map(|(_, line)| Some((line.idle_until()?, entry.clone(), line.clone())));
+            found.extend(idle);
+        }
+        found
     }
 
     /// Wakes every acceptor: the worker is about to leave.

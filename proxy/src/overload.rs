@@ -7,10 +7,13 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
+use std::rc::Rc;
 use std::time::Instant;
 
 use config::snapshot::Limits;
 
+use crate::entry::Entry;
+use crate::http2::Line;
 use crate::io::{IdleSock, now};
 use crate::limits::{AWAY_MAX, NO_IDLE_PAUSE, OLDEST_FOUND_MIN, SHED_PERCENT};
 
@@ -32,6 +35,14 @@ impl Level {
     pub const NAMES: [&'static str; 4] = ["calm", "shedding", "full", "closed"];
 }
 
+/// A connection that was idle when somebody looked.
+pub enum Idle {
+    /// Between two requests, or before the first one.
+    Sock(IdleSock),
+    /// Of HTTP/2, without streams; where it came in.
+    Line(Rc<Entry>, Rc<Line>),
+}
+
 /// What a worker carries, and what it may.
 pub struct Load {
     /// Clients' connections, idle ones included.
@@ -44,7 +55,7 @@ pub struct Load {
     files: u32,
     closed: Cell<bool>,
     /// The oldest idle connections, in their order, as they were at the last look.
-    oldest: RefCell<VecDeque<IdleSock>>,
+    oldest: RefCell<VecDeque<Idle>>,
     /// Nobody was idle: when it is worth another look.
     look_again: Cell<Option<Instant>>,
 }
@@ -187,13 +198,13 @@ impl Load {
     }
 
     /// The connection that has been idle for longest, of those that were found last.
-    pub fn oldest(&self) -> Option<IdleSock> {
+    pub fn oldest(&self) -> Option<Idle> {
         self.oldest.borrow_mut().pop_front()
     }
 
     /// Finds the oldest ones anew. `look` finds a portion of them, in their order: it walks over all, so it is asked once for
     /// many, and after it found none not again for a while.
-    pub fn find_oldest(&self, look: impl Fn(usize) -> Vec<IdleSock>) {
+    pub fn find_oldest(&self, look: impl Fn(usize) -> Vec<Idle>) {
         if self.look_again.get().is_none_or(|at| now() >= at) {
             // One in a hundred: as many newcomers pay for one look.
             let portion = (self.most.get().connections / 100).max(OLDEST_FOUND_MIN);

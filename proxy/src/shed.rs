@@ -2,19 +2,20 @@
 
 use std::rc::Rc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::time::Instant;
 
 use codec::http1::write;
 use config::snapshot::Hsts;
 use policy::refusal::Refusal;
 use policy::transform::headers;
 
-use crate::connection::{self, Away, see_away};
+use crate::connection::{self, Away, Open, see_away};
 use crate::entry::Entry;
 use crate::exchange::refusal_fields;
 use crate::io::{IdleSock, Outgoing, Sock, spawn, vector};
 use crate::limits::{CLOSED_FOR_NEWCOMER, CLOSED_IN_NEED};
-use crate::observe::metrics::add;
-use crate::overload::Level;
+use crate::observe::metrics::{add, sub};
+use crate::overload::{Idle, Level};
 use crate::protected::write_hsts;
 use crate::state::Worker;
 use crate::tls;
@@ -61,17 +62,46 @@ pub fn shrink(worker: &Rc<Worker>) {
 fn close_oldest(worker: &Rc<Worker>) -> bool {
     for searches in 0..2 {
         if searches == 1 {
-            worker.load.find_oldest(|count| IdleSock::find(count, |tag| tag & UPSTREAM_TAG == 0));
+            worker.load.find_oldest(|count| find_oldest(count, worker));
         }
         while let Some(idle) = worker.load.oldest() {
-            if let Some((sock, tag)) = idle.unpark() {
+            if close(idle, worker) {
                 add(&worker.metrics.overload_idle_closed, 1);
-                connection::forget(sock, &worker.entries.of(tag), worker);
                 return true;
             }
         }
     }
     false
+}
+
+/// Those that have been idle for longest, whatever they speak, in their order.
+fn find_oldest(count: usize, worker: &Worker) -> Vec<Idle> {
+    let socks = IdleSock::find(count, |tag| tag & UPSTREAM_TAG == 0);
+    let mut found: Vec<(Instant, Idle)> = socks.into_iter().map(|sock| (sock.until(), Idle::Sock(sock))).collect();
+    let lines = worker.entries.idle_lines();
+    found.extend(lines.into_iter().map(|(until, entry, line)| (until, Idle::Line(entry, line))));
+    found.sort_by_key(|(until, _)| *until);
+    found.truncate(count);
+    found.into_iter().map(|(_, idle)| idle).collect()
+}
+
+/// False if it is not idle any more.
+fn close(idle: Idle, worker: &Rc<Worker>) -> bool {
+    match idle {
+        Idle::Sock(idle) => {
+            let unparked = idle.unpark();
+            unparked.map(|(sock, tag)| connection::forget(sock, &worker.entries.of(tag), worker)).is_some()
+        }
+        Idle::Line(entry, line) => {
+            let is_closed = line.shed();
+            if is_closed {
+                sub(&worker.metrics.connections_idle, 1);
+                // Its room is free from now on.
+                drop(Open::of(worker, &entry, &line.sock));
+            }
+            is_closed
+        }
+    }
 }
 
 /// Tells a newcomer 503 at once, and gives it the time to read that; beyond [`crate::limits::AWAY_MAX`] of them there is no

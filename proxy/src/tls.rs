@@ -66,7 +66,8 @@ pub async fn welcome(sock: Sock, entry: Rc<Entry>, worker: Rc<Worker>) {
     open.park(sock);
 }
 
-/// Somebody who is turned away hears why, if that can be said soon: in HTTP/1.1, which needs no more than a handshake.
+/// Somebody who is turned away hears why, if that can be said soon: in HTTP/1.1, which needs no more than a handshake, or, where
+/// HTTP/2 alone is offered, by a GOAWAY that says that nothing was done.
 pub async fn turn_away(sock: Sock, is_balancer: bool, entry: Rc<Entry>, words: Vec<u8>, away: Away) {
     let worker = away.worker().clone();
     sock.set_deadline(Some(LINGER_TIME));
@@ -78,7 +79,10 @@ pub async fn turn_away(sock: Sock, is_balancer: bool, entry: Rc<Entry>, words: V
         None => Err(HandshakeFailure::Busy),
     };
     match shaken {
-        Ok(()) => sock.start_send(Outgoing::new(words)),
+        Ok(()) => {
+            let is_http2 = sock.protection().is_some_and(|protection| protection.http2);
+            sock.start_send(Outgoing::new(if is_http2 { NO_ROOM.to_vec() } else { words }));
+        }
         Err(why) => {
             failed(why, &worker);
             sock.give_up_session();
@@ -105,7 +109,9 @@ async fn shake(sock: &Sock, entry: &Entry, worker: &Worker, is_brief: bool) -> R
     if is_brief {
         // A session of its own would never be continued.
         let brief = Arc::make_mut(&mut config);
-        brief.alpn_protocols = vec![b"http/1.1".to_vec()];
+        if accepted.client_hello().alpn().is_none_or(|mut offered| offered.any(|name| name == b"http/1.1")) {
+            brief.alpn_protocols = vec![b"http/1.1".to_vec()];
+        }
         brief.send_tls13_tickets = 0;
     }
     match accepted.into_connection(config) {
@@ -119,6 +125,9 @@ async fn shake(sock: &Sock, entry: &Entry, worker: &Worker, is_brief: bool) -> R
     }
     Ok(())
 }
+
+/// SETTINGS that set nothing, and GOAWAY: no stream was looked at, `ENHANCE_YOUR_CALM`.
+const NO_ROOM: &[u8] = b"\0\0\0\x04\0\0\0\0\0\0\0\x08\x07\0\0\0\0\0\0\0\0\0\0\0\0\x0b";
 
 /// The client's first message, and what came behind it.
 async fn hello(sock: &Sock) -> Result<(Accepted, RBuf), HandshakeFailure> {

@@ -1,6 +1,12 @@
 //! What an idle connection costs: its slot, and no buffer, no task, no parsing state.
 
+#[path = "support/frames.rs"]
+mod frames;
+#[path = "support/hpack.rs"]
+mod hpack;
 mod support;
+#[path = "support/tls.rs"]
+mod tls;
 #[path = "support/wild.rs"]
 mod wild;
 
@@ -8,7 +14,11 @@ use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 
+use frames::{Carrier, Peer, flag, headers};
+use hpack::Block;
+use support::gateway::new_folder;
 use support::{Gateway, eventually, on_both_drivers};
+use tls::{Identity, Visitor};
 use wild::long;
 
 /// Bytes of the gateway's own memory for one idle connection. The slot has 256, its timer's entry and the doubling of the
@@ -83,6 +93,70 @@ apis:
         drop(all);
         drop(first);
         eventually("all are closed", || gateway.status()["connections"]["open"] == 0);
+    });
+}
+
+/// The same over TLS, of clients that keep their connections open.
+fn ask_safely(visitor: &Visitor, address: &str) -> Box<dyn std::any::Any> {
+    let mut secure = visitor.connect(address, "a");
+    if secure.tls().alpn_protocol() != Some(b"h2") {
+        secure.exchange("GET /dev/mock HTTP/1.1\r\nHost: a\r\n\r\n").expect_status(200);
+        return Box::new(secure);
+    }
+    let mut peer = Peer::new(Carrier::Sealed(Box::new(secure.into_stream())));
+    peer.greet(&[]).expect("it speaks HTTP/2");
+    let fields = [(":method", "GET"), (":scheme", "https"), (":path", "/dev/mock"), (":authority", "a")];
+    peer.send([headers(1, flag::WHOLE, &Block::of(&fields))]);
+    peer.until("an answer", |peer| peer.answer(1).ended).expect("it serves");
+    Box::new(peer)
+}
+
+/// Bytes of the gateway's own memory for one idle connection over TLS. Half of the first are 4 KiB that `rustls` opens records in and does
+/// not give back; the second has buffers of `h2` beside them: 16 KiB to write, 8 KiB to read, 4 KiB for field blocks.
+const EACH_OVER_TLS: [(&str, u64); 2] = [("http/1.1", 9 * 1024), ("h2", 36 * 1024)];
+
+#[test]
+fn an_idle_connection_over_tls_costs_what_its_libraries_keep() {
+    const CROWD: usize = 1_000;
+
+    if !long() {
+        return;
+    }
+    raise_file_limit();
+    rustix::thread::disable_transparent_huge_pages(true).expect("Linux has the switch");
+    let turn = std::sync::Mutex::new(());
+    on_both_drivers(|driver| {
+        let _turn = turn.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        for (protocol, most) in EACH_OVER_TLS {
+            let (own, folder) = (Identity::new(&["a"]), new_folder());
+            own.write(&folder, "a");
+            let tls = format!("{{certificate: {0}/a.crt, key: {0}/a.key}}", folder.display());
+            let gateway =
+                format!("gateway:\n  access_log: {{to: none}}\n  listen: [{{address: \"127.0.0.1:0\", tls: {tls}}}]");
+            let gateway = Gateway::start(
+                &format!(
+                    r#"{gateway}
+apis:
+  rest:
+    kind: rest
+    routes:
+      "GET /mock": {{integration: {{type: mock, status: 200, body: "{{}}"}}}}
+    stages: {{dev: {{}}}}
+"#
+                ),
+                driver,
+            );
+            let visitor = Visitor::new(&[&own]).offering(&[protocol]);
+            let first: Vec<_> = (0..16).map(|_| ask_safely(&visitor, gateway.address())).collect();
+            let before = private(&gateway);
+            let all: Vec<_> = (0..CROWD).map(|_| ask_safely(&visitor, gateway.address())).collect();
+            eventually("all are idle", || gateway.status()["connections"]["idle"] == CROWD + first.len());
+            let each = private(&gateway).saturating_sub(before) / CROWD as u64;
+            println!("{}: {CROWD} idle connections of {protocol} over TLS: {each} bytes each", driver.name());
+            assert!(each <= most, "{each} bytes each");
+            drop((all, first));
+            eventually("all are closed", || gateway.status()["connections"]["open"] == 0);
+        }
     });
 }
 

@@ -227,7 +227,8 @@ pub const LIMITS: Table = Table {
         Field::new(
             "connections_per_address",
             Type::Number,
-            "connections of one IPv4 address, or of one IPv6 network of 64 bits, over all workers; 0, the default: any number",
+            "connections of one IPv4 address, or of one IPv6 network of 64 bits, over all workers, each with `http2.streams` requests at \
+             once; 0, the default: any number",
         ),
         Field::new(
             "requests",

@@ -31,7 +31,7 @@ use crate::limits::{
     PROVOKED_RESETS_MAX, UNSEEN_RESETS_MAX,
 };
 use crate::link::Link;
-use crate::observe::metrics::{Http2End, add};
+use crate::observe::metrics::{Http2End, add, sub};
 use crate::overload::Level;
 use crate::request;
 use crate::state::Worker;
@@ -74,7 +74,7 @@ pub async fn is_asked_for(sock: &Sock, worker: &Worker) -> io::Result<(RBuf, boo
 }
 
 /// Serves the connection until it ends. `inflow`: what it has said already.
-pub async fn serve(sock: Sock, inflow: RBuf, open: Open) {
+pub async fn serve(sock: Sock, inflow: RBuf, mut open: Open) {
     let worker = open.worker.clone();
     let line = Line::of_client(sock);
     let limits = worker.live().snapshot().gateway.limits.clone();
@@ -102,14 +102,21 @@ pub async fn serve(sock: Sock, inflow: RBuf, open: Open) {
         if !is_known {
             is_known = true;
             line.drive(context.waker());
-            open.entry.admit_guest(number, context.waker());
+            open.entry.admit_guest(number, &line, context.waker());
         }
         front.poll(context)
     })
     .await;
+    front.note_busy();
     open.entry.dismiss_guest(number);
     add(&worker.metrics.http2_ended[front.end.index()], 1);
     drop(front);
+    if line.is_shed() {
+        // It has nothing under way, and is in nobody's way as long as it does not linger.
+        open.was_shed();
+        take_leave(&line.sock).await;
+        return;
+    }
     part(&line.sock, open).await;
 }
 
@@ -140,8 +147,6 @@ struct Front<'a> {
     /// Our settings are to be acknowledged by then (row T22).
     settled_by: Instant,
     timer: Timer,
-    /// When the last stream had ended.
-    idle_since: Option<Instant>,
     /// It was told to open no more streams, and when it is let go.
     leaves: Option<Instant>,
     /// It was let go: what is still to be said is on its way.
@@ -164,7 +169,6 @@ impl<'a> Front<'a> {
             idle_time: limits.idle_time,
             settled_by: now() + limits.header_time,
             timer: Timer::default(),
-            idle_since: None,
             leaves: None,
             is_over: false,
             end: Http2End::Client,
@@ -176,6 +180,10 @@ impl<'a> Front<'a> {
     /// Ready when the connection has ended.
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
         loop {
+            if self.line.is_shed() && !self.is_over {
+                // What comes from now on was not seen, and the client is told so.
+                self.let_go(Reason::NO_ERROR, Http2End::Left);
+            }
             while let Poll::Ready(accepted) = self.connection.poll_accept(context) {
                 match accepted {
                     Some(Ok((request, answer))) => self.begin(request, answer),
@@ -248,11 +256,20 @@ impl<'a> Front<'a> {
     /// When a connection without streams ends.
     fn idle_by(&mut self) -> Option<Instant> {
         if self.line.streams() > 0 {
-            self.idle_since = None;
+            self.note_busy();
             return None;
         }
-        let since = *self.idle_since.get_or_insert_with(now);
-        Some(self.leaves.unwrap_or(since + self.idle_time))
+        let until = self.line.idle_until().unwrap_or_else(|| now() + self.idle_time);
+        if self.line.note_idle(Some(until)).is_none() {
+            add(&self.worker.metrics.connections_idle, 1);
+        }
+        Some(self.leaves.unwrap_or(until))
+    }
+
+    fn note_busy(&self) {
+        if self.line.note_idle(None).is_some() {
+            sub(&self.worker.metrics.connections_idle, 1);
+        }
     }
 
     /// No more streams, twice said (RFC 9113 §6.8): at once, and with the number of the last one when the client has heard it.
@@ -347,14 +364,24 @@ async fn serve_one(mut exchange: Exchange, read: Result<(), Refusal>, busy: Busy
     drop((sock, busy));
 }
 
-/// Lets the client read what was said last.
-async fn part(sock: &Sock, open: Open) {
+/// Sends what was said last, and the end.
+async fn take_leave(sock: &Sock) -> bool {
     sock.say_goodbye();
     sock.set_deadline(Some(LINGER_TIME));
-    if sock.flush().await.is_err() {
-        return sock.reset_when_closed();
+    let has_left = sock.flush().await.is_ok();
+    if has_left {
+        sock.shutdown(Shutdown::Write);
+    } else {
+        sock.reset_when_closed();
     }
-    sock.shutdown(Shutdown::Write);
+    has_left
+}
+
+/// Lets the client read what was said last.
+async fn part(sock: &Sock, open: Open) {
+    if !take_leave(sock).await {
+        return;
+    }
     let reading = async {
         let mut bytes = 0;
         while bytes < LINGER_BYTES_MAX {

@@ -25,6 +25,10 @@ pub struct Line {
     retired: Cell<bool>,
     /// Streams that somebody works on.
     streams: Cell<u32>,
+    /// While there are none: when it ends by itself.
+    idle_until: Cell<Option<Instant>>,
+    /// Its room was given to somebody else.
+    shed: Cell<bool>,
     /// What frames a client has cost us, and the first excess of them. Servers were chosen by the operator.
     watch: Option<RefCell<Watch>>,
     excess: Cell<Option<Excess>>,
@@ -57,6 +61,8 @@ impl Line {
             served: Cell::new(0),
             retired: Cell::new(false),
             streams: Cell::new(0),
+            idle_until: Cell::new(None),
+            shed: Cell::new(false),
             watch,
             taken_back: Cell::new(0),
             excess: Cell::new(None),
@@ -119,6 +125,31 @@ impl Line {
     /// See `begin_stream`.
     pub fn streams(&self) -> u32 {
         self.streams.get()
+    }
+
+    /// It has no streams, and ends then; `None`: it has some, or will soon be gone. What it was before.
+    pub fn note_idle(&self, until: Option<Instant>) -> Option<Instant> {
+        self.idle_until.replace(until)
+    }
+
+    /// See `note_idle`.
+    pub fn idle_until(&self) -> Option<Instant> {
+        self.idle_until.get()
+    }
+
+    /// Its room is needed: it says so to the client before it reads anything more. False if it is not idle.
+    pub fn shed(&self) -> bool {
+        let is_idle = self.idle_until.take().is_some();
+        if is_idle {
+            self.shed.set(true);
+            self.wake();
+        }
+        is_idle
+    }
+
+    /// See `shed`.
+    pub fn is_shed(&self) -> bool {
+        self.shed.get()
     }
 
     /// Whom to wake when something of this changes: the driver's task.

@@ -179,6 +179,10 @@ impl Net {
         found
     }
 
+    pub(super) fn instant_of(&self, tick: Tick) -> Instant {
+        self.started + Duration::from_millis(tick * TICK_MS)
+    }
+
     /// Takes back a socket that has been parked all the time since it was found, and has nothing to say: its tag. Bytes that
     /// have only just arrived will make their event.
     pub(super) fn unpark_since(&mut self, key: Key, deadline: Tick) -> Option<u64> {

@@ -14,7 +14,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustls::pki_types::CertificateDer;
 use socket2::SockFilter;
@@ -302,6 +302,11 @@ impl IdleSock {
     pub fn find(count: usize, tags: impl Fn(u64) -> bool) -> Vec<IdleSock> {
         let found = net::with(|net| net.next_to_expire(count, tags));
         found.into_iter().map(|(key, deadline)| IdleSock { key, deadline }).collect()
+    }
+
+    /// When its deadline passes.
+    pub fn until(&self) -> Instant {
+        net::with(|net| net.instant_of(self.deadline))
     }
 
     /// Takes it back with its tag, if it has been parked ever since.
