@@ -1,6 +1,7 @@
 //! What can be said of a document without compiling it: names that lead nowhere, names that clash, parts that nobody reaches.
 
 pub(crate) mod domains;
+mod plans;
 mod routes;
 mod stages;
 
@@ -25,7 +26,7 @@ use crate::source::node::Text;
 
 /// Checks a whole document.
 pub fn check(document: &Document, faults: &mut Diagnostics) {
-    let Document { gateway, upstreams, apis, domains } = document;
+    let Document { gateway, upstreams, apis, domains, plans, keys } = document;
     let domains = domains.as_deref().unwrap_or_default();
     let has_state = state_folder(gateway.state.as_ref().map(|folder| Path::new(&*folder.text))).is_some();
     check_listeners(gateway, faults);
@@ -35,6 +36,8 @@ pub fn check(document: &Document, faults: &mut Diagnostics) {
         check_api(api, has_state, faults);
     }
     domains::check(domains, apis, faults);
+    plans::check(plans, apis, has_state, faults);
+    plans::check_keys(keys, plans, faults);
     // What looks forgotten may only be unreadable: nothing is called useless beside an error.
     if !faults.has_errors() {
         warn_of_empty_apis(apis, faults);
@@ -53,6 +56,7 @@ pub fn check_imported(document: &Document, definitions: &[Option<Definition>], f
     for (api, definition) in document.apis.iter().zip(definitions) {
         if let Some(definition) = definition {
             stages::check_imported(api, definition, faults);
+            plans::check_methods(api, definition, &document.plans, faults);
         }
     }
 }
@@ -194,7 +198,16 @@ fn check_api_ids(apis: &[ApiSpec], faults: &mut Diagnostics) {
 }
 
 fn check_api(api: &ApiSpec, has_state: bool, faults: &mut Diagnostics) {
-    let ApiSpec { id, kind, openapi, disable_execute_api_endpoint: _, authorizers: _, routes, stages } = api;
+    let ApiSpec {
+        id,
+        kind,
+        openapi,
+        disable_execute_api_endpoint: _,
+        authorizers: _,
+        api_key_source: _,
+        routes,
+        stages,
+    } = api;
     let Some(kind) = *kind else { return };
     if stages.is_empty() {
         let hint = if kind == Kind::Http { "write `stages: {$default: {}}`" } else { "write `stages: {prod: {}}`" };

@@ -90,6 +90,14 @@ pub const JWT_KEYS_KEPT_MIN: Duration = Duration::from_secs(10);
 pub const JWT_KEYS_KEPT_MAX: Duration = Duration::from_secs(2 * 60 * 60);
 /// How much longer keys are used while their issuer cannot be asked: time to mend it.
 pub const JWT_KEYS_STALE: Duration = Duration::from_secs(60 * 60);
+/// Usage plans: AWS allows 300 (KP-05); a key holds their numbers in 16 bits.
+pub const PLANS_MAX: usize = 10_000;
+/// Characters of a plan's name, and of a key's id: both stand beside each key's counts on the disk.
+pub const PLAN_NAME_CHARS_MAX: usize = 64;
+/// Plans of one key: AWS allows 10 (KP-05); each is looked at for each request.
+pub const PLANS_PER_KEY_MAX: usize = 64;
+/// A quota's requests, and the most that are counted in one of its periods: 40 bits of a word.
+pub const QUOTA_MAX: u64 = (1 << 40) - 1;
 /// DM-03.
 pub const MAPPING_CHARS_MAX: usize = 300;
 /// Long enough for every use seen; the target that it makes is limited by the backend.

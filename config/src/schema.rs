@@ -143,6 +143,11 @@ impl Parts {
                 let one: Vec<Value> = tables.iter().map(|table| self.reference(table)).collect();
                 json!({ "type": ["object", "null"], "additionalProperties": { "anyOf": one } })
             }
+            Type::ObjectsAndFiles(table) => {
+                let one = self.reference(table);
+                let file = json!({ "anyOf": [list_of(&text()), one] });
+                json!({ "type": ["object", "null"], "properties": { "file": file }, "additionalProperties": one })
+            }
             Type::Texts => texts(&text()),
             Type::TextsByStatus => texts(&json!({ "anyOf": [text(), texts(&text())] })),
             Type::TextList => list_of(&text()),

@@ -2,6 +2,7 @@
 
 mod authorizer;
 mod clients;
+mod plans;
 mod tls;
 mod trust;
 mod upstream;
@@ -25,6 +26,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::authorizer::{Authorizer, AuthorizerRule};
 pub use self::clients::{Hsts, Manner, MutualTls, RevocationFacts, TrustFiles, TrustedFacts, Truststore, Truststores};
+pub use self::plans::{Plan, PlanStage};
 pub use self::tls::{
     Authorities, Certificate, CertificateFiles, Certificates, FileRef, Tls, TlsPolicy, Trusted, UpstreamTls,
 };
@@ -62,6 +64,8 @@ pub struct Snapshot {
     pub truststores: Truststores,
     /// How hosts tell their clients to use TLS: of all domains, in lower case, if any of them does.
     pub manners: Box<[(Box<str>, Manner)]>,
+    /// What holders of API keys may do, in the order of their names: a key names them by their numbers.
+    pub plans: Box<[Plan]>,
 }
 
 /// The part `gateway` of the document.

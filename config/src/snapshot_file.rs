@@ -25,8 +25,8 @@ use crate::compile::tls::is_server_name;
 use crate::limits;
 use crate::snapshot::{
     AccessLog, Api, Canary, CertificateFiles, Certificates, FileRef, Gateway, Integration, ListenAddress, Manner,
-    Mapping, Measured, MutualTls, Program, Release, Rule, ServerAddress, Snapshot, Stage, Tls, Trusted, Truststores,
-    Upstream, UpstreamTls,
+    Mapping, Measured, MutualTls, Plan, Program, Release, Rule, ServerAddress, Snapshot, Stage, Tls, Trusted,
+    Truststores, Upstream, UpstreamTls,
 };
 
 const MAGIC: &[u8; 8] = b"TOLLGATE";
@@ -86,6 +86,7 @@ struct Written<'a> {
     domains: &'a [(Box<str>, RoutingMode)],
     protected: &'a [(Box<str>, Tls)],
     manners: &'a [(Box<str>, Manner)],
+    plans: &'a [Plan],
 }
 
 /// The same, read.
@@ -101,6 +102,7 @@ struct Body {
     domains: Box<[(Box<str>, RoutingMode)]>,
     protected: Box<[(Box<str>, Tls)]>,
     manners: Box<[(Box<str>, Manner)]>,
+    plans: Box<[Plan]>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -151,6 +153,7 @@ pub fn encode(snapshot: &Snapshot, base: &Path) -> Vec<u8> {
         domains: &snapshot.domains,
         protected: &protected,
         manners: &snapshot.manners,
+        plans: &snapshot.plans,
     };
     let body = postcard::to_stdvec(&written).expect("a snapshot has nothing that postcard cannot write");
     let mut file = Vec::with_capacity(HEADER + body.len());
@@ -231,8 +234,19 @@ pub fn decode_body(body: &[u8], folder: &Path) -> Result<Snapshot, SnapshotFault
     if !rest.is_empty() {
         return Err(invalid("bytes are left over"));
     }
-    let Body { mut gateway, apis, programs, stages, mut upstreams, mappings, rules, domains, mut protected, manners } =
-        body;
+    let Body {
+        mut gateway,
+        apis,
+        programs,
+        stages,
+        mut upstreams,
+        mappings,
+        rules,
+        domains,
+        mut protected,
+        manners,
+        plans,
+    } = body;
     rebase(&mut gateway, &mut upstreams, &mut protected, |path| *path = folder.join(&*path));
     if gateway.listen.iter().filter_map(|listener| listener.tls.as_ref()).any(|tls| tls.certificates.is_empty()) {
         return Err(invalid("a listener with TLS and without a certificate"));
@@ -249,6 +263,9 @@ pub fn decode_body(body: &[u8], folder: &Path) -> Result<Snapshot, SnapshotFault
     let linker = Linker { programs, upstreams: upstreams.len(), apis: &apis };
     let stages = stages.into_iter().map(|stage| linker.stage(stage)).collect::<Result<Box<[Stage]>, _>>()?;
     let table = table((&apis, &stages), &domains, &mappings, &rules)?;
+    if plans.len() > limits::PLANS_MAX || plans.iter().any(|plan| !plan.fits(stages.len())) {
+        return Err(invalid("a usage plan without its stage"));
+    }
     let (certificates, trusted, truststores) = (Certificates::new(), Trusted::new(), Truststores::new());
     Ok(Snapshot {
         gateway,
@@ -264,6 +281,7 @@ pub fn decode_body(body: &[u8], folder: &Path) -> Result<Snapshot, SnapshotFault
         trusted,
         truststores,
         manners,
+        plans,
     })
 }
 
@@ -457,8 +475,11 @@ mod tests {
             trusted: _,
             truststores: _,
             manners,
+            plans,
         } = snapshot;
-        format!("{gateway:?}{apis:?}{stages:?}{upstreams:?}{mappings:?}{rules:?}{domains:?}{protected:?}{manners:?}")
+        format!(
+            "{gateway:?}{apis:?}{stages:?}{upstreams:?}{mappings:?}{rules:?}{domains:?}{protected:?}{manners:?}{plans:?}"
+        )
     }
 
     #[test]

@@ -19,8 +19,10 @@ pub mod networks;
 pub mod phase;
 pub mod problem;
 pub mod properties;
+pub mod quota;
 pub mod refusal;
 pub mod rules;
 #[cfg(test)]
 mod tests;
+pub mod throttle;
 pub mod transform;

@@ -39,6 +39,12 @@ pub const MAPPED_BODY_BYTES_HTTP_MAX: usize = 100 * 1_024;
 /// Answers of one integration, told apart by patterns: one for each status that has a name.
 pub const RESPONSE_RULES_MAX: usize = 64;
 
+/// Requests per second of a throttle: beyond what one machine does. Whole seconds of it fit into the 64 bits of a bucket.
+pub const THROTTLE_RATE_MAX: u64 = 10_000_000;
+
+/// Requests at once of a throttle, likewise.
+pub const THROTTLE_BURST_MAX: u32 = 10_000_000;
+
 /// Trusted hops that a request is followed back over: nobody has so many proxies in a row.
 pub const HOPS_MAX: usize = 16;
 

@@ -28,7 +28,7 @@ pub fn targets(domain: &DomainSpec) -> impl Iterator<Item = &Text> {
     of_mappings.chain(domain.routing_rules.iter().filter_map(|rule| rule.target.as_ref()))
 }
 
-fn check_target(target: &Text, apis: &[ApiSpec], faults: &mut Diagnostics) {
+pub(super) fn check_target(target: &Text, apis: &[ApiSpec], faults: &mut Diagnostics) {
     let Some((id, stage)) = target.text.split_once('/') else {
         let stage = apis.iter().find(|api| *api.id.text == *target.text).and_then(|api| api.stages.first());
         let hint = format!("write {}/{}", target.text, stage.map_or("prod", |stage| &stage.name.text));

@@ -151,7 +151,14 @@ pub fn check_imported(api: &ApiSpec, definition: &Definition, faults: &mut Diagn
 }
 
 /// A deployment may have methods that the document has no more.
-fn miss(method: &str, key: &Text, deploys_itself: bool, known: &[&str], api: &ApiSpec, faults: &mut Diagnostics) {
+pub(super) fn miss(
+    method: &str,
+    key: &Text,
+    deploys_itself: bool,
+    known: &[&str],
+    api: &ApiSpec,
+    faults: &mut Diagnostics,
+) {
     if known.contains(&method) {
         return;
     }
@@ -167,7 +174,7 @@ fn miss(method: &str, key: &Text, deploys_itself: bool, known: &[&str], api: &Ap
     }
 }
 
-fn deploys_itself(stage: &StageSpec) -> bool {
+pub(super) fn deploys_itself(stage: &StageSpec) -> bool {
     stage.auto_deploy.is_none_or(|at| at.value)
 }
 

@@ -9,6 +9,7 @@ mod mock;
 mod native;
 mod needs;
 mod parameters;
+mod plans;
 mod program;
 mod programs;
 pub mod tls;
@@ -44,6 +45,9 @@ fn definition(api: &ApiSpec, base: &Path, faults: &mut Diagnostics) -> Option<De
     native::add_routes(api, &mut definition, faults);
     if let Some(At { value, .. }) = api.disable_execute_api_endpoint {
         definition.endpoint.disable_execute_api = Some(value);
+    }
+    if let Some(At { value, .. }) = api.api_key_source {
+        definition.api_key_source = Some(value);
     }
     Some(definition)
 }
@@ -93,7 +97,7 @@ pub fn compile(
     programs: &mut Programs,
     faults: &mut Diagnostics,
 ) -> Option<Snapshot> {
-    let Document { gateway, upstreams, apis, domains } = document;
+    let Document { gateway, upstreams, apis, domains, plans, keys: _ } = document;
     let mut shelf = tls::Shelf::default();
     let mut vault = clients::Vault::new(&gateway);
     let gateway = gateway::compile(gateway, base, (&mut shelf, &mut vault), faults);
@@ -110,6 +114,7 @@ pub fn compile(
         faults,
     };
     let mut compiled = apis::compile(&apis, definitions, &mut parts);
+    let plans = plans::compile(&plans, &compiled);
     let domains = domains.unwrap_or_default();
     let listed = domains::compile(&domains, &compiled, &mut builder, faults);
     domains::close(&domains, &mut compiled.apis, &mut builder);
@@ -132,5 +137,6 @@ pub fn compile(
         trusted,
         truststores: vault.finish(),
         manners: protected.manners.into(),
+        plans,
     })
 }

@@ -2,6 +2,7 @@
 
 use router::Kind;
 
+use crate::definition::ApiKeySource;
 use crate::diagnostic::Place;
 use crate::model::authorizers::{self, AuthorizerSpec};
 use crate::model::field::{Field, Table, Type};
@@ -25,6 +26,8 @@ pub struct ApiSpec {
     pub disable_execute_api_endpoint: Option<At<bool>>,
     /// Who decides on callers, by name; one of an OpenAPI document with the same name gives way.
     pub authorizers: Vec<AuthorizerSpec>,
+    /// Where a caller's API key is read (KP-03); `None`: what the OpenAPI document says, else in `X-API-Key`.
+    pub api_key_source: Option<At<ApiKeySource>>,
     /// In the order of the document.
     pub routes: Vec<RouteSpec>,
     /// In the order of the document.
@@ -48,7 +51,11 @@ pub const API: Table = Table {
         Field::later("firewall", "rules on addresses and requests"),
         Field::later("strict_errors", "404 and 405 in place of AWS's 403"),
         Field::later("binary_media_types", "media types that are not text"),
-        Field::later("api_key_source", "where a caller's API key is read"),
+        Field::new(
+            "api_key_source",
+            Type::Word(&["header", "authorizer"]),
+            "where a caller's API key is read: in x-api-key, or where its authorizer says; header by default",
+        ),
         Field::later("limits", "limits of this API alone"),
         Field::later("quirks", "switches for AWS's peculiarities"),
         Field::later("validators", "checks of parameters and bodies"),
@@ -66,6 +73,7 @@ impl ApiSpec {
                 openapi: None,
                 disable_execute_api_endpoint: None,
                 authorizers: Vec::new(),
+                api_key_source: None,
                 routes: Vec::new(),
                 stages: Vec::new(),
             });
@@ -91,13 +99,17 @@ impl ApiSpec {
             Some(At { value, place: node.place })
         });
         let authorizers = reader.each(object.get("authorizers"), "`authorizers`", AuthorizerSpec::read);
+        let sources = [("header", ApiKeySource::Header), ("authorizer", ApiKeySource::Authorizer)];
+        let api_key_source =
+            object.get("api_key_source").and_then(|node| reader.word(node, "`api_key_source`", &sources, &[]));
         let routes = match object.get("routes") {
             Some(node) => read_routes(node, reader),
             None => Vec::new(),
         };
         let stages = reader.each(object.get("stages"), "`stages`", StageSpec::read);
         object.close();
-        Some(Self { id: id.clone(), kind, openapi, disable_execute_api_endpoint, authorizers, routes, stages })
+        let id = id.clone();
+        Some(Self { id, kind, openapi, disable_execute_api_endpoint, authorizers, api_key_source, routes, stages })
     }
 
     /// Where the API begins.

@@ -55,6 +55,8 @@ pub enum Type {
     Objects(&'static Table),
     /// Objects by name, each of the kind that its field `type` says, which is the first of every table.
     ObjectsByType(&'static [&'static Table]),
+    /// Objects by name; what stands at the name `file` as a text or a list of texts are files with more of them.
+    ObjectsAndFiles(&'static Table),
     /// Texts by name.
     Texts,
     /// Texts by name, or such texts by status.
@@ -143,7 +145,9 @@ mod tests {
         let mut at = 0;
         while at < found.len() {
             for field in found[at].fields {
-                if let Type::Object(table) | Type::List(table) | Type::Objects(table) = field.is {
+                if let Type::Object(table) | Type::List(table) | Type::Objects(table) | Type::ObjectsAndFiles(table) =
+                    field.is
+                {
                     found.push(table);
                 }
                 if let Type::ObjectsByType(tables) = field.is {

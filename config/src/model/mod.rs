@@ -7,7 +7,9 @@ pub mod domain;
 pub mod field;
 pub mod gateway;
 pub mod integration;
+pub mod keys;
 pub mod openapi;
+pub mod plans;
 pub mod reader;
 pub mod resilience;
 pub mod route;
@@ -22,6 +24,8 @@ use self::api::ApiSpec;
 use self::domain::DomainSpec;
 use self::field::{Field, Table, Type};
 use self::gateway::GatewaySpec;
+use self::keys::KeysSpec;
+use self::plans::PlanSpec;
 use self::reader::Reader;
 use self::upstream::UpstreamSpec;
 use crate::source::node::{Node, Text, Value};
@@ -37,6 +41,10 @@ pub struct Document {
     pub apis: Vec<ApiSpec>,
     /// Host names and what they mean; `None`: not written at all.
     pub domains: Option<Vec<DomainSpec>>,
+    /// What holders of keys may do, by name.
+    pub plans: Vec<PlanSpec>,
+    /// The keys that the document names.
+    pub keys: KeysSpec,
 }
 
 /// The fields of a document.
@@ -48,8 +56,12 @@ pub const DOCUMENT: Table = Table {
         Field::new("upstreams", Type::Objects(&upstream::UPSTREAM), "the machines that answer, by name"),
         Field::new("apis", Type::Objects(&api::API), "the APIs, by id"),
         Field::new("domains", Type::Objects(&domain::DOMAIN), "host names, and the API and stage behind each path"),
-        Field::later("usage_plans", "throttles and quotas for holders of API keys"),
-        Field::later("api_keys", "the keys, by name"),
+        Field::new("usage_plans", Type::Objects(&plans::PLAN), "throttles and quotas for holders of API keys, by name"),
+        Field::new(
+            "api_keys",
+            Type::ObjectsAndFiles(&keys::KEY),
+            "API keys, by name; `file: keys.csv` names a file of many, in API Gateway's form",
+        ),
     ],
 };
 
@@ -69,8 +81,10 @@ impl Document {
         let upstreams = reader.each(object.get("upstreams"), "upstreams", UpstreamSpec::read);
         let apis = reader.each(object.get("apis"), "APIs", ApiSpec::read);
         let domains = object.get("domains").map(|node| reader.each(Some(node), "domains", DomainSpec::read));
+        let plans = reader.each(object.get("usage_plans"), "`usage_plans`", PlanSpec::read);
+        let keys = object.get("api_keys").map(|node| KeysSpec::read(node, reader)).unwrap_or_default();
         object.close();
-        Some(Self { gateway: gateway?, upstreams, apis, domains })
+        Some(Self { gateway: gateway?, upstreams, apis, domains, plans, keys })
     }
 }
 

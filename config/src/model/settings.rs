@@ -146,7 +146,8 @@ impl MethodSettingsSpec {
 }
 
 impl ThrottleSpec {
-    fn read(node: &Node, reader: &mut Reader<'_>) -> Option<Self> {
+    /// Reads a rate and a burst.
+    pub fn read(node: &Node, reader: &mut Reader<'_>) -> Option<Self> {
         let object = reader.object(node, &THROTTLE)?;
         let mut number = |name: &str| {
             let node = object.get(name)?;

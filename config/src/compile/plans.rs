@@ -1,0 +1,106 @@
+//! Usage plans, their stages by number and their throttles as limits (KP-05).
+
+use policy::quota::Quota;
+use policy::throttle::Limit;
+
+use crate::compile::apis::Compiled;
+use crate::model::plans::{PlanMethodSpec, PlanSpec, PlanStageSpec, QuotaSpec};
+use crate::model::settings::ThrottleSpec;
+use crate::model::values::At;
+use crate::snapshot::{Plan, PlanStage};
+
+/// Compiles the part `usage_plans`. What leads nowhere is a fault of `check` and is left out.
+pub fn compile(specs: &[PlanSpec], compiled: &Compiled) -> Box<[Plan]> {
+    let mut plans: Vec<Plan> = specs.iter().map(|spec| plan(spec, compiled)).collect();
+    plans.sort_by(|a, b| a.name.cmp(&b.name));
+    plans.into()
+}
+
+fn plan(spec: &PlanSpec, compiled: &Compiled) -> Plan {
+    let PlanSpec { name, stages, throttle, quota, description: _ } = spec;
+    let mut stages: Vec<PlanStage> = stages.iter().filter_map(|spec| stage(spec, compiled)).collect();
+    stages.sort_by_key(|stage| stage.stage);
+    stages.dedup_by_key(|stage| stage.stage);
+    Plan {
+        name: name.text.clone(),
+        stages: stages.into(),
+        throttle: throttle.as_ref().and_then(limit),
+        quota: quota.as_ref().and_then(quota_of),
+    }
+}
+
+fn stage(spec: &PlanStageSpec, compiled: &Compiled) -> Option<PlanStage> {
+    let PlanStageSpec { target, methods } = spec;
+    let (api, name) = target.text.split_once('/')?;
+    let (_, stage) = compiled.stage(api, name)?;
+    let limit_of = |spec: &PlanMethodSpec| {
+        let PlanMethodSpec { key: _, method, throttle } = spec;
+        Some((method.clone(), limit(throttle)?))
+    };
+    let mut methods: Vec<(Box<str>, Limit)> = methods.iter().filter_map(limit_of).collect();
+    methods.sort_by(|(a, _), (b, _)| a.cmp(b));
+    methods.dedup_by(|(a, _), (b, _)| a == b);
+    Some(PlanStage { stage, methods: methods.into() })
+}
+
+/// What a throttle allows; `None`: anything, which is -1 in AWS's words.
+fn limit(spec: &ThrottleSpec) -> Option<Limit> {
+    let ThrottleSpec { place: _, rate, burst } = spec;
+    let (rate, burst) = (rate.as_ref()?.value, burst.as_ref()?.value);
+    (rate >= 0.0 && burst >= 0.0).then(|| Limit::new(rate, burst))
+}
+
+fn quota_of(spec: &QuotaSpec) -> Option<Quota> {
+    let QuotaSpec { place: _, limit, period, offset } = spec;
+    let (At { value: limit, .. }, At { value: period, .. }) = ((*limit)?, (*period)?);
+    Some(Quota { limit, period, offset: offset.map_or(0, |at| at.value) })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use policy::quota::Period;
+
+    use super::*;
+    use crate::snapshot::Snapshot;
+    use crate::snapshot_file::{decode, encode};
+
+    const TEXT: &str = r#"
+gateway: {listen: ["127.0.0.1:8080"], state: state}
+apis:
+  a: {kind: rest, routes: {"GET /one": {integration: {type: mock}}, "GET /two": {integration: {type: mock}}}, stages: {s: {}, t: {}}}
+domains: {"*": {mappings: {/: a/s}}}
+usage_plans:
+  wide: {stages: [a/t, a/s], quota: {limit: 5, period: week, offset: 2}}
+  deep:
+    stages: {a/t: {throttle: {/two/GET: {rate: 2, burst: 3}, "GET /one": {rate: 0.5, burst: 1}}}}
+    throttle: {rate: 10, burst: 20}
+"#;
+
+    fn look(snapshot: &Snapshot) {
+        let names: Vec<&str> = snapshot.plans.iter().map(|plan| &*plan.name).collect();
+        assert_eq!(names, ["deep", "wide"], "by name, however they are written");
+        let [deep, wide] = &*snapshot.plans else { panic!("{names:?}") };
+        assert_eq!(wide.quota, Some(Quota { limit: 5, period: Period::Week, offset: 2 }));
+        assert_eq!((wide.throttle, wide.stages.len()), (None, 2));
+        assert_eq!(deep.throttle, Some(Limit::new(10.0, 20.0)));
+        assert!(deep.stage(0).is_none() && wide.stage(0).is_some() && wide.stage(2).is_none());
+        let stage = deep.stage(1).expect("a/t is the second stage");
+        assert_eq!(stage.method("GET /one"), Some(Limit::new(0.5, 1.0)));
+        assert_eq!(stage.method("GET /two"), Some(Limit::new(2.0, 3.0)));
+        assert_eq!(stage.method("GET /three"), None);
+    }
+
+    #[test]
+    fn plans_are_found_by_stage_and_method() {
+        let loaded = crate::load_text("gateway.yaml", TEXT, Path::new("/srv"));
+        let snapshot = loaded.snapshot.unwrap_or_else(|| panic!("{}", loaded.diagnostics.render(false)));
+        look(&snapshot);
+        let mut read = decode(&encode(&snapshot, Path::new("/srv")), Path::new("/srv")).expect("it was just written");
+        look(&read);
+        read.plans[1].stages[0].stage = 7;
+        let broken = decode(&encode(&read, Path::new("/srv")), Path::new("/srv"));
+        assert!(broken.expect_err("stage 7 is not there").to_string().contains("usage plan"));
+    }
+}
