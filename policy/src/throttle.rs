@@ -1,6 +1,20 @@
-//! How many requests pass (TH-01).
+//! How many requests pass: token buckets (TH-01), without a lock, a clock or memory of its own on a request's way.
+//!
+//! [`Limit`] is what an operator writes, [`Flow`] the same for calculating. A [`Bucket`] is one number; a [`Shared`] bucket is one
+//! that workers lease from; a [`Table`] holds a bucket for each of many clients. Time is passed in, in nanoseconds since a moment
+//! that all callers agree on; it may go backwards a little, for workers do not look at their clocks at the same time.
+
+mod bucket;
+mod fields;
+mod shared;
+mod table;
 
 use serde::{Deserialize, Serialize};
+
+pub use self::bucket::{Bucket, Flow, Wait, Word};
+pub use self::fields::{Told, write_concurrency, write_passed, write_refused};
+pub use self::shared::{LEASE_NANOS, Shared};
+pub use self::table::Table;
 
 /// What may pass: so many requests a second on average, so many at once (TH-01).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
