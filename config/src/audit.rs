@@ -63,7 +63,7 @@ pub const RULES: &[Rule] = &[
         name: "no-throttle",
         risk: Risk::Medium,
         why: "one client can take all of the gateway's and the backend's capacity",
-        hint: "limit requests per second in front of it, or listen on loopback; this version has no throttles of its own",
+        hint: "write `throttle: {rate: 1000, burst: 2000}` at the stage, `throttle_by` for each client, or `account` under `gateway`",
         look: exposure::no_throttle,
     },
     Rule {

@@ -4,6 +4,7 @@ pub(crate) mod domains;
 mod plans;
 mod routes;
 mod stages;
+mod throttles;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -30,6 +31,7 @@ pub fn check(document: &Document, faults: &mut Diagnostics) {
     let domains = domains.as_deref().unwrap_or_default();
     let has_state = state_folder(gateway.state.as_ref().map(|folder| Path::new(&*folder.text))).is_some();
     check_listeners(gateway, faults);
+    throttles::check_gateway(gateway, faults);
     check_upstreams(upstreams, faults);
     check_api_ids(apis, faults);
     for api in apis {
@@ -207,6 +209,7 @@ fn check_api(api: &ApiSpec, has_state: bool, faults: &mut Diagnostics) {
         api_key_source: _,
         routes,
         stages,
+        rate_limit_fields: _,
     } = api;
     let Some(kind) = *kind else { return };
     if stages.is_empty() {

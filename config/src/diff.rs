@@ -21,6 +21,9 @@ pub fn diff(before: &Snapshot, after: &Snapshot) -> Vec<String> {
     if limits(&before.gateway) != limits(&after.gateway) {
         lines.push("gateway.limits changed".into());
     }
+    if before.gateway.account.map(|said| said.value) != after.gateway.account.map(|said| said.value) {
+        lines.push("gateway.account changed".into());
+    }
     lines
 }
 
@@ -96,6 +99,9 @@ fn stages(before: &Snapshot, after: &Snapshot, lines: &mut Vec<String>) {
             None => lines.push(format!("stage {name} is new: {} methods", stage.methods())),
             Some(old) => {
                 release(&format!("stage {name}"), old.release.as_ref(), stage.release.as_ref(), lines);
+                if format!("{:?}", old.throttles) != format!("{:?}", stage.throttles) {
+                    lines.push(format!("stage {name}: limits of requests changed"));
+                }
                 let (old, new) = (old.canary.as_ref(), stage.canary.as_ref());
                 let percent = |canary: Option<&crate::snapshot::Canary>| canary.map(|canary| canary.share);
                 if percent(old) != percent(new) {

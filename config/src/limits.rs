@@ -68,6 +68,16 @@ pub const OPENAPI_FILES_MAX: usize = 64;
 pub const CACHE_TTL_SECONDS_MAX: u64 = 3_600;
 /// Requests per second of a throttle: beyond what one machine does.
 pub const THROTTLE_MAX: f64 = 10_000_000.0;
+/// Requests at work at once that a setting may allow: beyond what one machine holds.
+pub const CONCURRENCY_MAX: u32 = 10_000_000;
+/// Entries of one `throttle_by`: each is looked at with every request.
+pub const THROTTLES_BY_MAX: usize = 16;
+/// Of these, those with `concurrency`: a request remembers each until it ends.
+pub const CONCURRENCIES_BY_MAX: usize = 4;
+/// Clients that one `throttle_by` tells apart, 32 bytes each: 512 MiB.
+pub const THROTTLED_CLIENTS_MAX: u32 = 16 * 1_024 * 1_024;
+/// Characters of the name of a limit: it is sent in answers.
+pub const THROTTLE_NAME_CHARS_MAX: usize = 64;
 /// Settings of methods in one stage: as many as a large API has routes.
 pub const METHOD_SETTINGS_MAX: usize = 10_000;
 /// authorizers of one API.

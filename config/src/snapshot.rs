@@ -3,6 +3,7 @@
 mod authorizer;
 mod clients;
 mod plans;
+mod throttles;
 mod tls;
 mod trust;
 mod upstream;
@@ -27,6 +28,7 @@ use serde::{Deserialize, Serialize};
 pub use self::authorizer::{Authorizer, AuthorizerRule};
 pub use self::clients::{Hsts, Manner, MutualTls, RevocationFacts, TrustFiles, TrustedFacts, Truststore, Truststores};
 pub use self::plans::{Plan, PlanStage};
+pub use self::throttles::{By, ByClient, MethodLimits, Said, Tell, Throttles};
 pub use self::tls::{
     Authorities, Certificate, CertificateFiles, Certificates, FileRef, Tls, TlsPolicy, Trusted, UpstreamTls,
 };
@@ -91,6 +93,8 @@ pub struct Gateway {
     pub resolvers: Vec<SocketAddr>,
     /// Whose word on a client's address is believed; `None`: nobody's (row P06).
     pub trusted_proxies: Option<Hops>,
+    /// Requests of all APIs together (TH-03); `None`: any number.
+    pub account: Option<Said<policy::throttle::Limit>>,
 }
 
 /// One listening address.
@@ -182,6 +186,8 @@ pub struct Api {
     pub kind: Kind,
     /// Whether its execute-api name answers (RT-17).
     pub execute_api: bool,
+    /// When its clients are told of limits.
+    pub tell: Tell,
 }
 
 /// A stage of an API: what it serves, and the live settings over it (F2).
@@ -197,6 +203,8 @@ pub struct Stage {
     pub canary: Option<Canary>,
     /// Which of its methods have metrics of their own.
     pub measured: Measured,
+    /// What limits its requests.
+    pub throttles: Throttles,
 }
 
 /// Which methods of a stage have metrics of their own (ST-07, ST-08); none by default.

@@ -25,8 +25,8 @@ use crate::compile::tls::is_server_name;
 use crate::limits;
 use crate::snapshot::{
     AccessLog, Api, Canary, CertificateFiles, Certificates, FileRef, Gateway, Integration, ListenAddress, Manner,
-    Mapping, Measured, MutualTls, Plan, Program, Release, Rule, ServerAddress, Snapshot, Stage, Tls, Trusted,
-    Truststores, Upstream, UpstreamTls,
+    Mapping, Measured, MutualTls, Plan, Program, Release, Rule, ServerAddress, Snapshot, Stage, Throttles, Tls,
+    Trusted, Truststores, Upstream, UpstreamTls,
 };
 
 const MAGIC: &[u8; 8] = b"TOLLGATE";
@@ -112,6 +112,7 @@ struct StageBody {
     release: Option<ReleaseBody>,
     canary: Option<(f64, ReleaseBody)>,
     measured: Measured,
+    throttles: Throttles,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -173,13 +174,14 @@ struct Programs<'a> {
 
 impl<'a> Programs<'a> {
     fn stage(&mut self, stage: &'a Stage) -> StageBody {
-        let Stage { api, name, release, canary, measured } = stage;
+        let Stage { api, name, release, canary, measured, throttles } = stage;
         StageBody {
             api: *api,
             name: name.clone(),
             release: release.as_ref().map(|release| self.release(release)),
             canary: canary.as_ref().map(|canary| (canary.percent, self.release(&canary.release))),
             measured: measured.clone(),
+            throttles: throttles.clone(),
         }
     }
 
@@ -373,7 +375,7 @@ struct Linker<'a> {
 
 impl Linker<'_> {
     fn stage(&self, body: StageBody) -> Result<Stage, SnapshotFault> {
-        let StageBody { api, name, release, canary, measured } = body;
+        let StageBody { api, name, release, canary, measured, throttles } = body;
         if self.apis.get(api as usize).is_none() {
             return Err(invalid("a stage without its API"));
         }
@@ -385,7 +387,10 @@ impl Linker<'_> {
             Some((percent, release)) => Some(Canary::new(percent, self.release(release)?)),
             None => None,
         };
-        Ok(Stage { api, name, release, canary, measured })
+        if !throttles.is_sound() {
+            return Err(invalid("a limit that no stage can have"));
+        }
+        Ok(Stage { api, name, release, canary, measured, throttles })
     }
 
     fn release(&self, body: ReleaseBody) -> Result<Release, SnapshotFault> {

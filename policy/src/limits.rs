@@ -111,6 +111,6 @@ pub const THROTTLE_RATE_MAX: u64 = 10_000_000;
 /// Requests at once of a throttle: a second of the highest rate.
 pub const THROTTLE_BURST_MAX: u32 = 10_000_000;
 
-/// Clients of one throttle by address, header or claim that are told apart, 32 bytes each: the clients of two minutes, where
-/// 1,000 new ones come in a second. Beyond, the one that has used the least is forgotten.
-pub const THROTTLED_CLIENTS_MAX: usize = 131_072;
+/// Clients of one throttle by address, header or claim that are told apart where nobody says how many, in 2 MiB: those of a minute,
+/// where 1,000 new ones come in a second. Beyond, the one that has used the least is forgotten.
+pub const THROTTLED_CLIENTS: u32 = 65_536;

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::throttle::Limit;
+
 /// The compiled policies of one method. A policy that the document does not name costs one test of a field.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rules {
@@ -9,6 +11,22 @@ pub struct Rules {
     pub authorize: Authorize,
     /// Whether only callers with an API key may (KP-04).
     pub api_key_required: bool,
+    /// Requests per second in each stage, where its route says so (TH-05).
+    pub throttle: Option<Limit>,
+    /// Requests at work at once in each stage, likewise.
+    pub concurrency: Option<u32>,
+    /// Where its route begins.
+    pub line: Line,
+}
+
+/// A line of gateway.yaml, for people; 0: another document says it. What only moved is the same: it shows no difference.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Line(pub u32);
+
+impl std::fmt::Debug for Line {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Line")
+    }
 }
 
 /// Who may call a method.

@@ -13,6 +13,7 @@ use crate::model::api::ApiSpec;
 use crate::model::domain::DomainSpec;
 use crate::model::settings::ThrottleSpec;
 use crate::model::stage::StageSpec;
+use crate::model::throttle::ByClientSpec;
 
 /// Whether anybody at all may call a method.
 fn is_public(method: &Method) -> bool {
@@ -43,13 +44,16 @@ fn is_reachable(subject: &Subject<'_>, spec: &ApiSpec, definition: &Definition, 
 }
 
 pub fn no_throttle(subject: &Subject<'_>, found: &mut Found<'_>) {
-    let limits = |throttle: &ThrottleSpec| throttle.rate.is_some_and(|rate| rate.value >= 0.0);
+    let limits = |throttle: &ThrottleSpec| throttle.limit().is_some();
+    let is_account = subject.document.gateway.account.throttle.as_ref().is_some_and(limits);
     for (spec, definition) in &subject.apis {
         for stage in spec.stages.iter().filter(|stage| is_reachable(subject, spec, definition, stage)) {
             let throttled = |setting: &crate::model::settings::MethodSettingsSpec| {
                 setting.method.is_none() && setting.throttle.as_ref().is_some_and(limits)
             };
-            if !stage.methods.iter().any(throttled) {
+            let by_client = |spec: &ByClientSpec| spec.throttle.as_ref().is_some_and(limits);
+            let whole = is_account || stage.throttle.as_ref().is_some_and(limits);
+            if !whole && !stage.methods.iter().any(throttled) && !stage.throttle_by.iter().any(by_client) {
                 let what = format!("stage `{}` of `{}` takes any number of requests", stage.name.text, spec.id.text);
                 found.add(stage.name.place, what);
             }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::check::domains::check_target;
 use crate::check::stages;
+use crate::check::throttles::check_throttle;
 use crate::definition::{Definition, Method};
 use crate::diagnostic::Diagnostics;
 use crate::limits;
@@ -11,7 +12,6 @@ use crate::model::api::ApiSpec;
 use crate::model::field::nearest;
 use crate::model::keys::{KeySpec, KeysSpec};
 use crate::model::plans::{PlanMethodSpec, PlanSpec, PlanStageSpec, QuotaSpec};
-use crate::model::settings::ThrottleSpec;
 use crate::source::node::Text;
 
 /// Checks the part `usage_plans`. `has_state`: there is a folder for what must outlive the process.
@@ -64,24 +64,6 @@ fn check_method_throttles(methods: &[PlanMethodSpec], faults: &mut Diagnostics) 
             faults.error_hint(key.place, format!("the throttle of `{}` is written twice", key.text), hint);
         }
         check_throttle(throttle, faults);
-    }
-}
-
-/// A rate without a burst, or the other way round, is no limit that anybody could name.
-fn check_throttle(throttle: &ThrottleSpec, faults: &mut Diagnostics) {
-    let ThrottleSpec { place, rate, burst } = throttle;
-    let is_half = match (rate, burst) {
-        (Some(rate), Some(burst)) => (rate.value < 0.0) != (burst.value < 0.0),
-        _ => true,
-    };
-    if is_half {
-        let hint = "write `throttle: {rate: 5, burst: 10}`, requests per second and requests at once";
-        faults.error_hint(*place, "a throttle needs `rate` and `burst`", hint);
-    }
-    if let Some(burst) = burst
-        && burst.value.fract() != 0.0
-    {
-        faults.error_hint(burst.place, "`burst` is a number of requests", "write a whole number");
     }
 }
 

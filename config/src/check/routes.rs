@@ -2,6 +2,7 @@
 
 use router::Kind;
 
+use crate::check::throttles;
 use crate::diagnostic::Diagnostics;
 use crate::model::integration::{HttpSpec, IntegrationSpec};
 use crate::model::route::{AccessSpec, ResponseParametersSpec, RouteSpec};
@@ -18,9 +19,12 @@ pub fn check(route: &RouteSpec, kind: Kind, faults: &mut Diagnostics) {
         response_parameters,
         websocket: _,
         access,
+        throttle: _,
+        concurrency: _,
     } = route;
     check_websocket(route, faults);
     check_access(access, faults);
+    throttles::check_route(route, faults);
     let ResponseParametersSpec { flat, by_status } = response_parameters;
     if matches!(integration, Some(IntegrationSpec::Mock(_))) {
         let asked = [

@@ -4,18 +4,30 @@ use std::collections::BTreeMap;
 
 use router::Kind;
 
+use crate::check::throttles;
 use crate::definition::{Definition, Method};
 use crate::diagnostic::{Diagnostics, Place};
 use crate::limits;
 use crate::model::api::ApiSpec;
 use crate::model::field::nearest;
-use crate::model::settings::{CachingSpec, LoggingLevelSpec, MethodSettingsSpec, ThrottleSpec};
+use crate::model::settings::{CachingSpec, LoggingLevelSpec, MethodSettingsSpec};
 use crate::model::stage::{CanarySpec, StageSpec};
 use crate::source::node::Text;
 
 /// Checks one stage of an API. `has_state`: there is a folder for what must outlive the process.
 pub fn check(stage: &StageSpec, api: &ApiSpec, kind: Kind, has_state: bool, faults: &mut Diagnostics) {
-    let StageSpec { name, variables, auto_deploy, canary, methods, client_certificate: _ } = stage;
+    let StageSpec {
+        name,
+        variables,
+        auto_deploy,
+        canary,
+        methods,
+        client_certificate: _,
+        throttle: _,
+        throttle_by: _,
+        concurrency: _,
+    } = stage;
+    throttles::check_stage(stage, faults);
     check_name(name, kind, faults);
     check_variables(variables, name.place, faults);
     let deploys_itself = deploys_itself(stage);
@@ -110,7 +122,17 @@ fn check_settings(
     faults: &mut Diagnostics,
 ) {
     let mut seen: BTreeMap<Option<&str>, &Text> = BTreeMap::new();
-    for MethodSettingsSpec { key, method, metrics: _, data_trace, logging_level, throttle, caching } in settings {
+    for spec in settings {
+        let MethodSettingsSpec {
+            key,
+            method,
+            metrics: _,
+            data_trace,
+            logging_level,
+            throttle: _,
+            concurrency: _,
+            caching,
+        } = spec;
         let first = seen.entry(method.as_deref()).or_insert(key);
         if first.place != key.place {
             let hint = format!("`{}` in line {} means the same", first.text, first.place.line);
@@ -120,7 +142,7 @@ fn check_settings(
             check_method(method, key, deploys_itself, api, faults);
         }
         let refused = Refused { kind, faults: &mut *faults };
-        refused.check(data_trace.map(|at| (at.place, at.value)), *logging_level, throttle.as_ref(), caching.as_ref());
+        refused.check(data_trace.map(|at| (at.place, at.value)), *logging_level, caching.as_ref());
     }
 }
 
@@ -189,7 +211,6 @@ impl Refused<'_> {
         self,
         data_trace: Option<(Place, bool)>,
         level: Option<crate::model::values::At<LoggingLevelSpec>>,
-        throttle: Option<&ThrottleSpec>,
         caching: Option<&CachingSpec>,
     ) {
         let Self { kind, faults } = self;
@@ -204,11 +225,6 @@ impl Refused<'_> {
         {
             refuse(level.place, "an execution log", "write `logging_level: OFF`, or remove it");
         }
-        if let Some(throttle) = throttle
-            && limits_requests(throttle)
-        {
-            refuse(throttle.place, "`throttle` of a method", "remove it; -1 is unlimited");
-        }
         let enabled = caching.and_then(|caching| caching.enabled).filter(|enabled| enabled.value);
         if let Some(enabled) = enabled {
             refuse(enabled.place, "a cache", "write `enabled: false`, or remove `caching`");
@@ -221,17 +237,10 @@ impl Refused<'_> {
             ];
             for (place, name) in places {
                 if let Some(place) = place {
-                    let hint = "an HTTP API's routes have `metrics` and `throttle` (ST-08)";
+                    let hint = "an HTTP API's routes have `metrics`, `throttle` and `concurrency` (ST-08)";
                     faults.error_hint(place, format!("`{name}` is a setting of REST APIs"), hint);
                 }
             }
         }
     }
-}
-
-/// Whether a throttle asks for more than AWS's defaults, which are the limits of an account and are off here: -1, or 10,000 and 5,000.
-fn limits_requests(throttle: &ThrottleSpec) -> bool {
-    let ThrottleSpec { place: _, rate, burst } = throttle;
-    let is_default = |value: f64, default: f64| value < 0.0 || (value - default).abs() < f64::EPSILON;
-    rate.is_some_and(|at| !is_default(at.value, 10_000.0)) || burst.is_some_and(|at| !is_default(at.value, 5_000.0))
 }

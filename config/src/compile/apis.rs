@@ -8,6 +8,7 @@ use router::{Builder, StageRef};
 
 use crate::compile::program::Setting;
 use crate::compile::programs::{Print, Programs};
+use crate::compile::throttles;
 use crate::compile::tls::Shelf;
 use crate::compile::upstreams::{Names, Upstreams};
 use crate::definition::Definition;
@@ -17,7 +18,7 @@ use crate::model::api::ApiSpec;
 use crate::model::settings::MethodSettingsSpec;
 use crate::model::stage::StageSpec;
 use crate::model::tls::CertificateSpec;
-use crate::snapshot::{Api, Canary, Integration, Measured, Program, Protocol, Release, Stage};
+use crate::snapshot::{Api, Canary, Integration, Measured, Program, Protocol, Release, Stage, Tell};
 use crate::source::node::Text;
 
 /// APIs and stages as the table numbers them.
@@ -53,6 +54,8 @@ pub struct Parts<'a> {
     pub base: &'a Path,
     /// Where faults go.
     pub faults: &'a mut Diagnostics,
+    /// When clients are told of limits, where an API says nothing.
+    pub tell: Tell,
 }
 
 /// Compiles the part `apis`; `definitions` stand beside the specs, `None` where the kind could not be read.
@@ -64,7 +67,8 @@ pub fn compile(specs: &[ApiSpec], definitions: &[Option<Definition>], parts: &mu
         let number = parts.builder.api(&spec.id.text, definition.kind);
         let id: Arc<str> = (*spec.id.text).into();
         let execute_api = definition.endpoint.disable_execute_api != Some(true);
-        compiled.apis.push(Api { id: id.clone(), kind: definition.kind, execute_api });
+        let tell = spec.rate_limit_fields.unwrap_or(parts.tell);
+        compiled.apis.push(Api { id: id.clone(), kind: definition.kind, execute_api, tell });
         let deployed = deployed(spec, parts);
         let api = Work { id: &id, print: Print::of(definition), definition, deployed, names: &names };
         for stage in &spec.stages {
@@ -80,8 +84,8 @@ pub fn compile(specs: &[ApiSpec], definitions: &[Option<Definition>], parts: &mu
                 let releases = [release.as_mut(), canary.as_mut().map(|canary| &mut canary.release)];
                 prove(client, releases.into_iter().flatten().collect(), parts);
             }
-            let measured = measured(&stage.methods);
-            compiled.stages.push(Stage { api: number.0, name, release, canary, measured });
+            let (measured, throttles) = (measured(&stage.methods), throttles::of_stage(stage));
+            compiled.stages.push(Stage { api: number.0, name, release, canary, measured, throttles });
         }
     }
     compiled
@@ -144,9 +148,17 @@ fn refuse(stages: &[&Text], fault: &StoreFault, parts: &mut Parts<'_>) {
 /// ST-07, ST-08: settings lie over whatever a stage serves; they are no part of a deployment.
 fn measured(settings: &[MethodSettingsSpec]) -> Measured {
     let mut measured = Measured::default();
-    for MethodSettingsSpec { key: _, method, metrics, data_trace: _, logging_level: _, throttle: _, caching: _ } in
-        settings
-    {
+    for spec in settings {
+        let MethodSettingsSpec {
+            key: _,
+            method,
+            metrics,
+            data_trace: _,
+            logging_level: _,
+            throttle: _,
+            concurrency: _,
+            caching: _,
+        } = spec;
         match (method, metrics) {
             (None, Some(metrics)) => measured.others = *metrics,
             (Some(method), Some(metrics)) => {

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use codec::head::HeadLimits;
 
 use crate::compile::clients::{Vault, hsts};
+use crate::compile::throttles;
 use crate::compile::tls::Shelf;
 use crate::diagnostic::{Diagnostics, Place};
 use crate::limits;
@@ -23,7 +24,7 @@ pub fn compile(
     faults: &mut Diagnostics,
 ) -> Gateway {
     let GatewaySpec { listen, admin, control, state, workers, access_log, limits, watch, resolvers, .. } = spec;
-    let trusted_proxies = spec.trusted_proxies;
+    let (trusted_proxies, account) = (spec.trusted_proxies, throttles::said(spec.account.throttle.as_ref()));
     let listen = listen.into_iter().map(|spec| listener(spec, base, (shelf, vault), faults)).collect();
     let control = control.map(|text| socket_path(base.join(&*text.text), text.place, faults));
     Gateway {
@@ -37,6 +38,7 @@ pub fn compile(
         watch,
         resolvers,
         trusted_proxies,
+        account,
     }
 }
 

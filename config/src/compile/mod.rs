@@ -12,6 +12,7 @@ mod parameters;
 mod plans;
 mod program;
 mod programs;
+pub mod throttles;
 pub mod tls;
 mod upstreams;
 mod uri;
@@ -98,6 +99,7 @@ pub fn compile(
     faults: &mut Diagnostics,
 ) -> Option<Snapshot> {
     let Document { gateway, upstreams, apis, domains, plans, keys: _ } = document;
+    let tell = gateway.rate_limit_fields.unwrap_or_default();
     let mut shelf = tls::Shelf::default();
     let mut vault = clients::Vault::new(&gateway);
     let gateway = gateway::compile(gateway, base, (&mut shelf, &mut vault), faults);
@@ -112,6 +114,7 @@ pub fn compile(
         shelf: &mut shelf,
         base,
         faults,
+        tell,
     };
     let mut compiled = apis::compile(&apis, definitions, &mut parts);
     let plans = plans::compile(&plans, &compiled);

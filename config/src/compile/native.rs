@@ -13,6 +13,7 @@ use crate::model::field::nearest;
 use crate::model::integration::{HttpSpec, IntegrationSpec, MockSpec};
 use crate::model::resilience::RouteRetrySpec;
 use crate::model::route::{AccessSpec, ResponseParametersSpec, RouteSpec};
+use crate::model::settings::ThrottleSpec;
 use crate::source::node::{Style, Text};
 
 /// Adds the authorizers of an API to its definition. One takes the place of an imported scheme with the same name.
@@ -49,6 +50,8 @@ pub fn add_routes(spec: &ApiSpec, definition: &mut Definition, faults: &mut Diag
         method.integration = integration(route, faults);
         method.websocket = route.websocket.is_some_and(|websocket| websocket.value);
         restrict(&mut method, &route.access, &definition.authorizers, faults);
+        method.throttle = route.throttle.as_ref().and_then(ThrottleSpec::limit);
+        method.concurrency = route.concurrency.map(|at| at.value);
         if route.integration.is_none() {
             continue; // A fault already.
         }
@@ -144,6 +147,8 @@ fn integration(route: &RouteSpec, faults: &mut Diagnostics) -> Option<Integratio
         response_parameters,
         websocket: _,
         access: _,
+        throttle: _,
+        concurrency: _,
     } = route;
     let ResponseParametersSpec { flat, by_status } = response_parameters;
     let mut made = match integration.as_ref()? {

@@ -24,7 +24,7 @@ fn plan(spec: &PlanSpec, compiled: &Compiled) -> Plan {
     Plan {
         name: name.text.clone(),
         stages: stages.into(),
-        throttle: throttle.as_ref().and_then(limit),
+        throttle: throttle.as_ref().and_then(ThrottleSpec::limit),
         quota: quota.as_ref().and_then(quota_of),
     }
 }
@@ -35,19 +35,12 @@ fn stage(spec: &PlanStageSpec, compiled: &Compiled) -> Option<PlanStage> {
     let (_, stage) = compiled.stage(api, name)?;
     let limit_of = |spec: &PlanMethodSpec| {
         let PlanMethodSpec { key: _, method, throttle } = spec;
-        Some((method.clone(), limit(throttle)?))
+        Some((method.clone(), throttle.limit()?))
     };
     let mut methods: Vec<(Box<str>, Limit)> = methods.iter().filter_map(limit_of).collect();
     methods.sort_by(|(a, _), (b, _)| a.cmp(b));
     methods.dedup_by(|(a, _), (b, _)| a == b);
     Some(PlanStage { stage, methods: methods.into() })
-}
-
-/// What a throttle allows; `None`: anything, which is -1 in AWS's words.
-fn limit(spec: &ThrottleSpec) -> Option<Limit> {
-    let ThrottleSpec { place: _, rate, burst } = spec;
-    let (rate, burst) = (rate.as_ref()?.value, burst.as_ref()?.value);
-    (rate >= 0.0 && burst >= 0.0).then(|| Limit::new(rate, burst))
 }
 
 fn quota_of(spec: &QuotaSpec) -> Option<Quota> {

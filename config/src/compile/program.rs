@@ -13,6 +13,7 @@ use crate::compile::mock;
 use crate::compile::native;
 use crate::compile::needs::{self, Lack, Needs};
 use crate::compile::parameters;
+use crate::compile::throttles;
 use crate::compile::tls::is_server_name;
 use crate::compile::upstreams::Names;
 use crate::compile::uri::{self, UriWrong};
@@ -176,7 +177,13 @@ impl Compiler<'_> {
 
     /// What a method asks of its callers; or what of it is missing, and then nobody is answered.
     fn rules(&self, method: &definition::Method) -> Result<Rules, Lack> {
-        Ok(Rules { authorize: self.authorizers.authorize(method)?, api_key_required: method.api_key_required })
+        Ok(Rules {
+            authorize: self.authorizers.authorize(method)?,
+            api_key_required: method.api_key_required,
+            throttle: method.throttle,
+            concurrency: method.concurrency,
+            line: throttles::line_of(*method.place),
+        })
     }
 
     fn integration(&mut self, method: &definition::Method, variables: &[Box<str>]) -> Integration {

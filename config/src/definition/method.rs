@@ -1,5 +1,6 @@
 //! A method: a verb and a path (in an HTTP API: a route), what it asks of its callers, and who answers.
 
+use policy::throttle::Limit;
 use router::Verb;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
@@ -51,6 +52,12 @@ pub struct Method {
     /// Whether WebSocket connections pass through to the backend; of native routes alone.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub websocket: bool,
+    /// Requests per second in each stage (TH-05); of native routes alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub throttle: Option<Limit>,
+    /// Requests at work at once in each stage; of native routes alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub concurrency: Option<u32>,
 }
 
 /// Who may call a method (A rows).
@@ -145,6 +152,8 @@ impl Method {
             validator: None,
             integration: None,
             websocket: false,
+            throttle: None,
+            concurrency: None,
         }
     }
 

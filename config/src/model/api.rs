@@ -10,7 +10,9 @@ use crate::model::openapi::{self, OpenApiSpec};
 use crate::model::reader::Reader;
 use crate::model::route::{self, RouteSpec};
 use crate::model::stage::{self, StageSpec};
+use crate::model::throttle::{RATE_LIMIT_FIELDS, rate_limit_fields};
 use crate::model::values::At;
+use crate::snapshot::Tell;
 use crate::source::node::{Node, Text, Value};
 
 /// One API, as written.
@@ -32,6 +34,8 @@ pub struct ApiSpec {
     pub routes: Vec<RouteSpec>,
     /// In the order of the document.
     pub stages: Vec<StageSpec>,
+    /// When its clients are told of limits; `None`: as the gateway says.
+    pub rate_limit_fields: Option<Tell>,
 }
 
 /// The fields of an API.
@@ -44,6 +48,7 @@ pub const API: Table = Table {
         Field::new("routes", Type::Objects(&route::ROUTE), "what is answered, by verb and path"),
         Field::new("stages", Type::Objects(&stage::STAGE), "the stages, by name"),
         Field::new("disable_execute_api_endpoint", Type::Flag, "true: only domains lead to it"),
+        RATE_LIMIT_FIELDS,
         Field::new("authorizers", Type::ObjectsByType(authorizers::TABLES), "who decides on callers, by name"),
         Field::later("cors", "answers to browsers of other origins"),
         Field::later("gateway_responses", "bodies of refusals"),
@@ -76,6 +81,7 @@ impl ApiSpec {
                 api_key_source: None,
                 routes: Vec::new(),
                 stages: Vec::new(),
+                rate_limit_fields: None,
             });
         };
         let kind = match object.get("kind") {
@@ -107,9 +113,19 @@ impl ApiSpec {
             None => Vec::new(),
         };
         let stages = reader.each(object.get("stages"), "`stages`", StageSpec::read);
+        let rate_limit_fields = rate_limit_fields(&object, reader);
         object.close();
-        let id = id.clone();
-        Some(Self { id, kind, openapi, disable_execute_api_endpoint, authorizers, api_key_source, routes, stages })
+        Some(Self {
+            id: id.clone(),
+            kind,
+            openapi,
+            disable_execute_api_endpoint,
+            authorizers,
+            api_key_source,
+            routes,
+            stages,
+            rate_limit_fields,
+        })
     }
 
     /// Where the API begins.

@@ -11,10 +11,11 @@ use crate::limits;
 use crate::model::clients::{ClientsSpec, HSTS, HTTPS_REDIRECT, MUTUAL_TLS};
 use crate::model::field::{Field, Table, Type};
 use crate::model::reader::Reader;
+use crate::model::throttle::{self, ACCOUNT, AccountSpec, RATE_LIMIT_FIELDS};
 use crate::model::tls::{TLS, TlsSpec};
 use crate::model::trust::{self, PROXY_PROTOCOL, TRUSTED_PROXIES};
 use crate::model::values::{self, At};
-use crate::snapshot::ProxyProtocol;
+use crate::snapshot::{ProxyProtocol, Tell};
 use crate::source::node::{Node, Text, Value};
 
 /// The part `gateway`, as written.
@@ -42,6 +43,10 @@ pub struct GatewaySpec {
     pub resolvers: Vec<SocketAddr>,
     /// Whose word on a client's address is believed.
     pub trusted_proxies: Option<Hops>,
+    /// Of all APIs together.
+    pub account: AccountSpec,
+    /// When clients are told of limits.
+    pub rate_limit_fields: Option<Tell>,
 }
 
 /// One listener, as written.
@@ -154,6 +159,8 @@ pub const GATEWAY: Table = Table {
             "proxies in front whose X-Forwarded-For is believed",
         )
         .short(Type::TextList),
+        Field::new("account", Type::Object(&ACCOUNT), "limits of all APIs together, as those of an AWS account"),
+        RATE_LIMIT_FIELDS,
         Field::later("principals", "who may sign with SigV4"),
         Field::later("include", "further documents"),
     ],
@@ -293,6 +300,8 @@ impl GatewaySpec {
         let watch = object.get("watch").and_then(|node| reader.flag(node, "`watch`")).unwrap_or_default();
         let resolvers = object.get("resolvers").map(|node| resolvers(node, reader)).unwrap_or_default();
         let trusted_proxies = object.get("trusted_proxies").and_then(|node| trust::trusted_proxies(node, reader));
+        let account = object.get("account").and_then(|node| AccountSpec::read(node, reader)).unwrap_or_default();
+        let rate_limit_fields = throttle::rate_limit_fields(&object, reader);
         object.close();
         let place = node.place;
         Some(Self {
@@ -307,6 +316,8 @@ impl GatewaySpec {
             watch,
             resolvers,
             trusted_proxies,
+            account,
+            rate_limit_fields,
         })
     }
 

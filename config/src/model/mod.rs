@@ -15,6 +15,7 @@ pub mod resilience;
 pub mod route;
 pub mod settings;
 pub mod stage;
+pub mod throttle;
 pub mod tls;
 pub mod trust;
 pub mod upstream;

@@ -5,8 +5,10 @@ use std::time::Duration;
 use crate::limits;
 use crate::model::field::{Field, Table, Type};
 use crate::model::integration::{self, IntegrationSpec};
-use crate::model::reader::Reader;
+use crate::model::reader::{Object, Reader};
 use crate::model::resilience::{self, RouteRetrySpec};
+use crate::model::settings::{THROTTLE, ThrottleSpec};
+use crate::model::throttle::{CONCURRENCY, concurrency};
 use crate::model::values::At;
 use crate::source::node::{Entry, Node, Text, Value};
 
@@ -29,6 +31,10 @@ pub struct RouteSpec {
     pub websocket: Option<At<bool>>,
     /// Who may call.
     pub access: AccessSpec,
+    /// Requests per second (TH-05).
+    pub throttle: Option<ThrottleSpec>,
+    /// Requests at work at once.
+    pub concurrency: Option<At<u32>>,
 }
 
 /// Who may call a route, as written.
@@ -72,7 +78,8 @@ pub const ROUTE: Table = Table {
         Field::new("scopes", Type::TextList, "the caller's token must hold one of them"),
         Field::new("api_key_required", Type::Flag, "true: only callers with an API key"),
         Field::later("limits", "limits of this route alone"),
-        Field::later("throttle", "requests per second"),
+        Field::new("throttle", Type::Object(&THROTTLE), "requests per second, in each stage by itself"),
+        CONCURRENCY,
         Field::later("validator", "a check of parameters and body"),
     ],
 };
@@ -105,7 +112,28 @@ impl RouteSpec {
             .unwrap_or_default();
         let flag = |node: &Node| Some(At { value: reader.flag(node, "`websocket`")?, place: node.place });
         let websocket = object.get("websocket").and_then(flag);
-        let access = AccessSpec {
+        let access = AccessSpec::read(&object, reader);
+        let throttle = object.get("throttle").and_then(|node| ThrottleSpec::read(node, reader));
+        let concurrency = concurrency(&object, reader);
+        object.close();
+        Some(Self {
+            key: key.clone(),
+            integration,
+            timeout,
+            retry,
+            request_parameters,
+            response_parameters,
+            websocket,
+            access,
+            throttle,
+            concurrency,
+        })
+    }
+}
+
+impl AccessSpec {
+    fn read(object: &Object<'_>, reader: &mut Reader<'_>) -> Self {
+        Self {
             authorizer: object.get("authorizer").and_then(|node| reader.text(node, "`authorizer`")),
             iam: object
                 .get("authorization")
@@ -117,10 +145,7 @@ impl RouteSpec {
             api_key_required: object
                 .get("api_key_required")
                 .and_then(|node| Some(At { value: reader.flag(node, "`api_key_required`")?, place: node.place })),
-        };
-        object.close();
-        let key = key.clone();
-        Some(Self { key, integration, timeout, retry, request_parameters, response_parameters, websocket, access })
+        }
     }
 }
 

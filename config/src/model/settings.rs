@@ -1,11 +1,13 @@
 //! Settings of single methods in a stage (ST-07, ST-08).
 
+use policy::throttle::Limit;
 use router::Verb;
 
 use crate::diagnostic::Place;
 use crate::limits;
 use crate::model::field::{Field, Table, Type, nearest};
 use crate::model::reader::Reader;
+use crate::model::throttle::{CONCURRENCY, concurrency};
 use crate::model::values::At;
 use crate::source::node::{Node, Text};
 
@@ -24,6 +26,8 @@ pub struct MethodSettingsSpec {
     pub logging_level: Option<At<LoggingLevelSpec>>,
     /// Requests per second.
     pub throttle: Option<ThrottleSpec>,
+    /// Requests at work at once.
+    pub concurrency: Option<At<u32>>,
     /// Kept answers; REST.
     pub caching: Option<CachingSpec>,
 }
@@ -85,7 +89,8 @@ pub const SETTINGS: Table = Table {
         Field::new("metrics", Type::Flag, "metrics of this method by itself"),
         Field::new("data_trace", Type::Flag, "whole requests and answers in the execution log; false in this version"),
         Field::new("logging_level", Type::Word(&["OFF", "ERROR", "INFO"]), "the execution log; OFF in this version"),
-        Field::new("throttle", Type::Object(&THROTTLE), "requests per second; unlimited in this version"),
+        Field::new("throttle", Type::Object(&THROTTLE), "requests per second; of \"*/*\": of each method by itself"),
+        CONCURRENCY,
         Field::new("caching", Type::Object(&CACHING), "kept answers; not enabled in this version"),
     ],
 };
@@ -95,7 +100,7 @@ pub const THROTTLE: Table = Table {
     name: "`throttle`",
     fields: &[
         Field::new("rate", Type::Decimal, "requests per second; -1: unlimited"),
-        Field::new("burst", Type::Decimal, "requests at once; -1: unlimited"),
+        Field::new("burst", Type::Decimal, "requests at once, after a pause; -1: unlimited"),
     ],
 };
 
@@ -132,6 +137,7 @@ impl MethodSettingsSpec {
         let logging_level =
             object.get("logging_level").and_then(|node| reader.word(node, "`logging_level`", &LEVELS, &[]));
         let throttle = object.get("throttle").and_then(|node| ThrottleSpec::read(node, reader));
+        let concurrency = concurrency(&object, reader);
         let caching = object.get("caching").and_then(|node| CachingSpec::read(node, reader));
         object.close();
         let method = match method_key(&key.text) {
@@ -141,11 +147,18 @@ impl MethodSettingsSpec {
                 return None;
             }
         };
-        Some(Self { key: key.clone(), method, metrics, data_trace, logging_level, throttle, caching })
+        Some(Self { key: key.clone(), method, metrics, data_trace, logging_level, throttle, concurrency, caching })
     }
 }
 
 impl ThrottleSpec {
+    /// What may pass; `None`: anything, which is -1 in AWS's words. What is at fault limits nothing: `check` says so.
+    pub fn limit(&self) -> Option<Limit> {
+        let Self { place: _, rate, burst } = self;
+        let (rate, burst) = (rate.as_ref()?.value, burst.as_ref()?.value);
+        (rate >= 0.0 && burst >= 0.0).then(|| Limit::new(rate, burst))
+    }
+
     /// Reads a rate and a burst.
     pub fn read(node: &Node, reader: &mut Reader<'_>) -> Option<Self> {
         let object = reader.object(node, &THROTTLE)?;

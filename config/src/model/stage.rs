@@ -4,7 +4,8 @@ use crate::diagnostic::Place;
 use crate::limits;
 use crate::model::field::{Field, Table, Type};
 use crate::model::reader::Reader;
-use crate::model::settings::{self, MethodSettingsSpec};
+use crate::model::settings::{self, MethodSettingsSpec, ThrottleSpec};
+use crate::model::throttle::{self, ByClientSpec, CONCURRENCY};
 use crate::model::tls::{CLIENT_CERTIFICATE, CertificateSpec};
 use crate::model::values::At;
 use crate::source::node::{Node, Text};
@@ -24,6 +25,12 @@ pub struct StageSpec {
     pub methods: Vec<MethodSettingsSpec>,
     /// What the gateway proves itself with to backends (IN-19).
     pub client_certificate: Option<CertificateSpec>,
+    /// Requests per second of the stage as a whole.
+    pub throttle: Option<ThrottleSpec>,
+    /// Requests per second of each client.
+    pub throttle_by: Vec<ByClientSpec>,
+    /// Requests at work at once.
+    pub concurrency: Option<At<u32>>,
 }
 
 /// A canary, as written.
@@ -49,7 +56,9 @@ pub const STAGE: Table = Table {
             Type::Objects(&settings::SETTINGS),
             "settings by method: \"GET /pets\", or \"*/*\" for all",
         ),
-        Field::later("throttle", "requests per second"),
+        Field::new("throttle", Type::Object(&settings::THROTTLE), "requests per second of all methods together"),
+        Field::new("throttle_by", Type::List(&throttle::BY_CLIENT), "requests per second of each client"),
+        CONCURRENCY,
         Field::new(
             "client_certificate",
             Type::Object(&CLIENT_CERTIFICATE),
@@ -79,6 +88,9 @@ impl StageSpec {
             canary: None,
             methods: Vec::new(),
             client_certificate: None,
+            throttle: None,
+            throttle_by: Vec::new(),
+            concurrency: None,
         };
         let Some(object) = reader.object(node, &STAGE) else {
             // The name stands, so that what leads to it does not fail a second time.
@@ -98,6 +110,11 @@ impl StageSpec {
         }
         spec.client_certificate =
             object.get("client_certificate").and_then(|node| CertificateSpec::read_client(node, reader));
+        spec.throttle = object.get("throttle").and_then(|node| ThrottleSpec::read(node, reader));
+        if let Some(node) = object.get("throttle_by") {
+            spec.throttle_by = reader.list(node).iter().filter_map(|node| ByClientSpec::read(node, reader)).collect();
+        }
+        spec.concurrency = throttle::concurrency(&object, reader);
         object.close();
         Some(spec)
     }

@@ -27,8 +27,10 @@ impl Writer<'_> {
             unheeded: _,
             validator,
             integration,
-            // No extension of API Gateway's says it, and none of ours.
+            // No extension of API Gateway's says these, and none of ours.
             websocket: _,
+            throttle: _,
+            concurrency: _,
         } = method;
         let extensions = self.options.extensions;
         let mut out = Object::default();
