@@ -105,12 +105,6 @@ pub const POLICY_STATEMENTS_MAX: usize = 1_000;
 /// Bytes of a pattern in a policy. API Gateway's ARNs end at 512 in an authorizer's answer, and at 1,600 as a request's.
 pub const POLICY_PATTERN_BYTES_MAX: usize = 2_048;
 
-/// Requests per second of a throttle: beyond what one machine does.
-pub const THROTTLE_RATE_MAX: u64 = 10_000_000;
-
-/// Requests at once of a throttle: a second of the highest rate.
-pub const THROTTLE_BURST_MAX: u32 = 10_000_000;
-
 /// Clients of one throttle by address, header or claim that are told apart where nobody says how many, in 2 MiB: those of a minute,
 /// where 1,000 new ones come in a second. Beyond, the one that has used the least is forgotten.
 pub const THROTTLED_CLIENTS: u32 = 65_536;
