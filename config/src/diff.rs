@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
-use crate::snapshot::{Gateway, Integration, Limits, Method, Program, Release, Snapshot, Stage};
+use crate::snapshot::{Answers, Gateway, Integration, Limits, Method, Program, Release, Snapshot, Stage};
 
 /// A line for each thing that is new, gone or changed. Values are not told: they may be secrets.
 pub fn diff(before: &Snapshot, after: &Snapshot) -> Vec<String> {
@@ -150,8 +150,20 @@ fn release(whose: &str, before: Option<&Release>, after: Option<&Release>, lines
         lines.push(format!("{whose}: variables {} changed", names.join(", ")));
     }
     if !std::sync::Arc::ptr_eq(&before.program, &after.program) {
+        answers(whose, &before.program.answers, &after.program.answers, lines);
         methods(whose, &before.program, &after.program, lines);
     }
+}
+
+fn answers(whose: &str, before: &Answers, after: &Answers, lines: &mut Vec<String>) {
+    // Where something was written makes it no other thing.
+    let Answers { cors, cors_at: _, gateway_responses, lines: _, strict_errors } = after;
+    let changed = [
+        ("cors", *cors != before.cors),
+        ("gateway responses", *gateway_responses != before.gateway_responses),
+        ("strict_errors", *strict_errors != before.strict_errors),
+    ];
+    lines.extend(changed.iter().filter(|(_, is)| *is).map(|(what, _)| format!("{whose}: {what} changed")));
 }
 
 fn methods(whose: &str, before: &Program, after: &Program, lines: &mut Vec<String>) {

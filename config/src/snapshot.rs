@@ -1,5 +1,6 @@
 //! The whole compiled configuration: immutable, shared by every worker, never parsed again.
 
+mod answers;
 mod authorizer;
 mod clients;
 mod plans;
@@ -25,6 +26,7 @@ use policy::transform::uri::UriTemplate;
 use router::{Glob, Kind, Routes, RoutingMode, Table, Verb};
 use serde::{Deserialize, Serialize};
 
+pub use self::answers::{Answers, Line};
 pub use self::authorizer::{Authorizer, AuthorizerRule};
 pub use self::clients::{Hsts, Manner, MutualTls, RevocationFacts, TrustFiles, TrustedFacts, Truststore, Truststores};
 pub use self::plans::{Plan, PlanStage};
@@ -68,6 +70,8 @@ pub struct Snapshot {
     pub manners: Box<[(Box<str>, Manner)]>,
     /// What holders of API keys may do, in the order of their names: a key names them by their numbers.
     pub plans: Box<[Plan]>,
+    /// The names of the documents that it was made of, by [`Line::source`].
+    pub sources: Box<[Box<str>]>,
 }
 
 /// The part `gateway` of the document.
@@ -320,6 +324,8 @@ pub struct Program {
     pub authorities: Box<[Authority]>,
     /// Who decides on callers, by [`policy::rules::Authorize::By`].
     pub authorizers: Box<[Authorizer]>,
+    /// What is said beside the answers of its integrations.
+    pub answers: Answers,
 }
 
 /// Whom a URI names.

@@ -87,6 +87,7 @@ struct Written<'a> {
     protected: &'a [(Box<str>, Tls)],
     manners: &'a [(Box<str>, Manner)],
     plans: &'a [Plan],
+    sources: &'a [Box<str>],
 }
 
 /// The same, read.
@@ -103,6 +104,7 @@ struct Body {
     protected: Box<[(Box<str>, Tls)]>,
     manners: Box<[(Box<str>, Manner)]>,
     plans: Box<[Plan]>,
+    sources: Box<[Box<str>]>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -155,6 +157,7 @@ pub fn encode(snapshot: &Snapshot, base: &Path) -> Vec<u8> {
         protected: &protected,
         manners: &snapshot.manners,
         plans: &snapshot.plans,
+        sources: &snapshot.sources,
     };
     let body = postcard::to_stdvec(&written).expect("a snapshot has nothing that postcard cannot write");
     let mut file = Vec::with_capacity(HEADER + body.len());
@@ -248,6 +251,7 @@ pub fn decode_body(body: &[u8], folder: &Path) -> Result<Snapshot, SnapshotFault
         mut protected,
         manners,
         plans,
+        sources,
     } = body;
     rebase(&mut gateway, &mut upstreams, &mut protected, |path| *path = folder.join(&*path));
     if gateway.listen.iter().filter_map(|listener| listener.tls.as_ref()).any(|tls| tls.certificates.is_empty()) {
@@ -284,6 +288,7 @@ pub fn decode_body(body: &[u8], folder: &Path) -> Result<Snapshot, SnapshotFault
         truststores,
         manners,
         plans,
+        sources,
     })
 }
 
@@ -337,7 +342,7 @@ fn rebase(
 }
 
 fn check_program(program: &Program) -> Result<(), SnapshotFault> {
-    let Program { kind: _, routes, methods, authorities, authorizers } = program;
+    let Program { kind: _, routes, methods, authorities, authorizers, answers: _ } = program;
     if routes.methods_max().is_some_and(|most| most as usize >= methods.len()) {
         return Err(invalid("routes without their methods"));
     }
@@ -481,9 +486,10 @@ mod tests {
             truststores: _,
             manners,
             plans,
+            sources,
         } = snapshot;
         format!(
-            "{gateway:?}{apis:?}{stages:?}{upstreams:?}{mappings:?}{rules:?}{domains:?}{protected:?}{manners:?}{plans:?}"
+            "{gateway:?}{apis:?}{stages:?}{upstreams:?}{mappings:?}{rules:?}{domains:?}{protected:?}{manners:?}{plans:?}{sources:?}"
         )
     }
 

@@ -448,6 +448,7 @@ fn cors() -> impl Strategy<Value = Cors> {
     let list = || vec(word(name()), 0..3);
     (list(), list(), list(), list(), option::of(-1..=86_400), option::of(any::<bool>())).prop_map(
         |(allow_origins, allow_methods, allow_headers, expose_headers, max_age, allow_credentials)| Cors {
+            place: Place::default().into(),
             allow_origins,
             allow_methods,
             allow_headers,

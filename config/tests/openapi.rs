@@ -603,7 +603,7 @@ fn what_is_written_loosely() {
     check(
         "rest/slips",
         &[
-            ("cors", Json::Null),
+            ("cors > allow_origins", json!(["*"])),
             ("gateway_responses", json!({"DEFAULT_4XX": {"status": null, "parameters": [], "templates": []}})),
             (of!("GET /a", "timeout_ms"), json!(50)),
             (of!("GET /a", "passthrough"), Json::Null),

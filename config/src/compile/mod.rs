@@ -1,5 +1,6 @@
 //! From the model to the snapshot. Each spec is taken apart by naming all of its fields: a new field does not build until its meaning is decided.
 
+mod answers;
 mod apis;
 mod authorizers;
 pub mod clients;
@@ -50,6 +51,7 @@ fn definition(api: &ApiSpec, base: &Path, faults: &mut Diagnostics) -> Option<De
     if let Some(At { value, .. }) = api.api_key_source {
         definition.api_key_source = Some(value);
     }
+    answers::add(api, &mut definition);
     Some(definition)
 }
 
@@ -126,6 +128,7 @@ pub fn compile(
         return None;
     }
     let (certificates, trusted) = shelf.finish();
+    let sources = faults.sources.iter().map(|source| source.name.as_str().into()).collect();
     Some(Snapshot {
         gateway,
         table: builder.build(),
@@ -141,5 +144,6 @@ pub fn compile(
         truststores: vault.finish(),
         manners: protected.manners.into(),
         plans,
+        sources,
     })
 }

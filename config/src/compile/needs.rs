@@ -40,8 +40,6 @@ impl Needs {
             Some("resource policies are")
         } else if definition.endpoint.types.iter().any(|kind| kind.eq_ignore_ascii_case("PRIVATE")) {
             Some("private endpoints are")
-        } else if definition.cors.is_some() {
-            Some("CORS configurations are")
         } else {
             None
         };
@@ -50,11 +48,6 @@ impl Needs {
 
     /// What an API asks for that is not done, and changes neither who may call nor what is answered in earnest.
     pub fn warn_of_the_rest(definition: &Definition, faults: &mut Diagnostics) {
-        if let Some((name, _)) = definition.gateway_responses.first() {
-            let what =
-                format!("gateway responses are not available in this version: `{name}` and others are AWS's own");
-            faults.warning(name.place(), what, LATER_API);
-        }
         if definition.minimum_compression_size.is_some() {
             let source = definition.methods.first().map(|method| method.place.source).unwrap_or_default();
             let what = "compression is not available in this version: answers pass as the backend sends them";
@@ -182,11 +175,6 @@ mod tests {
                 "`GET /x` answers 500: private endpoints are",
             ),
             ("x-amazon-apigateway-minimum-compression-size: 100", PROXY, "compression is not available"),
-            (
-                "x-amazon-apigateway-gateway-responses: {THROTTLED: {statusCode: 420}}",
-                PROXY,
-                "gateway responses are not available",
-            ),
             ("", "summary: nobody answers", "`GET /x` answers 500: it has no integration"),
             ("", "x-amazon-apigateway-auth: {type: AWS_IAM}\n      responses: {}", "`GET /x` answers 500: AWS_IAM"),
         ] {

@@ -8,6 +8,7 @@ use policy::transform::parameters::RequestMapping;
 use policy::transform::template::TemplateNames;
 use router::{Kind, RouteFault, RoutesBuilder, Template, TemplateFault, TemplateProblem};
 
+use crate::compile::answers;
 use crate::compile::authorizers::Authorizers;
 use crate::compile::mock;
 use crate::compile::native;
@@ -60,7 +61,15 @@ pub fn compile(definition: &Definition, setting: &Setting<'_>, faults: &mut Diag
     compiler.warn_of_shadows(&routes);
     let authorities = compiler.authorities.list.into();
     let authorizers = compiler.authorizers.list.into();
-    Program { kind: definition.kind, routes: routes.build(), methods: methods.into(), authorities, authorizers }
+    let answers = answers::compile(definition, setting.variables, compiler.faults);
+    Program {
+        kind: definition.kind,
+        routes: routes.build(),
+        methods: methods.into(),
+        authorities,
+        authorizers,
+        answers,
+    }
 }
 
 /// Whom the integrations call, each once.

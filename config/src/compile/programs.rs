@@ -7,6 +7,7 @@ use memchr::memmem;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
+use crate::compile::answers;
 use crate::compile::program::{self, Setting};
 use crate::definition::Definition;
 use crate::deployments::DefinitionHash;
@@ -114,6 +115,11 @@ impl Print {
                 hash.update(place.line.to_le_bytes());
                 hash.update(place.column.to_le_bytes());
             }
+        }
+        for place in answers::places(definition) {
+            hash.update(place.source.to_le_bytes());
+            hash.update(place.line.to_le_bytes());
+            hash.update(place.column.to_le_bytes());
         }
         Self { hash: hash.finalize().into(), uses_variables: memmem::find(&written, NEEDLE).is_some() }
     }

@@ -47,6 +47,9 @@ pub struct Definition {
     pub api_key_source: Option<ApiKeySource>,
     /// CO-01.
     pub cors: Option<Cors>,
+    /// Whether refusals are problem documents, and 404 and 405 say what is not there (§20).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub strict_errors: bool,
     /// A resource policy (POL rows).
     pub policy: Option<Json>,
     /// DM-06, RT-17.
@@ -127,6 +130,9 @@ pub enum ApiKeySource {
 /// The CORS configuration of an HTTP API.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Cors {
+    /// Where it begins.
+    #[serde(skip)]
+    pub place: Origin,
     /// `https://example.com`, `https://*`, `*`.
     pub allow_origins: Vec<Word>,
     /// Verbs, or `*`.
@@ -195,6 +201,7 @@ impl Definition {
             minimum_compression_size: None,
             api_key_source: None,
             cors: None,
+            strict_errors: false,
             policy: None,
             endpoint: Endpoint::default(),
             tags: Vec::new(),

@@ -4,6 +4,7 @@ use router::Kind;
 
 use crate::definition::ApiKeySource;
 use crate::diagnostic::Place;
+use crate::model::answers::{self, CorsSpec, GatewayResponseSpec};
 use crate::model::authorizers::{self, AuthorizerSpec};
 use crate::model::field::{Field, Table, Type};
 use crate::model::openapi::{self, OpenApiSpec};
@@ -30,6 +31,12 @@ pub struct ApiSpec {
     pub authorizers: Vec<AuthorizerSpec>,
     /// Where a caller's API key is read (KP-03); `None`: what the OpenAPI document says, else in `X-API-Key`.
     pub api_key_source: Option<At<ApiKeySource>>,
+    /// Which pages of other origins may call; it takes the place of what the OpenAPI document says.
+    pub cors: Option<CorsSpec>,
+    /// What is said in the place of refusals, by type; one of an OpenAPI document with the same type gives way.
+    pub gateway_responses: Vec<GatewayResponseSpec>,
+    /// Whether refusals are problem documents; `None`: what the OpenAPI document says, else they are not.
+    pub strict_errors: Option<bool>,
     /// In the order of the document.
     pub routes: Vec<RouteSpec>,
     /// In the order of the document.
@@ -50,11 +57,19 @@ pub const API: Table = Table {
         Field::new("disable_execute_api_endpoint", Type::Flag, "true: only domains lead to it"),
         RATE_LIMIT_FIELDS,
         Field::new("authorizers", Type::ObjectsByType(authorizers::TABLES), "who decides on callers, by name"),
-        Field::later("cors", "answers to browsers of other origins"),
-        Field::later("gateway_responses", "bodies of refusals"),
+        Field::new("cors", Type::Object(&answers::CORS), "which pages of other origins may call, on every kind of API"),
+        Field::new(
+            "gateway_responses",
+            Type::Objects(&answers::GATEWAY_RESPONSE),
+            "what is said in the place of refusals, by type: THROTTLED, DEFAULT_4XX, …",
+        ),
         Field::later("policy", "a resource policy"),
         Field::later("firewall", "rules on addresses and requests"),
-        Field::later("strict_errors", "404 and 405 in place of AWS's 403"),
+        Field::new(
+            "strict_errors",
+            Type::Flag,
+            "true: problem documents (RFC 9457), and 404 and 405 in place of AWS's 403",
+        ),
         Field::later("binary_media_types", "media types that are not text"),
         Field::new(
             "api_key_source",
@@ -79,6 +94,9 @@ impl ApiSpec {
                 disable_execute_api_endpoint: None,
                 authorizers: Vec::new(),
                 api_key_source: None,
+                cors: None,
+                gateway_responses: Vec::new(),
+                strict_errors: None,
                 routes: Vec::new(),
                 stages: Vec::new(),
                 rate_limit_fields: None,
@@ -108,6 +126,10 @@ impl ApiSpec {
         let sources = [("header", ApiKeySource::Header), ("authorizer", ApiKeySource::Authorizer)];
         let api_key_source =
             object.get("api_key_source").and_then(|node| reader.word(node, "`api_key_source`", &sources, &[]));
+        let cors = object.get("cors").and_then(|node| CorsSpec::read(node, reader));
+        let gateway_responses =
+            reader.each(object.get("gateway_responses"), "`gateway_responses`", GatewayResponseSpec::read);
+        let strict_errors = object.get("strict_errors").and_then(|node| reader.flag(node, "`strict_errors`"));
         let routes = match object.get("routes") {
             Some(node) => read_routes(node, reader),
             None => Vec::new(),
@@ -122,6 +144,9 @@ impl ApiSpec {
             disable_execute_api_endpoint,
             authorizers,
             api_key_source,
+            cors,
+            gateway_responses,
+            strict_errors,
             routes,
             stages,
             rate_limit_fields,

@@ -1,5 +1,6 @@
 //! A document as the operator wrote it: owned, with places, nothing resolved. One file for each kind of part.
 
+pub mod answers;
 pub mod api;
 pub mod authorizers;
 pub mod clients;

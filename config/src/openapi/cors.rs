@@ -21,22 +21,15 @@ pub fn cors(node: &Node, from: &mut Source<'_>) -> Option<Cors> {
     }
     let found = FIELDS.map(|name| find(entries, name, from));
     let [credentials, headers, methods, origins, expose, max_age] = found;
-    let cors = Cors {
+    Some(Cors {
+        place: node.place.into(),
         allow_origins: list(origins, "`allowOrigins`", from),
         allow_methods: list(methods, "`allowMethods`", from),
         allow_headers: list(headers, "`allowHeaders`", from),
         expose_headers: list(expose, "`exposeHeaders`", from),
         max_age: max_age.and_then(|node| seconds(node, from)),
         allow_credentials: credentials.and_then(|node| from.flag(node, "`allowCredentials`")),
-    };
-    if cors.allow_credentials == Some(true) && cors.allow_origins.iter().any(|origin| origin.as_str() == "*") {
-        from.warn(
-            origins.map_or(node.place, |node| node.place),
-            "`allowCredentials` with the origin `*`",
-            "browsers take no cookies from everywhere, and AWS refuses it: name the origins",
-        );
-    }
-    Some(cors)
+    })
 }
 
 fn find<'n>(entries: &'n [Entry], name: &str, from: &mut Source<'_>) -> Option<&'n Node> {
@@ -144,12 +137,6 @@ mod tests {
             assert_eq!(cors.unwrap().max_age, is);
             assert!(said.starts_with("warning: `maxAge`"), "{said}");
         }
-    }
-
-    #[test]
-    fn cookies_from_everywhere_are_a_warning() {
-        let (_, said) = read(Kind::Http, "{allowOrigins: ['*'], allowCredentials: true}", cors);
-        assert_eq!(said, "warning: `allowCredentials` with the origin `*`\n");
     }
 
     #[test]

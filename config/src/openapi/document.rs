@@ -12,7 +12,7 @@ use super::{
 };
 use crate::definition::{Definition, Endpoint, Info, Tag, Word};
 use crate::diagnostic::Place;
-use crate::source::node::{Entry, Node, Value};
+use crate::source::node::{Entry, Node, Text, Value};
 
 /// What API Gateway reads at the top of a document (§14.1), without the prefix.
 const ROOT_EXTENSIONS: [&str; 14] = [
@@ -177,18 +177,28 @@ fn media_types(root: &[Entry], name: &str, from: &mut Source<'_>) -> Vec<Word> {
 }
 
 /// Extensions that mean nothing in APIs of the other kind, with what they would do.
-const REST_ONLY: [(&str, &str); 5] = [
+const REST_ONLY: [(&str, &str); 4] = [
     ("x-amazon-apigateway-policy", "resource policies"),
     ("x-amazon-apigateway-api-key-source", "API keys"),
     ("x-amazon-apigateway-request-validator", "request validators"),
     ("x-amazon-apigateway-request-validators", "request validators"),
-    ("x-amazon-apigateway-gateway-responses", "gateway responses"),
 ];
 
-/// The extensions at the root (§14.1).
+/// What APIs of every kind have here.
+fn warn_of_more_than_aws(more: bool, key: &Text, kind: &str, from: &mut Source<'_>) {
+    if more {
+        let hint = "it is taken, as it would be in APIs of the other kind";
+        from.warn(key.place, format!("AWS passes `{}` over in {kind} APIs", key.text), hint);
+    }
+}
+
+/// The extensions at the root (§14.1), and our own.
 fn extensions_of<'a>(root: &'a [Entry], definition: &mut Definition, from: &mut Source<'a>) {
     let is_http = from.options.kind == Kind::Http;
     for Entry { key, value } in root {
+        if &*key.text == "x-tollgate-strict-errors" {
+            definition.strict_errors = from.flag(value, "`x-tollgate-strict-errors`").unwrap_or_default();
+        }
         let Some(name) = key.text.strip_prefix("x-amazon-apigateway-") else { continue };
         if value.is_null() {
             continue;
@@ -208,13 +218,14 @@ fn extensions_of<'a>(root: &'a [Entry], definition: &mut Definition, from: &mut 
             "request-validator" => definition.validator = extensions::request_validator(value, from),
             "policy" => definition.policy = extensions::policy(value, from),
             "importexport-version" => extensions::import_export_version(value, from),
-            "gateway-responses" => definition.gateway_responses = gateway_responses::gateway_responses(value, from),
-            "cors" if is_http => definition.cors = cors::cors(value, from),
-            "cors" => from.warn(
-                key.place,
-                "`x-amazon-apigateway-cors` is passed over",
-                "REST APIs have no such setting: write an `options` operation with a mock integration",
-            ),
+            "gateway-responses" => {
+                definition.gateway_responses = gateway_responses::gateway_responses(value, from);
+                warn_of_more_than_aws(is_http, key, "HTTP", from);
+            }
+            "cors" => {
+                definition.cors = cors::cors(value, from);
+                warn_of_more_than_aws(!is_http, key, "REST", from);
+            }
             "documentation" if !from.options.ignore_documentation => {
                 definition.documentation = documentation::documentation(value, from);
             }
@@ -401,9 +412,14 @@ paths: {}
         let http = http.unwrap();
         assert!(http.cors.is_some() && http.policy.is_none());
         let (rest, faults) = with_faults(&ImportOptions::new(Kind::Rest), text);
-        assert_eq!(faults, "a.yaml:4:1: warning: `x-amazon-apigateway-cors` is passed over");
+        assert_eq!(faults, "a.yaml:4:1: warning: AWS passes `x-amazon-apigateway-cors` over in REST APIs");
         let rest = rest.unwrap();
-        assert!(rest.cors.is_none() && rest.policy.is_some());
+        assert!(rest.cors.is_some() && rest.policy.is_some());
+        let text = "openapi: 3.0.1\nx-amazon-apigateway-gateway-responses: {THROTTLED: {}}\nx-tollgate-strict-errors: true\npaths: {}\n";
+        let (http, faults) = with_faults(&ImportOptions::new(Kind::Http), text);
+        assert_eq!(faults, "a.yaml:2:1: warning: AWS passes `x-amazon-apigateway-gateway-responses` over in HTTP APIs");
+        let http = http.unwrap();
+        assert!(http.gateway_responses.len() == 1 && http.strict_errors);
     }
 
     #[test]

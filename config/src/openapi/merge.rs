@@ -21,6 +21,7 @@ pub fn merge(into: &mut Definition, imported: Definition) {
         minimum_compression_size,
         api_key_source,
         cors,
+        strict_errors,
         policy,
         endpoint,
         tags,
@@ -45,6 +46,7 @@ pub fn merge(into: &mut Definition, imported: Definition) {
     replace(&mut into.minimum_compression_size, minimum_compression_size);
     replace(&mut into.api_key_source, api_key_source);
     replace(&mut into.cors, cors);
+    into.strict_errors |= strict_errors;
     replace(&mut into.policy, policy);
     let Endpoint { disable_execute_api, types, vpc_endpoint_ids, ip_address_type, access_mode, security_policy } =
         endpoint;

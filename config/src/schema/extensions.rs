@@ -133,6 +133,7 @@ fn root() -> Value {
         "x-amazon-apigateway-request-validator": { "description": "the validator of methods that name none", "$ref": "#/$defs/text" },
         "x-amazon-apigateway-request-validators": { "type": ["object", "null"], "additionalProperties": validator },
         "x-amazon-apigateway-security-policy": reference("text"),
+        "x-tollgate-strict-errors": { "description": "problem documents, and 404 and 405 in place of AWS's 403", "$ref": "#/$defs/flag" },
     })
 }
 

@@ -28,6 +28,7 @@ impl Writer<'_> {
             minimum_compression_size,
             api_key_source,
             cors,
+            strict_errors,
             policy,
             endpoint,
             documentation,
@@ -51,6 +52,7 @@ impl Writer<'_> {
         });
         root.maybe("x-amazon-apigateway-api-key-source", source);
         root.maybe("x-amazon-apigateway-cors", cors.as_ref().map(cors_of));
+        root.maybe("x-tollgate-strict-errors", strict_errors.then_some(true));
         root.maybe("x-amazon-apigateway-policy", policy.clone());
         root.maybe("x-amazon-apigateway-endpoint-access-mode", endpoint.access_mode.as_deref());
         root.maybe("x-amazon-apigateway-security-policy", endpoint.security_policy.as_deref());
@@ -222,7 +224,8 @@ fn gateway_response(response: &GatewayResponse) -> Json {
 }
 
 fn cors_of(cors: &Cors) -> Json {
-    let Cors { allow_origins, allow_methods, allow_headers, expose_headers, max_age, allow_credentials } = cors;
+    let Cors { place: _, allow_origins, allow_methods, allow_headers, expose_headers, max_age, allow_credentials } =
+        cors;
     let mut out = Object::default();
     out.words("allowOrigins", allow_origins);
     out.words("allowMethods", allow_methods);
