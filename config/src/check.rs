@@ -11,7 +11,7 @@ use std::path::Path;
 
 use router::Kind;
 
-use crate::definition::{Definition, Word};
+use crate::definition::Definition;
 use crate::deployments::state_folder;
 use crate::diagnostic::{Diagnostics, Place};
 use crate::limits;
@@ -155,7 +155,11 @@ fn clash<'a>(seen: &mut BTreeMap<String, &'a Text>, name: &'a Text, what: &str, 
 /// An upstream whose name stands in no URI and in no stage variable.
 fn warn_of_unused_upstreams(document: &Document, definitions: &[Option<Definition>], faults: &mut Diagnostics) {
     let methods = definitions.iter().flatten().flat_map(|definition| &definition.methods);
-    let uris: Vec<&Word> = methods.filter_map(|method| method.integration.as_ref()?.uri.as_ref()).collect();
+    let uris = methods.filter_map(|method| method.integration.as_ref()?.uri.as_deref());
+    let schemes = definitions.iter().flatten().flat_map(|definition| &definition.authorizers);
+    let asked = schemes.filter_map(|(_, scheme)| scheme.authorizer.as_ref()?.get("authorizerUri")?.as_str());
+    let functions = document.gateway.cloud.lambda.as_ref().map(|text| &*text.text);
+    let uris: Vec<&str> = uris.chain(asked).chain(functions).collect();
     let stages = document.apis.iter().flat_map(|api| &api.stages);
     // `http://${stageVariables.colour}-pets/` builds a name from pieces, and what is deployed may call others than the document.
     let is_open = stages.clone().any(|stage| stage.auto_deploy.is_some_and(|at| !at.value))

@@ -108,6 +108,20 @@ pub const PLAN_NAME_CHARS_MAX: usize = 64;
 pub const PLANS_PER_KEY_MAX: usize = 64;
 /// A quota's requests, and the most that are counted in one of its periods: 40 bits of a word.
 pub const QUOTA_MAX: u64 = (1 << 40) - 1;
+/// how long an authorizer's answer may be remembered.
+pub const AUTHORIZER_TTL_MAX: Duration = Duration::from_secs(60 * 60);
+/// how long it is in a REST API, unless it is said. In an HTTP API it is not.
+pub const AUTHORIZER_TTL_REST: Duration = Duration::from_secs(300);
+/// how long an authorizer may take, at most and unless it is said.
+pub const AUTHORIZER_TIMEOUT: Duration = Duration::from_secs(10);
+/// The least that may be set: less than a connection across a continent takes would refuse everybody.
+pub const AUTHORIZER_TIMEOUT_MIN: Duration = Duration::from_millis(50);
+/// What ARNs name as the region, unless it is said: as those who run AWS's interfaces at home do.
+pub const REGION: &str = "us-east-1";
+/// The longest region of AWS has 14 letters.
+pub const REGION_CHARS_MAX: usize = 32;
+/// What ARNs name as the account, unless it is said, likewise.
+pub const ACCOUNT_ID: &str = "000000000000";
 /// DM-03.
 pub const MAPPING_CHARS_MAX: usize = 300;
 /// Long enough for every use seen; the target that it makes is limited by the backend.

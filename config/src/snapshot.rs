@@ -99,6 +99,10 @@ pub struct Gateway {
     pub trusted_proxies: Option<Hops>,
     /// Requests of all APIs together (TH-03); `None`: any number.
     pub account: Option<Said<policy::throttle::Limit>>,
+    /// What ARNs name as the region.
+    pub region: Box<str>,
+    /// What they name as the account: twelve digits.
+    pub account_id: Box<str>,
 }
 
 /// One listening address.

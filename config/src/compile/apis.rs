@@ -50,6 +50,8 @@ pub struct Parts<'a> {
     pub store: Option<&'a Store>,
     /// Certificates.
     pub shelf: &'a mut Shelf,
+    /// Where Lambda's Invoke API is.
+    pub lambda: Option<&'a Text>,
     /// The folder that paths are taken from.
     pub base: &'a Path,
     /// Where faults go.
@@ -215,7 +217,8 @@ impl Work<'_> {
     fn of_document(&self, spec: &StageSpec, parts: &mut Parts<'_>) -> (Option<Release>, Option<Canary>) {
         let variables = collected(&spec.variables);
         let serve = |variables: Variables, parts: &mut Parts<'_>| {
-            let setting = Setting { stage: &spec.name.text, variables: &variables, upstreams: self.names };
+            let setting =
+                Setting { stage: &spec.name.text, variables: &variables, upstreams: self.names, lambda: parts.lambda };
             let known = parts.programs.find(self.print, &setting, parts.faults);
             let program =
                 known.unwrap_or_else(|| parts.programs.make((self.print, self.definition), &setting, parts.faults));
@@ -257,7 +260,8 @@ impl Work<'_> {
         variables: Variables,
         parts: &mut Parts<'_>,
     ) -> Option<Release> {
-        let setting = Setting { stage: &spec.name.text, variables: &variables, upstreams: self.names };
+        let setting =
+            Setting { stage: &spec.name.text, variables: &variables, upstreams: self.names, lambda: parts.lambda };
         let mut own = Diagnostics::default();
         let print = parts.programs.print(hash);
         let known = print.and_then(|print| parts.programs.find(print, &setting, &mut own));

@@ -11,6 +11,7 @@ use crate::compile::tls::Shelf;
 use crate::diagnostic::{Diagnostics, Place};
 use crate::limits;
 use crate::model::clients::ClientsSpec;
+use crate::model::cloud::CloudSpec;
 use crate::model::gateway::{AddressSpec, BodySpec, GatewaySpec, LimitsSpec, ListenSpec};
 use crate::model::values::At;
 use crate::snapshot::{AccessLog, Gateway, Limits, ListenAddress, Listener, Manner, Tls};
@@ -25,6 +26,8 @@ pub fn compile(
 ) -> Gateway {
     let GatewaySpec { listen, admin, control, state, workers, access_log, limits, watch, resolvers, .. } = spec;
     let (trusted_proxies, account) = (spec.trusted_proxies, throttles::said(spec.account.throttle.as_ref()));
+    let CloudSpec { region, account_id, lambda: _ } = spec.cloud;
+    let named = |text: Option<Text>, otherwise: &str| text.map_or_else(|| otherwise.into(), |text| text.text);
     let listen = listen.into_iter().map(|spec| listener(spec, base, (shelf, vault), faults)).collect();
     let control = control.map(|text| socket_path(base.join(&*text.text), text.place, faults));
     Gateway {
@@ -39,6 +42,8 @@ pub fn compile(
         resolvers,
         trusted_proxies,
         account,
+        region: named(region, limits::REGION),
+        account_id: named(account_id, limits::ACCOUNT_ID),
     }
 }
 

@@ -104,6 +104,7 @@ pub fn compile(
     let tell = gateway.rate_limit_fields.unwrap_or_default();
     let mut shelf = tls::Shelf::default();
     let mut vault = clients::Vault::new(&gateway);
+    let lambda = gateway.cloud.lambda.clone();
     let gateway = gateway::compile(gateway, base, (&mut shelf, &mut vault), faults);
     let mut upstreams = upstreams::Upstreams::compile(upstreams, base, &mut shelf, faults);
     let mut builder = Builder::new();
@@ -114,6 +115,7 @@ pub fn compile(
         programs,
         store: store.as_ref(),
         shelf: &mut shelf,
+        lambda: lambda.as_ref(),
         base,
         faults,
         tell,

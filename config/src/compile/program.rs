@@ -22,6 +22,7 @@ use crate::definition::{self, Definition, IntegrationType, Word};
 use crate::diagnostic::{Diagnostics, Place};
 use crate::limits;
 use crate::snapshot::{Authority, CallTls, FAULTY_URI, HttpRule, Integration, Method, Program};
+use crate::source::node::Text;
 
 /// What a definition is compiled against.
 pub struct Setting<'a> {
@@ -31,18 +32,21 @@ pub struct Setting<'a> {
     pub variables: &'a BTreeMap<String, String>,
     /// What a URI's host may name.
     pub upstreams: &'a Names,
+    /// Where Lambda's Invoke API is.
+    pub lambda: Option<&'a Text>,
 }
 
 /// Compiles a definition. What a native route says wrong is an error; what an imported method needs and this version does not do
 /// is a warning, and the method answers 500.
 pub fn compile(definition: &Definition, setting: &Setting<'_>, faults: &mut Diagnostics) -> Program {
     let mut routes = RoutesBuilder::new(definition.kind);
-    let authorizers = Authorizers::compile(definition, faults);
+    let mut authorities = Authorities::default();
+    let authorizers = Authorizers::compile(definition, setting, &mut authorities, faults);
     let mut compiler = Compiler {
         definition,
         setting,
         faults,
-        authorities: Authorities::default(),
+        authorities,
         needs: Needs::of(definition),
         authorizers,
         numbered: Vec::new(),
@@ -74,13 +78,14 @@ pub fn compile(definition: &Definition, setting: &Setting<'_>, faults: &mut Diag
 
 /// Whom the integrations call, each once.
 #[derive(Default)]
-struct Authorities {
+pub struct Authorities {
     list: Vec<Authority>,
     by_host: HashMap<(Box<[u8]>, Option<CallTls>), u32>,
 }
 
 impl Authorities {
-    fn number(&mut self, authority: Authority) -> u32 {
+    /// Its number.
+    pub fn number(&mut self, authority: Authority) -> u32 {
         let key = (authority.host.clone(), authority.tls.clone());
         if let Some(number) = self.by_host.get(&key) {
             return *number;

@@ -107,14 +107,15 @@ impl Print {
         let written = serde_json::to_vec(definition).expect("every part of a definition can be written");
         let mut hash = Sha256::new();
         hash.update(&written);
-        for method in &definition.methods {
-            // Faults point to places: the same text elsewhere has others.
-            let places = [Some(*method.place), method.integration.as_ref().map(|integration| *integration.place)];
-            for place in places.into_iter().flatten() {
-                hash.update(place.source.to_le_bytes());
-                hash.update(place.line.to_le_bytes());
-                hash.update(place.column.to_le_bytes());
-            }
+        // Faults point to places: the same text elsewhere has others.
+        let of_methods = definition.methods.iter().flat_map(|method| {
+            [Some(*method.place), method.integration.as_ref().map(|integration| *integration.place)]
+        });
+        let of_authorizers = definition.authorizers.iter().map(|(name, _)| name.place());
+        for place in of_methods.flatten().chain(of_authorizers) {
+            hash.update(place.source.to_le_bytes());
+            hash.update(place.line.to_le_bytes());
+            hash.update(place.column.to_le_bytes());
         }
         for place in answers::places(definition) {
             hash.update(place.source.to_le_bytes());
@@ -126,11 +127,12 @@ impl Print {
 
     fn key(self, setting: &Setting<'_>) -> Hash {
         #[derive(Serialize)]
-        struct Rest<'a>(Option<&'a BTreeMap<String, String>>, Vec<(&'a str, bool)>);
+        struct Rest<'a>(Option<&'a BTreeMap<String, String>>, Vec<(&'a str, bool)>, Option<&'a str>);
         let mut hash = Sha256::new();
         hash.update(self.hash);
         let variables = self.uses_variables.then_some(setting.variables);
-        let rest = serde_json::to_vec(&Rest(variables, setting.upstreams.all().collect()));
+        let lambda = setting.lambda.map(|text| &*text.text);
+        let rest = serde_json::to_vec(&Rest(variables, setting.upstreams.all().collect(), lambda));
         hash.update(rest.unwrap_or_default());
         hash.finalize().into()
     }
@@ -158,7 +160,7 @@ mod tests {
     }
 
     fn get(programs: &mut Programs, definition: &Definition, variables: &BTreeMap<String, String>) -> Arc<Program> {
-        let setting = Setting { stage: "s", variables, upstreams: &Names::default() };
+        let setting = Setting { stage: "s", variables, upstreams: &Names::default(), lambda: None };
         let (print, faults) = (Print::of(definition), &mut Diagnostics::default());
         programs.find(print, &setting, faults).unwrap_or_else(|| programs.make((print, definition), &setting, faults))
     }

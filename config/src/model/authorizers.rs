@@ -1,10 +1,12 @@
 //! Who decides on callers: the part `authorizers` of an API, one file for each type.
 
 pub mod jwt;
+pub mod lambda;
 
 use serde_json::Value as Json;
 
 use self::jwt::JwtSpec;
+use self::lambda::LambdaSpec;
 use crate::model::field::{Table, nearest};
 use crate::model::reader::Reader;
 use crate::source::node::{Node, Text, Value};
@@ -23,20 +25,22 @@ pub struct AuthorizerSpec {
 pub enum TypeSpec {
     /// `type: jwt`
     Jwt(JwtSpec),
+    /// `type: lambda`
+    Lambda(LambdaSpec),
 }
 
 /// The fields of each type; the first of them is `type`.
-pub const TABLES: &[&Table] = &[&jwt::JWT];
+pub const TABLES: &[&Table] = &[&jwt::JWT, &lambda::LAMBDA];
 
 /// Types that are known, but not available in this version.
-const LATER: [&str; 7] = ["lambda", "http", "token", "request", "basic", "cognito_user_pools", "iam"];
+const LATER: [&str; 6] = ["http", "token", "request", "basic", "cognito_user_pools", "iam"];
 
 impl AuthorizerSpec {
     /// Reads one authorizer: its type says which fields it has.
     pub fn read(name: &Text, node: &Node, reader: &mut Reader<'_>) -> Option<Self> {
         let entries = reader.entries(node, "an authorizer")?;
         let kind = entries.iter().find(|entry| &*entry.key.text == "type" && !entry.value.is_null());
-        let words = "jwt";
+        let words = "jwt, lambda";
         let Some(kind) = kind else {
             let what = format!("authorizer `{}` has no type", name.text);
             reader.faults.error_hint(name.place, what, format!("write `type: …`, one of {words}"));
@@ -45,6 +49,7 @@ impl AuthorizerSpec {
         let spec = match &kind.value.value {
             Value::Scalar(text) => match &*text.text {
                 "jwt" => JwtSpec::read(name, node, reader).map(TypeSpec::Jwt),
+                "lambda" => LambdaSpec::read(name, node, reader).map(TypeSpec::Lambda),
                 _ => unknown(text, words, reader),
             },
             Value::List(_) | Value::Map(_) => {
@@ -73,6 +78,7 @@ impl TypeSpec {
     pub fn to_json(&self) -> Json {
         match self {
             Self::Jwt(spec) => spec.to_json(),
+            Self::Lambda(spec) => spec.to_json(),
         }
     }
 
@@ -80,6 +86,7 @@ impl TypeSpec {
     pub fn scheme(&self) -> (&'static str, Option<Json>) {
         match self {
             Self::Jwt(_) => ("oauth2", Some(serde_json::json!({ "flows": {} }))),
+            Self::Lambda(spec) => ("apiKey", Some(spec.scheme())),
         }
     }
 }

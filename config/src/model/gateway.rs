@@ -9,6 +9,7 @@ use policy::hops::Hops;
 use crate::diagnostic::Place;
 use crate::limits;
 use crate::model::clients::{ClientsSpec, HSTS, HTTPS_REDIRECT, MUTUAL_TLS};
+use crate::model::cloud::{self, CloudSpec};
 use crate::model::field::{Field, Table, Type};
 use crate::model::reader::Reader;
 use crate::model::throttle::{self, ACCOUNT, AccountSpec, RATE_LIMIT_FIELDS};
@@ -47,6 +48,8 @@ pub struct GatewaySpec {
     pub account: AccountSpec,
     /// When clients are told of limits.
     pub rate_limit_fields: Option<Tell>,
+    /// What ARNs name, and who runs functions.
+    pub cloud: CloudSpec,
 }
 
 /// One listener, as written.
@@ -161,6 +164,9 @@ pub const GATEWAY: Table = Table {
         .short(Type::TextList),
         Field::new("account", Type::Object(&ACCOUNT), "limits of all APIs together, as those of an AWS account"),
         RATE_LIMIT_FIELDS,
+        cloud::REGION,
+        cloud::ACCOUNT_ID,
+        cloud::LAMBDA,
         Field::later("principals", "who may sign with SigV4"),
         Field::later("include", "further documents"),
     ],
@@ -302,6 +308,7 @@ impl GatewaySpec {
         let trusted_proxies = object.get("trusted_proxies").and_then(|node| trust::trusted_proxies(node, reader));
         let account = object.get("account").and_then(|node| AccountSpec::read(node, reader)).unwrap_or_default();
         let rate_limit_fields = throttle::rate_limit_fields(&object, reader);
+        let cloud = CloudSpec::read(&object, reader);
         object.close();
         let place = node.place;
         Some(Self {
@@ -318,6 +325,7 @@ impl GatewaySpec {
             trusted_proxies,
             account,
             rate_limit_fields,
+            cloud,
         })
     }
 

@@ -4,6 +4,7 @@ pub mod answers;
 pub mod api;
 pub mod authorizers;
 pub mod clients;
+pub mod cloud;
 pub mod domain;
 pub mod field;
 pub mod gateway;

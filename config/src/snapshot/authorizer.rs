@@ -1,5 +1,6 @@
 //! Who decides on the callers of an API, compiled.
 
+use policy::authorize::lambda::LambdaRule;
 use serde::{Deserialize, Serialize};
 
 /// An authorizer of a program.
@@ -13,4 +14,7 @@ pub struct Authorizer {
 
 /// How an authorizer decides.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum AuthorizerRule {}
+pub enum AuthorizerRule {
+    /// A function, or an HTTP endpoint, is asked.
+    Lambda(Box<LambdaRule>),
+}

@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use config::snapshot::AuthorizerRule;
 use policy::refusal::Refusal;
 use policy::rules::Authorize;
 
@@ -31,7 +32,9 @@ pub fn start(
     match rule {
         Authorize::Open => Ok(Verdict::Pass),
         Authorize::Closed => Err(Refusal::AuthorizerConfigurationError.into()),
-        Authorize::By { authorizer, scopes: _ } => match live.authorizer(place, *authorizer)?.rule {},
+        Authorize::By { authorizer, scopes: _ } => match &live.authorizer(place, *authorizer)?.rule {
+            AuthorizerRule::Lambda(_) => Err(Refusal::AuthorizerConfigurationError.into()),
+        },
     }
 }
 
@@ -47,6 +50,8 @@ pub async fn ask(
     match rule {
         Authorize::Open => Ok(()),
         Authorize::Closed => Err(Refusal::AuthorizerConfigurationError.into()),
-        Authorize::By { authorizer, scopes: _ } => match live.authorizer(place, *authorizer)?.rule {},
+        Authorize::By { authorizer, scopes: _ } => match &live.authorizer(place, *authorizer)?.rule {
+            AuthorizerRule::Lambda(_) => Err(Refusal::AuthorizerConfigurationError.into()),
+        },
     }
 }

@@ -5,6 +5,7 @@
 //! shown (as a function that fails with `Unauthorized`), 403 that the caller may not (as a policy that denies everything). Anything else
 //! is a failure.
 
+mod answer;
 mod event;
 mod identity_source;
 mod validation;
@@ -15,6 +16,7 @@ use std::time::Duration;
 use router::Kind;
 use serde::{Deserialize, Serialize};
 
+pub use self::answer::{Answer, AnswerFault, Denial};
 pub use self::identity_source::{IdentitySources, SourceProblem, split};
 pub use self::validation::Validation;
 use crate::facts::Facts;
@@ -79,6 +81,19 @@ pub struct Request<'a> {
     pub tls: bool,
 }
 
+/// Why an authorizer has given no answer that could be used.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Silence {
+    /// It knows nobody by what was shown (A-09).
+    Unauthorized,
+    /// It answered with this status.
+    Status(u16),
+    /// The function failed.
+    Function,
+    /// What it said is no answer.
+    Answer(AnswerFault),
+}
+
 impl Request<'_> {
     /// `arn:aws:execute-api:{region}:{account}:{api}/{stage}/{VERB}/{path}`, of a WebSocket `…/{stage}/$connect`. The path is the canonical
     /// one, as it was received. False, and nothing written, if it is longer than [`METHOD_ARN_BYTES_MAX`] (A-07).
@@ -126,6 +141,20 @@ impl LambdaRule {
                 event::version_1(request, arn, (request.kind == Kind::Http).then_some(&values[..]), out);
             }
             Event::Version2 => event::version_2(request, arn, &values, out),
+        }
+    }
+
+    /// What the authorizer's answer means. `has_failed`: the head said that the function did.
+    pub fn hear(&self, kind: Kind, (status, has_failed): (u16, bool), body: &[u8]) -> Result<Answer, Silence> {
+        match (self.is_function, status) {
+            (true, 200..=299) if has_failed => Err(answer::of_failed_function(body)),
+            (_, 200..=299) => {
+                let nests = kind == Kind::Http && self.event == Event::Version2;
+                Answer::read(body, self.simple, nests).map_err(Silence::Answer)
+            }
+            (false, 401) => Err(Silence::Unauthorized),
+            (false, 403) => Ok(Answer::denied()),
+            _ => Err(Silence::Status(status)),
         }
     }
 }
@@ -232,5 +261,37 @@ pub(super) mod tests {
         let mut out = Vec::new();
         rule.write_event(&asked.request(), b"arn", &mut out);
         assert_eq!(out, br#"{"type":"TOKEN","authorizationToken":"t","methodArn":"arn"}"#);
+    }
+
+    const GOOD: &str = r#"{"principalId":"u","policyDocument":{"Version":"2012-10-17","Statement":[]}}"#;
+    const UNKNOWN: &str = r#"{"errorMessage":"Unauthorized","errorType":"Error"}"#;
+
+    #[test]
+    fn what_a_status_means() {
+        let rule = rule(Event::Version1, IdentitySources::default());
+        let function = LambdaRule { is_function: true, ..rule.clone() };
+        let heard = |rule: &LambdaRule, status, has_failed, body: &str| match rule.hear(
+            Kind::Rest,
+            (status, has_failed),
+            body.as_bytes(),
+        ) {
+            Ok(_) => "an answer".to_owned(),
+            Err(silence) => format!("{silence:?}"),
+        };
+        for (rule, status, has_failed, body, expected, row) in [
+            (&rule, 401, false, "", "Unauthorized", "A-09"),
+            (&rule, 403, false, "", "an answer", "A-09"),
+            (&rule, 500, false, "", "Status(500)", "A-09"),
+            (&rule, 302, false, "", "Status(302)", "A-09"),
+            (&function, 200, true, UNKNOWN, "Unauthorized", "A-09"),
+            (&function, 200, true, r#"{"errorMessage":"Unauthorized: no"}"#, "Function", "exactly"),
+            (&function, 200, true, GOOD, "Function", "A-09"),
+            (&function, 200, true, "not JSON", "Function", "A-09"),
+            (&function, 401, false, "", "Status(401)", "it is Lambda that refuses"),
+            (&function, 403, false, "", "Status(403)", "it is Lambda that refuses"),
+        ] {
+            assert_eq!(heard(rule, status, has_failed, body), expected, "{row}: {status} {body}");
+        }
+        assert_eq!(heard(&rule, 201, true, GOOD), heard(&function, 200, false, GOOD));
     }
 }
