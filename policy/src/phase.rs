@@ -7,6 +7,8 @@
 pub enum Phase {
     /// Whether the client has proved who it is, and the connection is for this host (step 1; DM-10).
     ProveClient,
+    /// A browser asks whether a page of another origin may call, and is told (step 6; CO-02).
+    Preflight,
     /// The stage is known but no method fits: the refusal of RT-07 or RT-12.
     NoSuchMethod,
     /// Whether the caller may: what its authorizer says (step 8; A rows).
@@ -25,6 +27,7 @@ impl Phase {
     /// Every phase, in order.
     pub const ALL: &[Self] = &[
         Self::ProveClient,
+        Self::Preflight,
         Self::NoSuchMethod,
         Self::Authorize,
         Self::ShapeCall,
@@ -37,6 +40,7 @@ impl Phase {
     pub const fn name(self) -> &'static str {
         match self {
             Self::ProveClient => "prove_client",
+            Self::Preflight => "preflight",
             Self::NoSuchMethod => "no_such_method",
             Self::Authorize => "authorize",
             Self::ShapeCall => "shape_call",

@@ -97,6 +97,12 @@ pub struct Reply {
 }
 
 impl Reply {
+    /// What its body says; `None`: nothing.
+    pub fn message(&self) -> Option<&'static [u8]> {
+        let rest = self.body.strip_prefix(b"{\"message\":\"").or(self.body.strip_prefix(b"{\"Message\":\""));
+        rest?.strip_suffix(b"\"}")
+    }
+
     /// Writes the body. In a REST API `detail` takes the place of the message, if it is not empty; those of an HTTP API are fixed.
     pub fn write_body(&self, detail: &[u8], out: &mut Vec<u8>) {
         if detail.is_empty() || self.error_type.is_none() {

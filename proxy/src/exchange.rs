@@ -11,6 +11,7 @@ use codec::head::{Fate, Framing, Name, RequestHead, Version};
 use codec::http1::misbehave::Misbehaviour;
 use codec::http1::write;
 use config::snapshot::Limits;
+use policy::facts::Facts;
 use policy::fault::{self, Blame, Fault};
 use policy::refusal::Refusal;
 use policy::transform::headers::{self, Rule};
@@ -29,9 +30,10 @@ use crate::overload::Level;
 use crate::pace::Pace;
 use crate::protected::write_hsts;
 use crate::scratch::Scratch;
-use crate::state::{Live, Worker};
+use crate::state::{Live, Place, Worker};
 use crate::trip::Trip;
 use crate::upstream::{self, Answer, Connection};
+use crate::words::{self, Words};
 
 /// What the spine decided to say.
 pub enum Reply {
@@ -50,25 +52,6 @@ pub enum Reply {
     Switched(Answer),
     /// A "no".
     Refused(Refusal),
-}
-
-/// The fields of a refusal that say what it is.
-pub fn refusal_fields(reply: &policy::refusal::Reply, fields: &mut Vec<u8>) {
-    if let Some(error_type) = reply.error_type {
-        write::field(fields, b"x-amzn-ErrorType", error_type.as_bytes());
-    }
-    if reply.retry_after {
-        write::field(fields, b"Retry-After", policy::refusal::RETRY_AFTER_SECONDS.as_bytes());
-    }
-    if reply.status == 426 {
-        write::field(fields, b"Connection", b"Upgrade");
-        write::field(fields, b"Upgrade", b"websocket");
-        write::field(fields, b"Sec-WebSocket-Version", codec::websocket::VERSION);
-    }
-    if reply.status == 405 {
-        write::field(fields, b"Allow", b"DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT");
-    }
-    write::field(fields, b"Content-Type", b"application/json");
 }
 
 /// The fault of an answer that its client did not take.
@@ -160,6 +143,29 @@ impl Exchange {
         self.body = BodyReader::new(Framing::None);
         self.continue_owed = false;
         self.path_rewritten = false;
+        self.scratch.forget_caller();
+    }
+
+    /// What templates and policies may read of this request.
+    pub fn facts<'a>(&'a self, place: Place, trip: &'a Trip, live: &'a Live) -> Facts<'a> {
+        let method = live.method(place);
+        Facts {
+            head_bytes: &self.head_bytes,
+            head: &self.scratch.head,
+            path: self.path(),
+            rest: place.rest,
+            captures: &self.scratch.captures,
+            api_id: live.api(place).id.as_bytes(),
+            stage: live.stage(place).name.as_bytes(),
+            resource_path: method.map_or(&b""[..], |method| method.resource_path.as_bytes()),
+            request_id: trip.request_id(),
+            extended_request_id: trip.extended_id(),
+            source_ip: self.peer.text(),
+            time_epoch_ms: trip.epoch_ms,
+            tls: self.protection().map(|protection| (protection.version, protection.suite)),
+            client: self.guest.as_deref().and_then(Guest::proved),
+            identity: self.scratch.caller.identity.as_deref(),
+        }
     }
 
     /// Reads the request's body whole, for a rule that looks into it. It is bounded by `limits.body`, and the client is told to go
@@ -186,7 +192,7 @@ impl Exchange {
             Reply::Whole { status, fields, body } => self.send_whole(status, fields, body, trip, worker).await,
             Reply::Streamed(answer) => self.send_streamed(answer, trip, live, worker).await,
             Reply::Switched(answer) => self.send_switched(answer, trip, worker).await,
-            Reply::Refused(refusal) => self.send_refusal(refusal, trip, worker).await,
+            Reply::Refused(refusal) => self.send_refusal(refusal, trip, live, worker).await,
         }
         if !self.keep_alive || self.sock.is_stream() {
             self.flush(trip, live).await;
@@ -238,33 +244,37 @@ impl Exchange {
         }
     }
 
-    async fn send_refusal(&mut self, refusal: Refusal, trip: &mut Trip, worker: &Worker) {
+    async fn send_refusal(&mut self, refusal: Refusal, trip: &mut Trip, live: &Live, worker: &Worker) {
         add(&worker.metrics.refusals[refusal.index()], 1);
         trip.refusal = Some(refusal);
         if refusal == Refusal::ClientGone {
             // Nobody is left to read it.
             return;
         }
-        let reply = refusal.reply(trip.kind);
-        let mut fields = vector();
         if let Some(dialect) = self.dialect() {
+            let mut fields = vector();
             let typed = self.scratch.head.fields.get(Name::ContentType);
             let received = typed.map_or(&b""[..], |field| field.value.of(&self.head_bytes));
-            grpc::write_refusal(dialect, received, refusal, &reply, &mut fields);
+            grpc::write_refusal(dialect, received, refusal, &refusal.reply(trip.kind), &mut fields);
             fields.extend_from_slice(&self.scratch.detail.fields);
             return self.send_whole(200, fields, Vec::new(), trip, worker).await;
         }
-        refusal_fields(&reply, &mut fields);
-        fields.extend_from_slice(&self.scratch.detail.fields);
-        let mut body = vector();
-        reply.write_body(&self.scratch.detail.message, &mut body);
-        self.send_whole(reply.status, fields, body, trip, worker).await;
+        let Words { status, fields, body } = self.words(refusal, trip, live);
+        self.send_whole(status, fields, body, trip, worker).await;
+    }
+
+    /// What is said to a client who is refused.
+    fn words(&self, refusal: Refusal, trip: &Trip, live: &Live) -> Words {
+        let known = trip.place.and_then(|place| Some((place, live.release(place)?)));
+        let place = known
+            .map(|(place, release)| words::Place { program: &release.program, facts: self.facts(place, trip, live) });
+        words::of(refusal, trip.kind, &self.scratch.detail, place.as_ref())
     }
 
     async fn send_whole(&mut self, status: u16, fields: Vec<u8>, body: Vec<u8>, trip: &mut Trip, worker: &Worker) {
         let mut out = vector();
         self.begin_head(status, trip, worker, &mut out);
-        out.extend_from_slice(&fields);
+        self.write_made_fields(&fields, &mut out);
         let bodiless = matches!(status, 100..200 | 204 | 304);
         if !bodiless {
             write::content_length(&mut out, body.len() as u64);
@@ -311,7 +321,7 @@ impl Exchange {
             connection.broke(Fault::BadAnswer(Misbehaviour::HandshakeBroken));
             drop(connection);
             let refusal = self.broken(trip, Fault::BadAnswer(Misbehaviour::HandshakeBroken));
-            return self.send_refusal(refusal, trip, worker).await;
+            return self.send_refusal(refusal, trip, live, worker).await;
         }
         let status = shaped.as_ref().map_or(self.scratch.answer.status, |shaped| shaped.status);
         // Where the integration has a method of its own, the backend may answer a HEAD with a body: it is nobody's. Nor is the
@@ -335,7 +345,7 @@ impl Exchange {
         self.begin_head(status, trip, worker, &mut out);
         match shaped {
             Some(shaped) => {
-                out.extend_from_slice(&shaped.fields);
+                self.write_made_fields(&shaped.fields, &mut out);
                 crate::io::recycle(shaped.fields);
             }
             None => self.write_answer_fields(&head_bytes, proxy, (trip.kind.unwrap_or(Kind::Rest), web), &mut out),
@@ -360,7 +370,7 @@ impl Exchange {
                 connection.broke(Fault::BadAnswer(how));
                 drop(connection);
                 let refusal = self.broken(trip, Fault::BadAnswer(how));
-                self.send_refusal(refusal, trip, worker).await;
+                self.send_refusal(refusal, trip, live, worker).await;
             }
             Err(cut) => {
                 let is_open = encoding == Encoding::Plain && matches!(framing, Framing::Chunked | Framing::UntilClose);
@@ -475,6 +485,7 @@ impl Exchange {
         write::status_line(out, status);
         worker.write_date(out);
         headers::write_ids(trip.kind, trip.request_id(), trip.extended_id(), out);
+        out.extend_from_slice(&self.scratch.crossing.lines);
         if self.scratch.way.tls {
             self.write_hsts(worker, out);
         }
@@ -482,6 +493,16 @@ impl Exchange {
             write::field(out, b"Connection", b"close");
         } else if self.scratch.head.version == Version::Http10 {
             write::field(out, b"Connection", b"keep-alive");
+        }
+    }
+
+    /// Writes field lines that were made here; what is configured of origins takes the place of what they say (CO-03).
+    fn write_made_fields(&self, lines: &[u8], out: &mut Vec<u8>) {
+        let crossing = &self.scratch.crossing;
+        if crossing.is_ruled {
+            words::copy_lines(lines, |known, _| crossing.replaces(known), out);
+        } else {
+            out.extend_from_slice(lines);
         }
     }
 
@@ -506,6 +527,9 @@ impl Exchange {
             let (name, value) = (field.name.of(head_bytes), field.value.of(head_bytes));
             // Written by whoever switches.
             if self.scratch.answer.status == 101 && field.known == Name::Connection {
+                continue;
+            }
+            if self.scratch.crossing.replaces(field.known) {
                 continue;
             }
             match (headers::to_client(kind, proxy, field), web) {

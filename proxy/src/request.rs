@@ -28,6 +28,7 @@ use crate::limits::ANSWER_HELD_BYTES_MAX;
 use crate::observe::metrics::add;
 use crate::pace::Pace;
 use crate::record;
+use crate::scratch::Scratch;
 use crate::state::{Live, Place, Worker};
 use crate::stop::Stop;
 use crate::trip::Trip;
@@ -142,6 +143,10 @@ fn find(exchange: &mut Exchange, trip: &mut Trip, live: &Live, worker: &Worker) 
     let own = exchange.scratch.head.fields.get(Name::XAmznRequestid);
     trip.name(kind, own.map(|field| field.value.of(&exchange.head_bytes)), worker);
     trip.place = place;
+    if let Some(cors) = place.and_then(|place| live.release(place)?.program.answers.cors.as_ref()) {
+        let Scratch { head, crossing, .. } = &mut *exchange.scratch;
+        crossing.decide(cors, head, &exchange.head_bytes);
+    }
     match (place, refusal) {
         (Some(place), None) => Ok(place),
         (_, refusal) => Err(refusal.unwrap_or(Refusal::NoSuchApi).into()),
@@ -156,6 +161,9 @@ async fn admit(
     live: &Rc<Live>,
     worker: &Rc<Worker>,
 ) -> Result<Option<Reply>, Stop> {
+    if let Some(reply) = phase(Phase::Preflight, preflight(exchange, place, live))? {
+        return Ok(Some(reply));
+    }
     phase(Phase::NoSuchMethod, place.method.ok_or(Refusal::NoSuchMethod))?;
     body_fits(exchange, &live.snapshot().gateway)?;
     let rules = &live.method(place).ok_or(Refusal::NoSuchMethod)?.rules;
@@ -323,6 +331,17 @@ fn bounds(rule: &HttpRule, retry: Retry, (is_grpc, deadline): (bool, Option<Dura
 #[inline]
 fn phase<T, E: Into<Stop>>(_phase: Phase, verdict: Result<T, E>) -> Result<T, Stop> {
     verdict.map_err(Into::into)
+}
+
+/// The answer to a browser that asks whether a page of another origin may call, in an API with a CORS configuration: for every path, and
+/// whatever `ANY`, `{proxy+}` or `$default` would take it, so that no authorizer refuses what cannot bear a token (CO-02, CO-04). A
+/// route for OPTIONS of its own is asked instead, and its answer tells the same.
+fn preflight(exchange: &Exchange, place: Place, live: &Live) -> Result<Option<Reply>, Refusal> {
+    let has_own = || live.method(place).is_some_and(|method| method.key.starts_with("OPTIONS "));
+    if !exchange.scratch.crossing.is_preflight || has_own() {
+        return Ok(None);
+    }
+    Ok(Some(Reply::Whole { status: 204, fields: vector(), body: vector() }))
 }
 
 /// A body that announces too much is refused before anything is read (aws-features §17: 413).

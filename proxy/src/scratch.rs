@@ -5,6 +5,8 @@ use codec::websocket::Handshake;
 use policy::identity::{Caller, Detail};
 use router::Captures;
 
+use crate::crossing::Crossing;
+
 /// Parsing state that a worker reuses: large, and needed only while a request is in flight.
 #[derive(Default)]
 pub struct Scratch {
@@ -26,11 +28,14 @@ pub struct Scratch {
     pub caller: Caller,
     /// What a refusal says beyond its own words.
     pub detail: Detail,
+    /// What browsers are told about origins.
+    pub crossing: Crossing,
 }
 
 impl Scratch {
-    /// Nothing is known of the caller of the next request.
+    /// Nothing is known of the caller of the next request, and nothing is told of origins.
     pub fn forget_caller(&mut self) {
+        self.crossing.clear();
         self.caller.clear();
         self.detail.clear();
     }

@@ -11,7 +11,6 @@ use policy::transform::headers;
 
 use crate::connection::{self, Away, Open, see_away};
 use crate::entry::Entry;
-use crate::exchange::refusal_fields;
 use crate::io::{IdleSock, Outgoing, Sock, spawn, vector};
 use crate::limits::{CLOSED_FOR_NEWCOMER, CLOSED_IN_NEED};
 use crate::observe::metrics::{add, sub};
@@ -21,6 +20,7 @@ use crate::state::Worker;
 use crate::tls;
 use crate::trip::Trip;
 use crate::upstream::server::UPSTREAM_TAG;
+use crate::words::refusal_fields;
 
 /// Why somebody is turned away.
 #[derive(Clone, Copy, PartialEq, Eq)]

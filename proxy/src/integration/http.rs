@@ -17,7 +17,6 @@ use router::{Kind, Verb};
 use super::mapping::Mapped;
 use crate::exchange::Exchange;
 use crate::grpc;
-use crate::guest::Guest;
 use crate::io::{recycle, vector};
 use crate::scratch::Scratch;
 use crate::state::{Live, Place, Worker};
@@ -26,24 +25,7 @@ use crate::upstream::Source;
 
 /// What templates may read of this request.
 pub fn facts<'a>(exchange: &'a Exchange, place: Place, trip: &'a Trip, live: &'a Live) -> Facts<'a> {
-    let method = live.method(place);
-    Facts {
-        head_bytes: &exchange.head_bytes,
-        head: &exchange.scratch.head,
-        path: exchange.path(),
-        rest: place.rest,
-        captures: &exchange.scratch.captures,
-        api_id: live.api(place).id.as_bytes(),
-        stage: live.stage(place).name.as_bytes(),
-        resource_path: method.map_or(&b""[..], |method| method.resource_path.as_bytes()),
-        request_id: trip.request_id(),
-        extended_request_id: trip.extended_id(),
-        source_ip: exchange.peer.text(),
-        time_epoch_ms: trip.epoch_ms,
-        tls: exchange.protection().map(|protection| (protection.version, protection.suite)),
-        client: exchange.guest.as_deref().and_then(Guest::proved),
-        identity: exchange.scratch.caller.identity.as_deref(),
-    }
+    exchange.facts(place, trip, live)
 }
 
 /// Notes whether the client asks for a WebSocket where it may have one; a handshake that is none is refused (rows C07, C08).
