@@ -108,3 +108,9 @@ pub const POLICY_PATTERN_BYTES_MAX: usize = 2_048;
 /// Clients of one throttle by address, header or claim that are told apart where nobody says how many, in 2 MiB: those of a minute,
 /// where 1,000 new ones come in a second. Beyond, the one that has used the least is forgotten.
 pub const THROTTLED_CLIENTS: u32 = 65_536;
+
+/// Bytes of what a request says of its signature: a session's token is the longest part, and a head has room for no more.
+pub const SIGNATURE_BYTES_MAX: usize = 10_240;
+
+/// Names of signed fields: as many as a head may have fields.
+pub const SIGNED_FIELDS_MAX: usize = 100;

@@ -35,6 +35,39 @@ pub fn hops(lines: &[u8]) {
     }
 }
 
+/// Whatever a request is made of (path, query and body, with a NUL between them), a signature of it is good for it and for no other
+/// body; and what is no signature is refused in peace.
+pub fn sigv4(bytes: &[u8]) {
+    use crate::authorize::sigv4::{Asked, Scope, Work, Wrong, hash, read, signing_key, verify};
+    let scope = Scope { region: "r", service: "execute-api" };
+    let mut parts = bytes.splitn(4, |byte| *byte == 0);
+    let mut next = || parts.next().unwrap_or_default();
+    let (path, query, body, value) = (next(), next(), next(), next());
+    let mut work = Work::default();
+    let start = "AWS4-HMAC-SHA256 Credential=K/20150830/r/execute-api/aws4_request, SignedHeaders=a;host;x-amz-date, Signature=";
+    let check = |authorization: &[u8], body: &[u8], work: &mut Work| {
+        let fields: [(&[u8], &[u8]); 4] =
+            [(b"Host", b"h"), (b"A", value), (b"X-Amz-Date", b"20150830T123600Z"), (b"Authorization", authorization)];
+        let asked = Asked { method: b"GET", path, query, fields: fields.into_iter() };
+        read(&asked, scope, 1_440_938_160_000, work)?;
+        verify(&asked, &signing_key(b"secret", &work.day(), scope), &hash(body), work)
+    };
+    check(value, body, &mut work).expect_err("nobody has signed it");
+    let zeros = [start.as_bytes(), &[b'0'; 64]].concat();
+    assert_eq!(check(&zeros, body, &mut work), Err(Wrong::Differs), "{}", bytes.escape_ascii());
+    let hex = |bytes: &[u8]| data_encoding::HEXLOWER.encode(bytes);
+    let day = "20150830T123600Z\n20150830/r/execute-api/aws4_request";
+    let text = format!("AWS4-HMAC-SHA256\n{day}\n{}", hex(&hash(work.canonical())));
+    let key = signing_key(b"secret", b"20150830", scope);
+    let signed = [start, &hex(aws_lc_rs::hmac::sign(&key, text.as_bytes()).as_ref())].concat();
+    assert_eq!(check(signed.as_bytes(), body, &mut work), Ok(()), "{}", bytes.escape_ascii());
+    let other = [body, b"x"].concat();
+    assert_eq!(check(signed.as_bytes(), &other, &mut work), Err(Wrong::Differs), "{}", bytes.escape_ascii());
+    let fields: [(&[u8], &[u8]); 1] = [(b"Host", value)];
+    let asked = Asked { method: b"GET", path, query, fields: fields.into_iter() };
+    let _ = read(&asked, scope, 1_440_938_160_000, &mut work);
+}
+
 /// Whatever stands in a policy, reading it ends; and what it says of some requests is what its slow twin says.
 pub fn policy_document(bytes: &[u8]) {
     let resource = iam::Form::Resource { arn: "arn:aws:execute-api:r:123456789012:a" };
@@ -156,5 +189,6 @@ mod tests {
         super::hops(b"");
         super::cors(b"");
         super::policy_document(b"");
+        super::sigv4(b"");
     }
 }

@@ -75,6 +75,10 @@ pub enum Refusal {
     AuthorizerConfigurationError,
     /// A rule of the firewall says no (`WAF_FILTERED`, POL-04).
     Filtered,
+    /// What should be a signature is none (`INVALID_SIGNATURE`, A-12).
+    IncompleteSignature,
+    /// Nobody has the key that is said to have signed (`INVALID_SIGNATURE`, A-13).
+    UnrecognizedClient,
     /// A client has not proved who it is (DM-10).
     Unproven(Unproven),
     /// The client left first: nothing is sent, the record of the request bears this name.
@@ -121,7 +125,7 @@ impl Reply {
 pub const RETRY_AFTER_SECONDS: &str = "1";
 
 /// Variants that are neither [`Refusal::Unproven`] nor [`Refusal::Misbehaved`], in the order of their index.
-const PLAIN: [Refusal; 33] = [
+const PLAIN: [Refusal; 35] = [
     Refusal::NoSuchApi,
     Refusal::NoSuchStage,
     Refusal::NoSuchMethod,
@@ -155,6 +159,8 @@ const PLAIN: [Refusal; 33] = [
     Refusal::AuthorizerFailure,
     Refusal::AuthorizerConfigurationError,
     Refusal::Filtered,
+    Refusal::IncompleteSignature,
+    Refusal::UnrecognizedClient,
 ];
 /// Where those begin that are [`Refusal::Misbehaved`].
 const MISBEHAVED: usize = PLAIN.len() + Unproven::ALL.len();
@@ -227,6 +233,8 @@ impl Refusal {
             Self::AuthorizerFailure => 30,
             Self::AuthorizerConfigurationError => 31,
             Self::Filtered => 32,
+            Self::IncompleteSignature => 33,
+            Self::UnrecognizedClient => 34,
             Self::Unproven(why) => PLAIN.len() + why as usize,
             Self::Misbehaved(how) => MISBEHAVED + how as usize,
         }
@@ -268,6 +276,8 @@ impl Refusal {
             Self::AuthorizerFailure => "authorizer_failure",
             Self::AuthorizerConfigurationError => "authorizer_configuration_error",
             Self::Filtered => "filtered",
+            Self::IncompleteSignature => "incomplete_signature",
+            Self::UnrecognizedClient => "unrecognized_client",
             Self::Unproven(why) => why.name(),
             Self::Misbehaved(how) => how.name(),
         }
@@ -309,7 +319,9 @@ impl Refusal {
             Self::Unauthorized => GatewayType::Unauthorized,
             Self::ExpiredToken => GatewayType::ExpiredToken,
             Self::AccessDenied => GatewayType::AccessDenied,
-            Self::InvalidSignature => GatewayType::InvalidSignature,
+            Self::InvalidSignature | Self::IncompleteSignature | Self::UnrecognizedClient => {
+                GatewayType::InvalidSignature
+            }
             Self::InvalidApiKey => GatewayType::InvalidApiKey,
             Self::Throttled | Self::TooManyAtOnce => GatewayType::Throttled,
             Self::QuotaExceeded => GatewayType::QuotaExceeded,
@@ -326,6 +338,29 @@ impl Refusal {
             | Self::ClientGone
             | Self::Misbehaved(_) => return None,
         })
+    }
+
+    const fn texts_of_signatures(self) -> Texts {
+        match self {
+            Self::MissingAuthenticationToken => {
+                Texts::same(403, "MissingAuthenticationTokenException", message!("Missing Authentication Token"))
+            }
+            Self::IncompleteSignature => Texts::same(
+                403,
+                "IncompleteSignatureException",
+                message!("The request signature does not conform to AWS standards."),
+            ),
+            Self::UnrecognizedClient => Texts::same(
+                403,
+                "UnrecognizedClientException",
+                message!("The security token included in the request is invalid."),
+            ),
+            _ => Texts::same(
+                403,
+                "InvalidSignatureException",
+                message!("The request signature we calculated does not match the signature you provided."),
+            ),
+        }
     }
 
     /// The row of the table of §7 and, beside it, that of "HTTP API fixed bodies".
@@ -373,16 +408,10 @@ impl Refusal {
                 b"{\"Message\":\"User is not authorized to access this resource\"}",
             )
             .but_http(403, message!("Forbidden")),
-            Self::MissingAuthenticationToken => {
-                Texts::same(403, "MissingAuthenticationTokenException", message!("Missing Authentication Token"))
-                    .but_http(403, message!("Forbidden"))
-            }
-            Self::InvalidSignature => Texts::same(
-                403,
-                "InvalidSignatureException",
-                message!("The request signature we calculated does not match the signature you provided."),
-            )
-            .but_http(403, message!("Forbidden")),
+            Self::MissingAuthenticationToken
+            | Self::InvalidSignature
+            | Self::IncompleteSignature
+            | Self::UnrecognizedClient => self.texts_of_signatures().but_http(403, message!("Forbidden")),
             Self::Throttled | Self::TooManyAtOnce => {
                 Texts::same(429, "TooManyRequestsException", message!("Too Many Requests"))
             }
@@ -507,6 +536,8 @@ mod tests {
         (Refusal::ExpiredToken, 403, "ExpiredTokenException", "The security token included in the request is expired", 403, "Forbidden", "EXPIRED_TOKEN; the type assumed"),
         (Refusal::MissingAuthenticationToken, 403, "MissingAuthenticationTokenException", "Missing Authentication Token", 403, "Forbidden", "A-12"),
         (Refusal::InvalidSignature, 403, "InvalidSignatureException", "The request signature we calculated does not match the signature you provided.", 403, "Forbidden", "INVALID_SIGNATURE"),
+        (Refusal::IncompleteSignature, 403, "IncompleteSignatureException", "The request signature does not conform to AWS standards.", 403, "Forbidden", "A-12; the message assumed"),
+        (Refusal::UnrecognizedClient, 403, "UnrecognizedClientException", "The security token included in the request is invalid.", 403, "Forbidden", "A-13"),
         (Refusal::InvalidApiKey, 403, "ForbiddenException", "Forbidden", 403, "Forbidden", "KP-04"),
         (Refusal::Throttled, 429, "TooManyRequestsException", "Too Many Requests", 429, "Too Many Requests", "TH-01"),
         (Refusal::QuotaExceeded, 429, "LimitExceededException", "Limit Exceeded", 429, "Limit Exceeded", "KP-06; HTTP APIs have none"),

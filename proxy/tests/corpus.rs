@@ -79,6 +79,11 @@ fn cors_lists() {
 }
 
 #[test]
+fn signed_requests() {
+    replay("sigv4", policy::properties::sigv4);
+}
+
+#[test]
 fn policy_documents() {
     replay("policy_document", policy::properties::policy_document);
 }
