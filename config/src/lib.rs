@@ -10,6 +10,7 @@ pub mod deployments;
 pub mod diagnostic;
 pub mod diff;
 pub mod input;
+pub mod keys;
 pub mod limits;
 pub mod load;
 pub mod model;

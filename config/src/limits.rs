@@ -104,6 +104,12 @@ pub const JWT_KEYS_STALE: Duration = Duration::from_secs(60 * 60);
 pub const PLANS_MAX: usize = 10_000;
 /// Characters of a plan's name, and of a key's id: both stand beside each key's counts on the disk.
 pub const PLAN_NAME_CHARS_MAX: usize = 64;
+/// Bytes of a key's name and of its description (KP-01).
+pub const KEY_NAME_CHARS_MAX: usize = 1_024;
+/// Bytes of a file of API keys, or of the store: some ten million keys.
+pub const KEYS_FILE_BYTES_MAX: u64 = 2 * 1024 * 1024 * 1024;
+/// Bytes of a file that holds one secret: the value of a key has 128 at most.
+pub const SECRET_FILE_BYTES_MAX: u64 = 64 * 1024;
 /// Plans of one key: AWS allows 10 (KP-05); each is looked at for each request.
 pub const PLANS_PER_KEY_MAX: usize = 64;
 /// A quota's requests, and the most that are counted in one of its periods: 40 bits of a word.

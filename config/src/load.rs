@@ -14,7 +14,7 @@ use crate::model::api::ApiSpec;
 use crate::model::reader::Reader;
 use crate::model::stage::StageSpec;
 use crate::snapshot::Snapshot;
-use crate::{check, limits, snapshot_file, source};
+use crate::{check, keys, limits, snapshot_file, source};
 
 /// What came of a document.
 #[derive(Debug)]
@@ -130,6 +130,7 @@ fn compiled(path: &Path, is_over: &mut dyn FnMut(Part)) -> Loaded {
     if let Ok(snapshot) = &mut snapshot {
         compile::tls::read_again(snapshot, place, &mut faults);
         compile::clients::read_again(snapshot, place, &mut faults);
+        keys::load::load(snapshot, &[], place, &mut faults);
     }
     is_over(Part::Compile);
     faults.finish();

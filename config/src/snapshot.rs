@@ -4,6 +4,7 @@ mod answers;
 mod authorizer;
 mod clients;
 mod plans;
+mod secret;
 mod throttles;
 mod tls;
 mod trust;
@@ -17,6 +18,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use codec::head::HeadLimits;
+use policy::api_key::Keys;
 use policy::hops::Hops;
 use policy::rules::Rules;
 use policy::transform::constant::MockRequest;
@@ -29,7 +31,8 @@ use serde::{Deserialize, Serialize};
 pub use self::answers::{Answers, Line};
 pub use self::authorizer::{Authorizer, AuthorizerRule};
 pub use self::clients::{Hsts, Manner, MutualTls, RevocationFacts, TrustFiles, TrustedFacts, Truststore, Truststores};
-pub use self::plans::{Plan, PlanStage};
+pub use self::plans::{KeySources, NamedKey, Plan, PlanStage};
+pub use self::secret::SecretRef;
 pub use self::throttles::{By, ByClient, MethodLimits, Said, Tell, Throttles};
 pub use self::tls::{
     Authorities, Certificate, CertificateFiles, Certificates, FileRef, Tls, TlsPolicy, Trusted, UpstreamTls,
@@ -72,6 +75,10 @@ pub struct Snapshot {
     pub plans: Box<[Plan]>,
     /// The names of the documents that it was made of, by [`Line::source`].
     pub sources: Box<[Box<str>]>,
+    /// Where keys are, beside the state directory.
+    pub keys_from: KeySources,
+    /// Whose key is which. A compiled file has none of it.
+    pub keys: Arc<Keys>,
 }
 
 /// The part `gateway` of the document.

@@ -24,8 +24,8 @@ use sha2::{Digest, Sha256};
 use crate::compile::tls::is_server_name;
 use crate::limits;
 use crate::snapshot::{
-    AccessLog, Api, Canary, CertificateFiles, Certificates, FileRef, Gateway, Integration, ListenAddress, Manner,
-    Mapping, Measured, MutualTls, Plan, Program, Release, Rule, ServerAddress, Snapshot, Stage, Throttles, Tls,
+    AccessLog, Api, Canary, CertificateFiles, Certificates, FileRef, Gateway, Integration, KeySources, ListenAddress,
+    Manner, Mapping, Measured, MutualTls, Plan, Program, Release, Rule, ServerAddress, Snapshot, Stage, Throttles, Tls,
     Trusted, Truststores, Upstream, UpstreamTls,
 };
 
@@ -88,6 +88,7 @@ struct Written<'a> {
     manners: &'a [(Box<str>, Manner)],
     plans: &'a [Plan],
     sources: &'a [Box<str>],
+    keys_from: &'a KeySources,
 }
 
 /// The same, read.
@@ -105,6 +106,7 @@ struct Body {
     manners: Box<[(Box<str>, Manner)]>,
     plans: Box<[Plan]>,
     sources: Box<[Box<str>]>,
+    keys_from: KeySources,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -142,7 +144,9 @@ pub fn encode(snapshot: &Snapshot, base: &Path) -> Vec<u8> {
     };
     let (mut gateway, mut upstreams) = (snapshot.gateway.clone(), snapshot.upstreams.clone());
     let mut protected = snapshot.protected.clone();
+    let mut keys_from = snapshot.keys_from.clone();
     rebase(&mut gateway, &mut upstreams, &mut protected, below);
+    keys_from.rebase(below);
     let mut programs = Programs::default();
     let stages = snapshot.stages.iter().map(|stage| programs.stage(stage)).collect();
     let written = Written {
@@ -158,6 +162,7 @@ pub fn encode(snapshot: &Snapshot, base: &Path) -> Vec<u8> {
         manners: &snapshot.manners,
         plans: &snapshot.plans,
         sources: &snapshot.sources,
+        keys_from: &keys_from,
     };
     let body = postcard::to_stdvec(&written).expect("a snapshot has nothing that postcard cannot write");
     let mut file = Vec::with_capacity(HEADER + body.len());
@@ -252,8 +257,11 @@ pub fn decode_body(body: &[u8], folder: &Path) -> Result<Snapshot, SnapshotFault
         manners,
         plans,
         sources,
+        mut keys_from,
     } = body;
-    rebase(&mut gateway, &mut upstreams, &mut protected, |path| *path = folder.join(&*path));
+    let from_folder = |path: &mut PathBuf| *path = folder.join(&*path);
+    rebase(&mut gateway, &mut upstreams, &mut protected, from_folder);
+    keys_from.rebase(from_folder);
     if gateway.listen.iter().filter_map(|listener| listener.tls.as_ref()).any(|tls| tls.certificates.is_empty()) {
         return Err(invalid("a listener with TLS and without a certificate"));
     }
@@ -272,6 +280,9 @@ pub fn decode_body(body: &[u8], folder: &Path) -> Result<Snapshot, SnapshotFault
     if plans.len() > limits::PLANS_MAX || plans.iter().any(|plan| !plan.fits(stages.len())) {
         return Err(invalid("a usage plan without its stage"));
     }
+    if keys_from.plans_max().is_some_and(|most| usize::from(most) >= plans.len()) {
+        return Err(invalid("a key without its usage plan"));
+    }
     let (certificates, trusted, truststores) = (Certificates::new(), Trusted::new(), Truststores::new());
     Ok(Snapshot {
         gateway,
@@ -289,6 +300,8 @@ pub fn decode_body(body: &[u8], folder: &Path) -> Result<Snapshot, SnapshotFault
         manners,
         plans,
         sources,
+        keys_from,
+        keys: Arc::default(),
     })
 }
 
@@ -487,9 +500,11 @@ mod tests {
             manners,
             plans,
             sources,
+            keys_from,
+            keys: _,
         } = snapshot;
         format!(
-            "{gateway:?}{apis:?}{stages:?}{upstreams:?}{mappings:?}{rules:?}{domains:?}{protected:?}{manners:?}{plans:?}{sources:?}"
+            "{gateway:?}{apis:?}{stages:?}{upstreams:?}{mappings:?}{rules:?}{domains:?}{protected:?}{manners:?}{plans:?}{sources:?}{keys_from:?}"
         )
     }
 

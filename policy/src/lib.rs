@@ -1,6 +1,7 @@
 //! May it pass, and in what shape: the rules that a method carries, what they may read of a request, every
 //! way of saying no, and the transformations of what does pass. Pure: no sockets, no clock, nothing waits.
 
+pub mod api_key;
 pub mod authorize;
 pub mod client_certificate;
 pub mod context;

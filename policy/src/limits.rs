@@ -39,6 +39,15 @@ pub const MAPPED_BODY_BYTES_HTTP_MAX: usize = 100 * 1_024;
 /// Answers of one integration, told apart by patterns: one for each status that has a name.
 pub const RESPONSE_RULES_MAX: usize = 64;
 
+/// Characters of an API key's value, at least: what API Gateway takes (KP-01).
+pub const API_KEY_BYTES_MIN: usize = 20;
+
+/// Characters of an API key's value, at most (KP-01).
+pub const API_KEY_BYTES_MAX: usize = 128;
+
+/// API keys of one table. API Gateway allows 10,000 (KP-01); so many take a gigabyte and a half, and records are found by 32 bits.
+pub const KEYS_MAX: usize = 20_000_000;
+
 /// Requests per second of a throttle: beyond what one machine does. Whole seconds of it fit into the 64 bits of a bucket.
 pub const THROTTLE_RATE_MAX: u64 = 10_000_000;
 

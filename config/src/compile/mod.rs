@@ -19,13 +19,15 @@ mod upstreams;
 mod uri;
 
 use std::path::Path;
+use std::sync::Arc;
 
 use router::{Builder, Kind};
 
 pub use self::programs::Programs;
 use crate::definition::Definition;
 use crate::deployments::{Store, state_folder};
-use crate::diagnostic::Diagnostics;
+use crate::diagnostic::{Diagnostics, Place};
+use crate::keys;
 use crate::model::Document;
 use crate::model::api::ApiSpec;
 use crate::model::openapi::{AwsVariablesSpec, BasePathSpec, ModeSpec, OpenApiSpec};
@@ -100,7 +102,7 @@ pub fn compile(
     programs: &mut Programs,
     faults: &mut Diagnostics,
 ) -> Option<Snapshot> {
-    let Document { gateway, upstreams, apis, domains, plans, keys: _ } = document;
+    let Document { gateway, upstreams, apis, domains, plans, keys } = document;
     let tell = gateway.rate_limit_fields.unwrap_or_default();
     let mut shelf = tls::Shelf::default();
     let mut vault = clients::Vault::new(&gateway);
@@ -122,6 +124,7 @@ pub fn compile(
     };
     let mut compiled = apis::compile(&apis, definitions, &mut parts);
     let plans = plans::compile(&plans, &compiled);
+    let (keys_from, places) = plans::sources(&keys, &plans, base, faults);
     let domains = domains.unwrap_or_default();
     let listed = domains::compile(&domains, &compiled, &mut builder, faults);
     domains::close(&domains, &mut compiled.apis, &mut builder);
@@ -131,7 +134,7 @@ pub fn compile(
     }
     let (certificates, trusted) = shelf.finish();
     let sources = faults.sources.iter().map(|source| source.name.as_str().into()).collect();
-    Some(Snapshot {
+    let mut snapshot = Snapshot {
         gateway,
         table: builder.build(),
         apis: compiled.apis.into(),
@@ -147,5 +150,9 @@ pub fn compile(
         manners: protected.manners.into(),
         plans,
         sources,
-    })
+        keys_from,
+        keys: Arc::default(),
+    };
+    keys::load::load(&mut snapshot, &places, Place::default(), faults);
+    Some(snapshot)
 }

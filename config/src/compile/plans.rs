@@ -1,13 +1,20 @@
 //! Usage plans, their stages by number and their throttles as limits (KP-05).
 
+use std::path::Path;
+
 use policy::quota::Quota;
 use policy::throttle::Limit;
 
 use crate::compile::apis::Compiled;
+use crate::compile::tls::file_ref;
+use crate::diagnostic::{Diagnostics, Place};
+use crate::model::keys::{KeySpec, KeysSpec};
 use crate::model::plans::{PlanMethodSpec, PlanSpec, PlanStageSpec, QuotaSpec};
 use crate::model::settings::ThrottleSpec;
 use crate::model::values::At;
-use crate::snapshot::{Plan, PlanStage};
+use crate::snapshot::{KeySources, NamedKey, Plan, PlanStage};
+use crate::source::node::Text;
+use crate::source::secret;
 
 /// Compiles the part `usage_plans`. What leads nowhere is a fault of `check` and is left out.
 pub fn compile(specs: &[PlanSpec], compiled: &Compiled) -> Box<[Plan]> {
@@ -47,6 +54,32 @@ fn quota_of(spec: &QuotaSpec) -> Option<Quota> {
     let QuotaSpec { place: _, limit, period, offset } = spec;
     let (At { value: limit, .. }, At { value: period, .. }) = ((*limit)?, (*period)?);
     Some(Quota { limit, period, offset: offset.map_or(0, |at| at.value) })
+}
+
+/// Where keys are, and where that is written: the single ones, then the files.
+pub fn sources(spec: &KeysSpec, plans: &[Plan], base: &Path, faults: &mut Diagnostics) -> (KeySources, Vec<Place>) {
+    let KeysSpec { keys, files } = spec;
+    let (mut named, mut listed) = (Vec::new(), Vec::new());
+    let (mut places, mut of_files) = (Vec::new(), Vec::new());
+    for KeySpec { id, value, plans: names, enabled, description: _ } in keys {
+        let value = value.as_ref().and_then(|text| secret::refer(text, "`value`", base, faults));
+        let Some(value) = value else { continue };
+        // What is not known is a fault of `check`.
+        let number = |name: &Text| plans.binary_search_by(|plan| plan.name.cmp(&name.text)).ok();
+        let mut plans: Vec<u16> = names.iter().filter_map(number).map(|number| number as u16).collect();
+        plans.dedup();
+        let enabled = enabled.is_none_or(|at| at.value);
+        named.push(NamedKey { id: id.text.clone(), value, plans: plans.into(), enabled });
+        places.push(id.place);
+    }
+    for text in files {
+        if let Some(file) = file_ref(text, base, faults) {
+            listed.push(file);
+            of_files.push(text.place);
+        }
+    }
+    places.append(&mut of_files);
+    (KeySources { named: named.into(), files: listed.into() }, places)
 }
 
 #[cfg(test)]

@@ -1,8 +1,13 @@
 //! What holders of API keys may do, and how often (KP-05, KP-06).
 
+use std::path::PathBuf;
+
 use policy::quota::Quota;
 use policy::throttle::Limit;
 use serde::{Deserialize, Serialize};
+
+use super::secret::SecretRef;
+use super::tls::FileRef;
 
 /// A usage plan.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -52,5 +57,47 @@ impl PlanStage {
 
     fn is_sorted(&self) -> bool {
         self.methods.windows(2).all(|pair| pair[0].0 < pair[1].0)
+    }
+}
+
+/// Where the keys are that the document names; the state directory may have more. Never their values.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeySources {
+    /// Single ones.
+    pub named: Box<[NamedKey]>,
+    /// Files of many, in API Gateway's form (KP-02).
+    pub files: Box<[FileRef]>,
+}
+
+/// A key of the document.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NamedKey {
+    /// Its name.
+    pub id: Box<str>,
+    /// Where its value is.
+    pub value: SecretRef,
+    /// Indices in [`super::Snapshot::plans`].
+    pub plans: Box<[u16]>,
+    /// Whether it opens anything.
+    pub enabled: bool,
+}
+
+impl KeySources {
+    /// Changes every path.
+    pub fn rebase(&mut self, change: impl Fn(&mut PathBuf)) {
+        let named = self.named.iter_mut().filter_map(|key| match &mut key.value {
+            SecretRef::File(file) => Some(file),
+            SecretRef::Env(_) => None,
+        });
+        for file in named.chain(&mut self.files) {
+            if let FileRef::Path(path) = file {
+                change(path);
+            }
+        }
+    }
+
+    /// The highest number of a plan that a key is in.
+    pub fn plans_max(&self) -> Option<u16> {
+        self.named.iter().flat_map(|key| &key.plans).copied().max()
     }
 }

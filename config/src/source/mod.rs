@@ -6,6 +6,7 @@ pub mod certificate;
 pub mod file;
 mod json;
 pub mod node;
+pub mod secret;
 pub mod slips;
 mod tags;
 pub mod truststore;
