@@ -7,12 +7,22 @@
 pub enum Phase {
     /// Whether the client has proved who it is, and the connection is for this host (step 1; DM-10).
     ProveClient,
+    /// Whether the client is too fast by its address or by a header field (beyond TH-02).
+    ThrottleAddress,
     /// A browser asks whether a page of another origin may call, and is told (step 6; CO-02).
     Preflight,
     /// The stage is known but no method fits: the refusal of RT-07 or RT-12.
     NoSuchMethod,
     /// Whether the caller may: what its authorizer says (step 8; A rows).
     Authorize,
+    /// Whether the caller's key is too fast by its plan, for the method and for all; or the caller by who it is (TH-02 (1), (2)).
+    ThrottlePlan,
+    /// Whether the method or the stage gets too many requests (TH-02 (3)).
+    ThrottleStage,
+    /// Whether all APIs together get too many (TH-02 (4)).
+    ThrottleAccount,
+    /// Whether too many requests are at work.
+    Concurrency,
     /// The backend's request target is made, with what is mapped into it (step 13).
     ShapeCall,
     /// Header fields of the backend's request are mapped (step 13; MP-01, MP-03).
@@ -27,9 +37,14 @@ impl Phase {
     /// Every phase, in order.
     pub const ALL: &[Self] = &[
         Self::ProveClient,
+        Self::ThrottleAddress,
         Self::Preflight,
         Self::NoSuchMethod,
         Self::Authorize,
+        Self::ThrottlePlan,
+        Self::ThrottleStage,
+        Self::ThrottleAccount,
+        Self::Concurrency,
         Self::ShapeCall,
         Self::MapRequest,
         Self::Integrate,
@@ -40,9 +55,14 @@ impl Phase {
     pub const fn name(self) -> &'static str {
         match self {
             Self::ProveClient => "prove_client",
+            Self::ThrottleAddress => "throttle_address",
             Self::Preflight => "preflight",
             Self::NoSuchMethod => "no_such_method",
             Self::Authorize => "authorize",
+            Self::ThrottlePlan => "throttle_plan",
+            Self::ThrottleStage => "throttle_stage",
+            Self::ThrottleAccount => "throttle_account",
+            Self::Concurrency => "concurrency",
             Self::ShapeCall => "shape_call",
             Self::MapRequest => "map_request",
             Self::Integrate => "integrate",

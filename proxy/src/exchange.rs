@@ -489,6 +489,7 @@ impl Exchange {
         if self.scratch.way.tls {
             self.write_hsts(worker, out);
         }
+        out.extend_from_slice(&self.scratch.limits_told);
         if !self.keep_alive {
             write::field(out, b"Connection", b"close");
         } else if self.scratch.head.version == Version::Http10 {

@@ -60,6 +60,16 @@ pub const NO_IDLE_PAUSE: Duration = Duration::from_millis(100);
 /// Counters in a row of client addresses; 64 KiB a row.
 pub const CALLER_PLACES: usize = 16 * 1024;
 
+/// Counters in a row of clients whose requests at work are limited; 64 KiB a row.
+pub const CROWD_PLACES: usize = 16 * 1024;
+
+/// Limits of requests at work by client that one request meets: as many as `check` allows.
+pub const THROTTLED_AT_ONCE_MAX: usize = config::limits::CONCURRENCIES_BY_MAX;
+
+/// Keys of one plan that are told apart at once by its throttle; buckets are made as keys come, 32 bytes each. Of a million keys, those
+/// that have called within the time in which their buckets fill. Beyond, the one that has used the least is forgotten.
+pub const THROTTLED_KEYS: usize = 1 << 20;
+
 /// Files beside sockets of clients, backends, admin and control: documents of a reload, logs, signals, watches, name servers.
 pub const FILES_RESERVED: u64 = 80;
 

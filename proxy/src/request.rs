@@ -33,6 +33,7 @@ use crate::state::{Live, Place, Worker};
 use crate::stop::Stop;
 use crate::trip::Trip;
 use crate::tunnel;
+use crate::turnstile;
 use crate::upstream::{self, Answer, Bounds};
 
 /// Answers the request whose head the exchange holds. Afterwards `exchange.keep_alive` says whether another may follow.
@@ -52,6 +53,7 @@ pub async fn serve(exchange: &mut Exchange, worker: &Rc<Worker>) {
     exchange.send(reply, &mut trip, &live, worker).await;
     // What follows a 101 is no request at work.
     drop(working);
+    exchange.scratch.held.leave();
     if let Some(backend) = exchange.tunnel.take() {
         let Limits { tunnel_idle_time: idle, tunnel_time: life, .. } = live.snapshot().gateway.limits;
         // On the heap: it lives for hours, and its size is no matter of other requests.
@@ -161,6 +163,7 @@ async fn admit(
     live: &Rc<Live>,
     worker: &Rc<Worker>,
 ) -> Result<Option<Reply>, Stop> {
+    phase(Phase::ThrottleAddress, turnstile::addresses(exchange, place, live, worker))?;
     if let Some(reply) = phase(Phase::Preflight, preflight(exchange, place, live))? {
         return Ok(Some(reply));
     }
@@ -174,6 +177,10 @@ async fn admit(
             Box::pin(authorize::ask(&rules.authorize, exchange, place, trip, live, worker)).await?;
         }
     }
+    phase(Phase::ThrottlePlan, turnstile::plan(exchange, place, live, worker))?;
+    phase(Phase::ThrottleStage, turnstile::stage(exchange, place, live, worker))?;
+    phase(Phase::ThrottleAccount, turnstile::account(exchange, place, live, worker))?;
+    phase(Phase::Concurrency, turnstile::at_once(exchange, place, live, worker))?;
     Ok(None)
 }
 

@@ -6,6 +6,7 @@ use policy::identity::{Caller, Detail};
 use router::Captures;
 
 use crate::crossing::Crossing;
+use crate::throttles::{Held, Taken};
 
 /// Parsing state that a worker reuses: large, and needed only while a request is in flight.
 #[derive(Default)]
@@ -30,6 +31,12 @@ pub struct Scratch {
     pub detail: Detail,
     /// What browsers are told about origins.
     pub crossing: Crossing,
+    /// Which tokens it has taken.
+    pub taken: Taken,
+    /// The gates that it has passed.
+    pub held: Held,
+    /// What its client is told of the limits that it has passed: complete field lines.
+    pub limits_told: Vec<u8>,
 }
 
 impl Scratch {
@@ -38,6 +45,9 @@ impl Scratch {
         self.crossing.clear();
         self.caller.clear();
         self.detail.clear();
+        self.taken = Taken::default();
+        self.held.leave();
+        self.limits_told.clear();
     }
 }
 

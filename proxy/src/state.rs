@@ -24,6 +24,7 @@ use crate::observe::metrics::{Metrics, StageMetrics, WorkerMetrics, add, sub};
 use crate::overload::Load;
 use crate::protected::Protected;
 use crate::scratch::Scratch;
+use crate::throttles::Throttles;
 use crate::upstream::pool::{Pools, Upstream};
 use crate::upstream::resolve::{NameTable, Names};
 use crate::upstream::secure::Outbound;
@@ -57,6 +58,8 @@ pub struct Published {
     pub outbound: Outbound,
     /// How its upstreams do, by their number.
     pub upstreams: Box<[Arc<Shared>]>,
+    /// What limits its requests.
+    pub throttles: Throttles,
     /// Counters of each stage, by its number.
     pub stage_metrics: Box<[Arc<StageMetrics>]>,
     /// Counters of methods, by the number of their stage; of the stage's release, then of its canary's.
@@ -81,7 +84,18 @@ impl Published {
         let method_metrics = snapshot.stages.iter().map(of_methods).collect();
         let protected = Protected::new(&snapshot, before.map(|before| &before.protected));
         let outbound = Outbound::new(&snapshot, before.map(|before| &before.outbound));
-        Arc::new(Published { generation, snapshot, protected, outbound, upstreams, stage_metrics, method_metrics })
+        let throttles = before.map(|before| &before.throttles);
+        let throttles = Throttles::new(&snapshot, throttles, metrics.worker_count(), now());
+        Arc::new(Published {
+            generation,
+            snapshot,
+            protected,
+            outbound,
+            upstreams,
+            throttles,
+            stage_metrics,
+            method_metrics,
+        })
     }
 
     /// The counters of the method of a place, if it has any of its own (ST-07).

@@ -57,7 +57,8 @@ pub fn check_throttle(throttle: &ThrottleSpec, faults: &mut Diagnostics) {
         faults.error_hint(burst.place, "`burst` is a number of requests", "write a whole number");
     }
     let is_none = |at: &Option<At<f64>>| at.is_some_and(|at| at.value == 0.0);
-    if is_none(rate) || is_none(burst) {
+    // Both are how one shuts a door; one of them may be a slip.
+    if is_none(rate) != is_none(burst) {
         faults.warning(*place, "nobody passes here: `rate` or `burst` is 0 (TH-01)", "write -1 for unlimited");
     }
 }

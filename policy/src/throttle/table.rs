@@ -45,9 +45,8 @@ struct Place<A: Word> {
 impl<A: Word> Table<A> {
     /// A table that tells so many clients apart, or a few more; at least one row's.
     pub fn new(limit: Limit, clients: usize) -> Self {
-        // Twice as many places: rows fill unevenly.
-        let pieces = (2 * clients).div_ceil(PIECE * ROW).next_power_of_two();
-        Self { limit, flow: limit.into(), pieces: (0..pieces).map(|_| OnceLock::new()).collect() }
+        let pieces = (0..pieces_for(clients)).map(|_| OnceLock::new()).collect();
+        Self { limit, flow: limit.into(), pieces }
     }
 
     /// A table that goes on for one with another limit or size: what each client has spent there is spent here.
@@ -68,9 +67,9 @@ impl<A: Word> Table<A> {
         self.limit
     }
 
-    /// Clients that are told apart at least.
-    pub fn clients(&self) -> usize {
-        self.pieces.len() * PIECE * ROW / 2
+    /// Whether it was made for so many clients.
+    pub fn is_for(&self, clients: usize) -> bool {
+        self.pieces.len() == pieces_for(clients)
     }
 
     /// Takes one token for a request of this client, or says how long it is to be waited for.
@@ -147,6 +146,11 @@ impl<A: Word> Table<A> {
         }
         place
     }
+}
+
+/// Twice as many places as clients: rows fill unevenly.
+const fn pieces_for(clients: usize) -> usize {
+    (2 * clients).div_ceil(PIECE * ROW).next_power_of_two()
 }
 
 /// 0 is nobody.
@@ -256,7 +260,7 @@ mod tests {
         for (client, left) in [(1, 19), (2, 18), (4, 16), (5, 16), (6, 20)] {
             assert_eq!(new.told("", client * 7_919, SECOND).left, left, "{client}");
         }
-        assert!(new.clients() >= 1_000 && new.limit().burst == 20);
+        assert!(new.is_for(1_000) && !new.is_for(100) && new.limit().burst == 20);
     }
 
     #[test]

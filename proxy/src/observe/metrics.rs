@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use codec::proxy_protocol::Fault;
+use policy::phase::Phase;
 
 use codec::http2::frames::Excess;
 
@@ -46,6 +47,10 @@ pub const fn class(status: u16) -> usize {
         _ => 0,
     }
 }
+
+/// The phases that refuse what is too fast or too much at once; values of the label `phase` by their names.
+pub const THROTTLES: [Phase; 5] =
+    [Phase::ThrottleAddress, Phase::ThrottlePlan, Phase::ThrottleStage, Phase::ThrottleAccount, Phase::Concurrency];
 
 /// How connections that were passed through ended.
 pub const TUNNEL_ENDS: [&str; 7] = ["client", "backend", "client_broke", "backend_broke", "idle", "lifetime", "drain"];
@@ -166,6 +171,8 @@ pub struct WorkerMetrics {
     pub refusals: Counters,
     /// Faults, by the index of their name in [`Setup::faults`].
     pub faults: Counters,
+    /// Requests that were too fast or too many at once, by their place in [`THROTTLES`].
+    pub throttled: [AtomicU64; THROTTLES.len()],
     /// Tasks that ended in a panic.
     pub panics: AtomicU64,
     /// Connections made to upstreams.
@@ -253,6 +260,7 @@ impl WorkerMetrics {
             responses: Default::default(),
             refusals: Counters::new(refusals),
             faults: Counters::new(faults),
+            throttled: Default::default(),
             panics: zero(),
             upstream_connects: zero(),
             upstream_reuses: zero(),

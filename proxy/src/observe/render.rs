@@ -9,7 +9,7 @@ use codec::http2::frames::Excess;
 
 use super::metrics::{
     BOUNDS, By, CLASSES, Counters, GreetingFailure, HandshakeFailure, Histogram, Http2End, Metrics, StageBlock,
-    StageMetrics, TUNNEL_ENDS, WorkerMetrics, since_epoch,
+    StageMetrics, THROTTLES, TUNNEL_ENDS, WorkerMetrics, since_epoch,
 };
 use super::process;
 
@@ -209,6 +209,15 @@ impl Metrics {
                 let count = sum(&|worker| worker.tls_handshakes[version][resumed].load(Relaxed));
                 page.sample(name, &[("version", label), ("resumed", is)], count);
             }
+        }
+        let name = "tollgate_throttled_total";
+        page.family(
+            name,
+            "counter",
+            "Requests refused with 429 by a throttle or a limit of requests at once, by phase.",
+        );
+        for (index, phase) in THROTTLES.iter().enumerate() {
+            page.sample(name, &[("phase", phase.name())], sum(&|worker| worker.throttled[index].load(Relaxed)));
         }
         let name = "tollgate_http2_connections_ended_total";
         page.family(name, "counter", "Connections of clients that spoke HTTP/2, by what ended them.");
