@@ -14,6 +14,7 @@ mod gateway;
 mod hosts;
 mod import;
 mod routes;
+mod throttles;
 
 use std::io::{self, Write as _};
 use std::num::NonZeroUsize;

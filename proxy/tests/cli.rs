@@ -90,6 +90,45 @@ fn explain_says_who_answers_and_fails_if_nobody_does() {
 }
 
 #[test]
+fn explain_names_the_limits_that_a_request_meets() {
+    let text = r#"gateway:
+  listen: 127.0.0.1:0
+  account: {throttle: {rate: 1000, burst: 500}}
+apis:
+  a:
+    kind: http
+    routes:
+      "GET /x": {throttle: {rate: 0.5, burst: 3}, integration: {type: mock}}
+    stages:
+      $default:
+        concurrency: 7
+        throttle_by:
+          - {address: true, rate: 5, burst: 10, concurrency: 2}
+          - {claim: sub, rate: 1, burst: 1}
+usage_plans:
+  basic:
+    stages: {a/$default: {throttle: {"GET /x": {rate: 1, burst: 2}}}}
+    throttle: {rate: 2, burst: 4}
+"#;
+    let path = document("cli-limits.yaml", text);
+    let (out, _, code) = said(&["explain", &path, "GET", "/x"]);
+    let lines: Vec<&str> = out.lines().filter(|line| line.starts_with("limit") || line.starts_with("phases")).collect();
+    assert_eq!(
+        lines.join("\n"),
+        "phases     throttle_address → authorize → throttle_plan → throttle_stage → throttle_account → concurrency → shape_call → integrate
+limit      throttle_address: 5 a second, 10 at once, of each address (IPv4/32, IPv6/64) (line 13)
+limit      throttle_plan: 1 a second, 2 at once, of each key for this method, in usage plan `basic`
+limit      throttle_plan: 2 a second, 4 at once, of each key, in usage plan `basic`
+limit      throttle_plan: 1 a second, 1 at once, of each value of the claim `sub` (line 14)
+limit      throttle_stage: 0.5 a second, 3 at once, of this method (line 8)
+limit      throttle_account: 1000 a second, 500 at once, of all APIs (line 3)
+limit      concurrency: 7 at work at once, of the stage (line 11)
+limit      concurrency: 2 at work at once, of each address (IPv4/32, IPv6/64) (line 13)"
+    );
+    assert_eq!(code, 0);
+}
+
+#[test]
 fn doctor_looks_at_the_machine() {
     let (out, _, _) = said(&["doctor"]);
     for word in ["Linux", "io_uring", "core", "open files", "somaxconn"] {

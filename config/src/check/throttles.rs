@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use crate::compile::throttles::name_of;
 use crate::diagnostic::{Diagnostics, Place};
 use crate::limits;
 use crate::model::gateway::GatewaySpec;
@@ -75,7 +74,7 @@ fn check_by(all: &[ByClientSpec], faults: &mut Diagnostics) {
     let mut seen: BTreeMap<String, Place> = BTreeMap::new();
     for spec in all {
         check_client(spec, faults);
-        let Some(name) = name_of(spec) else { continue };
+        let Some(name) = spec.called() else { continue };
         if let Some(first) = seen.get(&name) {
             let hint = format!("line {} has that name already: give one of them another `name`", first.line);
             faults.error_hint(spec.place, format!("two entries of `throttle_by` are called `{name}`"), hint);

@@ -58,30 +58,11 @@ fn by_client(spec: &ByClientSpec) -> Option<ByClient> {
         BySpec::ApiKey => By::ApiKey,
     };
     Some(ByClient {
-        name: name_of(spec)?.into(),
+        name: spec.called()?.into(),
         by: by_what,
         limit: throttle.as_ref().and_then(ThrottleSpec::limit),
         concurrency: concurrency.map(|at| at.value),
         clients: clients.unwrap_or(THROTTLED_CLIENTS),
         line: line_of(*place),
     })
-}
-
-/// What an entry of `throttle_by` is called: as written, else after what tells its clients apart.
-pub fn name_of(spec: &ByClientSpec) -> Option<String> {
-    if let Some(name) = &spec.name {
-        return Some(name.text.to_string());
-    }
-    Some(match &spec.by.first()?.value {
-        BySpec::Address { .. } => "address".to_owned(),
-        BySpec::Header(name) => format!("header-{}", plain(&name.text)),
-        BySpec::Claim(name) => format!("claim-{}", plain(&name.text)),
-        BySpec::ApiKey => "api-key".to_owned(),
-    })
-}
-
-/// In characters that a name may have.
-fn plain(text: &str) -> String {
-    let plain = |c: char| if c.is_ascii_alphanumeric() || c == '-' { c.to_ascii_lowercase() } else { '_' };
-    text.chars().take(40).map(plain).collect()
 }

@@ -130,6 +130,27 @@ impl ByClientSpec {
     }
 }
 
+impl ByClientSpec {
+    /// What it is called: as written, else after what tells its clients apart.
+    pub fn called(&self) -> Option<String> {
+        if let Some(name) = &self.name {
+            return Some(name.text.to_string());
+        }
+        Some(match &self.by.first()?.value {
+            BySpec::Address { .. } => "address".to_owned(),
+            BySpec::Header(name) => format!("header-{}", plain(&name.text)),
+            BySpec::Claim(name) => format!("claim-{}", plain(&name.text)),
+            BySpec::ApiKey => "api-key".to_owned(),
+        })
+    }
+}
+
+/// In characters that a name may have.
+fn plain(text: &str) -> String {
+    let plain = |c: char| if c.is_ascii_alphanumeric() || c == '-' { c.to_ascii_lowercase() } else { '_' };
+    text.chars().take(40).map(plain).collect()
+}
+
 impl BySpec {
     fn read(object: &Object<'_>, reader: &mut Reader<'_>) -> Vec<At<Self>> {
         let mut all = Vec::new();

@@ -14,6 +14,7 @@ use router::{Captures, Glob, Kind, Miss, Template, Verb};
 
 use super::gateway::Named;
 use super::routes::servers;
+use super::throttles;
 use super::{exit, fail, hosts, say};
 
 /// Routes that are offered when none fits.
@@ -160,7 +161,7 @@ fn in_stage(
         near(request, release, rest, out);
         return false;
     };
-    answers(snapshot, request, &Found { release, method, rest }, &captures, out);
+    answers(snapshot, request, &Found { release, method, rest, stage: number }, &captures, out);
     true
 }
 
@@ -169,6 +170,8 @@ struct Found<'a> {
     release: &'a Release,
     method: u32,
     rest: u16,
+    /// The number of its stage.
+    stage: u32,
 }
 
 /// A request that was understood.
@@ -217,7 +220,11 @@ fn answers(snapshot: &Snapshot, request: &Request<'_>, found: &Found<'_>, captur
             line(out, "variable", &format!("{name} = {value}"));
         }
     }
-    line(out, "phases", &phases(&method.integration, asks_clients(snapshot, request)).join(" → "));
+    let met = throttles::met(snapshot, found.stage, &snapshot.stages[found.stage as usize], method);
+    line(out, "phases", &phases(&method.integration, asks_clients(snapshot, request), &met).join(" → "));
+    for (phase, limit) in &met {
+        line(out, "limit", &format!("{}: {limit}", phase.name()));
+    }
     match &method.integration {
         Integration::Mock(mock) => line(out, "answers", &format!("mock, status {}", mock.status)),
         Integration::SelectedMock(_) => line(out, "answers", "mock, by the status of its request template"),
@@ -238,9 +245,17 @@ fn asks_clients(snapshot: &Snapshot, request: &Request<'_>) -> bool {
 }
 
 /// What happens to the request, in order.
-fn phases(integration: &Integration, asks_clients: bool) -> Vec<&'static str> {
+fn phases(integration: &Integration, asks_clients: bool, limits: &[(Phase, String)]) -> Vec<&'static str> {
     let happens = |phase: Phase| match (integration, phase) {
         (_, Phase::ProveClient) => asks_clients,
+        (
+            _,
+            Phase::ThrottleAddress
+            | Phase::ThrottlePlan
+            | Phase::ThrottleStage
+            | Phase::ThrottleAccount
+            | Phase::Concurrency,
+        ) => limits.iter().any(|(met, _)| *met == phase),
         (_, Phase::NoSuchMethod)
         | (Integration::SelectedMock(_), Phase::ShapeCall)
         | (Integration::Mock(_) | Integration::Unavailable(_), Phase::MapRequest | Phase::MapResponse) => false,
