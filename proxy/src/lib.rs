@@ -1,5 +1,6 @@
 //! The running gateway: workers, the request's way, and what the binary `tollgate` is made of.
 
+mod answers;
 mod authorize;
 mod background;
 mod bell;
@@ -39,6 +40,7 @@ mod preamble;
 mod protected;
 mod record;
 pub mod reload;
+mod remembered;
 mod request;
 mod scratch;
 mod service;

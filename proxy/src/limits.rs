@@ -294,3 +294,24 @@ pub const PING_TIME: Duration = Duration::from_secs(15);
 /// Requests of an HTTP/2 connection that its client has taken back before they had an answer (row T01), if they are more than
 /// half of all.
 pub const TAKEN_BACK_MAX: u32 = 50;
+
+/// Answers of authorizers that the process remembers: a busy hour's callers.
+pub const AUTHORIZER_ANSWERS_MAX: usize = 100_000;
+
+/// Bytes of them, as they were received, with [`AUTHORIZER_ENTRY_WEIGHT`] for each; what they become is two or three times as large.
+pub const AUTHORIZER_ANSWERS_WEIGHT_MAX: usize = 64 * 1024 * 1024;
+
+/// What an answer weighs beside its bytes.
+pub const AUTHORIZER_ENTRY_WEIGHT: usize = 512;
+
+/// Answers that a worker remembers of these: looking them up takes no lock.
+pub const AUTHORIZER_ANSWERS_OF_WORKER: usize = 8_192;
+
+/// Their weight; all of them weigh the same, for they are shared.
+pub const AUTHORIZER_ANSWERS_WEIGHT_OF_WORKER: usize = AUTHORIZER_ANSWERS_OF_WORKER * AUTHORIZER_ENTRY_WEIGHT;
+
+/// Parts of the table of answers, each with a lock of its own.
+pub const AUTHORIZER_SHARDS: usize = 16;
+
+/// Beyond an authorizer's own time, that somebody waits who waits for another's asking: it may be told a little late.
+pub const AUTHORIZER_PATIENCE: Duration = Duration::from_secs(1);

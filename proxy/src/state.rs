@@ -10,19 +10,22 @@ use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use admin::Seldom;
 use config::snapshot::{Api, Authorizer, Method, Release, Snapshot, Stage};
+use policy::authorize::lambda::Answer;
 use policy::refusal::Refusal;
 use router::Kind;
 
+use crate::answers::Answers;
 use crate::callers::{Caller, Callers};
 use crate::entry::{Entries, Entry};
 use crate::files::Share;
 use crate::io::{self as runtime, now};
 use crate::last_call::LastCall;
-use crate::limits::SCRATCH_KEPT_MAX;
+use crate::limits::{AUTHORIZER_ANSWERS_OF_WORKER, AUTHORIZER_ANSWERS_WEIGHT_OF_WORKER, SCRATCH_KEPT_MAX};
 use crate::observe::access_log::{Record, Sink};
 use crate::observe::metrics::{Metrics, StageMetrics, WorkerMetrics, add, sub};
 use crate::overload::Load;
 use crate::protected::Protected;
+use crate::remembered::Remembered;
 use crate::scratch::Scratch;
 use crate::throttles::Throttles;
 use crate::upstream::pool::{Pools, Upstream};
@@ -60,6 +63,8 @@ pub struct Published {
     pub upstreams: Box<[Arc<Shared>]>,
     /// What limits its requests.
     pub throttles: Throttles,
+    /// What authorizers have answered.
+    pub answers: Arc<Answers>,
     /// Counters of each stage, by its number.
     pub stage_metrics: Box<[Arc<StageMetrics>]>,
     /// Counters of methods, by the number of their stage; of the stage's release, then of its canary's.
@@ -86,6 +91,7 @@ impl Published {
         let outbound = Outbound::new(&snapshot, before.map(|before| &before.outbound));
         let throttles = before.map(|before| &before.throttles);
         let throttles = Throttles::new(&snapshot, throttles, metrics.worker_count(), now());
+        let answers = before.map_or_else(Arc::default, |before| before.answers.clone());
         Arc::new(Published {
             generation,
             snapshot,
@@ -93,6 +99,7 @@ impl Published {
             outbound,
             upstreams,
             throttles,
+            answers,
             stage_metrics,
             method_metrics,
         })
@@ -198,6 +205,10 @@ pub struct Worker {
     draining: Cell<bool>,
     shut: Cell<bool>,
     accept_errors: RefCell<Seldom>,
+    /// What authorizers have answered to this worker.
+    pub authorized: RefCell<Remembered<Arc<Answer>>>,
+    /// Authorizers that gave no answer.
+    pub authorizers_silent: RefCell<Seldom>,
     /// Failures for want of descriptors that somebody has already made room for.
     needs_met: Cell<u64>,
 }
@@ -270,6 +281,11 @@ impl Worker {
             draining: Cell::new(false),
             shut: Cell::new(false),
             accept_errors: RefCell::default(),
+            authorized: RefCell::new(Remembered::new(
+                AUTHORIZER_ANSWERS_OF_WORKER,
+                AUTHORIZER_ANSWERS_WEIGHT_OF_WORKER,
+            )),
+            authorizers_silent: RefCell::default(),
             needs_met: Cell::new(0),
         });
         worker.adopt(published);

@@ -1,5 +1,7 @@
 //! Whether a caller may: the authorizer of a method is asked, and says who calls (phase `Authorize`).
 
+mod lambda;
+
 use std::rc::Rc;
 
 use config::snapshot::AuthorizerRule;
@@ -23,17 +25,17 @@ pub enum Verdict {
 /// remembered nothing is allocated.
 pub fn start(
     rule: &Authorize,
-    _exchange: &mut Exchange,
+    exchange: &mut Exchange,
     place: Place,
-    _trip: &Trip,
+    trip: &Trip,
     live: &Rc<Live>,
-    _worker: &Rc<Worker>,
+    worker: &Rc<Worker>,
 ) -> Result<Verdict, Stop> {
     match rule {
         Authorize::Open => Ok(Verdict::Pass),
         Authorize::Closed => Err(Refusal::AuthorizerConfigurationError.into()),
         Authorize::By { authorizer, scopes: _ } => match &live.authorizer(place, *authorizer)?.rule {
-            AuthorizerRule::Lambda(_) => Err(Refusal::AuthorizerConfigurationError.into()),
+            AuthorizerRule::Lambda(rule) => lambda::start(rule, exchange, place, trip, live, worker),
         },
     }
 }
@@ -41,17 +43,17 @@ pub fn start(
 /// Goes on where [`start`] could not decide: on the heap, as it waits for others.
 pub async fn ask(
     rule: &Authorize,
-    _exchange: &mut Exchange,
+    exchange: &mut Exchange,
     place: Place,
-    _trip: &Trip,
+    trip: &Trip,
     live: &Rc<Live>,
-    _worker: &Rc<Worker>,
+    worker: &Rc<Worker>,
 ) -> Result<(), Stop> {
     match rule {
         Authorize::Open => Ok(()),
         Authorize::Closed => Err(Refusal::AuthorizerConfigurationError.into()),
         Authorize::By { authorizer, scopes: _ } => match &live.authorizer(place, *authorizer)?.rule {
-            AuthorizerRule::Lambda(_) => Err(Refusal::AuthorizerConfigurationError.into()),
+            AuthorizerRule::Lambda(rule) => lambda::ask((rule, *authorizer), exchange, place, trip, live, worker).await,
         },
     }
 }

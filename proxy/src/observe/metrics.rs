@@ -181,6 +181,12 @@ pub struct WorkerMetrics {
     pub upstream_reuses: AtomicU64,
     /// Requests sent again after the first try failed.
     pub upstream_retries: AtomicU64,
+    /// Times that an authorizer was asked.
+    pub authorizer_calls: AtomicU64,
+    /// Of these, those that brought no answer.
+    pub authorizer_failures: AtomicU64,
+    /// Requests that an authorizer's remembered answer decided on.
+    pub authorizer_hits: AtomicU64,
     /// Connections to upstreams that are open now (gauge).
     pub upstream_connections_open: AtomicU64,
     /// Of these, connections in the pool (gauge).
@@ -265,6 +271,9 @@ impl WorkerMetrics {
             upstream_connects: zero(),
             upstream_reuses: zero(),
             upstream_retries: zero(),
+            authorizer_calls: zero(),
+            authorizer_failures: zero(),
+            authorizer_hits: zero(),
             upstream_connections_open: zero(),
             upstream_idle: zero(),
             buffers_starved: zero(),

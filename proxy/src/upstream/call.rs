@@ -95,7 +95,12 @@ async fn was_unsent(sock: &Link) -> bool {
 }
 
 /// Whether a request is sent once more; `repeat` holds its place in the budget, if it needs one.
-fn may_repeat<'a>(upstream: &'a Upstream, attempt: Attempt, tried: &Tried, repeat: &mut Option<Repeat<'a>>) -> bool {
+pub(super) fn may_repeat<'a>(
+    upstream: &'a Upstream,
+    attempt: Attempt,
+    tried: &Tried,
+    repeat: &mut Option<Repeat<'a>>,
+) -> bool {
     match retry::again(attempt) {
         Again::No => return false,
         Again::Elsewhere if !upstream.has_another(tried) => return false,

@@ -3,6 +3,7 @@
 pub mod balance;
 pub mod call;
 pub mod connect;
+pub mod errand;
 pub mod health;
 pub mod http1;
 pub mod http2;

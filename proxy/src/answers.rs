@@ -1,0 +1,248 @@
+//! What authorizers have answered, for all workers: one keeper for each key, so that whatever the number of clients and workers an authorizer
+//! is asked once. Workers look here only for what they do not remember themselves.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::future::{Future, poll_fn};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Poll, Waker};
+use std::time::Instant;
+
+use policy::authorize::lambda::Answer;
+
+use crate::limits::{AUTHORIZER_ANSWERS_MAX, AUTHORIZER_ANSWERS_WEIGHT_MAX, AUTHORIZER_SHARDS};
+use crate::remembered::{Key, Remembered};
+
+/// Why there is no answer. Nobody remembers it; it is for those who wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refused {
+    /// The authorizer knows nobody by what was shown.
+    Unauthorized,
+    /// It cannot be asked, or what it says is no answer.
+    Unusable,
+    /// It failed, or took too long.
+    Failed,
+}
+
+/// An answer, and until when it is remembered.
+pub type Known = (Arc<Answer>, Instant);
+
+/// What came of asking.
+pub type Outcome = Result<Known, Refused>;
+
+/// See the module.
+#[derive(Debug)]
+pub struct Answers {
+    shards: [Mutex<Shard>; AUTHORIZER_SHARDS],
+}
+
+#[derive(Debug)]
+struct Shard {
+    known: Remembered<Arc<Answer>>,
+    flights: HashMap<Key, Arc<Flight>>,
+}
+
+/// Somebody asks, and others wait for what they hear.
+#[derive(Debug, Default)]
+pub struct Flight {
+    state: Mutex<Waiting>,
+}
+
+#[derive(Debug, Default)]
+struct Waiting {
+    outcome: Option<Outcome>,
+    wakers: Vec<Waker>,
+}
+
+/// What is known of a key.
+pub enum Found {
+    /// The answer.
+    Known(Known),
+    /// Somebody asks.
+    Asked(Arc<Flight>),
+    /// Nobody does: whoever gets this has to, for all who wait.
+    Nobody(Landing),
+}
+
+/// The duty to tell those who wait. Whoever drops it without a word tells them that asking has failed.
+pub struct Landing {
+    answers: Arc<Answers>,
+    key: Key,
+    flight: Arc<Flight>,
+    told: bool,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // What is behind these locks is whole after every statement.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Default for Answers {
+    fn default() -> Self {
+        let shard = || {
+            let known = Remembered::new(
+                AUTHORIZER_ANSWERS_MAX / AUTHORIZER_SHARDS,
+                AUTHORIZER_ANSWERS_WEIGHT_MAX / AUTHORIZER_SHARDS,
+            );
+            Mutex::new(Shard { known, flights: HashMap::new() })
+        };
+        Self { shards: std::array::from_fn(|_| shard()) }
+    }
+}
+
+impl Answers {
+    fn shard(&self, key: &Key) -> MutexGuard<'_, Shard> {
+        lock(&self.shards[usize::from(key[0]) % AUTHORIZER_SHARDS])
+    }
+
+    /// The answer, or who asks for it.
+    pub fn find(self: &Arc<Self>, key: &Key, now: Instant) -> Found {
+        let mut shard = self.shard(key);
+        if let Some(known) = shard.known.get(key, now) {
+            return Found::Known(known);
+        }
+        match shard.flights.entry(*key) {
+            Entry::Occupied(flight) => Found::Asked(flight.get().clone()),
+            Entry::Vacant(place) => {
+                let flight = place.insert(Arc::default()).clone();
+                Found::Nobody(Landing { answers: self.clone(), key: *key, flight, told: false })
+            }
+        }
+    }
+}
+
+impl Flight {
+    /// Waits for what comes of it.
+    pub fn wait(&self) -> impl Future<Output = Outcome> {
+        poll_fn(|context| {
+            let mut waiting = lock(&self.state);
+            match &waiting.outcome {
+                Some(outcome) => Poll::Ready(outcome.clone()),
+                None => {
+                    if !waiting.wakers.iter().any(|waker| waker.will_wake(context.waker())) {
+                        waiting.wakers.push(context.waker().clone());
+                    }
+                    Poll::Pending
+                }
+            }
+        })
+    }
+}
+
+impl Landing {
+    /// Whom the others wait for.
+    pub fn flight(&self) -> Arc<Flight> {
+        self.flight.clone()
+    }
+
+    /// Tells everybody. An answer is remembered, with its weight.
+    pub fn tell(mut self, outcome: Outcome, weight: usize) {
+        self.end(outcome, weight);
+    }
+
+    fn end(&mut self, outcome: Outcome, weight: usize) {
+        if std::mem::replace(&mut self.told, true) {
+            return;
+        }
+        {
+            let mut shard = self.answers.shard(&self.key);
+            if let Ok((answer, until)) = &outcome {
+                shard.known.put(self.key, answer.clone(), weight, *until);
+            }
+            // Whoever comes from now on finds the answer, or asks anew.
+            shard.flights.remove(&self.key);
+        }
+        let wakers = {
+            let mut waiting = lock(&self.flight.state);
+            waiting.outcome = Some(outcome);
+            std::mem::take(&mut waiting.wakers)
+        };
+        wakers.into_iter().for_each(Waker::wake);
+    }
+}
+
+impl Drop for Landing {
+    fn drop(&mut self) {
+        self.end(Err(Refused::Failed), 0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::{Context, Wake};
+    use std::thread;
+    use std::time::Duration;
+
+    use super::*;
+
+    #[derive(Default)]
+    struct Woken(AtomicUsize);
+
+    impl Wake for Woken {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn answer() -> Arc<Answer> {
+        Arc::new(Answer::denied())
+    }
+
+    fn landing(answers: &Arc<Answers>, key: &Key, now: Instant) -> Landing {
+        match answers.find(key, now) {
+            Found::Nobody(landing) => landing,
+            Found::Known(_) | Found::Asked(_) => panic!("somebody else asks"),
+        }
+    }
+
+    #[test]
+    fn one_asks_and_all_hear() {
+        let (answers, now) = (Arc::<Answers>::default(), Instant::now());
+        let landing = landing(&answers, &[1; 32], now);
+        let woken = Arc::<Woken>::default();
+        let waker = Waker::from(woken.clone());
+        let Found::Asked(flight) = answers.find(&[1; 32], now) else { panic!("nobody asks") };
+        let mut waits = std::pin::pin!(flight.wait());
+        for _ in 0..2 {
+            assert!(waits.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+        }
+        let until = now + Duration::from_secs(1);
+        landing.tell(Ok((answer(), until)), 1);
+        assert_eq!(woken.0.load(Ordering::Relaxed), 1);
+        assert!(waits.as_mut().poll(&mut Context::from_waker(&waker)).is_ready());
+        assert!(matches!(answers.find(&[1; 32], now), Found::Known((_, at)) if at == until));
+        assert!(matches!(answers.find(&[1; 32], until), Found::Nobody(_)), "its time is over");
+        assert!(matches!(answers.find(&[2; 32], now), Found::Nobody(_)));
+    }
+
+    #[test]
+    fn who_asks_and_leaves_has_failed_for_all() {
+        let (answers, now) = (Arc::<Answers>::default(), Instant::now());
+        let landing = landing(&answers, &[1; 32], now);
+        let flight = landing.flight();
+        drop(landing);
+        let mut waits = std::pin::pin!(flight.wait());
+        let waker = Waker::from(Arc::<Woken>::default());
+        let Poll::Ready(outcome) = waits.as_mut().poll(&mut Context::from_waker(&waker)) else { panic!("it waits") };
+        assert_eq!(outcome.unwrap_err(), Refused::Failed);
+        assert!(matches!(answers.find(&[1; 32], now), Found::Nobody(_)), "a failure is not remembered");
+    }
+
+    #[test]
+    fn of_many_threads_one_asks() {
+        let (answers, now) = (Arc::<Answers>::default(), Instant::now());
+        let asked = AtomicUsize::new(0);
+        thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    if let Found::Nobody(landing) = answers.find(&[1; 32], now) {
+                        asked.fetch_add(1, Ordering::Relaxed);
+                        landing.tell(Ok((answer(), now + Duration::from_secs(9))), 1);
+                    }
+                });
+            }
+        });
+        assert_eq!(asked.into_inner(), 1);
+    }
+}
