@@ -59,6 +59,45 @@ pub fn timeout(value: &[u8]) -> Option<Duration> {
     })
 }
 
+/// Reads where the messages of a body begin, in pieces of any size: five bytes before each, of which four say how long it is.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct Messages {
+    prefix: [u8; PREFIX],
+    have: u8,
+    /// Bytes of the message under way that are still to come.
+    left: u32,
+    longest: u32,
+}
+
+/// Bytes before a message.
+const PREFIX: usize = 5;
+
+impl Messages {
+    /// The next bytes of the body.
+    pub fn read(&mut self, mut bytes: &[u8]) {
+        while !bytes.is_empty() {
+            let skipped = bytes.len().min(self.left as usize);
+            bytes = &bytes[skipped..];
+            self.left -= skipped as u32;
+            let have = usize::from(self.have);
+            let count = bytes.len().min(PREFIX - have);
+            self.prefix[have..have + count].copy_from_slice(&bytes[..count]);
+            self.have += count as u8;
+            bytes = &bytes[count..];
+            if let (PREFIX, [_, length @ ..]) = (usize::from(self.have), self.prefix) {
+                self.have = 0;
+                self.left = u32::from_be_bytes(length);
+                self.longest = self.longest.max(self.left);
+            }
+        }
+    }
+
+    /// Bytes of the longest message that was announced so far.
+    pub const fn longest(&self) -> u32 {
+        self.longest
+    }
+}
+
 /// Writes a text as `grpc-message` has it: printable ASCII as it is, all else and the percent sign as `%XX`.
 pub fn write_message(text: &[u8], out: &mut Vec<u8>) {
     const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
@@ -108,6 +147,19 @@ mod tests {
         for text in ["", "S", "1", "1s", "-1S", "1.5S", "123456789S", " 1S", "1S "] {
             assert_eq!(timeout(text.as_bytes()), None, "{text}");
         }
+    }
+
+    #[test]
+    fn lengths_of_messages_are_read_however_they_are_split() {
+        let body = [&[0, 0, 0, 0, 3][..], b"abc", &[1, 0, 0, 0, 0], &[0, 0, 0, 1, 4], &[7; 260], &[0, 0, 0]].concat();
+        for size in 1..=body.len() {
+            let mut messages = Messages::default();
+            body.chunks(size).for_each(|piece| messages.read(piece));
+            assert_eq!((messages.longest(), messages.left, messages.have), (260, 0, 3), "pieces of {size}");
+        }
+        let mut messages = Messages::default();
+        messages.read(&[0, 0xff, 0xff, 0xff, 0xff]);
+        assert_eq!(messages.longest(), u32::MAX, "known before a byte of it has come");
     }
 
     #[test]

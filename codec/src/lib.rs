@@ -14,4 +14,5 @@ pub mod properties;
 pub mod proxy_protocol;
 pub mod slow;
 pub mod target;
+pub mod trailers;
 pub mod websocket;

@@ -2,6 +2,7 @@
 //!
 //! Each function panics if the property does not hold; there is nothing to return. They allocate freely.
 
+use crate::grpc::Messages;
 use crate::grpc_web::{self, TextReader};
 use crate::head::{Fate, Fields, Framing, HeadLimits, Name, RequestHead, ResponseHead, Span, Version};
 use crate::http1::framing::{ChunkDecoder, ChunkStep};
@@ -77,11 +78,13 @@ pub fn frames(bytes: &[u8]) {
 pub fn chunked(bytes: &[u8]) {
     let whole = Decoded::of(bytes, bytes.len().max(1));
     assert!(whole.consumed <= bytes.len() && whole.payload.len() <= whole.consumed);
-    assert!(whole.trailers <= limits::TRAILER_FIELDS);
+    assert!(whole.trailers <= limits::TRAILER_FIELDS && whole.lines.len() <= usize::from(limits::TRAILER_BYTES));
     for size in [1, 2, 3, 7, 64] {
         assert_eq!(Decoded::of(bytes, size), whole, "fed {size} bytes at a time");
     }
     if whole.result == Ok(true) {
+        let ends = whole.lines.windows(2).filter(|two| two == b"\r\n").count();
+        assert_eq!((ends, whole.lines.is_empty() || whole.lines.ends_with(b"\r\n")), (whole.trailers.into(), true));
         // Nothing behind the end was looked at.
         assert_eq!(Decoded::of(&bytes[..whole.consumed], bytes.len().max(1)), whole);
     }
@@ -109,6 +112,12 @@ pub fn grpc_web(bytes: &[u8]) {
     for size in [1, 2, 3, 5, 64] {
         assert_eq!(read(bytes, size), whole, "fed {size} bytes at a time");
     }
+    let longest = |size: usize| {
+        let mut messages = Messages::default();
+        bytes.chunks(size).for_each(|piece| messages.read(piece));
+        messages.longest()
+    };
+    assert!([1, 2, 5, 64].into_iter().all(|size| longest(size) == longest(bytes.len().max(1))), "lengths of messages");
     for size in [1, 4, 100] {
         let mut text = Vec::new();
         bytes.chunks(size).for_each(|piece| grpc_web::write_text(piece, &mut text));
@@ -450,13 +459,16 @@ struct Decoded {
     /// Bytes that belonged to it; all of them if it did not end; unknown (zero) if it was wrong.
     consumed: usize,
     trailers: u16,
+    /// The trailer lines.
+    lines: Vec<u8>,
 }
 
 impl Decoded {
     /// Feeds a body in pieces of `size` bytes.
     fn of(bytes: &[u8], size: usize) -> Decoded {
         let mut decoder = ChunkDecoder::new();
-        let mut decoded = Decoded { payload: Vec::new(), result: Ok(false), consumed: 0, trailers: 0 };
+        let mut decoded =
+            Decoded { payload: Vec::new(), result: Ok(false), consumed: 0, trailers: 0, lines: Vec::new() };
         for piece in bytes.chunks(size) {
             if let Err(why) = decoded.feed(&mut decoder, piece) {
                 decoded.result = Err(why);
@@ -472,7 +484,7 @@ impl Decoded {
 
     fn feed(&mut self, decoder: &mut ChunkDecoder, mut input: &[u8]) -> Result<(), Misbehaviour> {
         loop {
-            match decoder.next(input)? {
+            match decoder.next_with(input, |byte| self.lines.push(byte))? {
                 ChunkStep::NeedMore => {
                     self.consumed += input.len();
                     return Ok(());

@@ -6,6 +6,7 @@
 
 use std::io;
 
+use codec::grpc::Messages;
 use codec::head::Framing;
 use codec::http1::framing::{ChunkDecoder, ChunkStep};
 use codec::http1::misbehave::Misbehaviour;
@@ -13,6 +14,7 @@ use codec::http1::write;
 use policy::fault::Fault;
 
 use crate::grpc::Translation;
+use crate::http2::{self, Trailers};
 use crate::io::{Group, Outgoing, RBuf, is_scarce, recycle, vector};
 use crate::limits::COPY_BYTES_MAX;
 use crate::link::Link;
@@ -25,6 +27,17 @@ pub struct BodyReader {
     pub received: u64,
     /// Trailer fields that were read and dropped (rows F24, F25).
     pub trailers_dropped: u16,
+    /// What few bodies need: those of streams alone, which are in a box each.
+    extra: Option<Box<Extra>>,
+}
+
+enum Extra {
+    /// Trailer lines of chunks are kept: they go on.
+    Lines(Vec<u8>),
+    /// They have.
+    Trailers(Option<Box<Trailers>>),
+    /// Each message of gRPC is bounded, and the body is not.
+    Messages(Messages),
 }
 
 enum State {
@@ -59,7 +72,7 @@ impl BodyReader {
             Framing::Chunked => State::Chunked(ChunkDecoder::new()),
             Framing::UntilClose => State::UntilClose,
         };
-        BodyReader { state, received: 0, trailers_dropped: 0 }
+        BodyReader { state, received: 0, trailers_dropped: 0, extra: None }
     }
 
     /// A body that comes from this link: the end of a stream is shown by the stream, whatever its head says.
@@ -72,6 +85,41 @@ impl BodyReader {
         match (framing, from) {
             (Framing::None, _) | (_, Link::Sock(_)) => BodyReader::new(framing),
             (_, Link::Stream(_)) => BodyReader { state, ..BodyReader::new(Framing::None) },
+        }
+    }
+
+    /// The same; trailers that come in chunks are kept, if there is somebody who can be told of them.
+    pub fn keeping_trailers(mut self, does: bool) -> BodyReader {
+        if does && matches!(self.state, State::Chunked(_)) {
+            self.extra = Some(Box::new(Extra::Lines(Vec::new())));
+        }
+        self
+    }
+
+    /// From now on the most bytes of the body are those of each of its messages: a stream of gRPC has no end that anybody knows.
+    pub fn bound_messages(&mut self) {
+        self.extra = Some(Box::new(Extra::Messages(Messages::default())));
+    }
+
+    fn has_trailers(&self) -> bool {
+        matches!(self.extra.as_deref(), Some(Extra::Trailers(Some(_))))
+    }
+
+    fn take_trailers(&mut self) -> Option<Box<Trailers>> {
+        match self.extra.as_deref_mut() {
+            Some(Extra::Trailers(trailers)) => trailers.take(),
+            _ => None,
+        }
+    }
+
+    /// The chunks have ended.
+    fn end_of_chunks(&mut self, trailers: u16) {
+        self.state = State::Done;
+        self.trailers_dropped = trailers;
+        if let Some(Extra::Lines(lines)) = self.extra.as_deref_mut() {
+            let kept = http2::trailers(lines);
+            self.trailers_dropped = trailers.saturating_sub(kept.len() as u16);
+            self.extra = Some(Box::new(Extra::Trailers(Some(kept).filter(|kept| !kept.is_empty()).map(Box::new))));
         }
     }
 
@@ -90,8 +138,12 @@ impl BodyReader {
         }
     }
 
-    /// Bytes that were read, and those that the chunk under way has announced: what is too long is known before it has come.
+    /// Bytes that were read, and those that the chunk under way has announced: what is too long is known before it has come. Of
+    /// messages, those of the longest one.
     fn announced(&self) -> u64 {
+        if let Some(Extra::Messages(messages)) = self.extra.as_deref() {
+            return messages.longest().into();
+        }
         match &self.state {
             State::Chunked(decoder) => self.received.saturating_add(decoder.announced()),
             _ => self.received,
@@ -132,11 +184,18 @@ impl BodyReader {
                 }
             }
             State::Chunked(decoder) => {
-                if decode_chunks(decoder, inflow, batch)? {
-                    self.trailers_dropped = decoder.trailers_dropped();
-                    self.state = State::Done;
+                let lines = match self.extra.as_deref_mut() {
+                    Some(Extra::Lines(lines)) => Some(lines),
+                    _ => None,
+                };
+                if decode_chunks(decoder, lines, inflow, batch)? {
+                    let trailers = decoder.trailers_dropped();
+                    self.end_of_chunks(trailers);
                 }
             }
+        }
+        if let Some(Extra::Messages(messages)) = self.extra.as_deref_mut() {
+            batch.parts().for_each(|part| messages.read(part));
         }
         self.received += batch.length as u64;
         Ok(())
@@ -192,6 +251,7 @@ impl BodyReader {
                 Ok(())
             }
             Err(error) if is_timeout(&error) => Err(Broken::SourceStalled),
+            Err(_) if from.has_excessive_trailers() => Err(Broken::SourceMisbehaved(Misbehaviour::TrailersTooLarge)),
             Err(_) => Err(Broken::SourceClosed),
         }
     }
@@ -224,9 +284,18 @@ impl BodyReader {
 }
 
 /// True at the end of the body.
-fn decode_chunks(decoder: &mut ChunkDecoder, inflow: &mut RBuf, batch: &mut Batch) -> Result<bool, Misbehaviour> {
+fn decode_chunks(
+    decoder: &mut ChunkDecoder,
+    mut lines: Option<&mut Vec<u8>>,
+    inflow: &mut RBuf,
+    batch: &mut Batch,
+) -> Result<bool, Misbehaviour> {
     while !inflow.is_empty() {
-        match decoder.next(inflow)? {
+        let step = match &mut lines {
+            None => decoder.next(inflow)?,
+            Some(lines) => decoder.next_with(inflow, |byte| lines.push(byte))?,
+        };
+        match step {
             ChunkStep::NeedMore => *inflow = RBuf::empty(),
             ChunkStep::Data { start, end } => {
                 inflow.advance(start);
@@ -263,11 +332,14 @@ impl Batch {
         self.copied.extend_from_slice(&piece);
     }
 
+    /// What it is made of, in its order.
+    fn parts(&self) -> impl Iterator<Item = &[u8]> {
+        let pieces = self.pieces[..self.count].iter().flatten();
+        pieces.map(|piece| &**piece).chain(std::iter::once(&*self.copied))
+    }
+
     fn copy_to(&mut self, out: &mut Vec<u8>) {
-        for piece in self.pieces[..self.count].iter().flatten() {
-            out.extend_from_slice(piece);
-        }
-        out.extend_from_slice(&self.copied);
+        self.parts().for_each(|part| out.extend_from_slice(part));
         recycle(std::mem::take(&mut self.copied));
     }
 }
@@ -349,6 +421,8 @@ pub struct Transfer {
     /// Nothing follows what is pending.
     is_last: bool,
     ended: bool,
+    /// Whether trailers of a stream are written behind the last chunk.
+    has_tail: bool,
     /// What the body becomes on its way, if anything.
     translation: Option<Box<Translation>>,
 }
@@ -357,7 +431,13 @@ impl Transfer {
     /// Sends `head` and then a body in this form.
     pub fn new(head: Vec<u8>, encoding: Encoding) -> Transfer {
         let written = Framed { encoding, owes_line: false };
-        Transfer { head: Some(head), written, pending: None, is_last: false, ended: false, translation: None }
+        let (is_last, ended, has_tail) = (false, false, false);
+        Transfer { head: Some(head), written, pending: None, is_last, ended, has_tail, translation: None }
+    }
+
+    /// The same, and trailers of a stream go behind the last chunk, if they do: to somebody who has said that trailers are read.
+    pub fn with_tail(self, has_tail: bool) -> Transfer {
+        Transfer { has_tail, ..self }
     }
 
     /// The same, with another body in place of the one that comes.
@@ -380,7 +460,7 @@ impl Pump<'_> {
                 }
             }
             if transfer.ended {
-                self.to.finish(self.from.take_trailers());
+                self.to.finish(self.from.take_trailers().or_else(|| self.reader.take_trailers()));
                 return Ok(());
             }
             if !self.reader.is_done() && transfer.head.is_none() && self.inflow.is_empty() {
@@ -401,7 +481,8 @@ impl Pump<'_> {
             transfer.pending = if rest.length > 0 {
                 Some(transfer.written.frame(vector(), rest, true))
             } else {
-                transfer.written.tail().map(Outgoing::new)
+                let trailers = if transfer.has_tail { self.from.take_trailers() } else { None };
+                transfer.written.tail(trailers.as_deref()).map(Outgoing::new)
             };
             transfer.ended = true;
             return Ok(());
@@ -419,7 +500,7 @@ impl Pump<'_> {
         if transfer.head.is_some() || batch.length > 0 || done {
             let first = transfer.head.take().unwrap_or_else(vector);
             transfer.pending = Some(transfer.written.frame(first, batch, done)).filter(|outgoing| !outgoing.is_empty());
-            transfer.is_last = done && !self.from.has_trailers();
+            transfer.is_last = done && !self.from.has_trailers() && !self.reader.has_trailers();
         }
         Ok(())
     }
@@ -455,6 +536,9 @@ pub fn is_timeout(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::TimedOut
 }
 
+/// Bytes of a last chunk before its trailers.
+const LAST_SIZE: usize = b"0\r\n".len();
+
 /// A body being written; remembers the line end that a large chunk still needs.
 struct Framed {
     encoding: Encoding,
@@ -489,8 +573,8 @@ impl Framed {
         outgoing
     }
 
-    /// What ends a chunked body whose last chunk was large.
-    fn tail(&mut self) -> Option<Vec<u8>> {
+    /// What ends a chunked body whose last chunk was large, or had trailers behind it.
+    fn tail(&mut self, trailers: Option<&Trailers>) -> Option<Vec<u8>> {
         if self.encoding != Encoding::Chunked {
             return None;
         }
@@ -498,7 +582,11 @@ impl Framed {
         if self.owes_line {
             out.extend_from_slice(write::CHUNK_END);
         }
-        out.extend_from_slice(write::LAST_CHUNK);
+        out.extend_from_slice(&write::LAST_CHUNK[..LAST_SIZE]);
+        for (name, value) in trailers.into_iter().flatten() {
+            write::field(&mut out, name.as_str().as_bytes(), value.as_bytes());
+        }
+        write::end(&mut out);
         Some(out)
     }
 }

@@ -264,7 +264,7 @@ pub fn forget(sock: Sock, entry: &Rc<Entry>, worker: &Rc<Worker>) {
 
 /// The future of a connection with something to say. It moves into its cell when the first byte arrives, so its size is paid
 /// for with each request of an idle connection.
-const SERVE_BYTES_MAX: usize = 2768;
+const SERVE_BYTES_MAX: usize = 2_816;
 
 const fn size_of_output<A, B, C, F>(_function: &impl Fn(A, B, C) -> F) -> usize {
     size_of::<F>()

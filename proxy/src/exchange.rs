@@ -353,8 +353,9 @@ impl Exchange {
         self.write_framing(&head_bytes, (status, framing), encoding, &mut out);
         add(&worker.metrics.bytes_sent, out.len() as u64);
         drop(head_bytes);
-        let mut reader = BodyReader::of(of_backend, &connection.sock);
-        let mut transfer = Transfer::new(out, encoding).translated(web.map(Translation::of_answer));
+        let mut reader = BodyReader::of(of_backend, &connection.sock).keeping_trailers(self.sock.is_stream());
+        let has_tail = encoding == Encoding::Chunked && dialect == Some(Dialect::Grpc) && self.reads_trailers();
+        let mut transfer = Transfer::new(out, encoding).with_tail(has_tail).translated(web.map(Translation::of_answer));
         let deadline = dialect.and_then(|_| grpc::timeout(&self.scratch.head, &self.head_bytes));
         let bounds = (&live.snapshot().gateway.limits, dialect.is_some(), deadline.map(|after| trip.began + after));
         let outcome = self.relay(&mut connection, &mut reader, &mut transfer, bounds).await;
@@ -574,6 +575,12 @@ impl Exchange {
     pub fn is_extended_connect(&self) -> bool {
         let head = &self.scratch.head;
         head.version == Version::Http2 && head.fields.get(Name::Upgrade).is_some()
+    }
+
+    /// Whether the client has said that it reads trailers.
+    fn reads_trailers(&self) -> bool {
+        let mut fields = self.scratch.head.fields.iter().filter(|field| field.known == Name::Te);
+        fields.any(|field| field.value.of(&self.head_bytes).eq_ignore_ascii_case(b"trailers"))
     }
 
     /// Whether the request is a HEAD: its answer has no body, whatever its head says.

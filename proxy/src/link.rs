@@ -82,6 +82,14 @@ impl Link {
         }
     }
 
+    /// Whether a stream was broken by trailers that are more than they may be.
+    pub fn has_excessive_trailers(&self) -> bool {
+        match self {
+            Link::Sock(_) => false,
+            Link::Stream(stream) => stream.has_excessive_trailers(),
+        }
+    }
+
     /// The trailers of a stream that has ended, once.
     pub fn take_trailers(&self) -> Option<Box<Trailers>> {
         match self {

@@ -216,6 +216,9 @@ async fn fulfil(
             trip.upstream = Some(number);
             hops::introduce(exchange, upstream.spec.proxy_protocol);
             let grpc_time = call.meet(exchange, upstream.spec.protocol);
+            if call.bounds_messages() {
+                exchange.body.bound_messages();
+            }
             let trace = http::trace_id(trip, worker);
             let (shape, source) = http::prepare(&call, exchange, live, place, &trace);
             let bounds = bounds(rule, upstream.spec.retry, (call.grpc.is_some(), grpc_time), gateway);

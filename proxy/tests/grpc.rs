@@ -234,3 +234,37 @@ fn refusals_are_such_that_grpc_understands_them() {
         });
     });
 }
+
+#[test]
+fn the_bound_of_bodies_is_for_each_message_of_a_stream() {
+    on_both_drivers(|driver| {
+        let backend = H2Backend::start(serve);
+        let gateway = gateway(&backend.address(), driver, "  limits: {body: 1000}\n");
+        run(async {
+            let mut caller = Caller::connect(gateway.address()).await;
+            let text = "x".repeat(900);
+            let mut both = caller.call("/test.Pets/Echo", &TYPED).await;
+            assert_eq!(both.head().await.status(), 200);
+            for _ in 0..20 {
+                both.send(&text, false);
+                let mut got = 0;
+                while got < text.len() + 5 {
+                    got += both.next().await.expect("a message").expect("whole").len();
+                }
+            }
+            both.end();
+            assert_eq!(both.finish().await.status(), Some("0"));
+            // One that is announced as too long ends the call before it has come.
+            let mut long = caller.call("/test.Pets/Unary", &TYPED).await;
+            long.send(&text, false);
+            long.out.send_data(bytes::Bytes::from_static(&[0, 0, 0, 3, 0xe9]), false).expect("a stream that is open");
+            let answer = long.finish().await;
+            assert_eq!(answer.status(), Some("8"), "{answer:?}");
+            // Who speaks no gRPC has the bound for the whole.
+            let mut plain = caller.call("/test.Pets/Unary", &[("content-type", "text/plain")]).await;
+            plain.send(&text, false);
+            plain.send(&text, true);
+            assert_eq!(plain.finish().await.head.status, 413);
+        });
+    });
+}

@@ -559,7 +559,12 @@ fn t14_an_authority_that_is_not_the_hosts() {
     HOUSE.play(|stage| {
         malformed(
             stage,
-            &[with(&[("host", "b.test")]), with(&[("host", "a.test"), ("host", "b.test")]), with(&[("host", "")])],
+            &[
+                with(&[("host", "b.test")]),
+                with(&[("host", "a.test"), ("host", "b.test")]),
+                with(&[("host", "a.test"), ("host", "a.test")]),
+                with(&[("host", "")]),
+            ],
         );
         let mut peer = peer(stage);
         for block in [with(&[("host", "a.test")]), with(&[("host", "A.test")])] {
@@ -791,11 +796,33 @@ fn t23_trailers_are_the_end_and_as_bounded_as_heads() {
         stage.all_closed();
         assert_eq!(stage.backend.requests(), 0, "{:?}", stage.backend.take());
         stage.backend.forget();
-        // A pseudo-field, and more fields than any head may have, are refused or say nothing.
-        for ignored in [Block::of(&[(":path", "/admin")]), many] {
+        // More than any head may have: named and counted as behind chunks.
+        let long = Block::new().field("x", "y".repeat(9_000)).field("z", "y".repeat(9_000));
+        for excessive in [many, long] {
+            let (mut peer, before) = (peer(stage), stage.gateway.rss());
+            let refused = stage.counter("tollgate_refusals_total", &[("reason", "trailers_too_large")]);
+            let pieces: Vec<&[u8]> = excessive.0.chunks(16_000).collect();
+            peer.send([post(1, "/x"), data(1, 0, "x"), headers(1, flag::END_STREAM, &Block(pieces[0].to_vec()))]);
+            peer.send(pieces[1..].iter().map(|piece| continuation(1, 0, piece)));
+            peer.send([continuation(1, flag::END_HEADERS, b"")]);
+            peer.until("a refusal", |peer| peer.answer(1).ended).expect("it serves");
+            assert_eq!(peer.answer(1).status, Some(431));
+            stage.all_closed();
+            assert_eq!(stage.backend.requests(), 0, "{:?}", stage.backend.take());
+            stage.backend.forget();
+            let now = stage.counter("tollgate_refusals_total", &[("reason", "trailers_too_large")]);
+            assert!((now - refused - 1.0).abs() < 0.5);
+            assert!(stage.gateway.rss().saturating_sub(before) < GROWTH_MAX);
+        }
+        // A pseudo-field, and a field that has no room of its own, say nothing.
+        for ignored in [Block::of(&[(":path", "/admin")]), Block::new().field("x", "y".repeat(30_000))] {
             let mut peer = peer(stage);
             let before = stage.gateway.rss();
-            peer.send([post(1, "/x"), data(1, 0, "x"), trailers(flag::END_STREAM, &ignored)]);
+            peer.send([post(1, "/x"), data(1, 0, "x")]);
+            let (first, rest) = ignored.0.split_at(ignored.0.len().min(16_000));
+            peer.send([headers(1, flag::END_STREAM, &Block(first.to_vec()))]);
+            peer.send(rest.chunks(16_000).map(|piece| continuation(1, 0, piece)));
+            peer.send([continuation(1, flag::END_HEADERS, b"")]);
             let over = |peer: &Peer| peer.closed.is_some() || peer.answer(1).ended || peer.answer(1).reset.is_some();
             peer.until("an outcome", over).expect("it serves");
             let seen = stage.backend.take();

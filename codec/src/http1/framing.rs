@@ -65,6 +65,12 @@ enum State {
     Ended,
 }
 
+impl State {
+    const fn is_of_trailers(self) -> bool {
+        matches!(self, State::TrailerStart | State::TrailerName | State::TrailerValue | State::TrailerLf)
+    }
+}
+
 impl ChunkDecoder {
     /// A decoder for a body whose first byte is still to come.
     pub const fn new() -> ChunkDecoder {
@@ -99,6 +105,11 @@ impl ChunkDecoder {
     /// Every call with input makes progress: it consumes all of it (`NeedMore`), or gives payload, or the end. After the
     /// end it says `End` with nothing consumed.
     pub fn next(&mut self, input: &[u8]) -> Result<ChunkStep, Misbehaviour> {
+        self.next_with(input, |_| {})
+    }
+
+    /// As `next`; `keep` is given the trailer lines, byte by byte, each with its end.
+    pub fn next_with(&mut self, input: &[u8], mut keep: impl FnMut(u8)) -> Result<ChunkStep, Misbehaviour> {
         for (at, &byte) in input.iter().enumerate() {
             match self.state {
                 State::Data => {
@@ -111,7 +122,12 @@ impl ChunkDecoder {
                     return Ok(ChunkStep::Data { start: at, end: at + here as usize });
                 }
                 State::Ended => return Ok(ChunkStep::End { consumed: at }),
-                _ => self.state = self.step(byte)?,
+                before => {
+                    self.state = self.step(byte)?;
+                    if before.is_of_trailers() && self.state != State::LastLf {
+                        keep(byte);
+                    }
+                }
             }
         }
         // The last byte of the input may have been the body's last.
@@ -219,3 +235,35 @@ impl Default for ChunkDecoder {
 }
 
 const _: () = assert!(size_of::<ChunkDecoder>() <= 24);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn f24_trailer_lines_are_kept_however_they_are_split() {
+        let body = b"3\r\nabc\r\n0;x=y\r\ngrpc-status: 0\r\nX-Sum:1\r\n\r\nGET /";
+        for size in 1..=body.len() {
+            let (mut decoder, mut kept, mut payload) = (ChunkDecoder::new(), Vec::new(), Vec::new());
+            for piece in body.chunks(size) {
+                let mut rest = piece;
+                while !rest.is_empty() && !decoder.is_ended() {
+                    match decoder.next_with(rest, |byte| kept.push(byte)).expect("a good body") {
+                        ChunkStep::NeedMore => rest = b"",
+                        ChunkStep::Data { start, end } => {
+                            payload.extend_from_slice(&rest[start..end]);
+                            rest = &rest[end..];
+                        }
+                        ChunkStep::End { consumed } => rest = &rest[consumed..],
+                    }
+                }
+            }
+            assert_eq!(
+                (&kept[..], &payload[..]),
+                (&b"grpc-status: 0\r\nX-Sum:1\r\n"[..], &b"abc"[..]),
+                "pieces of {size}"
+            );
+            assert_eq!(decoder.trailers_dropped(), 2);
+        }
+    }
+}

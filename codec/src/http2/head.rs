@@ -45,9 +45,13 @@ pub fn request<'a>(
         written.field(b"host", authority)?;
     }
     let port = if asked.scheme == Some(b"https") { 443 } else { 80 };
+    let mut has_host = false;
     for (name, value) in fields {
         match Name::of(name) {
             Name::Host if asked.authority.is_some() => {
+                if std::mem::replace(&mut has_host, true) {
+                    return Err(Misbehaviour::HostTwice);
+                }
                 let host = written.head.fields[0].value;
                 if !same_place(host.of(written.out), value, port)? {
                     return Err(Misbehaviour::AuthorityMismatch);
@@ -307,6 +311,7 @@ mod tests {
         assert_eq!((head.fields.len(), head.host.of(&bytes)), (2, &b"a.example"[..]));
         assert_eq!(refused(&GET, &[("host", "b.example")]), Misbehaviour::AuthorityMismatch);
         assert_eq!(refused(&GET, &[("host", "a@b")]), Misbehaviour::HostMalformed);
+        assert_eq!(refused(&GET, &[("host", "a.example"), ("host", "a.example")]), Misbehaviour::HostTwice);
         let without = Asked { authority: None, ..GET };
         assert_eq!(refused(&without, &[]), Misbehaviour::HostMissing);
         assert_eq!(refused(&without, &[("host", "a"), ("host", "a")]), Misbehaviour::HostTwice);

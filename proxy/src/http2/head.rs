@@ -1,6 +1,7 @@
 //! Heads of HTTP/1, as the request's way writes and reads them, to the fields of HTTP/2 and back.
 
 use codec::http1::write;
+use codec::trailers::may_stand;
 use http::header::{HeaderName, HeaderValue};
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderMap, Method, Request, Response, StatusCode, Uri};
@@ -55,6 +56,35 @@ pub fn write_answer(answer: &Response<()>, out: &mut Vec<u8>) {
         write::field(out, name.as_str().as_bytes(), value.as_bytes());
     }
     write::end(out);
+}
+
+/// Trailer lines of HTTP/1, each with its end, as fields: those that may stand behind a body.
+pub fn trailers(lines: &[u8]) -> HeaderMap {
+    let mut fields = HeaderMap::new();
+    append(Lines(lines), &mut fields);
+    retain(&mut fields, |name| may_stand(name.as_bytes()));
+    fields
+}
+
+/// What a peer has sent behind a body: whether it is within the limits of heads. What may not stand there is left out, and from a
+/// client what may not stand in a head either.
+pub fn settle_trailers(fields: &mut HeaderMap, of_client: bool) -> bool {
+    let (most, bytes_max) = if of_client {
+        (codec::limits::REQUEST_FIELDS, codec::limits::REQUEST_FIELD_BYTES)
+    } else {
+        (codec::limits::RESPONSE_FIELDS, codec::limits::RESPONSE_FIELD_BYTES)
+    };
+    // As lines of HTTP/1 would be counted.
+    let bytes: usize = fields.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
+    let fits = fields.len() <= usize::from(most) && bytes <= bytes_max as usize;
+    retain(fields, |name| may_stand(name.as_bytes()) && !(of_client && name.contains('_')));
+    fits
+}
+
+fn retain(fields: &mut HeaderMap, is_fine: impl Fn(&str) -> bool) {
+    while let Some(name) = fields.keys().find(|name| !is_fine(name.as_str())).cloned() {
+        fields.remove(name);
+    }
 }
 
 /// Field lines that may stand in HTTP/2 (RFC 9113 §8.2.2).
@@ -116,6 +146,36 @@ mod tests {
         let fields: Vec<_> = answer.headers().iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect();
         let expected: [(_, &[u8]); 4] = [("date", b"x"), ("set-cookie", b"a"), ("set-cookie", b"b"), ("x-empty", b"")];
         assert_eq!(fields, expected);
+    }
+
+    #[test]
+    fn trailers_lose_what_belongs_into_a_head() {
+        let mut fields =
+            trailers(b"grpc-status: 0\r\nContent-Length: 5\r\nx_y:1\r\nX-Sum:  a b \r\nx-sum: c\r\nHost: h\r\n");
+        let names = |fields: &HeaderMap| {
+            let mut names: Vec<String> = fields.iter().map(|(name, _)| name.to_string()).collect();
+            names.sort();
+            names
+        };
+        assert_eq!(names(&fields), ["grpc-status", "x-sum", "x-sum", "x_y"]);
+        assert_eq!(fields["x-sum"], "a b");
+        assert!(settle_trailers(&mut fields, false));
+        assert_eq!(fields.len(), 4);
+        assert!(settle_trailers(&mut fields, true));
+        assert_eq!(names(&fields), ["grpc-status", "x-sum", "x-sum"]);
+    }
+
+    #[test]
+    fn t23_trailers_are_as_bounded_as_heads() {
+        let mut many: HeaderMap = (0..101)
+            .map(|at| (HeaderName::try_from(format!("a{at}")).expect("a name"), HeaderValue::from_static("")))
+            .collect();
+        assert!(settle_trailers(&mut many.clone(), false));
+        assert!(!settle_trailers(&mut many, true));
+        let long = HeaderValue::try_from("x".repeat(10_240)).expect("a value");
+        let mut long: HeaderMap = [(HeaderName::from_static("a"), long)].into_iter().collect();
+        assert!(settle_trailers(&mut long.clone(), false));
+        assert!(!settle_trailers(&mut long, true));
     }
 
     #[test]

@@ -12,6 +12,7 @@ mod stream;
 mod timer;
 mod wire;
 
+pub use head::trailers;
 pub use piece::Piece;
 pub use stream::Stream;
 pub use timer::Timer;

@@ -58,6 +58,8 @@ struct Receiving {
     /// Bytes that the reader has, or had: given back to the window when it asks for more.
     owed: usize,
     trailers: Option<Box<Trailers>>,
+    /// Whether the peer's trailers were more than they may be.
+    is_excessive: bool,
 }
 
 enum From {
@@ -80,7 +82,8 @@ impl Stream {
     }
 
     fn new(line: &Rc<Line>, sending: Sending, from: From) -> Stream {
-        let receiving = Receiving { from, rest: Bytes::new(), is_head: false, owed: 0, trailers: None };
+        let receiving =
+            Receiving { from, rest: Bytes::new(), is_head: false, owed: 0, trailers: None, is_excessive: false };
         Stream {
             line: line.clone(),
             sending: RefCell::new(sending),
@@ -105,8 +108,12 @@ impl Stream {
                 }
                 break Poll::Pending;
             }
-            match receiving.poll(context) {
+            match receiving.poll(self.line.is_of_client(), context) {
                 Poll::Ready(Ok(true)) => {}
+                // The stream itself is well: an answer can be told why there is none.
+                Poll::Ready(Ok(false)) if receiving.is_excessive => {
+                    break Poll::Ready(Err(io::ErrorKind::InvalidData.into()));
+                }
                 Poll::Ready(Ok(false)) => break Poll::Ready(Ok(RBuf::empty())),
                 Poll::Ready(Err(error)) => break Poll::Ready(Err(self.fail(&error))),
                 Poll::Pending => break Poll::Pending,
@@ -146,6 +153,11 @@ impl Stream {
     /// See `Link::has_trailers`.
     pub fn has_trailers(&self) -> bool {
         self.receiving.borrow().trailers.is_some()
+    }
+
+    /// See `Link::has_excessive_trailers`.
+    pub fn has_excessive_trailers(&self) -> bool {
+        self.receiving.borrow().is_excessive
     }
 
     /// See `Link::take_trailers`.
@@ -333,7 +345,7 @@ impl Stream {
 
 impl Receiving {
     /// The next bytes are in `rest`; false at the end of the stream.
-    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Result<bool, h2::Error>> {
+    fn poll(&mut self, of_client: bool, context: &mut Context<'_>) -> Poll<Result<bool, h2::Error>> {
         match &mut self.from {
             From::Nobody(waiting) => {
                 *waiting = Some(context.waker().clone());
@@ -357,9 +369,11 @@ impl Receiving {
                     Poll::Pending => return Poll::Pending,
                     Poll::Ready(None) => {}
                 }
-                body.poll_trailers(context).map_ok(|trailers| {
-                    self.trailers = trailers.map(Box::new);
+                body.poll_trailers(context).map_ok(|mut trailers| {
                     self.from = From::Ended;
+                    self.is_excessive =
+                        trailers.as_mut().is_some_and(|fields| !head::settle_trailers(fields, of_client));
+                    self.trailers = trailers.filter(|fields| !fields.is_empty()).map(Box::new);
                     false
                 })
             }

@@ -98,6 +98,11 @@ impl Line {
         self.watch.as_ref().is_none_or(|watch| watch.borrow().is_settled())
     }
 
+    /// Whether the peer is a client, not a server of the operator's choice.
+    pub fn is_of_client(&self) -> bool {
+        self.watch.is_some()
+    }
+
     fn look_at(&self, bytes: &[u8], look: fn(&mut Watch, &[u8], u64) -> Result<(), Excess>) {
         if let (Some(watch), None) = (&self.watch, self.excess.get()) {
             let second = (now() - self.began).as_secs();

@@ -92,6 +92,12 @@ impl<'a> Call<'a> {
         self.grpc.and_then(|_| grpc::timeout(head, bytes))
     }
 
+    /// Whether `limits.body` is for each message of the request, not for all of them: a stream of gRPC may send for hours. What is
+    /// base64 is one message, and bounded as it comes.
+    pub fn bounds_messages(&self) -> bool {
+        matches!(self.grpc, Some(Dialect::Grpc | Dialect::Web))
+    }
+
     /// Gives the memory back.
     pub fn recycle(self) {
         recycle(self.target);
