@@ -14,6 +14,7 @@
 
 use std::fmt;
 
+use codec::head::{Name, RequestHead};
 use codec::http1::is_token;
 use codec::http1::write;
 use serde::{Deserialize, Serialize};
@@ -131,6 +132,19 @@ pub enum Asked<'a> {
         /// `Access-Control-Request-Headers`
         headers: Option<&'a [u8]>,
     },
+}
+
+/// The origin that a request names, if it names one, and what it asks for. More than one `Origin` is nobody's.
+pub fn asked<'a>(head: &RequestHead, bytes: &'a [u8]) -> (Option<&'a [u8]>, Asked<'a>) {
+    let mut origins = head.fields.iter().filter(|field| field.known == Name::Origin);
+    let origin = origins.next().filter(|_| origins.next().is_none()).map(|field| field.value.of(bytes));
+    let value = |name| head.fields.get(name).map(|field| field.value.of(bytes));
+    let is_options = || head.method.of(bytes) == b"OPTIONS";
+    let asked = match origin.filter(|_| is_options()).and_then(|_| value(Name::AccessControlRequestMethod)) {
+        Some(method) => Asked::Preflight { method, headers: value(Name::AccessControlRequestHeaders) },
+        None => Asked::Actual,
+    };
+    (origin, asked)
 }
 
 /// The compiled configuration.

@@ -2,6 +2,7 @@
 
 #![allow(clippy::doc_markdown, reason = "doc comments are the help text, which has no backticks")]
 
+mod answers;
 mod audit;
 mod check;
 mod compile;

@@ -1,7 +1,7 @@
 //! A request from a page of another origin: what its answer tells the browser, whatever that answer is (aws-features §8).
 
 use codec::head::{Name, RequestHead};
-use policy::cors::{Asked, Cors};
+use policy::cors::{self, Asked, Cors};
 
 /// What is told about origins with the answer of one request.
 #[derive(Default)]
@@ -25,15 +25,7 @@ impl Crossing {
     /// Decides what is told; `cors` is the API's.
     pub fn decide(&mut self, cors: &Cors, head: &RequestHead, head_bytes: &[u8]) {
         self.is_ruled = true;
-        // More than one Origin is nobody's.
-        let mut origins = head.fields.iter().filter(|field| field.known == Name::Origin);
-        let origin = origins.next().filter(|_| origins.next().is_none()).map(|field| field.value.of(head_bytes));
-        let value = |name| head.fields.get(name).map(|field| field.value.of(head_bytes));
-        let is_options = || head.method.of(head_bytes) == b"OPTIONS";
-        let asked = match origin.filter(|_| is_options()).and_then(|_| value(Name::AccessControlRequestMethod)) {
-            Some(method) => Asked::Preflight { method, headers: value(Name::AccessControlRequestHeaders) },
-            None => Asked::Actual,
-        };
+        let (origin, asked) = cors::asked(head, head_bytes);
         self.is_preflight = asked != Asked::Actual;
         cors.write(origin, asked, &mut self.lines);
     }

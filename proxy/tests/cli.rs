@@ -115,7 +115,7 @@ usage_plans:
     let lines: Vec<&str> = out.lines().filter(|line| line.starts_with("limit") || line.starts_with("phases")).collect();
     assert_eq!(
         lines.join("\n"),
-        "phases     throttle_address → authorize → throttle_plan → throttle_stage → throttle_account → concurrency → shape_call → integrate
+        "phases     throttle_address → throttle_plan → throttle_stage → throttle_account → concurrency → shape_call → integrate
 limit      throttle_address: 5 a second, 10 at once, of each address (IPv4/32, IPv6/64) (line 13)
 limit      throttle_plan: 1 a second, 2 at once, of each key for this method, in usage plan `basic`
 limit      throttle_plan: 2 a second, 4 at once, of each key, in usage plan `basic`

@@ -10,8 +10,10 @@ use codec::target::canonical_path;
 use config::{HttpRule, Integration, Method, Release, ResponseShape, Rule, Snapshot, Stage};
 use policy::phase::Phase;
 use policy::refusal::Refusal;
+use policy::rules::Authorize;
 use router::{Captures, Glob, Kind, Miss, Template, Verb};
 
+use super::answers as beside;
 use super::gateway::Named;
 use super::routes::servers;
 use super::throttles;
@@ -125,7 +127,8 @@ fn explain(snapshot: &Snapshot, asked: &Asked, out: &mut String) -> bool {
         domain.and_then(|domain| hosts::rules(snapshot, domain).find(|rule| hosts::takes(rule, path, has_field)));
     let verb = Verb::parse(asked.verb.as_bytes());
     let query = head.query.map(|query| query.of(&bytes));
-    let request = Request { host: text(host), path, query, verb, domain, rule, execute_api };
+    let request =
+        Request { host: text(host), path, query, verb, domain, rule, execute_api, head: &head, bytes: &bytes };
     match snapshot.table.locate(host, path, execute_api, has_field) {
         Ok(located) => in_stage(snapshot, &request, (located.stage, located.rest), asked.canary, out),
         Err(miss) => {
@@ -156,8 +159,22 @@ fn in_stage(
     let kind = release.program.kind;
     let mut captures = Captures::default();
     let found = request.verb.and_then(|verb| release.program.routes.find(request.path, rest, verb, &mut captures));
+    let program = (snapshot, &*release.program);
+    let told = beside::origins(program, request.head, request.bytes);
+    if let Some((told, _)) = &told {
+        line(out, "cors", told);
+    }
+    let is_own = found.is_some_and(|method| release.program.methods[method as usize].key.starts_with("OPTIONS "));
+    if told.is_some_and(|(_, is_preflight)| is_preflight) && !is_own {
+        line(out, "phases", Phase::Preflight.name());
+        line(out, "answers", "204, without an integration: whether a page of another origin may call");
+        return true;
+    }
     let Some(method) = found else {
         refusal(Refusal::NoSuchMethod, Some(kind), out);
+        if let Some(instead) = beside::instead(program, Refusal::NoSuchMethod, has_verbs(request, release, rest)) {
+            line(out, "instead", &instead);
+        }
         near(request, release, rest, out);
         return false;
     };
@@ -186,6 +203,10 @@ struct Request<'a> {
     rule: Option<&'a Rule>,
     /// Whether execute-api names answer where it arrives.
     execute_api: bool,
+    /// All of it.
+    head: &'a RequestHead,
+    /// The bytes of the head.
+    bytes: &'a [u8],
 }
 
 /// Whether execute-api names answer: at the listener of that port, if there is one, else at any.
@@ -221,9 +242,12 @@ fn answers(snapshot: &Snapshot, request: &Request<'_>, found: &Found<'_>, captur
         }
     }
     let met = throttles::met(snapshot, found.stage, &snapshot.stages[found.stage as usize], method);
-    line(out, "phases", &phases(&method.integration, asks_clients(snapshot, request), &met).join(" → "));
+    line(out, "phases", &phases(method, asks_clients(snapshot, request), &met).join(" → "));
     for (phase, limit) in &met {
         line(out, "limit", &format!("{}: {limit}", phase.name()));
+    }
+    if let Some(refusals) = beside::refusals((snapshot, &found.release.program)) {
+        line(out, "refusals", &refusals);
     }
     match &method.integration {
         Integration::Mock(mock) => line(out, "answers", &format!("mock, status {}", mock.status)),
@@ -245,9 +269,10 @@ fn asks_clients(snapshot: &Snapshot, request: &Request<'_>) -> bool {
 }
 
 /// What happens to the request, in order.
-fn phases(integration: &Integration, asks_clients: bool, limits: &[(Phase, String)]) -> Vec<&'static str> {
-    let happens = |phase: Phase| match (integration, phase) {
+fn phases(method: &Method, asks_clients: bool, limits: &[(Phase, String)]) -> Vec<&'static str> {
+    let happens = |phase: Phase| match (&method.integration, phase) {
         (_, Phase::ProveClient) => asks_clients,
+        (_, Phase::Authorize) => method.rules.authorize != Authorize::Open,
         (
             _,
             Phase::ThrottleAddress
@@ -256,7 +281,7 @@ fn phases(integration: &Integration, asks_clients: bool, limits: &[(Phase, Strin
             | Phase::ThrottleAccount
             | Phase::Concurrency,
         ) => limits.iter().any(|(met, _)| *met == phase),
-        (_, Phase::NoSuchMethod)
+        (_, Phase::Preflight | Phase::NoSuchMethod)
         | (Integration::SelectedMock(_), Phase::ShapeCall)
         | (Integration::Mock(_) | Integration::Unavailable(_), Phase::MapRequest | Phase::MapResponse) => false,
         (Integration::Http(rule), Phase::MapRequest) => rule.request.is_some(),
@@ -378,6 +403,11 @@ fn refused(snapshot: &Snapshot, request: &Request<'_>, miss: Miss, out: &mut Str
 fn refusal(refusal: Refusal, kind: Option<Kind>, out: &mut String) {
     let reply = refusal.reply(kind);
     line(out, "refused", &format!("{} {} ({})", reply.status, text(reply.body), refusal.name()));
+}
+
+fn has_verbs(request: &Request<'_>, release: &Release, rest: u16) -> bool {
+    let has = |verb| release.program.routes.find(request.path, rest, verb, &mut Captures::default()).is_some();
+    Verb::ALL.into_iter().any(has)
 }
 
 /// Other verbs of the same path, or the routes whose paths begin alike.
@@ -567,6 +597,65 @@ domains:
         assert!(out.contains("canary     5 % of the requests, not followed here: --canary\n"), "{out}");
         let out = followed("http://a.example.com/m/pets", &[], true);
         assert!(out.contains("canary     5 % of the requests, followed here\n"), "{out}");
+    }
+
+    const ANSWERS: &str = r#"
+gateway: {listen: 127.0.0.1:8080}
+apis:
+  shop:
+    kind: rest
+    cors:
+      allow_origins: [https://a.example]
+    gateway_responses:
+      DEFAULT_4XX: {status: 418}
+      INTEGRATION_FAILURE: {}
+    stages: {prod: {}}
+    routes: {"GET /pets": {integration: {type: mock}}, "OPTIONS /own": {integration: {type: mock}}}
+  web:
+    kind: http
+    strict_errors: true
+    stages: {$default: {}}
+    routes: {"GET /pets": {integration: {type: mock}}}
+domains: {a.test: {mappings: {/: shop/prod}}, b.test: {mappings: {/: web/$default}}}
+"#;
+
+    fn beside(verb: &str, url: &str, fields: &[&str]) -> String {
+        let loaded = config::load_text("gateway.yaml", ANSWERS, std::path::Path::new("."));
+        let snapshot = loaded.snapshot.unwrap_or_else(|| panic!("{}", loaded.diagnostics.render(false)));
+        let fields: Vec<String> = fields.iter().map(|field| (*field).to_owned()).collect();
+        let mut out = String::new();
+        explain(&snapshot, &Asked::parse(verb, url, &fields, false).expect("a request"), &mut out);
+        out
+    }
+
+    #[test]
+    fn what_is_told_of_origins_is_shown_with_its_line() {
+        let origin = "origin: https://a.example";
+        let out = beside("GET", "http://a.test/pets", &[origin]);
+        let told = "cors       Vary: Origin, access-control-allow-origin: https://a.example (gateway.yaml:7)\n";
+        assert!(out.contains(told), "{out}");
+        assert!(
+            out.contains("refusals   DEFAULT_4XX (gateway.yaml:9), INTEGRATION_FAILURE (gateway.yaml:10)\n"),
+            "{out}"
+        );
+        let asks = [origin, "access-control-request-method: GET"];
+        let out = beside("OPTIONS", "http://a.test/nothing", &asks);
+        assert!(out.contains("phases     preflight\nanswers    204"), "{out}");
+        let out = beside("OPTIONS", "http://a.test/own", &asks);
+        assert!(out.contains("route      OPTIONS /own") && !out.contains("204"), "CO-04: {out}");
+        assert!(!beside("GET", "http://b.test/pets", &[origin]).contains("cors"));
+    }
+
+    #[test]
+    fn what_is_said_in_the_place_of_a_refusal_is_shown() {
+        let out = beside("GET", "http://a.test/x", &[]);
+        assert!(out.contains("instead    418, as gateway response DEFAULT_4XX says (gateway.yaml:9)\n"), "{out}");
+        let out = beside("GET", "http://b.test/x", &[]);
+        assert!(out.contains("instead    404, a problem document"), "{out}");
+        let out = beside("PUT", "http://b.test/pets", &[]);
+        assert!(out.contains("instead    405, a problem document"), "{out}");
+        let out = beside("GET", "http://b.test/pets", &[]);
+        assert!(out.contains("refusals   problem documents: `strict_errors`\n"), "{out}");
     }
 
     #[test]
