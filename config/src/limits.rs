@@ -94,8 +94,8 @@ pub const JWT_IDENTITY_SOURCE: &str = "$request.header.Authorization";
 pub const JWT_CLOCK_SKEW_MAX: Duration = Duration::from_secs(5 * 60);
 /// How long keys are used before they are asked for again, unless it is said: AWS's REST APIs keep them for an hour.
 pub const JWT_KEYS_KEPT: Duration = Duration::from_secs(60 * 60);
-/// The least that may be set: an issuer is not asked at every request.
-pub const JWT_KEYS_KEPT_MIN: Duration = Duration::from_secs(10);
+/// The least that may be set: an issuer is asked once a second at most.
+pub const JWT_KEYS_KEPT_MIN: Duration = Duration::from_secs(1);
 /// The most that may be set: as long as AWS's HTTP APIs keep them.
 pub const JWT_KEYS_KEPT_MAX: Duration = Duration::from_secs(2 * 60 * 60);
 /// How much longer keys are used while their issuer cannot be asked: time to mend it.

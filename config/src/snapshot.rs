@@ -29,7 +29,7 @@ use router::{Glob, Kind, Routes, RoutingMode, Table, Verb};
 use serde::{Deserialize, Serialize};
 
 pub use self::answers::{Answers, Line};
-pub use self::authorizer::{Authorizer, AuthorizerRule};
+pub use self::authorizer::{Authorizer, AuthorizerRule, JwtRule, KeySets, KeySource};
 pub use self::clients::{Hsts, Manner, MutualTls, RevocationFacts, TrustFiles, TrustedFacts, Truststore, Truststores};
 pub use self::plans::{KeySources, NamedKey, Plan, PlanStage};
 pub use self::secret::SecretRef;
@@ -69,6 +69,8 @@ pub struct Snapshot {
     pub trusted: Trusted,
     /// What was in the files of all truststores, likewise.
     pub truststores: Truststores,
+    /// What was in the files of all key sets that authorizers name, likewise.
+    pub key_sets: KeySets,
     /// How hosts tell their clients to use TLS: of all domains, in lower case, if any of them does.
     pub manners: Box<[(Box<str>, Manner)]>,
     /// What holders of API keys may do, in the order of their names: a key names them by their numbers.

@@ -24,9 +24,9 @@ use sha2::{Digest, Sha256};
 use crate::compile::tls::is_server_name;
 use crate::limits;
 use crate::snapshot::{
-    AccessLog, Api, Canary, CertificateFiles, Certificates, FileRef, Gateway, Integration, KeySources, ListenAddress,
-    Manner, Mapping, Measured, MutualTls, Plan, Program, Release, Rule, ServerAddress, Snapshot, Stage, Throttles, Tls,
-    Trusted, Truststores, Upstream, UpstreamTls,
+    AccessLog, Api, Authorizer, AuthorizerRule, Canary, CertificateFiles, Certificates, FileRef, Gateway, Integration,
+    KeySets, KeySources, ListenAddress, Manner, Mapping, Measured, MutualTls, Plan, Program, Release, Rule,
+    ServerAddress, Snapshot, Stage, Throttles, Tls, Trusted, Truststores, Upstream, UpstreamTls,
 };
 
 const MAGIC: &[u8; 8] = b"TOLLGATE";
@@ -297,6 +297,7 @@ pub fn decode_body(body: &[u8], folder: &Path) -> Result<Snapshot, SnapshotFault
         certificates,
         trusted,
         truststores,
+        key_sets: KeySets::new(),
         manners,
         plans,
         sources,
@@ -354,6 +355,14 @@ fn rebase(
     }
 }
 
+/// Whether its lists fit each other.
+fn is_whole(authorizer: &Authorizer) -> bool {
+    match &authorizer.rule {
+        AuthorizerRule::Jwt(rule) => !rule.keys.is_empty() && rule.keys.len() == rule.rules.issuers.len(),
+        AuthorizerRule::Lambda(_) => true,
+    }
+}
+
 fn check_program(program: &Program) -> Result<(), SnapshotFault> {
     let Program { kind: _, routes, methods, authorities, authorizers, answers: _ } = program;
     if routes.methods_max().is_some_and(|most| most as usize >= methods.len()) {
@@ -362,6 +371,9 @@ fn check_program(program: &Program) -> Result<(), SnapshotFault> {
     let clean = |text: &[u8]| !text.is_empty() && text.iter().all(u8::is_ascii_graphic);
     if !authorities.iter().all(|authority| clean(&authority.host)) {
         return Err(invalid("a host that no field can hold"));
+    }
+    if !authorizers.iter().all(is_whole) {
+        return Err(invalid("an authorizer whose issuers have no keys"));
     }
     for method in methods {
         if let Authorize::By { authorizer, .. } = &method.rules.authorize
@@ -497,6 +509,7 @@ mod tests {
             certificates: _,
             trusted: _,
             truststores: _,
+            key_sets: _,
             manners,
             plans,
             sources,

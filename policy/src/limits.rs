@@ -123,3 +123,29 @@ pub const SIGNATURE_BYTES_MAX: usize = 10_240;
 
 /// Names of signed fields: as many as a head may have fields.
 pub const SIGNED_FIELDS_MAX: usize = 100;
+/// Bytes of a token. It stands in a field of a head, and heads have 10,240 bytes by default; whoever allows larger ones gets some more.
+pub const TOKEN_BYTES_MAX: usize = 16 * 1_024;
+
+/// Letters of a token's head: an algorithm and a key's name. What else may stand there (certificates) is not read, but is often sent.
+pub const TOKEN_HEAD_BYTES_MAX: usize = 8 * 1_024;
+
+/// Letters of a token's signature: of the largest RSA key, 1,024 bytes.
+pub const TOKEN_SIGNATURE_BYTES_MAX: usize = 1_366;
+
+/// Bytes of a key's name: hashes and addresses are far shorter.
+pub const KEY_ID_BYTES_MAX: usize = 1_024;
+
+/// Bytes of a set of keys: what API Gateway takes.
+pub const KEY_SET_BYTES_MAX: usize = 150_000;
+
+/// Keys of one set: large issuers have some dozen.
+pub const KEY_SET_KEYS_MAX: usize = 128;
+
+/// Bits of an RSA key: RFC 7518 §3.3 wants as many.
+pub const RSA_BITS_MIN: usize = 2_048;
+
+/// The most: beyond it, verifying costs more than anybody gains.
+pub const RSA_BITS_MAX: usize = 8_192;
+
+/// Bytes of an RSA key's exponent: 65,537 has three, and a long one makes every verification slow.
+pub const RSA_EXPONENT_BYTES_MAX: usize = 4;

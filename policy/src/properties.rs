@@ -5,6 +5,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use codec::head::{HeadLimits, RequestHead};
 use codec::http1::parse::{Progress, parse_request};
 
+use crate::authorize::jwk::KeySet;
+use crate::authorize::jws::{Algorithm, Algorithms, Jws};
+use crate::authorize::jwt::{Issuer, Rules};
 use crate::cors::{Asked, Cors, Spec, asked_names};
 use crate::hops::{By, Hops, Said};
 use crate::iam;
@@ -180,6 +183,38 @@ fn lets_in(list: &[Box<str>], origin: &[u8]) -> bool {
             .any(|length| rest.as_bytes()[..length].iter().all(|byte| of(*byte)) && rest.get(length..) == Some(after))
     };
     list.iter().any(|one| **one == *"*" || origin.len() <= crate::limits::ORIGIN_BYTES_MAX && fits(one))
+}
+
+/// Whatever a token says, only what one of the set's keys has signed is believed: nobody has the secret of this one. A token that is
+/// read was written in its one form.
+pub fn jwt(token: &[u8]) {
+    let rules = Rules {
+        issuers: [Issuer { name: "joe".into(), audiences: Box::default() }].into(),
+        algorithms: Algorithms::ALL,
+        clock_skew: 0,
+        kind: None,
+        cognito: false,
+        commas: false,
+    };
+    let Ok(opened) = rules.open(token) else { return };
+    let read = Jws::parse(token).expect("it was read a moment ago");
+    assert!(Algorithm::ALL.contains(&read.head.algorithm));
+    assert_eq!(token.iter().filter(|byte| **byte == b'.').count(), 2);
+    let payload = data_encoding::BASE64URL_NOPAD.encode(&read.payload);
+    assert!(read.signed.ends_with(payload.as_bytes()), "{}", token.escape_ascii());
+    let keys = br#"{"keys":[{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#;
+    let keys = KeySet::parse(keys).expect("a key of RFC 8037");
+    assert!(rules.verify(opened, &keys, 0, false).is_err(), "{}", token.escape_ascii());
+}
+
+/// Whatever an issuer sends is a set of keys that are of use, or none; what is read has as many keys as it says.
+pub fn jwks(bytes: &[u8]) {
+    let Ok(set) = KeySet::parse(bytes) else { return };
+    assert!(!set.is_empty() && set.len() + set.unfit.len() <= crate::limits::KEY_SET_KEYS_MAX);
+    for algorithm in Algorithm::ALL {
+        assert!(set.verify(None, algorithm, b"a.b", &[0; 64]).is_err());
+        assert!(set.verify(Some("k"), algorithm, b"a.b", &[0; 256]).is_err());
+    }
 }
 
 #[cfg(test)]

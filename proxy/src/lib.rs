@@ -52,6 +52,7 @@ mod stop;
 pub mod supervisor;
 mod throttles;
 mod tls;
+mod tokens;
 mod trip;
 mod tunnel;
 mod turnstile;

@@ -315,3 +315,25 @@ pub const AUTHORIZER_SHARDS: usize = 16;
 
 /// Beyond an authorizer's own time, that somebody waits who waits for another's asking: it may be told a little late.
 pub const AUTHORIZER_PATIENCE: Duration = Duration::from_secs(1);
+
+/// Tokens that one worker remembers as verified: each is one caller of the last minutes; 4,096 of them take 256 KiB, made with the first.
+pub const TOKENS_REMEMBERED: usize = 4_096;
+
+/// Places that a remembered token may have: it is looked for in all of them.
+pub const TOKEN_PLACES: usize = 4;
+
+/// Time of one fetch from an issuer, from the look-up of its name to the last byte: what API Gateway gives it.
+pub const KEYS_FETCH_TIME: Duration = Duration::from_millis(1_500);
+
+/// Bytes of a discovery document: the longest have some ten thousand.
+pub const DISCOVERY_BYTES_MAX: usize = 150_000;
+
+/// How long a request waits for keys that are not known yet: for the discovery document, then for the keys, and some.
+pub const KEYS_WAIT: Duration = Duration::from_millis(3_500);
+
+/// Pause between two fetches of an issuer's keys, whatever tokens ask for: a storm of unknown keys is no load for it. Shorter only where
+/// keys are kept for a shorter time.
+pub const KEYS_PAUSE: Duration = Duration::from_secs(10);
+
+/// The longest pause between two attempts while an issuer cannot be asked; the first is a second.
+pub const KEYS_RETRY_MAX: Duration = Duration::from_secs(30);

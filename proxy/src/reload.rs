@@ -26,6 +26,8 @@ use crate::observe::access_log::Sink;
 use crate::observe::metrics::{By, Metrics};
 use crate::observe::writer::{Destination, Writer};
 use crate::state::Published;
+use crate::tokens;
+use crate::tokens::keeper::KeyKeeper;
 use crate::upstream::health::Keeper;
 use crate::upstream::resolve;
 use crate::worker::{Adoption, Drain, Message};
@@ -69,6 +71,8 @@ pub struct Parts {
     pub share: Share,
     /// Who resolves names.
     pub resolver: Resolver,
+    /// Who keeps the keys of issuers.
+    pub keys: KeyKeeper,
     /// Who asks servers whether they are well.
     pub keeper: Keeper,
     /// Rung after each load.
@@ -82,6 +86,7 @@ pub struct Reloader {
     workers: Vec<Sender<Message>>,
     share: Share,
     resolver: Resolver,
+    keys: KeyKeeper,
     keeper: Keeper,
     /// Held for the whole of a reload: the next one waits.
     turn: Mutex<Turn>,
@@ -139,10 +144,12 @@ impl Reloader {
             workers,
             share,
             resolver,
+            keys,
             keeper,
             bell,
         } = parts;
         resolver.want(resolve::wanted_by(&first.snapshot));
+        keep_keys(&keys, &first.snapshot);
         metrics.loaded(first.generation);
         Reloader {
             source,
@@ -150,6 +157,7 @@ impl Reloader {
             workers,
             share,
             resolver,
+            keys,
             keeper,
             turn: Mutex::new(Turn { loader, retired: Vec::new(), warned: HashSet::new() }),
             serving: Mutex::new(Serving { published: first, listeners: doors.addresses(), files }),
@@ -337,6 +345,7 @@ impl Reloader {
         watch.is_over("listen");
         let published = Published::new(snapshot, Some(&before), &self.metrics);
         self.resolver.want(resolve::wanted_by(&published.snapshot));
+        keep_keys(&self.keys, &published.snapshot);
         let (sinks, writer) = log.unzip();
         let (summary, swapped) = self.publish(&published, plan, sinks)?;
         let swapped = swapped.wait(self.workers.len());
@@ -397,6 +406,12 @@ impl Reloader {
         let Ok(mut turn) = self.turn.try_lock() else { return true };
         turn.sweep();
         !turn.retired.is_empty()
+    }
+}
+
+fn keep_keys(keeper: &KeyKeeper, snapshot: &Snapshot) {
+    if let Err(error) = keeper.want(tokens::keeper::wanted_by(snapshot)) {
+        tracing::error!(%error, "no thread for the keys of issuers: their tokens are refused");
     }
 }
 

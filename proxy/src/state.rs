@@ -28,6 +28,8 @@ use crate::protected::Protected;
 use crate::remembered::Remembered;
 use crate::scratch::Scratch;
 use crate::throttles::Throttles;
+use crate::tokens::Tokens;
+use crate::tokens::keys::Asker;
 use crate::upstream::pool::{Pools, Upstream};
 use crate::upstream::resolve::{NameTable, Names};
 use crate::upstream::secure::Outbound;
@@ -182,6 +184,8 @@ pub struct Worker {
     pub names: Names,
     /// Its upstreams.
     pub pools: Pools,
+    /// Keys of issuers, and tokens that were verified.
+    pub tokens: Tokens,
     /// Its doors.
     pub entries: Entries,
     /// How full it is.
@@ -257,13 +261,14 @@ impl Worker {
         published: Arc<Published>,
         metrics: Arc<WorkerMetrics>,
         log: Sink,
-        (share, callers): (Share, Arc<Callers>),
+        (share, callers, asker): (Share, Arc<Callers>, Asker),
     ) -> Rc<Worker> {
         let worker = Rc::new(Worker {
             index,
             names: Names::default(),
             pools: Pools::new(index, metrics.clone()),
             metrics,
+            tokens: Tokens::new(asker),
             entries: Entries::default(),
             last_call: Rc::default(),
             live: RefCell::new(Rc::new(Live { published: published.clone(), upstreams: Box::new([]) })),
@@ -319,6 +324,8 @@ impl Worker {
         let specs = &published.snapshot.upstreams;
         let upstreams = self.pools.adopt(specs, &published.upstreams, published.outbound.all(), &self.names);
         self.load.adopt(&published.snapshot.gateway.limits);
+        // It was verified by the rules before, with their keys.
+        self.tokens.verified.forget();
         *self.live.borrow_mut() = Rc::new(Live { published, upstreams });
     }
 

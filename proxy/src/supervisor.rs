@@ -13,12 +13,13 @@ use std::time::Duration;
 
 use admin::orders::ChangeReport;
 use admin::{Desk, UpgradeFailure, UpgradeOrder, UpgradeReport};
-use config::snapshot::{Gateway, ListenAddress, Snapshot};
+use config::snapshot::{Gateway, KeySource, ListenAddress, Snapshot};
 use config::{Input, Loader};
 use rustix::thread::CpuSet;
 use serde_json::json;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2};
 use signal_hook::iterator::{Handle, Signals};
+use tokio::sync::mpsc::UnboundedReceiver;
 
 use crate::background::Resolver;
 use crate::bell::Bell;
@@ -39,6 +40,9 @@ use crate::protected;
 use crate::reload::{self, Parts as ReloadParts, Reloader, Source, destination};
 use crate::service;
 use crate::state::Published;
+use crate::tokens;
+use crate::tokens::keeper::KeyKeeper;
+use crate::tokens::keys::Asker;
 use crate::upgrade::{DeskDoors, Upgrader};
 use crate::upstream::health::Keeper;
 use crate::upstream::report;
@@ -140,8 +144,9 @@ fn run_inner(options: Options, inherited: Vec<Inherited>, heir: &mut Option<Heir
     let mut signals = Signals::new([SIGHUP, SIGTERM, SIGINT, SIGUSR1, SIGUSR2])
         .map_err(|error| Failure(format!("cannot handle signals: {error}"), exit::OS))?;
     let first = Published::new(snapshot, None, &metrics);
-    let crew = Crew::start(driver, (&cores, share), (&first, &metrics), sinks, &signals.handle())?;
-    let resolver = start_resolver(&crew)?;
+    let (asker, asked) = tokens::keys::channel();
+    let crew = Crew::start(driver, (&cores, share), (&first, &metrics), (sinks, asker), &signals.handle())?;
+    let (resolver, keys) = (start_resolver(&crew)?, start_key_keeper(&crew, asked));
     let (orders, _) = doors.carry_out(plan);
     let desk_sockets = DeskSockets::bind(&gateway, &mut doors)?;
     if let Some(heir) = heir {
@@ -160,6 +165,7 @@ fn run_inner(options: Options, inherited: Vec<Inherited>, heir: &mut Option<Heir
         workers: crew.inboxes.clone(),
         share,
         resolver,
+        keys,
         keeper,
         bell: Bell::new().map_err(|error| Failure(format!("no eventfd: {error}"), exit::OS))?,
     };
@@ -278,7 +284,7 @@ impl Crew {
         driver: DriverKind,
         (cores, share): (&[usize], Share),
         (published, metrics): (&Arc<Published>, &Arc<Metrics>),
-        sinks: Vec<Sink>,
+        (sinks, asker): (Vec<Sink>, Asker),
         signals: &Handle,
     ) -> Result<Crew, Failure> {
         let callers = Arc::<Callers>::default();
@@ -294,6 +300,7 @@ impl Crew {
                 inbox: receiver,
                 share,
                 callers: callers.clone(),
+                asker: asker.clone(),
             };
             let core = cores.get(index % cores.len().max(1)).copied();
             let (up, signals, leaving) = (up.clone(), signals.clone(), crew.leaving.clone());
@@ -372,6 +379,11 @@ fn start_resolver(crew: &Crew) -> Result<Resolver, Failure> {
     let inboxes = crew.inboxes.clone();
     Resolver::start(move |table| inboxes.iter().for_each(|inbox| inbox.send(Message::Names(table.clone()))))
         .map_err(|error| Failure(format!("cannot start the resolver: {error}"), exit::OS))
+}
+
+fn start_key_keeper(crew: &Crew, asked: UnboundedReceiver<KeySource>) -> KeyKeeper {
+    let inboxes = crew.inboxes.clone();
+    KeyKeeper::new(asked, move |table| inboxes.iter().for_each(|inbox| inbox.send(Message::Keys(table.clone()))))
 }
 
 fn start_keeper(first: &Published) -> Result<Keeper, Failure> {

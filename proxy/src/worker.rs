@@ -20,6 +20,7 @@ use crate::observe::metrics::{GreetingFailure, HandshakeFailure, WorkerMetrics, 
 use crate::shed;
 use crate::state::{Published, Worker};
 use crate::tls;
+use crate::tokens::keys::{Asker, KeyTable};
 use crate::upstream::resolve::NameTable;
 use crate::upstream::server::UPSTREAM_TAG;
 
@@ -29,6 +30,8 @@ pub enum Message {
     Adopt(Adoption),
     /// Names were resolved.
     Names(NameTable),
+    /// Keys of issuers were fetched.
+    Keys(KeyTable),
     /// Accept here, too.
     Open(Vec<Order>),
     /// Accept nobody until told otherwise, and say when that is so.
@@ -76,6 +79,8 @@ pub struct Parts {
     pub share: Share,
     /// Who is connected, of all workers.
     pub callers: Arc<Callers>,
+    /// How it asks for keys of issuers.
+    pub asker: Asker,
 }
 
 /// Makes this thread a worker until it has drained. Says so on `up` when its driver runs.
@@ -89,9 +94,9 @@ pub fn run_here(driver: DriverKind, parts: Parts, up: mpsc::Sender<()>) -> std::
 
 /// Serves until it has drained; on a shard.
 pub async fn run(parts: Parts) {
-    let Parts { index, published, metrics, log, inbox, share, callers } = parts;
+    let Parts { index, published, metrics, log, inbox, share, callers, asker } = parts;
     runtime::set_sockets_max(share.sockets);
-    let worker = Worker::new(index, published, metrics, log, (share, callers));
+    let worker = Worker::new(index, published, metrics, log, (share, callers, asker));
     spawn(take_events(worker.clone()));
     spawn(tick(worker.clone()));
     listen_to_others(&worker, &inbox).await;
@@ -162,6 +167,7 @@ async fn listen_to_others(worker: &Rc<Worker>, inbox: &Receiver<Message>) {
                 let _ = done.send(worker.index);
             }
             Message::Names(table) => worker.learn(table),
+            Message::Keys(table) => worker.tokens.learn(table),
             Message::Open(doors) => listener::carry_out(doors, worker),
             Message::Pause(done) => {
                 worker.pause();

@@ -89,6 +89,16 @@ fn policy_documents() {
 }
 
 #[test]
+fn tokens() {
+    replay("jwt", policy::properties::jwt);
+}
+
+#[test]
+fn key_sets() {
+    replay("jwks", policy::properties::jwks);
+}
+
+#[test]
 fn proxy_headers() {
     replay("proxy_header", properties::proxy_header);
 }

@@ -40,6 +40,7 @@ const LONG_FILES: &[(&str, usize)] = &[];
 const MAY_AWAIT: &[&str] = &[
     "request.rs",
     "authorize/",
+    "tokens/",
     "body.rs",
     "exchange.rs",
     "connection.rs",

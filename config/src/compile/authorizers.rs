@@ -1,6 +1,7 @@
 //! Who decides on the callers of an API: what documents say of authorizers becomes rules. One way for native authorizers, those of OpenAPI
 //! documents (`x-amazon-apigateway-authorizer`), and frozen ones.
 
+mod jwt;
 mod lambda;
 
 use std::collections::HashMap;
@@ -9,6 +10,7 @@ use policy::rules::Authorize;
 use router::Kind;
 use serde_json::Value as Json;
 
+use self::jwt::Unusable;
 use crate::compile::needs::{self, LATER, Lack};
 use crate::compile::program::{Authorities, Setting};
 use crate::definition::{self, Authorization, Definition, Method, Word};
@@ -72,7 +74,7 @@ impl Authorizers {
             context.place = name.place();
             let found = rule(name, (json, scheme), &mut context).and_then(|rule| {
                 let number = u16::try_from(compiled.list.len()).map_err(|_| Useless::Faulty)?;
-                compiled.list.push(Authorizer { name: name.as_str().into(), rule });
+                compiled.list.push(Authorizer { name: name.as_str().into(), line: name.place().line, rule });
                 Ok(number)
             });
             compiled.by_name.insert(name.as_str().into(), found);
@@ -90,7 +92,7 @@ impl Authorizers {
             }
             Some(Err(Useless::Unknown)) => Err(Lack {
                 place: *method.place,
-                what: "authorizers of this type are not available in this version".to_owned(),
+                what: format!("its authorizer `{name}` cannot be used in this version"),
                 hint: LATER,
             }),
             // Whoever wrote the document was told: the authorizer has a fault, the scheme is not defined, or is none that decides.
@@ -108,15 +110,26 @@ fn rule(
     let header = scheme.name.as_deref().filter(|_| named);
     let written = Written { name: name.as_str(), json, header };
     let manner = json.get("type").and_then(Json::as_str).unwrap_or_default();
-    let compiled = match manner.to_ascii_lowercase().as_str() {
+    let compiled = match manner.to_ascii_lowercase().replace('-', "_").as_str() {
         "token" => lambda::compile(&written, true, context).map(Box::new).map(AuthorizerRule::Lambda),
         "request" => lambda::compile(&written, false, context).map(Box::new).map(AuthorizerRule::Lambda),
+        "jwt" => said(name, jwt::compile(context.kind, scheme, json), context.faults),
+        "cognito_user_pools" => said(name, jwt::cognito(context.kind, scheme, json), context.faults),
         _ => return Err(Useless::Unknown),
     };
     compiled.map_err(|(what, hint)| {
         report(name, &what, hint, context.faults);
         Useless::Faulty
     })
+}
+
+/// Says what is odd about an authorizer for tokens.
+fn said(name: &Word, made: jwt::Made, faults: &mut Diagnostics) -> Result<AuthorizerRule, (String, String)> {
+    let (rule, odd) = made.map_err(|Unusable { what, hint }| (what, hint))?;
+    for Unusable { what, hint } in odd {
+        faults.warning(name.place(), format!("authorizer `{name}`: {what}"), hint);
+    }
+    Ok(AuthorizerRule::Jwt(Box::new(rule)))
 }
 
 /// In gateway.yaml it is an error; in a document that other tools wrote a warning, and nobody passes.

@@ -6,6 +6,7 @@ mod authorizers;
 pub mod clients;
 mod domains;
 mod gateway;
+pub mod key_sets;
 mod mock;
 mod native;
 mod needs;
@@ -129,6 +130,8 @@ pub fn compile(
     let listed = domains::compile(&domains, &compiled, &mut builder, faults);
     domains::close(&domains, &mut compiled.apis, &mut builder);
     let protected = domains::protect(domains, base, (&mut shelf, &mut vault), faults);
+    let place = key_sets::places(definitions);
+    let key_sets = key_sets::read(&compiled.stages, base, |stage, name| place(stage.api, name), faults);
     if faults.has_errors() {
         return None;
     }
@@ -147,6 +150,7 @@ pub fn compile(
         certificates,
         trusted,
         truststores: vault.finish(),
+        key_sets,
         manners: protected.manners.into(),
         plans,
         sources,

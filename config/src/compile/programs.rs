@@ -122,6 +122,11 @@ impl Print {
             hash.update(place.line.to_le_bytes());
             hash.update(place.column.to_le_bytes());
         }
+        for place in definition.authorizers.iter().map(|(name, _)| name.place()) {
+            hash.update(place.source.to_le_bytes());
+            hash.update(place.line.to_le_bytes());
+            hash.update(place.column.to_le_bytes());
+        }
         Self { hash: hash.finalize().into(), uses_variables: memmem::find(&written, NEEDLE).is_some() }
     }
 

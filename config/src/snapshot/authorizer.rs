@@ -1,6 +1,13 @@
 //! Who decides on the callers of an API, compiled.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use policy::authorize::jwk::KeySet;
+use policy::authorize::jwt::Rules;
 use policy::authorize::lambda::LambdaRule;
+use policy::authorize::token_source::TokenSource;
 use serde::{Deserialize, Serialize};
 
 /// An authorizer of a program.
@@ -8,6 +15,8 @@ use serde::{Deserialize, Serialize};
 pub struct Authorizer {
     /// Its name in the document: what is remembered of it outlives a reload under this name, beside the API's id.
     pub name: Box<str>,
+    /// The line of its document, for people; 0: it was deployed from another one.
+    pub line: u32,
     /// How it decides.
     pub rule: AuthorizerRule,
 }
@@ -17,4 +26,45 @@ pub struct Authorizer {
 pub enum AuthorizerRule {
     /// A function, or an HTTP endpoint, is asked.
     Lambda(Box<LambdaRule>),
+    /// By a token.
+    Jwt(Box<JwtRule>),
 }
+
+/// An authorizer for tokens.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JwtRule {
+    /// Where requests have it.
+    pub source: TokenSource,
+    /// What it must say.
+    pub rules: Rules,
+    /// Where the keys of each issuer are.
+    pub keys: Box<[KeySource]>,
+    /// How long fetched keys are used without asking again.
+    pub kept: Duration,
+    /// How much longer, while nobody can be asked.
+    pub stale: Duration,
+}
+
+/// Where an issuer's keys are.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum KeySource {
+    /// Where the discovery document of this issuer says.
+    Discovery(Box<str>),
+    /// At this address.
+    Url(Box<str>),
+    /// In this file, as it was written: relative to the document, or to the compiled file.
+    File(Box<str>),
+}
+
+impl KeySource {
+    /// The file, if it is one.
+    pub fn file(&self) -> Option<&str> {
+        match self {
+            Self::File(file) => Some(file),
+            Self::Discovery(_) | Self::Url(_) => None,
+        }
+    }
+}
+
+/// What was in the files, by the files as they were written.
+pub type KeySets = BTreeMap<Box<str>, Arc<KeySet>>;

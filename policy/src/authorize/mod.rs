@@ -1,4 +1,9 @@
-//! Who may call: what authorizers are asked, and what their answers mean.
+//! Who may call: what authorizers are asked, what their answers mean, and what a token proves. Keys and time are passed in.
 
+pub mod jwk;
+pub mod jws;
+pub mod jwt;
 pub mod lambda;
 pub mod sigv4;
+mod strict;
+pub mod token_source;

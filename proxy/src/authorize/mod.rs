@@ -1,5 +1,6 @@
 //! Whether a caller may: the authorizer of a method is asked, and says who calls (phase `Authorize`).
 
+mod jwt;
 mod lambda;
 
 use std::rc::Rc;
@@ -34,7 +35,8 @@ pub fn start(
     match rule {
         Authorize::Open => Ok(Verdict::Pass),
         Authorize::Closed => Err(Refusal::AuthorizerConfigurationError.into()),
-        Authorize::By { authorizer, scopes: _ } => match &live.authorizer(place, *authorizer)?.rule {
+        Authorize::By { authorizer, scopes } => match &live.authorizer(place, *authorizer)?.rule {
+            AuthorizerRule::Jwt(rule) => jwt::start((rule, scopes), exchange, place, trip, live, worker),
             AuthorizerRule::Lambda(rule) => lambda::start(rule, exchange, place, trip, live, worker),
         },
     }
@@ -52,7 +54,8 @@ pub async fn ask(
     match rule {
         Authorize::Open => Ok(()),
         Authorize::Closed => Err(Refusal::AuthorizerConfigurationError.into()),
-        Authorize::By { authorizer, scopes: _ } => match &live.authorizer(place, *authorizer)?.rule {
+        Authorize::By { authorizer, scopes } => match &live.authorizer(place, *authorizer)?.rule {
+            AuthorizerRule::Jwt(rule) => jwt::ask((rule, scopes), exchange, place, trip, live, worker).await,
             AuthorizerRule::Lambda(rule) => lambda::ask((rule, *authorizer), exchange, place, trip, live, worker).await,
         },
     }

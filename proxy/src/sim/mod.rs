@@ -26,6 +26,7 @@ use crate::listener::{Opened, Order, Terms};
 use crate::observe::metrics::{Metrics, Setup, WorkerMetrics};
 use crate::observe::writer::{Destination, Writer};
 use crate::state::Published;
+use crate::tokens::keys::Asker;
 use crate::upstream::shared::{Gate, millis};
 use crate::worker::{self, Adoption, Drain, Message, Parts};
 
@@ -448,6 +449,7 @@ fn run(seed: u64, is_traced: bool) -> Run {
         inbox: received,
         share: Share { files: u64::MAX, sockets: u32::MAX, clients: u32::MAX },
         callers: Arc::default(),
+        asker: Asker::default(),
     };
     world.inbox.send(Message::Open(vec![opened(&mut wire, FIRST), opened(&mut wire, SECOND)]));
     millis(epoch());

@@ -109,7 +109,8 @@ impl JwtSpec {
                 .and_then(|node| reader.time(node, "`keys_stale`", Duration::ZERO, limits::SETTING_TIME_MAX)),
         };
         object.close();
-        Some(spec)
+        // Without an issuer it is at fault already.
+        (!spec.issuers.is_empty()).then_some(spec)
     }
 
     /// As `x-amazon-apigateway-authorizer` says it.
