@@ -5,14 +5,21 @@ mod grpc;
 #[path = "support/h2_backend.rs"]
 mod h2_backend;
 mod support;
+#[path = "support/tls.rs"]
+mod tls;
+#[path = "support/tls_backend.rs"]
+mod tls_backend;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use grpc::{Caller, message, pause, run};
-use h2_backend::{Call, H2Backend, trailers};
+use h2_backend::{Call, H2Backend, Ways, trailers};
+use support::gateway::new_folder;
 use support::{Driver, Gateway, eventually, on_both_drivers};
+use tls::{Identity, Visitor};
+use tls_backend::Manner;
 
 const TYPED: [(&str, &str); 2] = [("content-type", "application/grpc+proto"), ("te", "trailers")];
 
@@ -266,5 +273,53 @@ fn the_bound_of_bodies_is_for_each_message_of_a_stream() {
             plain.send(&text, true);
             assert_eq!(plain.finish().await.head.status, 413);
         });
+    });
+}
+
+#[test]
+fn calls_of_every_kind_pass_over_tls_on_both_sides() {
+    on_both_drivers(|driver| {
+        let (own, theirs, folder) = (Identity::new(&["a.test"]), Identity::new(&["back.test"]), new_folder());
+        own.write(&folder, "own");
+        theirs.write(&folder, "theirs");
+        let manner = Manner { protocols: vec!["h2"], ..Manner::new(&theirs) };
+        let backend = H2Backend::with(Ways { tls: Some(manner.config()), ..Ways::default() }, serve);
+        let text = format!(
+            r#"
+gateway:
+  listen: [{{address: "127.0.0.1:0", tls: {{certificate: {0}/own.crt, key: {0}/own.key}}}}]
+upstreams:
+  back: {{servers: ["{1}"], protocol: auto, tls: {{ca: {0}/theirs.crt, server_name: back.test}}}}
+apis:
+  web:
+    kind: http
+    routes: {{"POST /test.Pets/{{method}}": {{integration: {{type: http_proxy, uri: "https://back/test.Pets/{{method}}"}}}}}}
+    stages: {{$default: {{}}}}
+"#,
+            folder.display(),
+            backend.address()
+        );
+        let gateway = Gateway::start(&text, driver);
+        let config = Visitor::new(&[&own]).offering(&["h2"]).config();
+        run(async {
+            let mut caller = Caller::connect_safely(gateway.address(), config).await;
+            let answer = caller.unary("/test.Pets/Unary", &[], "hello").await;
+            assert_eq!((&*answer.body, answer.status()), (&*message("hello"), Some("0")));
+            let many = caller.unary("/test.Pets/Many", &[], "").await;
+            assert_eq!((many.body.len(), many.status()), (3 * 5 + "onetwothree".len(), Some("0")));
+            let mut both = caller.call("/test.Pets/Echo", &TYPED).await;
+            assert_eq!(both.head().await.status(), 200, "before anything was said");
+            for text in ["ping", "pong"] {
+                both.send(text, false);
+                assert_eq!(both.next().await.expect("a message").expect("whole"), message(text));
+            }
+            both.end();
+            assert_eq!(both.finish().await.status(), Some("0"));
+            let none = caller.unary("/test.Pets/None", &[], "x").await;
+            assert!(none.trailers_only && none.status() == Some("5"), "{none:?}");
+        });
+        assert_eq!(backend.connections(), 1);
+        let handshakes = gateway.counter("tollgate_tls_handshakes_total", &[]);
+        assert!((handshakes - 1.0).abs() < 0.5, "{handshakes}");
     });
 }

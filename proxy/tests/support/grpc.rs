@@ -2,13 +2,18 @@
 #![allow(dead_code, reason = "each test binary uses a part")]
 
 use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use h2::client::SendRequest;
 use h2::{RecvStream, SendStream};
 use http::{HeaderMap, Request, Response};
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
 
 use crate::support::PATIENCE;
 
@@ -61,7 +66,17 @@ impl Answer {
 
 impl Caller {
     pub async fn connect(address: &str) -> Caller {
+        Caller::over(TcpStream::connect(address).await.expect("a listener")).await
+    }
+
+    /// Over TLS, with somebody who goes by the name `a.test`.
+    pub async fn connect_safely(address: &str, config: Arc<ClientConfig>) -> Caller {
         let stream = TcpStream::connect(address).await.expect("a listener");
+        let name = ServerName::try_from("a.test").expect("a name");
+        Caller::over(TlsConnector::from(config).connect(name, stream).await.expect("a handshake")).await
+    }
+
+    async fn over(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) -> Caller {
         let (requests, connection) = h2::client::handshake(stream).await.expect("prior knowledge");
         tokio::spawn(async move {
             // The calls tell how it ended.
