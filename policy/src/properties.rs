@@ -1,5 +1,6 @@
 //! What must hold for any bytes: called by the fuzz targets, and by the tests that replay their corpus with stable Rust.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use codec::head::{HeadLimits, RequestHead};
@@ -69,6 +70,85 @@ pub fn sigv4(bytes: &[u8]) {
     let fields: [(&[u8], &[u8]); 1] = [(b"Host", value)];
     let asked = Asked { method: b"GET", path, query, fields: fields.into_iter() };
     let _ = read(&asked, scope, 1_440_938_160_000, &mut work);
+}
+
+/// Whatever an authorizer answers, reading it ends, and what is taken of it has its form; and whatever field lines a client sends, what
+/// authorizers are told of them is JSON.
+pub fn authorizer_answer(bytes: &[u8]) {
+    use crate::authorize::lambda::Answer;
+    use crate::limits::{AUTHORIZER_ANSWER_BYTES_MAX, AUTHORIZER_CONTEXT_MAX};
+    with_head(bytes, &[], |head, bytes| events_are_json(&as_told(head, bytes, &BTreeMap::new())));
+    with_head(b"", &[], |head, head_bytes| {
+        let variables = BTreeMap::new();
+        let request = as_told(head, head_bytes, &variables);
+        let mut arn = Vec::new();
+        assert!(request.write_arn(&mut arn));
+        for (simple, nests) in [(false, false), (false, true), (true, true)] {
+            let Ok(answer) = Answer::read(bytes, simple, nests) else { continue };
+            assert!(
+                bytes.len() <= AUTHORIZER_ANSWER_BYTES_MAX
+                    && serde_json::from_slice::<serde_json::Value>(bytes).is_ok()
+            );
+            assert!(nests || Answer::read(bytes, simple, true).is_ok(), "{}", bytes.escape_ascii());
+            if let Ok(identity) = answer.decide(&request, &arn) {
+                assert!(identity.fields.len() <= AUTHORIZER_CONTEXT_MAX + 1);
+                assert!(simple || !identity.principal.is_empty());
+                assert!(simple || identity.field(b"principalId").is_some());
+            }
+        }
+    });
+}
+
+/// A request of which nothing but the head is of interest.
+fn as_told<'a>(
+    head: &'a RequestHead,
+    head_bytes: &'a [u8],
+    stage_variables: &'a BTreeMap<String, String>,
+) -> crate::authorize::lambda::Request<'a> {
+    static NONE: router::Captures = router::Captures::new();
+    let facts = crate::facts::Facts {
+        head_bytes,
+        head,
+        path: b"/",
+        rest: 0,
+        captures: &NONE,
+        api_id: b"a",
+        stage: b"s",
+        resource_path: b"/",
+        request_id: b"r",
+        extended_request_id: b"e",
+        source_ip: b"203.0.113.9",
+        time_epoch_ms: 0,
+        tls: None,
+        client: None,
+        identity: None,
+    };
+    crate::authorize::lambda::Request {
+        kind: router::Kind::Http,
+        facts,
+        route_key: b"GET /",
+        stage_variables,
+        region: "r",
+        account_id: "123456789012",
+        port: 80,
+        tls: false,
+    }
+}
+
+fn events_are_json(request: &crate::authorize::lambda::Request<'_>) {
+    use crate::authorize::lambda::{Event, IdentitySources, LambdaRule};
+    let sources = ["$request.header.authorization", "$request.header.a", "$context.identity.userAgent"];
+    let sources = IdentitySources::compile(request.kind, &sources, request.stage_variables).expect("they are sources");
+    let mut scratch = Vec::new();
+    sources.present(request, &mut scratch, |_| {});
+    assert!(scratch.is_empty());
+    for event in [Event::Token, Event::Version1, Event::Version2] {
+        let rule = LambdaRule { event, sources: sources.clone(), ..LambdaRule::default() };
+        let mut out = Vec::new();
+        rule.write_event(request, b"arn", &mut out);
+        let read: Result<serde_json::Value, _> = serde_json::from_slice(&out);
+        assert!(read.is_ok_and(|event| event.is_object()), "{}", out.escape_ascii());
+    }
 }
 
 /// Whatever stands in a policy, reading it ends; and what it says of some requests is what its slow twin says.

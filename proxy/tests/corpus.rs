@@ -99,6 +99,11 @@ fn key_sets() {
 }
 
 #[test]
+fn answers_of_authorizers() {
+    replay("authorizer_answer", policy::properties::authorizer_answer);
+}
+
+#[test]
 fn proxy_headers() {
     replay("proxy_header", properties::proxy_header);
 }

@@ -23,7 +23,7 @@ use crate::facts::Facts;
 use crate::limits::METHOD_ARN_BYTES_MAX;
 
 /// A compiled authorizer.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LambdaRule {
     /// Another one for whatever is remembered of it: of its name, and of all that was written.
     pub print: [u8; 32],
@@ -50,11 +50,12 @@ pub struct LambdaRule {
 }
 
 /// What an authorizer is told.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Event {
     /// The token alone.
     Token,
     /// The request, as REST APIs tell it, or version 1.0 of HTTP APIs.
+    #[default]
     Version1,
     /// The request, in version 2.0.
     Version2,
