@@ -153,8 +153,7 @@ fn events_are_json(request: &crate::authorize::lambda::Request<'_>) {
 
 /// Whatever stands in a policy, reading it ends; and what it says of some requests is what its slow twin says.
 pub fn policy_document(bytes: &[u8]) {
-    let resource = iam::Form::Resource { arn: "arn:aws:execute-api:r:123456789012:a" };
-    for form in [iam::Form::Identity, resource] {
+    for form in [iam::Form::Identity, iam::Form::Resource] {
         let Ok(policy) = iam::Policy::parse(bytes, form) else { continue };
         let document = serde_json::from_slice(bytes).expect("a policy is JSON");
         let tags = [("a".into(), "1.5".into())];

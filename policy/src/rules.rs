@@ -37,6 +37,8 @@ pub enum Authorize {
     Open,
     /// Nobody: its authorizer is not defined, or cannot be used. API Gateway answers so when an authorizer is broken.
     Closed,
+    /// Who signs, if the policies of both let it.
+    SigV4,
     /// Whom this authorizer of the program lets pass.
     By {
         /// Index in the program's authorizers.

@@ -47,7 +47,14 @@ struct Statement {
 struct Resources {
     /// Whether all but these are meant.
     negated: bool,
-    patterns: Box<[Pattern]>,
+    list: Box<[Resource]>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Resource {
+    /// Whether it is about what stands behind the API's ARN, from its first slash on, and not about the whole ARN.
+    of_this_api: bool,
+    pattern: Pattern,
 }
 
 /// What a policy says of a request.
@@ -89,7 +96,7 @@ impl Policy {
     ///
     /// # Errors
     /// The first thing that is not understood or not allowed, and where it stands.
-    pub fn parse(json: &[u8], form: Form<'_>) -> Result<Policy, Fault> {
+    pub fn parse(json: &[u8], form: Form) -> Result<Policy, Fault> {
         parse::policy(json, form)
     }
 
@@ -126,7 +133,10 @@ impl Statement {
 
 impl Resources {
     fn mean(&self, request: &Request<'_>) -> bool {
-        self.patterns.iter().any(|pattern| pattern.matches(request.resource, request)) != self.negated
+        let whole = request.resource;
+        let below = memchr::memchr(b'/', whole).map_or(&b""[..], |slash| &whole[slash..]);
+        let fits = |one: &Resource| one.pattern.matches(if one.of_this_api { below } else { whole }, request);
+        self.list.iter().any(fits) != self.negated
     }
 }
 

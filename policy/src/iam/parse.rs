@@ -10,20 +10,17 @@ use super::key::{Key, Nature};
 use super::pattern::{Pattern, Slip, Token, tokens};
 use super::principal::{Principal, Principals};
 use super::request::{Action, Request};
-use super::{Policy, Resources, Statement};
+use super::{Policy, Resource, Resources, Statement};
 use crate::limits::{POLICY_BYTES_MAX, POLICY_PATTERN_BYTES_MAX, POLICY_STATEMENTS_MAX};
 use crate::networks::{Network, Networks};
 
 /// Where a policy belongs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Form<'a> {
+pub enum Form {
     /// To who asks: of a principal, or in an authorizer's answer. It names no principals.
     Identity,
-    /// To what is asked for. It names principals, and `execute-api:/…` means below this ARN: `arn:aws:execute-api:{region}:{account}:{api}`.
-    Resource {
-        /// The API's.
-        arn: &'a str,
-    },
+    /// To the API that is asked. It names principals, and `execute-api:/…` means this API, whatever its ARN.
+    Resource,
 }
 
 /// Why a document is no policy.
@@ -48,7 +45,7 @@ fn fault<T>(place: impl Into<String>, what: impl Into<String>) -> Read<T> {
 }
 
 /// Reads a document.
-pub(super) fn policy(json: &[u8], form: Form<'_>) -> Read<Policy> {
+pub(super) fn policy(json: &[u8], form: Form) -> Read<Policy> {
     if json.len() > POLICY_BYTES_MAX {
         return fault("", format!("a policy has at most {POLICY_BYTES_MAX} bytes"));
     }
@@ -140,13 +137,13 @@ fn texts<'a>(place: &str, json: &'a Json, bare: bool) -> Read<Vec<&'a str>> {
     }
 }
 
-struct Reader<'a> {
-    form: Form<'a>,
+struct Reader {
+    form: Form,
     /// Whether `${…}` means something.
     variables: bool,
 }
 
-impl Reader<'_> {
+impl Reader {
     fn statement(&self, place: &str, number: u16, json: &Json) -> Read<Statement> {
         const KNOWN: [&str; 9] = [
             "Sid",
@@ -217,14 +214,14 @@ impl Reader<'_> {
     fn resources(&self, place: &str, fields: &Fields<'_>) -> Read<Resources> {
         let (place, json, negated) = fields.either(place, ["Resource", "NotResource"])?;
         let texts = texts(&place, json, false)?;
-        let patterns = texts.into_iter().map(|text| self.resource(&place, text)).collect::<Read<_>>()?;
-        Ok(Resources { negated, patterns })
+        let list = texts.into_iter().map(|text| self.resource(&place, text)).collect::<Read<_>>()?;
+        Ok(Resources { negated, list })
     }
 
-    fn resource(&self, place: &str, text: &str) -> Read<Pattern> {
-        if let (Some(path), Form::Resource { arn }) = (text.strip_prefix("execute-api:/"), self.form) {
-            let start = arn.bytes().chain([b'/']).map(Token::Byte);
-            return Ok(Pattern::new(start.chain(self.tokens(place, path, true)?)));
+    fn resource(&self, place: &str, text: &str) -> Read<Resource> {
+        if self.form == Form::Resource && text.starts_with("execute-api:/") {
+            let path = &text["execute-api:".len()..];
+            return Ok(Resource { of_this_api: true, pattern: Pattern::new(self.tokens(place, path, true)?) });
         }
         if text != "*" && !text.starts_with("arn:") {
             let short = if self.form == Form::Identity { "" } else { ", nor begins it with `execute-api:/`" };
@@ -237,7 +234,7 @@ impl Reader<'_> {
                 tokens.extend([Token::Byte(b':'), Token::Star]);
             }
         }
-        Ok(Pattern::new(tokens))
+        Ok(Resource { of_this_api: false, pattern: Pattern::new(tokens) })
     }
 
     fn tokens(&self, place: &str, text: &str, wild: bool) -> Read<Vec<Token>> {

@@ -52,7 +52,7 @@ fn like(letters: &[Letter], text: &[u8]) -> bool {
 }
 
 /// What a document says of a request.
-pub fn decide(document: &Json, form: Form<'_>, request: &Request<'_>) -> Decision {
+pub fn decide(document: &Json, form: Form, request: &Request<'_>) -> Decision {
     let modern = document["Version"] == "2012-10-17";
     let mut allowed = false;
     for statement in each(&document["Statement"]) {
@@ -88,7 +88,7 @@ fn any_of(statement: &Json, name: &str, not: &str, fits: impl Fn(&str) -> bool) 
 
 struct Asked<'a> {
     modern: bool,
-    form: Form<'a>,
+    form: Form,
     request: &'a Request<'a>,
 }
 
@@ -107,24 +107,22 @@ impl Asked<'_> {
     }
 
     fn resource(&self, text: &str) -> bool {
-        let mut letters = Vec::new();
-        let written = match (self.form, text.strip_prefix("execute-api:/")) {
-            (Form::Resource { arn }, Some(rest)) => {
-                letters.extend(arn.bytes().map(Letter::Same));
-                letters.push(Letter::Same(b'/'));
-                rest
+        let (text, whole) = match (self.form, text.strip_prefix("execute-api:/")) {
+            (Form::Resource, Some(rest)) => {
+                let slash = self.request.resource.iter().position(|byte| *byte == b'/');
+                let Some(slash) = slash else { return false };
+                (rest, &self.request.resource[slash + 1..])
             }
-            _ => text,
+            _ => (text, self.request.resource),
         };
-        let Some(more) = self.letters(written, true) else { return false };
-        letters.extend(more);
+        let Some(mut letters) = self.letters(text, true) else { return false };
         if text.starts_with("arn:") {
             let plain = self.without_variables(text);
             for _ in plain.matches(':').count()..5 {
                 letters.extend([Letter::Same(b':'), Letter::Star]);
             }
         }
-        like(&letters, self.request.resource)
+        like(&letters, whole)
     }
 
     /// A text in which variables are no colons.

@@ -6,8 +6,7 @@ use serde_json::{Value as Json, json};
 
 use super::*;
 
-const API: &str = "arn:aws:execute-api:eu-west-1:123456789012:pets";
-const RESOURCE: Form<'_> = Form::Resource { arn: API };
+const RESOURCE: Form = Form::Resource;
 const GET: &[u8] = b"arn:aws:execute-api:eu-west-1:123456789012:pets/prod/GET/pets/7";
 
 fn request() -> Request<'static> {
@@ -35,12 +34,12 @@ fn rex() -> Who<'static> {
     }
 }
 
-fn policy(json: &Json, form: Form<'_>) -> Policy {
+fn policy(json: &Json, form: Form) -> Policy {
     Policy::parse(json.to_string().as_bytes(), form).unwrap_or_else(|fault| panic!("{fault}: {json}"))
 }
 
 /// What a policy with this one statement says, and the slow twin with it.
-fn says(statement: &Json, form: Form<'_>, request: &Request<'_>) -> Decision {
+fn says(statement: &Json, form: Form, request: &Request<'_>) -> Decision {
     let document = json!({"Version": "2012-10-17", "Statement": statement});
     let decision = policy(&document, form).decide(request);
     assert_eq!(decision, slow::decide(&document, form, request), "{document}");
@@ -102,8 +101,9 @@ fn the_short_form_means_this_api() {
         statement["Principal"] = json!("*");
         assert_eq!(says(&statement, RESOURCE, &request()), decision, "{resource}");
     }
-    let other = Request { resource: b"arn:aws:execute-api:eu-west-1:123456789012:cats/prod/GET/", ..request() };
-    let mut statement = allow(&json!("execute-api:/*"));
+    // It begins at the stage: a path that looks like one is none.
+    let other = Request { resource: b"arn:aws:execute-api:eu-west-1:123456789012:pets/dev/GET/prod/x", ..request() };
+    let mut statement = allow(&json!("execute-api:/prod/*"));
     statement["Principal"] = json!("*");
     assert_eq!(says(&statement, RESOURCE, &other), Decision::ImplicitDeny);
 }
@@ -406,7 +406,8 @@ fn statements() -> impl Strategy<Value = Json> {
             let either = |not: bool, name: &str| if not { format!("Not{name}") } else { name.to_owned() };
             let mut statement = json!({"Effect": if deny { "Deny" } else { "Allow" }});
             statement[either(not_action, "Action")] = json!(if not_action { "s3:*" } else { "execute-api:*" });
-            statement[either(not_resource, "Resource")] = json!(format!("arn:{}", resource.concat()));
+            statement[either(not_resource, "Resource")] =
+                json!(format!("{}{}", if not_principal { "execute-api:/" } else { "arn:" }, resource.concat()));
             let names =
                 [json!("*"), json!({"AWS": "123456789012"}), json!({"AWS": "210987654321"}), json!({"Service": "x"})];
             statement[either(not_principal, "Principal")] = names[principal].clone();
