@@ -214,6 +214,7 @@ fn check_api(api: &ApiSpec, has_state: bool, faults: &mut Diagnostics) {
         cors: _,
         gateway_responses: _,
         strict_errors: _,
+        policy: _,
         routes,
         stages,
         rate_limit_fields: _,

@@ -151,6 +151,10 @@ fn release(whose: &str, before: Option<&Release>, after: Option<&Release>, lines
     }
     if !std::sync::Arc::ptr_eq(&before.program, &after.program) {
         answers(whose, &before.program.answers, &after.program.answers, lines);
+        let policy = |program: &Program| program.policy.as_ref().map(|access| access.policy.clone());
+        if policy(&before.program) != policy(&after.program) {
+            lines.push(format!("{whose}: the resource policy changed"));
+        }
         methods(whose, &before.program, &after.program, lines);
     }
 }

@@ -151,6 +151,7 @@ impl Parts {
             Type::Texts => texts(&text()),
             Type::TextsByStatus => texts(&json!({ "anyOf": [text(), texts(&text())] })),
             Type::TextList => list_of(&text()),
+            Type::Policy => json!({ "type": ["object", "string"] }),
             Type::Later => json!(false),
         }
     }

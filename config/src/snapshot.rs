@@ -1,5 +1,6 @@
 //! The whole compiled configuration: immutable, shared by every worker, never parsed again.
 
+mod access;
 mod answers;
 mod authorizer;
 mod clients;
@@ -28,6 +29,7 @@ use policy::transform::uri::UriTemplate;
 use router::{Glob, Kind, Routes, RoutingMode, Table, Verb};
 use serde::{Deserialize, Serialize};
 
+pub use self::access::AccessPolicy;
 pub use self::answers::{Answers, Line};
 pub use self::authorizer::{Authorizer, AuthorizerRule, JwtRule, KeySets, KeySource};
 pub use self::clients::{Hsts, Manner, MutualTls, RevocationFacts, TrustFiles, TrustedFacts, Truststore, Truststores};
@@ -339,6 +341,8 @@ pub struct Program {
     pub authorizers: Box<[Authorizer]>,
     /// What is said beside the answers of its integrations.
     pub answers: Answers,
+    /// Who may call, from where and when (POL-01); `None`: nothing is said of it.
+    pub policy: Option<AccessPolicy>,
 }
 
 /// Whom a URI names.

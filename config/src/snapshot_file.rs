@@ -364,7 +364,7 @@ fn is_whole(authorizer: &Authorizer) -> bool {
 }
 
 fn check_program(program: &Program) -> Result<(), SnapshotFault> {
-    let Program { kind: _, routes, methods, authorities, authorizers, answers: _ } = program;
+    let Program { kind: _, routes, methods, authorities, authorizers, answers: _, policy: _ } = program;
     if routes.methods_max().is_some_and(|most| most as usize >= methods.len()) {
         return Err(invalid("routes without their methods"));
     }

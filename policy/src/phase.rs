@@ -13,8 +13,12 @@ pub enum Phase {
     Preflight,
     /// The stage is known but no method fits: the refusal of RT-07 or RT-12.
     NoSuchMethod,
+    /// What the resource policy says before anybody is asked who calls (step 7; POL-03).
+    PolicyBefore,
     /// Whether the caller may: what its authorizer says (step 8; A rows).
     Authorize,
+    /// What the resource policy says of who calls (step 8; POL-03, A-12).
+    PolicyAfter,
     /// Whether the caller's key is too fast by its plan, for the method and for all; or the caller by who it is (TH-02 (1), (2)).
     ThrottlePlan,
     /// Whether the method or the stage gets too many requests (TH-02 (3)).
@@ -40,7 +44,9 @@ impl Phase {
         Self::ThrottleAddress,
         Self::Preflight,
         Self::NoSuchMethod,
+        Self::PolicyBefore,
         Self::Authorize,
+        Self::PolicyAfter,
         Self::ThrottlePlan,
         Self::ThrottleStage,
         Self::ThrottleAccount,
@@ -58,7 +64,9 @@ impl Phase {
             Self::ThrottleAddress => "throttle_address",
             Self::Preflight => "preflight",
             Self::NoSuchMethod => "no_such_method",
+            Self::PolicyBefore => "policy_before",
             Self::Authorize => "authorize",
+            Self::PolicyAfter => "policy_after",
             Self::ThrottlePlan => "throttle_plan",
             Self::ThrottleStage => "throttle_stage",
             Self::ThrottleAccount => "throttle_account",

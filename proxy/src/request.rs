@@ -170,12 +170,14 @@ async fn admit(
     phase(Phase::NoSuchMethod, place.method.ok_or(Refusal::NoSuchMethod))?;
     body_fits(exchange, &live.snapshot().gateway)?;
     let rules = &live.method(place).ok_or(Refusal::NoSuchMethod)?.rules;
+    phase(Phase::PolicyBefore, authorize::access::before(&rules.authorize, exchange, place, trip, live))?;
     if rules.authorize != Authorize::Open {
         let verdict = authorize::start(&rules.authorize, exchange, place, trip, live, worker);
         if let Verdict::Ask = phase(Phase::Authorize, verdict)? {
             // On the heap: whoever is asked is waited for, and most requests ask nobody.
             Box::pin(authorize::ask(&rules.authorize, exchange, place, trip, live, worker)).await?;
         }
+        phase(Phase::PolicyAfter, authorize::access::after(&rules.authorize, exchange, place, trip, live))?;
     }
     phase(Phase::ThrottlePlan, turnstile::plan(exchange, place, live, worker))?;
     phase(Phase::ThrottleStage, turnstile::stage(exchange, place, live, worker))?;

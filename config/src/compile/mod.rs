@@ -12,6 +12,7 @@ mod native;
 mod needs;
 mod parameters;
 mod plans;
+mod policies;
 mod program;
 mod programs;
 pub mod throttles;
@@ -55,6 +56,7 @@ fn definition(api: &ApiSpec, base: &Path, faults: &mut Diagnostics) -> Option<De
         definition.api_key_source = Some(value);
     }
     answers::add(api, &mut definition);
+    policies::add(api, &mut definition, base, faults);
     Some(definition)
 }
 

@@ -36,9 +36,7 @@ pub const LATER: &str = "the method is kept; it will be served by a version that
 impl Needs {
     /// Looks at the definition as a whole.
     pub fn of(definition: &Definition) -> Self {
-        let all = if definition.policy.is_some() {
-            Some("resource policies are")
-        } else if definition.endpoint.types.iter().any(|kind| kind.eq_ignore_ascii_case("PRIVATE")) {
+        let all = if definition.endpoint.types.iter().any(|kind| kind.eq_ignore_ascii_case("PRIVATE")) {
             Some("private endpoints are")
         } else {
             None
@@ -168,7 +166,6 @@ mod tests {
     fn what_is_not_done_is_said() {
         for (root, method, says) in [
             ("", PROXY, ""),
-            ("x-amazon-apigateway-policy: {Statement: []}", PROXY, "`GET /x` answers 500: resource policies are"),
             (
                 "servers: [{url: 'https://x', x-amazon-apigateway-endpoint-configuration: {types: [PRIVATE]}}]",
                 PROXY,

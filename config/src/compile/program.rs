@@ -14,6 +14,7 @@ use crate::compile::mock;
 use crate::compile::native;
 use crate::compile::needs::{self, Lack, Needs};
 use crate::compile::parameters;
+use crate::compile::policies;
 use crate::compile::throttles;
 use crate::compile::tls::is_server_name;
 use crate::compile::upstreams::Names;
@@ -65,6 +66,7 @@ pub fn compile(definition: &Definition, setting: &Setting<'_>, faults: &mut Diag
     compiler.warn_of_shadows(&routes);
     let authorities = compiler.authorities.list.into();
     let authorizers = compiler.authorizers.list.into();
+    let policy = policies::compile(definition, compiler.faults);
     let answers = answers::compile(definition, setting.variables, compiler.faults);
     Program {
         kind: definition.kind,
@@ -73,6 +75,7 @@ pub fn compile(definition: &Definition, setting: &Setting<'_>, faults: &mut Diag
         authorities,
         authorizers,
         answers,
+        policy,
     }
 }
 

@@ -52,6 +52,9 @@ pub struct Definition {
     pub strict_errors: bool,
     /// A resource policy (POL rows).
     pub policy: Option<Json>,
+    /// Where that stands.
+    #[serde(skip)]
+    pub policy_at: Origin,
     /// DM-06, RT-17.
     pub endpoint: Endpoint,
     /// Tags of the document with their descriptions and AWS values.
@@ -203,6 +206,7 @@ impl Definition {
             cors: None,
             strict_errors: false,
             policy: None,
+            policy_at: Origin::default(),
             endpoint: Endpoint::default(),
             tags: Vec::new(),
             documentation: None,

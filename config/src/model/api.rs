@@ -37,6 +37,8 @@ pub struct ApiSpec {
     pub gateway_responses: Vec<GatewayResponseSpec>,
     /// Whether refusals are problem documents; `None`: what the OpenAPI document says, else they are not.
     pub strict_errors: Option<bool>,
+    /// Who may call, from where and when: a resource policy, or the path of one. It takes the place of what the OpenAPI document says.
+    pub policy: Option<Node>,
     /// In the order of the document.
     pub routes: Vec<RouteSpec>,
     /// In the order of the document.
@@ -63,7 +65,11 @@ pub const API: Table = Table {
             Type::Objects(&answers::GATEWAY_RESPONSE),
             "what is said in the place of refusals, by type: THROTTLED, DEFAULT_4XX, …",
         ),
-        Field::later("policy", "a resource policy"),
+        Field::new(
+            "policy",
+            Type::Policy,
+            "a resource policy as IAM writes it, or the path of one: who may call, from where and when",
+        ),
         Field::later("firewall", "rules on addresses and requests"),
         Field::new(
             "strict_errors",
@@ -97,6 +103,7 @@ impl ApiSpec {
                 cors: None,
                 gateway_responses: Vec::new(),
                 strict_errors: None,
+                policy: None,
                 routes: Vec::new(),
                 stages: Vec::new(),
                 rate_limit_fields: None,
@@ -130,6 +137,7 @@ impl ApiSpec {
         let gateway_responses =
             reader.each(object.get("gateway_responses"), "`gateway_responses`", GatewayResponseSpec::read);
         let strict_errors = object.get("strict_errors").and_then(|node| reader.flag(node, "`strict_errors`"));
+        let policy = object.get("policy").and_then(|node| policy(node, reader));
         let routes = match object.get("routes") {
             Some(node) => read_routes(node, reader),
             None => Vec::new(),
@@ -147,6 +155,7 @@ impl ApiSpec {
             cors,
             gateway_responses,
             strict_errors,
+            policy,
             routes,
             stages,
             rate_limit_fields,
@@ -157,6 +166,20 @@ impl ApiSpec {
     pub fn place(&self) -> Place {
         self.id.place
     }
+}
+
+/// A policy, or the path of a file that has it.
+fn policy(node: &Node, reader: &mut Reader<'_>) -> Option<Node> {
+    let is_path = matches!(&node.value, Value::Scalar(text) if !text.text.is_empty());
+    if is_path || matches!(&node.value, Value::Map(_)) {
+        return Some(node.clone());
+    }
+    reader.faults.error_hint(
+        node.place,
+        "`policy` is neither a policy nor the path of one",
+        "write an object with `Statement`, or `policy: policy.json`",
+    );
+    None
 }
 
 fn read_routes(node: &Node, reader: &mut Reader<'_>) -> Vec<RouteSpec> {

@@ -63,6 +63,8 @@ pub enum Type {
     TextsByStatus,
     /// A list of texts; one text stands for a list of one.
     TextList,
+    /// A policy document of IAM, or the path of one.
+    Policy,
     /// Known, but not available in this version: an error wherever it is used.
     Later,
 }

@@ -216,7 +216,10 @@ fn extensions_of<'a>(root: &'a [Entry], definition: &mut Definition, from: &mut 
             }
             "request-validators" => definition.validators = extensions::request_validators(value, from),
             "request-validator" => definition.validator = extensions::request_validator(value, from),
-            "policy" => definition.policy = extensions::policy(value, from),
+            "policy" => {
+                definition.policy = extensions::policy(value, from);
+                definition.policy_at = value.place.into();
+            }
             "importexport-version" => extensions::import_export_version(value, from),
             "gateway-responses" => {
                 definition.gateway_responses = gateway_responses::gateway_responses(value, from);

@@ -23,6 +23,7 @@ pub fn merge(into: &mut Definition, imported: Definition) {
         cors,
         strict_errors,
         policy,
+        policy_at,
         endpoint,
         tags,
         documentation,
@@ -47,6 +48,9 @@ pub fn merge(into: &mut Definition, imported: Definition) {
     replace(&mut into.api_key_source, api_key_source);
     replace(&mut into.cors, cors);
     into.strict_errors |= strict_errors;
+    if policy.is_some() {
+        into.policy_at = policy_at;
+    }
     replace(&mut into.policy, policy);
     let Endpoint { disable_execute_api, types, vpc_endpoint_ids, ip_address_type, access_mode, security_policy } =
         endpoint;

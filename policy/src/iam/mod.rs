@@ -22,7 +22,7 @@ pub use self::key::Key;
 pub use self::parse::{Fault, Form};
 use self::pattern::Pattern;
 use self::principal::Principals;
-pub use self::request::{Action, Request, Who};
+pub use self::request::{Action, Request, Who, write_arn, write_denial};
 
 /// A compiled policy.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -98,6 +98,15 @@ impl Policy {
     /// The first thing that is not understood or not allowed, and where it stands.
     pub fn parse(json: &[u8], form: Form) -> Result<Policy, Fault> {
         parse::policy(json, form)
+    }
+
+    /// One that denies everything to everybody: it stands for a document that cannot be used.
+    pub fn nobody() -> Policy {
+        let resources = Resources { negated: true, list: Box::default() };
+        let (principals, actions) = (Principals::everybody(), u8::MAX);
+        let statement =
+            Statement { number: 0, denies: true, actions, principals, resources, conditions: Box::default() };
+        Policy { statements: Box::new([statement]) }
     }
 
     /// What it says of a request.

@@ -3,8 +3,11 @@
 use std::io::Write as _;
 use std::net::IpAddr;
 
+use router::Kind;
+
 use super::date;
 use super::key::Key;
+use crate::facts::Facts;
 
 /// What someone wants to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
@@ -70,6 +73,49 @@ pub struct Who<'a> {
     pub user_name: Option<&'a str>,
     /// `aws:PrincipalTag/NAME`
     pub tags: &'a [(Box<str>, Box<str>)],
+}
+
+/// Writes `arn:aws:execute-api:{region}:{account}:{api}/{stage}/{VERB}/{path}`, of a WebSocket `…/{stage}/$connect`. The path is the
+/// canonical one, as it was received.
+pub fn write_arn(facts: &Facts<'_>, kind: Kind, region: &str, account: &[u8], out: &mut Vec<u8>) {
+    out.extend_from_slice(b"arn:aws:execute-api:");
+    out.extend_from_slice(region.as_bytes());
+    out.push(b':');
+    out.extend_from_slice(account);
+    out.push(b':');
+    out.extend_from_slice(facts.api_id);
+    out.push(b'/');
+    out.extend_from_slice(facts.stage);
+    out.push(b'/');
+    if kind == Kind::WebSocket {
+        out.extend_from_slice(b"$connect");
+        return;
+    }
+    out.extend_from_slice(facts.method());
+    out.push(b'/');
+    let path = facts.api_path();
+    out.extend_from_slice(path.strip_prefix(b"/").unwrap_or(path));
+}
+
+/// Writes that a caller may not (A-13): of the account its last four digits.
+pub fn write_denial(
+    facts: &Facts<'_>,
+    kind: Kind,
+    (region, account): (&str, &str),
+    who: Option<&str>,
+    is_explicit: bool,
+    out: &mut Vec<u8>,
+) {
+    out.extend_from_slice(b"User: ");
+    out.extend_from_slice(who.unwrap_or("anonymous").as_bytes());
+    out.extend_from_slice(b" is not authorized to perform: execute-api:Invoke on resource: ");
+    let mut masked = *b"********0000";
+    let last = account.as_bytes();
+    masked[8..].copy_from_slice(last.last_chunk::<4>().unwrap_or(b"0000"));
+    write_arn(facts, kind, region, &masked, out);
+    if is_explicit {
+        out.extend_from_slice(b" with an explicit deny");
+    }
 }
 
 /// Room for a value as text: the longest is an address of IPv6 in its longest form.
@@ -148,6 +194,23 @@ impl<'a> Value<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a13_denials_mask_the_account() {
+        let scene = crate::tests::Scene::get("/{proxy+}", "/a/b%20c/", "");
+        let said = |who, explicit| {
+            let mut out = Vec::new();
+            write_denial(&scene.facts(), Kind::Rest, ("r", "123456789012"), who, explicit, &mut out);
+            String::from_utf8(out).expect("text")
+        };
+        let (api, stage) = (scene.facts().api_id, scene.facts().stage);
+        let (api, stage) = (str::from_utf8(api).expect("text"), str::from_utf8(stage).expect("text"));
+        let on =
+            format!("execute-api:Invoke on resource: arn:aws:execute-api:r:********9012:{api}/{stage}/GET/a/b%20c/");
+        assert_eq!(said(None, false), format!("User: anonymous is not authorized to perform: {on}"));
+        let rex = format!("User: arn:rex is not authorized to perform: {on} with an explicit deny");
+        assert_eq!(said(Some("arn:rex"), true), rex);
+    }
 
     #[test]
     fn values_have_room_as_text() {

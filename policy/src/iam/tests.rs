@@ -266,6 +266,7 @@ fn one_that_denies_decides_and_its_number_is_told() {
     assert_eq!(policy.judge(&unix), (Decision::ExplicitDeny, Some(2)), "who has no address is not in the range");
     assert!(policy.reads(&Key::SourceIp) && !policy.reads(&Key::SourceVpc));
     assert_eq!(Policy::default().judge(&request()), (Decision::ImplicitDeny, None));
+    assert_eq!(Policy::nobody().decide(&Request { action: Action::ManageConnections, ..far }), Decision::ExplicitDeny);
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Whether a caller may: the authorizer of a method is asked, and says who calls (phase `Authorize`).
 
+pub mod access;
 mod jwt;
 mod lambda;
 
@@ -34,7 +35,7 @@ pub fn start(
 ) -> Result<Verdict, Stop> {
     match rule {
         Authorize::Open => Ok(Verdict::Pass),
-        Authorize::Closed => Err(Refusal::AuthorizerConfigurationError.into()),
+        Authorize::Closed | Authorize::SigV4 => Err(Refusal::AuthorizerConfigurationError.into()),
         Authorize::By { authorizer, scopes } => match &live.authorizer(place, *authorizer)?.rule {
             AuthorizerRule::Jwt(rule) => jwt::start((rule, scopes), exchange, place, trip, live, worker),
             AuthorizerRule::Lambda(rule) => lambda::start(rule, exchange, place, trip, live, worker),
@@ -53,7 +54,7 @@ pub async fn ask(
 ) -> Result<(), Stop> {
     match rule {
         Authorize::Open => Ok(()),
-        Authorize::Closed => Err(Refusal::AuthorizerConfigurationError.into()),
+        Authorize::Closed | Authorize::SigV4 => Err(Refusal::AuthorizerConfigurationError.into()),
         Authorize::By { authorizer, scopes } => match &live.authorizer(place, *authorizer)?.rule {
             AuthorizerRule::Jwt(rule) => jwt::ask((rule, scopes), exchange, place, trip, live, worker).await,
             AuthorizerRule::Lambda(rule) => lambda::ask((rule, *authorizer), exchange, place, trip, live, worker).await,

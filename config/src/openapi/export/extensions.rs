@@ -30,6 +30,7 @@ impl Writer<'_> {
             cors,
             strict_errors,
             policy,
+            policy_at: _,
             endpoint,
             documentation,
         } = self.definition;

@@ -20,6 +20,7 @@ pub use self::answer::{Answer, AnswerFault, Denial};
 pub use self::identity_source::{IdentitySources, SourceProblem, split};
 pub use self::validation::Validation;
 use crate::facts::Facts;
+use crate::iam;
 use crate::limits::METHOD_ARN_BYTES_MAX;
 
 /// A compiled authorizer.
@@ -100,24 +101,7 @@ impl Request<'_> {
     /// one, as it was received. False, and nothing written, if it is longer than [`METHOD_ARN_BYTES_MAX`].
     pub fn write_arn(&self, out: &mut Vec<u8>) -> bool {
         let from = out.len();
-        let facts = &self.facts;
-        out.extend_from_slice(b"arn:aws:execute-api:");
-        out.extend_from_slice(self.region.as_bytes());
-        out.push(b':');
-        out.extend_from_slice(self.account_id.as_bytes());
-        out.push(b':');
-        out.extend_from_slice(facts.api_id);
-        out.push(b'/');
-        out.extend_from_slice(facts.stage);
-        out.push(b'/');
-        if self.kind == Kind::WebSocket {
-            out.extend_from_slice(b"$connect");
-        } else {
-            out.extend_from_slice(facts.method());
-            out.push(b'/');
-            let path = facts.api_path();
-            out.extend_from_slice(path.strip_prefix(b"/").unwrap_or(path));
-        }
+        iam::write_arn(&self.facts, self.kind, self.region, self.account_id.as_bytes(), out);
         let fits = out.len() - from <= METHOD_ARN_BYTES_MAX;
         if !fits {
             out.truncate(from);
