@@ -60,7 +60,9 @@ mod tests {
         assert!((0..980).all(|_| crowd.enter(one, 1_000) || crowd.enter(one, 1_100)));
         assert!(!crowd.enter(one, 1_000));
         crowd.leave(one);
-        clients.iter().for_each(|client| (0..20).for_each(|_| crowd.leave(*client)));
+        for client in &clients {
+            (0..20).for_each(|_| crowd.leave(*client));
+        }
         (0..979).for_each(|_| crowd.leave(one));
         assert!(crowd.rows.iter().flatten().all(|place| place.load(Relaxed) == 0));
     }
