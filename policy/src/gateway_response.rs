@@ -384,11 +384,20 @@ fn target_name(target: &str) -> Result<(Name, &str), Problem> {
     }
     let known = Name::of(name.as_bytes());
     match known {
-        Name::Connection | Name::ContentLength | Name::TransferEncoding | Name::Trailer | Name::Te | Name::Upgrade => {
-            Err(Problem::Reserved)
-        }
-        Name::KeepAlive | Name::ProxyConnection | Name::Date | Name::ContentEncoding => Err(Problem::Reserved),
-        Name::XAmznRequestid | Name::XAmzApigwId | Name::ApigwRequestid => Err(Problem::Reserved),
+        // Framing, what concerns one connection, and what every answer bears.
+        Name::Connection
+        | Name::ContentLength
+        | Name::ContentEncoding
+        | Name::TransferEncoding
+        | Name::Trailer
+        | Name::Te
+        | Name::Upgrade
+        | Name::KeepAlive
+        | Name::ProxyConnection
+        | Name::Date
+        | Name::XAmznRequestid
+        | Name::XAmzApigwId
+        | Name::ApigwRequestid => Err(Problem::Reserved),
         _ => Ok((known, name)),
     }
 }

@@ -138,6 +138,7 @@ impl GatewayType {
     }
 
     /// The default of its class.
+    #[must_use]
     pub const fn default(self) -> Self {
         match self.class() {
             4 => Self::Default4xx,

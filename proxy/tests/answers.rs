@@ -43,7 +43,11 @@ apis:
       expose_headers: [x-pet, x-toy]
       max_age: 10m
       allow_credentials: true
+    authorizers: &authorizers
+      login: {type: jwt, issuer: "https://id.example", jwks: "https://id.example/keys"}
     routes: &routes
+      "ANY /private": {authorizer: login, integration: {type: http_proxy, uri: "http://{{backend}}/b"}}
+      "ANY /never": {throttle: {rate: 0, burst: 0}, integration: {type: mock}}
       "ANY /back": {integration: {type: http_proxy, uri: "http://{{backend}}/b"}}
       "OPTIONS /own": {integration: {type: http_proxy, uri: "http://{{backend}}/own"}}
       "GET /own": {integration: {type: http_proxy, uri: "http://{{backend}}/own"}}
@@ -56,6 +60,9 @@ apis:
     cors: *cors
     gateway_responses:
       DEFAULT_5XX: {parameters: {gatewayresponse.header.Access-Control-Allow-Origin: "'*'", gatewayresponse.header.x-more: "'yes'"}}
+      THROTTLED: {status: 420, templates: {application/json: '{"why":$context.error.messageString}'}}
+      UNAUTHORIZED: {parameters: {gatewayresponse.header.WWW-Authenticate: "'Ours'"}}
+    authorizers: *authorizers
     routes: *routes
     stages: {s: {}}
   e:
@@ -399,6 +406,25 @@ fn co_03_refusals_tell_the_same() {
             let response = ask(stage, "c.test", line, &format!("Origin: https://app.example\r\n{fields}"));
             assert_eq!((response.status, told(&response).as_str()), (status, ACTUAL), "{}", shown(&response.raw));
         }
+        // Of an authorizer, which is not asked by a preflight; and of a throttle.
+        for (host, challenge) in [("c.test", "Bearer"), ("d.test", "Ours")] {
+            let response = ask(stage, host, "GET /private", "Origin: https://app.example\r\n");
+            assert_eq!((response.status, told(&response).as_str()), (401, ACTUAL), "{}", shown(&response.raw));
+            assert_eq!(response.all("WWW-Authenticate"), [challenge]);
+            for path in ["/private", "/never"] {
+                let response = ask(stage, host, &format!("OPTIONS {path}"), PREFLIGHT);
+                assert_eq!((response.status, told(&response).as_str()), (204, WHOLE), "CO-04");
+            }
+        }
+        let response = ask(stage, "c.test", "GET /never", "Origin: https://app.example\r\n");
+        assert_eq!((response.status, told(&response).as_str()), (429, ACTUAL));
+        let response = ask(stage, "d.test", "GET /never", "Origin: https://app.example\r\n");
+        assert_eq!((response.status, response.text().as_str()), (420, "{\"why\":\"Too Many Requests\"}"), "GR-04");
+        assert_eq!(
+            (told(&response).as_str(), response.header("x-amzn-ErrorType")),
+            (ACTUAL, Some("TooManyRequestsException"))
+        );
+        assert!(response.header("RateLimit").is_some(), "what the throttle tells stays: {}", shown(&response.raw));
         stage.backend.script(|_| Reply::Close);
         let response = ask(stage, "c.test", "GET /back", "Origin: https://app.example\r\n");
         assert_eq!((response.status, told(&response).as_str()), (503, ACTUAL));
