@@ -4,6 +4,7 @@
 
 mod answers;
 mod audit;
+mod chains;
 mod check;
 mod compile;
 mod control;

@@ -490,3 +490,34 @@ fn the_doctor_looks_at_truststores() {
         assert!(told.contains(part), "{part}: {told}");
     }
 }
+
+#[test]
+fn explain_names_the_truststore_of_a_host() {
+    let folder = new_folder();
+    let (main, authority) = (Identity::new(&["main.test"]), Authority::new("ca"));
+    main.write(&folder, "main");
+    fs::write(folder.join("clients.pem"), &authority.certificate).expect("it is writable");
+    fs::write(folder.join("a.crl"), authority.revokes(&[], 2099)).expect("it is writable");
+    let text = "gateway: {listen: [{address: \"127.0.0.1:0\", tls: {certificate: main.crt, key: main.key}}]}\n\
+                apis: {a: {kind: http, routes: {\"GET /\": {integration: {type: mock}}}, stages: {$default: {}}}}\n\
+                domains:\n  main.test: {tls: {certificate: main.crt, key: main.key}, mutual_tls: {truststore: clients.pem, revocation: a.crl}, mappings: {/: a/$default}}\n  \
+                open.test: {mappings: {/: a/$default}}\n";
+    let document = folder.join("gateway.yaml");
+    fs::write(&document, text).expect("it is writable");
+    let explain = |host: &str| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_tollgate"));
+        let output = command.arg("explain").arg(&document).args(["GET", host]).output().expect("the binary runs");
+        String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned()
+    };
+    let told = explain("http://main.test/");
+    let lines: Vec<&str> =
+        told.lines().filter(|line| line.starts_with("clients") || line.starts_with("revoked")).collect();
+    assert_eq!(lines.len(), 2, "{told}");
+    assert!(
+        lines[0].contains("show a certificate that leads to one of ") && lines[0].ends_with("clients.pem"),
+        "{told}"
+    );
+    assert!(lines[1].ends_with("a.crl") && told.contains("prove_client"), "{told}");
+    let told = explain("http://open.test/");
+    assert!(!told.contains("clients.pem") && !told.contains("prove_client"), "{told}");
+}

@@ -17,7 +17,7 @@ use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, ClientConnection, DigitallySignedStruct, Error, SignatureScheme};
 use support::gateway::{complete, new_folder};
 use support::{Client, Driver, Gateway, PATIENCE, eventually, on_both_drivers};
-use tls::{Identity, Visitor};
+use tls::{Authority, Identity, Visitor};
 
 const GET: &str = "GET /mock HTTP/1.1\r\nHost: main.test\r\n\r\n";
 
@@ -283,4 +283,51 @@ fn r05_what_was_agreed_on_stays() {
         }
         house.serves();
     });
+}
+
+#[test]
+fn the_doctor_follows_chains_to_the_roots_of_the_system() {
+    let folder = new_folder();
+    let root = Authority::new("Root");
+    let between = root.subordinate("Between");
+    fs::write(folder.join("roots.pem"), &root.certificate).expect("it is writable");
+    root.issue(&["direct.test"]).write(&folder, "direct");
+    between.issue(&["open.test"]).write(&folder, "open");
+    between.issue_with_root(&["whole.test"]).write(&folder, "whole");
+    Identity::new(&["own.test"]).write(&folder, "own");
+    let other = Authority::new("Other");
+    other.issue_with_root(&["private.test"]).write(&folder, "private");
+    // It ended long ago, which is told by a line of its own.
+    root.issue_until(&["late.test"], 2020).write(&folder, "late");
+    let names = ["direct", "open", "whole", "own", "private", "late"];
+    let domains = names.map(|name| {
+        format!("  {name}.test: {{tls: {{certificate: {name}.crt, key: {name}.key}}, mappings: {{/: a/$default}}}}\n")
+    });
+    let domains = domains.concat();
+    let text = format!(
+        "gateway: {{listen: [{{address: \"127.0.0.1:0\", tls: {{certificate: own.crt, key: own.key}}}}]}}\n\
+         apis: {{a: {{kind: http, routes: {{\"GET /\": {{integration: {{type: mock}}}}}}, stages: {{$default: {{}}}}}}}}\ndomains:\n{domains}"
+    );
+    let document = folder.join("gateway.yaml");
+    fs::write(&document, text).expect("it is writable");
+    let doctor = |roots: &Path| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tollgate"));
+        let command = command.arg("doctor").arg(&document).env("SSL_CERT_FILE", roots).env_remove("SSL_CERT_DIR");
+        let output = command.output().expect("the binary runs");
+        String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned()
+    };
+    let told = doctor(&folder.join("roots.pem"));
+    for (name, mark, end) in [
+        ("direct", "ok", "complete, up to a root of this system"),
+        ("whole", "ok", "complete, up to a root of this system"),
+        ("late", "ok", "complete, up to a root of this system"),
+        ("own", "ok", "an authority that this system does not know"),
+        ("private", "ok", "an authority that this system does not know"),
+        ("open", "warn", "Between`, who issued the last certificate, is neither there nor known"),
+    ] {
+        let of_name = |line: &&str| line.contains("chain of ") && line.contains(&format!("/{name}.crt: "));
+        let line = told.lines().find(of_name).unwrap_or_else(|| panic!("no line of {name}: {told}"));
+        assert!(line.starts_with(mark) && line.contains(end), "{line}");
+    }
+    assert!(!doctor(Path::new("/nowhere/at/all.pem")).contains("chain of "), "without roots nothing is said");
 }

@@ -13,6 +13,7 @@ use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread;
 
 use support::gateway::{complete, new_folder};
@@ -469,5 +470,34 @@ fn reloads_under_load_fail_nothing() {
         });
         assert!(served > 20, "{served}");
         assert_eq!(gateway.status()["upstreams"]["back"]["faults"], serde_json::json!({}));
+    });
+}
+
+#[test]
+fn p07_a_handshake_is_completed_behind_a_header() {
+    on_both_drivers(|driver| {
+        let authority = Authority::new("ours");
+        let headers = Arc::new(Mutex::new(Vec::new()));
+        let backend = TlsBackend::behind_headers(&Manner::new(&authority.issue(&["back.test"])), &headers);
+        let settings = "proxy_protocol: v2, tls: {ca: ca.pem, server_name: back.test}";
+        let text = document(&[backend.address()], settings);
+        let gateway = start(driver, &text, |folder| ca(folder, &authority.certificate));
+        let mut clients = [gateway.client(), gateway.client()];
+        for turn in 0..4 {
+            let client = &mut clients[turn % 2];
+            client.send(GET);
+            assert_eq!(
+                client.read_response().expect_status(200).text(),
+                turn.to_string(),
+                "a connection for each request"
+            );
+            let header = headers.lock().expect("no panic").pop().expect("a header");
+            let told = codec::proxy_protocol::parse(&header).ok().flatten().expect("a header of version 2").told;
+            let here = gateway.address().parse().expect("an address");
+            assert_eq!(told, codec::proxy_protocol::Told::Client { source: client.local_address(), destination: here });
+        }
+        let calls = backend.take();
+        assert!(calls.iter().all(|call| call.name.as_deref() == Some("back.test")), "{calls:?}");
+        assert!(calls[1..].iter().all(|call| call.resumed), "sessions go on, whoever the client is");
     });
 }

@@ -36,6 +36,8 @@ enum Means {
     Authorizer,
     /// An API key (OA-08).
     ApiKey,
+    /// A certificate of the client's: OpenAPI 3.1 asks methods for it, API Gateway asks domains (DM-10).
+    Certificate,
     /// Nothing that anybody could check.
     Nothing,
 }
@@ -51,7 +53,11 @@ impl Means {
             return Self::Authorizer;
         }
         let is_key = says(&scheme.name, "x-api-key") && says(&scheme.location, "header");
-        if scheme.scheme == "apiKey" && is_key { Self::ApiKey } else { Self::Nothing }
+        match &*scheme.scheme {
+            "apiKey" if is_key => Self::ApiKey,
+            "mutualTLS" => Self::Certificate,
+            _ => Self::Nothing,
+        }
     }
 }
 
@@ -114,8 +120,8 @@ impl Schemes {
                     missing = missing.or(unknown(key, from));
                     continue;
                 };
-                let restricts_nothing =
-                    *means == Means::Nothing || *means == Means::ApiKey && from.options.kind == Kind::Http;
+                let restricts_nothing = matches!(means, Means::Nothing | Means::Certificate)
+                    || *means == Means::ApiKey && from.options.kind == Kind::Http;
                 if restricts_nothing {
                     demands.unheeded = demands.unheeded.or(Some(key.place));
                 }
@@ -126,6 +132,14 @@ impl Schemes {
                         "make it a REST API, or add an authorizer",
                     ),
                     Means::ApiKey => demands.api_key_required = true,
+                    Means::Certificate => from.warn(
+                        key.place,
+                        format!(
+                            "`{}` restricts nothing here: certificates are asked of the clients of a host",
+                            key.text
+                        ),
+                        "set `mutual_tls` at the domain that leads to this API; then no other way leads to it",
+                    ),
                     Means::Nothing => from.warn(
                         key.place,
                         format!("`{}` restricts nothing: the scheme has no authorizer", key.text),
@@ -207,6 +221,7 @@ openapi: 3.0.1
 components:
   securitySchemes:
     key: {type: apiKey, name: X-Api-Key, in: header}
+    cert: {type: mutualTLS}
     other: {type: apiKey, name: token, in: header, description: not checked}
     iam: {type: apiKey, name: Authorization, in: header, x-amazon-apigateway-authtype: awsSigv4}
     own:
@@ -272,10 +287,14 @@ components:
         };
         let (found, faults) = at(demands(Kind::Rest, "security: [{other: []}]"));
         assert_eq!(found, Some(32));
-        assert_eq!(faults, "a.yaml:21:32: warning: `other` restricts nothing: the scheme has no authorizer");
+        assert_eq!(faults, "a.yaml:22:32: warning: `other` restricts nothing: the scheme has no authorizer");
+        let (found, faults) = at(demands(Kind::Http, "security: [{cert: []}]"));
+        assert_eq!(found, Some(32));
+        let said = "warning: `cert` restricts nothing here: certificates are asked of the clients of a host";
+        assert_eq!(faults, format!("a.yaml:22:32: {said}"));
         let (found, faults) = at(demands(Kind::Http, "security: [{key: []}]"));
         assert_eq!(found, Some(32));
-        assert_eq!(faults, "a.yaml:21:32: warning: `key` restricts nothing: HTTP APIs have no API keys");
+        assert_eq!(faults, "a.yaml:22:32: warning: `key` restricts nothing: HTTP APIs have no API keys");
     }
 
     #[test]
@@ -316,8 +335,8 @@ components:
     fn schemes_are_kept_as_they_are_written() {
         let definition = good(Kind::Rest, &format!("{SCHEMES}paths: {{}}\n"));
         let names: Vec<&str> = definition.authorizers.iter().map(|(name, _)| name.as_str()).collect();
-        assert_eq!(names, ["key", "other", "iam", "own", "jwt"]);
-        let [_, (_, other), (_, iam), (_, own), (_, jwt)] = &definition.authorizers[..] else { panic!() };
+        assert_eq!(names, ["key", "cert", "other", "iam", "own", "jwt"]);
+        let [_, _, (_, other), (_, iam), (_, own), (_, jwt)] = &definition.authorizers[..] else { panic!() };
         assert_eq!(
             (other.scheme.as_str(), other.name.as_deref(), other.location.as_deref()),
             ("apiKey", Some("token"), Some("header"))

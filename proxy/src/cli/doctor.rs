@@ -13,6 +13,7 @@ use proxy::files::Share;
 use rustix::process::{Resource, getrlimit};
 use serde_json::{Value, json};
 
+use super::chains::{self, End};
 use super::{exit, say, stdout_colours};
 
 /// How a check went.
@@ -137,6 +138,10 @@ fn document(path: &Path, findings: &mut Vec<Finding>) -> Option<Gateway> {
     let serves = |files| snapshot.tls().any(|tls| tls.certificates.contains(files));
     let certificates = snapshot.certificates.iter();
     findings.extend(certificates.map(|(files, read)| certificate(files, read, serves(files))));
+    if let Some(roots) = chains::system() {
+        let shown = snapshot.certificates.iter().filter(|(files, _)| serves(files));
+        findings.extend(shown.filter_map(|(files, read)| Some(chain(files, chains::end_of(read, &roots)?))));
+    }
     findings.extend(snapshot.protected.iter().map(|(host, tls)| covered(host, tls, &snapshot.certificates)));
     findings.extend(snapshot.truststores.iter().map(|(files, store)| truststore(files, store)));
     Some(snapshot.gateway)
@@ -171,6 +176,24 @@ fn certificate(files: &CertificateFiles, read: &Certificate, serves: bool) -> Fi
         odd => {
             let (what, advice): (Vec<_>, Vec<_>) = odd.into_iter().map(|odd| (odd.what, odd.hint)).unzip();
             warn(format!("{shown}: {}", what.join(", ")), advice.join("; "))
+        }
+    }
+}
+
+/// Whether clients that believe whom this system believes can follow a certificate to somebody they know.
+fn chain(files: &CertificateFiles, end: End) -> Finding {
+    let shown = format!("chain of {}", files.certificate);
+    match end {
+        End::Root => ok(format!("{shown}: complete, up to a root of this system")),
+        End::OwnAuthority => {
+            ok(format!("{shown}: complete, up to an authority that this system does not know: clients have to"))
+        }
+        End::Open { issuer } => warn(
+            format!("{shown}: `{issuer}`, who issued the last certificate, is neither there nor known to this system"),
+            "append the authority's intermediate certificates; if it is your own, clients have to know it",
+        ),
+        End::Unfit(why) => {
+            warn(format!("{shown}: no client would believe it ({why})"), "have it issued anew, for servers")
         }
     }
 }

@@ -7,6 +7,7 @@ use codec::head::{Fate, RequestHead};
 use codec::http1::misbehave::Misbehaviour;
 use codec::http1::parse::{Progress, parse_request};
 use codec::target::canonical_path;
+use config::snapshot::MutualTls;
 use config::{HttpRule, Integration, Method, Release, ResponseShape, Rule, Snapshot, Stage};
 use policy::phase::Phase;
 use policy::refusal::Refusal;
@@ -242,7 +243,15 @@ fn answers(snapshot: &Snapshot, request: &Request<'_>, found: &Found<'_>, captur
         }
     }
     let met = throttles::met(snapshot, found.stage, &snapshot.stages[found.stage as usize], method);
-    line(out, "phases", &phases(method, asks_clients(snapshot, request), &met).join(" → "));
+    let clients = clients(snapshot, request);
+    line(out, "phases", &phases(method, clients.is_some(), &met).join(" → "));
+    if let Some(MutualTls { files, optional, .. }) = clients {
+        let asked = if *optional { "may show a certificate" } else { "show a certificate" };
+        line(out, "clients", &format!("{asked} that leads to one of {}", files.truststore));
+        for list in &files.revocation {
+            line(out, "revoked", &list.to_string());
+        }
+    }
     for (phase, limit) in &met {
         line(out, "limit", &format!("{}: {limit}", phase.name()));
     }
@@ -257,15 +266,15 @@ fn answers(snapshot: &Snapshot, request: &Request<'_>, found: &Found<'_>, captur
     }
 }
 
-/// Whether the host, or a listener for whatever host, wants a certificate of its clients (DM-10).
-fn asks_clients(snapshot: &Snapshot, request: &Request<'_>) -> bool {
+/// By whom the host, or a listener for whatever host, wants its clients to prove themselves (DM-10).
+fn clients<'a>(snapshot: &'a Snapshot, request: &Request<'_>) -> Option<&'a MutualTls> {
     let of_domain = |domain: &str| {
         let mut protected = snapshot.protected.iter();
         protected.find(|(host, _)| host.eq_ignore_ascii_case(domain)).map(|(_, tls)| tls)
     };
     let mut of_listeners = snapshot.gateway.listen.iter().filter_map(|listener| listener.tls.as_ref());
     let own = request.domain.and_then(of_domain);
-    own.map_or_else(|| of_listeners.any(|tls| tls.clients.is_some()), |tls| tls.clients.is_some())
+    own.map_or_else(|| of_listeners.find_map(|tls| tls.clients.as_ref()), |tls| tls.clients.as_ref())
 }
 
 /// What happens to the request, in order.

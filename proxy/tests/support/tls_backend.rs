@@ -127,6 +127,21 @@ impl TlsBackend {
         TlsBackend::on(address, manner, Box::new(rule), move || listener.accept().map(|(stream, _)| Wire::Tcp(stream)))
     }
 
+    /// As `start`, behind headers of 28 octets (PROXY, version 2, IPv4), which are noted.
+    pub fn behind_headers(manner: &Manner, headers: &Arc<Mutex<Vec<[u8; 28]>>>) -> TlsBackend {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let address = listener.local_addr().expect("it is bound").to_string();
+        let rule = |call: &Call| Act::ok(call.connection.to_string());
+        let headers = headers.clone();
+        TlsBackend::on(address, manner, Box::new(rule), move || {
+            let (mut stream, _) = listener.accept()?;
+            let mut header = [0; 28];
+            stream.read_exact(&mut header)?;
+            lock(&headers).push(header);
+            Ok(Wire::Tcp(stream))
+        })
+    }
+
     pub fn at(path: &Path, manner: &Manner) -> TlsBackend {
         let listener = UnixListener::bind(path).expect("a free path");
         let rule = |call: &Call| Act::ok(call.connection.to_string());
