@@ -190,3 +190,58 @@ domains:
         assert!(asked[0].target.ends_with("function:door/invocations"), "{}", asked[0].target);
     });
 }
+
+#[test]
+fn pol_03_a_resource_policy_stands_beside_the_authorizer() {
+    on_both_drivers(|driver| {
+        let answer = |effect: &str, resource: &str| {
+            Reply::ok(format!(
+                r#"{{"principalId": "u", "policyDocument": {{"Version": "2012-10-17", "Statement": [{{"Action": "execute-api:Invoke", "Effect": "{effect}", "Resource": "{resource}"}}]}}}}"#
+            ))
+        };
+        let door = Backend::scripted(move |request| {
+            let event: Value = serde_json::from_slice(&request.body).expect("events are JSON");
+            match event["authorizationToken"].as_str() {
+                Some("allow") => answer("Allow", "*"),
+                Some("deny") => answer("Deny", "*"),
+                _ => answer("Allow", "arn:aws:execute-api:*:*:elsewhere/*"),
+            }
+        });
+        let text = format!(
+            r#"
+apis:
+  a:
+    kind: rest
+    policy:
+      Version: 2012-10-17
+      Statement:
+        - {{Effect: Allow, Principal: "*", Action: "execute-api:Invoke", Resource: "execute-api:/*/GET/open/*"}}
+        - {{Effect: Deny, Principal: "*", Action: "execute-api:Invoke", Resource: "execute-api:/*/GET/shut/*"}}
+    authorizers:
+      door: {{type: lambda, mode: token, uri: "http://{}/", identity_sources: method.request.header.Authorization, ttl: 0s}}
+    routes:
+      "GET /{{proxy+}}": {{authorizer: door, integration: {{type: mock, body: '"$context.authorizer.principalId"'}}}}
+    stages: {{s: {{}}}}
+domains:
+  "*": {{mappings: {{/: a/s}}}}
+"#,
+            door.address()
+        );
+        let gateway = started(driver, &text, &[]);
+        let mut client = gateway.client();
+        // Table A, and the first phase: what the policy denies is asked of nobody.
+        for (path, token, status, says, asks) in [
+            ("/open/x", "allow", 200, "\"u\"", 1),
+            ("/open/x", "silent", 200, "\"u\"", 1),
+            ("/open/x", "deny", 403, "with an explicit deny", 1),
+            ("/other/x", "allow", 200, "\"u\"", 1),
+            ("/other/x", "silent", 403, "User is not authorized to access this resource\"", 1),
+            ("/other/x", "deny", 403, "with an explicit deny", 1),
+            ("/shut/x", "allow", 403, "with an explicit deny", 0),
+        ] {
+            let answer = client.exchange(format!("GET {path} HTTP/1.1\r\nHost: a\r\nAuthorization: {token}\r\n\r\n"));
+            assert_eq!((answer.status, door.take().len()), (status, asks), "{path} {token}: {}", answer.text());
+            assert!(answer.text().contains(says), "{path} {token}: {}", answer.text());
+        }
+    });
+}

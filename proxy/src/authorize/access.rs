@@ -3,7 +3,7 @@
 //! | authorizer | before | after |
 //! |---|---|---|
 //! | none | must allow | |
-//! | Lambda | must not deny | the authorizer has allowed: that is enough (table A) |
+//! | Lambda | must not deny | one of the two must allow (table A): where the authorizer is silent, this counts ([`allows`]) |
 //! | signature | | with the policy of who signed: of the same account either allows (table A), of another both must (table B) |
 //! | any other | | must allow |
 
@@ -54,6 +54,11 @@ pub fn after(rule: &Authorize, exchange: &mut Exchange, place: Place, trip: &Tri
             must_allow(decision, None, exchange, place, trip, live)
         }
     }
+}
+
+/// Whether the policy allows what an authorizer says nothing of.
+pub fn allows(exchange: &Exchange, place: Place, trip: &Trip, live: &Live) -> bool {
+    policy_of(live, place).is_some_and(|access| decide(access, None, exchange, place, trip, live) == Decision::Allow)
 }
 
 /// The policy of the API of a place.

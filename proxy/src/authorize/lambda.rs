@@ -8,14 +8,14 @@ use codec::head::ResponseHead;
 use codec::http1::misbehave::Misbehaviour;
 use codec::http1::write;
 use config::snapshot::AuthorizerRule;
-use policy::authorize::lambda::{Answer, LambdaRule, Request, Silence};
+use policy::authorize::lambda::{Answer, Denial, LambdaRule, Request, Silence};
 use policy::fault::Fault;
 use policy::identity::Identity;
 use policy::limits::AUTHORIZER_ANSWER_BYTES_MAX;
 use policy::refusal::Refusal;
 use sha2::{Digest, Sha256};
 
-use super::Verdict;
+use super::{Verdict, access};
 use crate::answers::{Flight, Found, Known, Landing, Outcome, Refused};
 use crate::exchange::Exchange;
 use crate::integration::http;
@@ -59,11 +59,22 @@ fn key(rule: &LambdaRule, request: &Request<'_>) -> Option<Key> {
     is_there.then(|| hash.finalize().into())
 }
 
-/// What an answer says of this request: who calls.
-fn decide(answer: &Answer, request: &Request<'_>) -> Result<Arc<Identity>, Denied> {
+/// What an answer says of this request: who calls. Where it is silent, the API's policy may allow it (POL-03).
+fn decide(
+    answer: &Answer,
+    exchange: &Exchange,
+    place: Place,
+    trip: &Trip,
+    live: &Live,
+) -> Result<Arc<Identity>, Denied> {
+    let request = request(exchange, place, trip, live).map_err(|_| Denied::Forbidden(None))?;
     let mut arn = vector();
     let verdict = if request.write_arn(&mut arn) {
-        answer.decide(request, &arn).cloned().map_err(|denial| Denied::Forbidden(denial.message()))
+        match answer.decide(&request, &arn) {
+            Ok(identity) => Ok(identity.clone()),
+            Err(Denial::Implicit) if access::allows(exchange, place, trip, live) => Ok(answer.identity().clone()),
+            Err(denial) => Err(Denied::Forbidden(denial.message())),
+        }
     } else {
         Err(Denied::TooLong)
     };
@@ -111,7 +122,7 @@ pub fn start(
     let known = worker.authorized.borrow_mut().get(&key, now());
     let Some((answer, _)) = known else { return Ok(Verdict::Ask) };
     add(&worker.metrics.authorizer_hits, 1);
-    let verdict = decide(&answer, &request);
+    let verdict = decide(&answer, exchange, place, trip, live);
     settle(verdict, exchange)?;
     Ok(Verdict::Pass)
 }
@@ -147,7 +158,7 @@ pub async fn ask(
     if !rule.ttl.is_zero() {
         worker.authorized.borrow_mut().put(key, answer.clone(), AUTHORIZER_ENTRY_WEIGHT, until);
     }
-    let verdict = decide(&answer, &request(exchange, place, trip, live)?);
+    let verdict = decide(&answer, exchange, place, trip, live);
     settle(verdict, exchange)?;
     Ok(())
 }

@@ -157,6 +157,11 @@ impl Answer {
         Self { identity: Arc::default(), judge: Judge::Simple(false) }
     }
 
+    /// Who calls, whether it may or not.
+    pub fn identity(&self) -> &Arc<Identity> {
+        &self.identity
+    }
+
     /// Who calls, if the method may be called: `arn` is what [`Request::write_arn`] writes.
     pub fn decide(&self, request: &Request<'_>, arn: &[u8]) -> Result<&Arc<Identity>, Denial> {
         match &self.judge {
