@@ -41,6 +41,17 @@ pub struct Facts<'a> {
     pub client: Option<&'a ClientCertificate>,
     /// Who calls, once an authorizer has said so.
     pub identity: Option<&'a Identity>,
+    /// Whose API key was shown, and the key itself, where the method asks for one.
+    pub api_key: Option<ShownKey<'a>>,
+}
+
+/// An API key that a request has shown and that may call.
+#[derive(Clone, Copy, Debug)]
+pub struct ShownKey<'a> {
+    /// `$context.identity.apiKeyId`
+    pub id: &'a str,
+    /// `$context.identity.apiKey`: for backends alone; it reaches no log.
+    pub value: &'a [u8],
 }
 
 impl<'a> Facts<'a> {

@@ -47,6 +47,8 @@ pub struct Subscription {
     pub key: u32,
     /// The number of the plan in the snapshot.
     pub plan: u16,
+    /// The number of this key in this plan, in the table of keys.
+    pub number: u32,
 }
 
 /// What a refusal says beyond its own words. Cleared with each request.

@@ -19,8 +19,12 @@ pub enum Phase {
     Authorize,
     /// What the resource policy says of who calls (step 8; POL-03, A-12).
     PolicyAfter,
+    /// Whose key it is, and by which plan it may call this stage (step 9; KP-04).
+    ApiKey,
     /// Whether the caller's key is too fast by its plan, for the method and for all; or the caller by who it is (TH-02 (1), (2)).
     ThrottlePlan,
+    /// Whether the quota of the caller's key has room (step 10; KP-06).
+    Quota,
     /// Whether the method or the stage gets too many requests (TH-02 (3)).
     ThrottleStage,
     /// Whether all APIs together get too many (TH-02 (4)).
@@ -47,7 +51,9 @@ impl Phase {
         Self::PolicyBefore,
         Self::Authorize,
         Self::PolicyAfter,
+        Self::ApiKey,
         Self::ThrottlePlan,
+        Self::Quota,
         Self::ThrottleStage,
         Self::ThrottleAccount,
         Self::Concurrency,
@@ -67,7 +73,9 @@ impl Phase {
             Self::PolicyBefore => "policy_before",
             Self::Authorize => "authorize",
             Self::PolicyAfter => "policy_after",
+            Self::ApiKey => "api_key",
             Self::ThrottlePlan => "throttle_plan",
+            Self::Quota => "quota",
             Self::ThrottleStage => "throttle_stage",
             Self::ThrottleAccount => "throttle_account",
             Self::Concurrency => "concurrency",

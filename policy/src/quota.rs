@@ -110,20 +110,24 @@ impl Quota {
     }
 }
 
-/// What is counted of one key in one plan. All zero: it was never seen.
-#[derive(Debug, Default)]
-#[repr(C)]
-pub struct Count {
+/// Words of a count.
+pub const COUNT_WORDS: usize = 6;
+
+/// What is counted of one key in one plan. All zero: it was never seen. Its words are wherever the caller keeps them.
+#[derive(Debug, Clone, Copy)]
+pub struct Count<'a> {
     /// Requests of one day: the last on which there were any.
-    today: AtomicU64,
+    today: &'a AtomicU64,
     /// The same of the day before that, until somebody has written it down.
-    before: AtomicU64,
+    before: &'a AtomicU64,
     /// Requests of one period of the quota, by its first day.
-    period: AtomicU64,
+    period: &'a AtomicU64,
     /// What the limit is in one period, if somebody has changed it (KP-09).
-    changed: AtomicU64,
+    changed: &'a AtomicU64,
     /// The first day of the first period, and 1.
-    first: AtomicU64,
+    first: &'a AtomicU64,
+    /// The last day that is written down.
+    written: &'a AtomicU64,
 }
 
 /// A word apart.
@@ -154,13 +158,20 @@ pub struct Standing {
     pub allowed: u64,
 }
 
-impl Count {
+impl<'a> Count<'a> {
+    /// What is counted in these words.
+    #[inline]
+    pub const fn new(words: &'a [AtomicU64; COUNT_WORDS]) -> Self {
+        let [today, before, period, changed, first, written] = words;
+        Self { today, before, period, changed, first, written }
+    }
+
     /// Counts a request, unless the quota has no room for it.
     ///
     /// # Errors
     /// The quota is used up.
     #[inline]
-    pub fn take(&self, day: Day, quota: Option<Quota>) -> Result<(), UsedUp> {
+    pub fn take(self, day: Day, quota: Option<Quota>) -> Result<(), UsedUp> {
         if let Some(quota) = quota {
             self.take_of(quota, day)?;
         }
@@ -171,7 +182,7 @@ impl Count {
     /// Workers meet here: exactly so many pass as are allowed. Whoever comes in the moment when the last one passes is refused and
     /// counted all the same, for nobody can take back what has become another period's; that is one for each worker at most.
     #[inline]
-    fn take_of(&self, quota: Quota, day: Day) -> Result<(), UsedUp> {
+    fn take_of(self, quota: Quota, day: Day) -> Result<(), UsedUp> {
         let start = quota.period.start(day);
         loop {
             let word = self.period.load(Relaxed);
@@ -191,14 +202,14 @@ impl Count {
     }
 
     #[cold]
-    fn begin(&self, word: u64, start: Day) {
+    fn begin(self, word: u64, start: Day) {
         // The first of all periods is remembered; whoever comes second finds it there.
         let _ = self.first.compare_exchange(0, u64::from(start) + 1, Relaxed, Relaxed);
         let _ = self.period.compare_exchange(word, Tally { day: start, number: 0 }.word(), Relaxed, Relaxed);
     }
 
     #[inline]
-    fn allowed(&self, quota: Quota, start: Day) -> u64 {
+    fn allowed(self, quota: Quota, start: Day) -> u64 {
         let changed = Tally::of(self.changed.load(Relaxed));
         if changed.day == start && start != 0 {
             changed.number
@@ -210,7 +221,7 @@ impl Count {
     }
 
     #[inline]
-    fn count_day(&self, day: Day) {
+    fn count_day(self, day: Day) {
         if Tally::of(self.today.load(Relaxed)).day < day {
             self.begin_day(day);
         }
@@ -218,7 +229,7 @@ impl Count {
     }
 
     #[cold]
-    fn begin_day(&self, day: Day) {
+    fn begin_day(self, day: Day) {
         let word = self.today.load(Relaxed);
         let known = Tally::of(word);
         let fresh = Tally { day, number: 0 }.word();
@@ -228,7 +239,7 @@ impl Count {
     }
 
     /// Where the key stands on a day.
-    pub fn standing(&self, quota: Quota, day: Day) -> Standing {
+    pub fn standing(self, quota: Quota, day: Day) -> Standing {
         let start = quota.period.start(day);
         let Tally { day: known, number } = Tally::of(self.period.load(Relaxed));
         let is_new = self.first.load(Relaxed) == 0;
@@ -241,7 +252,7 @@ impl Count {
     }
 
     /// Lets the key have so many requests more in this period, whatever it has used (KP-09).
-    pub fn extend(&self, quota: Quota, day: Day, remaining: u64) {
+    pub fn extend(self, quota: Quota, day: Day, remaining: u64) {
         let used = self.standing(quota, day).used;
         let start = quota.period.start(day);
         let _ = self.first.compare_exchange(0, u64::from(start) + 1, Relaxed, Relaxed);
@@ -249,9 +260,20 @@ impl Count {
     }
 
     /// The last day with requests, and the day before that, as far as they are known; days without requests are left out.
-    pub fn days(&self) -> impl Iterator<Item = Tally> {
+    pub fn days(self) -> impl Iterator<Item = Tally> + use<> {
         let known = [Tally::of(self.before.load(Relaxed)), Tally::of(self.today.load(Relaxed))];
         known.into_iter().filter(|tally| tally.number > 0)
+    }
+
+    /// Days that are over and are not written down yet.
+    pub fn unwritten(self, today: Day) -> impl Iterator<Item = Tally> + use<> {
+        let written = self.written.load(Relaxed) as Day;
+        self.days().filter(move |tally| tally.day < today && tally.day > written)
+    }
+
+    /// Everything up to this day is written down.
+    pub fn wrote(self, day: Day) {
+        self.written.fetch_max(u64::from(day), Relaxed);
     }
 }
 
@@ -308,61 +330,75 @@ mod tests {
         assert_eq!(quota.seconds_left(86_400 + 1), 86_399);
     }
 
-    fn taken(count: &Count, quota: Quota, day: Day, tries: u64) -> u64 {
+    fn words() -> [AtomicU64; COUNT_WORDS] {
+        std::array::from_fn(|_| AtomicU64::new(0))
+    }
+
+    fn taken(count: Count<'_>, quota: Quota, day: Day, tries: u64) -> u64 {
         (0..tries).filter(|_| count.take(day, Some(quota)).is_ok()).count() as u64
     }
 
     #[test]
     fn a_quota_lets_its_number_pass_and_begins_anew() {
-        let count = Count::default();
+        let words = words();
+        let count = Count::new(&words);
         let quota = Quota { limit: 3, period: Period::Week, offset: 0 };
         let sunday = day_of_date(2026, 11, 22).unwrap();
-        assert_eq!(taken(&count, quota, sunday, 2), 2);
-        assert_eq!(taken(&count, quota, sunday + 6, 5), 1, "Saturday is of the same week");
+        assert_eq!(taken(count, quota, sunday, 2), 2);
+        assert_eq!(taken(count, quota, sunday + 6, 5), 1, "Saturday is of the same week");
         assert_eq!(count.standing(quota, sunday + 6), Standing { used: 3, allowed: 3 });
-        assert_eq!(taken(&count, quota, sunday + 7, 5), 3);
-        assert_eq!(taken(&count, quota, sunday + 6, 5), 0, "a clock that is late changes nothing");
+        assert_eq!(taken(count, quota, sunday + 7, 5), 3);
+        assert_eq!(taken(count, quota, sunday + 6, 5), 0, "a clock that is late changes nothing");
         let days: Vec<Tally> = count.days().collect();
         assert_eq!(days, [Tally { day: sunday + 6, number: 1 }, Tally { day: sunday + 7, number: 3 }]);
+        let over = |today| count.unwritten(today).map(|tally| tally.day).collect::<Vec<_>>();
+        assert_eq!((over(sunday + 7), over(sunday + 8)), (vec![sunday + 6], vec![sunday + 6, sunday + 7]));
+        count.wrote(sunday + 6);
+        assert_eq!((over(sunday + 7), over(sunday + 8)), (vec![], vec![sunday + 7]));
     }
 
     /// Row KP-06, assumed: the offset is missing from the first period alone.
     #[test]
     fn an_offset_counts_once() {
-        let (count, quota) = (Count::default(), Quota { limit: 5, period: Period::Day, offset: 3 });
+        let words = words();
+        let (count, quota) = (Count::new(&words), Quota { limit: 5, period: Period::Day, offset: 3 });
         assert_eq!(count.standing(quota, 100), Standing { used: 0, allowed: 2 });
-        assert_eq!(taken(&count, quota, 100, 9), 2);
-        assert_eq!(taken(&count, quota, 101, 9), 5);
+        assert_eq!(taken(count, quota, 100, 9), 2);
+        assert_eq!(taken(count, quota, 101, 9), 5);
     }
 
     /// Row KP-09.
     #[test]
     fn an_extension_holds_for_its_period() {
-        let (count, quota) = (Count::default(), Quota { limit: 2, period: Period::Day, offset: 0 });
-        assert_eq!(taken(&count, quota, 100, 9), 2);
+        let words = words();
+        let (count, quota) = (Count::new(&words), Quota { limit: 2, period: Period::Day, offset: 0 });
+        assert_eq!(taken(count, quota, 100, 9), 2);
         count.extend(quota, 100, 4);
         assert_eq!(count.standing(quota, 100), Standing { used: 2, allowed: 6 });
-        assert_eq!(taken(&count, quota, 100, 9), 4);
+        assert_eq!(taken(count, quota, 100, 9), 4);
         count.extend(quota, 100, 0);
-        assert_eq!(taken(&count, quota, 100, 9), 0);
-        assert_eq!(taken(&count, quota, 101, 9), 2);
-        let new = Count::default();
+        assert_eq!(taken(count, quota, 100, 9), 0);
+        assert_eq!(taken(count, quota, 101, 9), 2);
+        let more = self::words();
+        let new = Count::new(&more);
         new.extend(quota, 100, 7);
-        assert_eq!(taken(&new, quota, 100, 9), 7, "also of a key that was never seen");
+        assert_eq!(taken(new, quota, 100, 9), 7, "also of a key that was never seen");
     }
 
     #[test]
     fn without_a_quota_everything_is_counted() {
-        let count = Count::default();
+        let words = words();
+        let count = Count::new(&words);
         assert!((0..10).all(|_| count.take(7, None).is_ok()));
         assert_eq!(count.days().collect::<Vec<_>>(), [Tally { day: 7, number: 10 }]);
     }
 
     #[test]
     fn many_threads_pass_exactly_the_limit() {
-        let (count, quota) = (Count::default(), Quota { limit: 5_000, period: Period::Day, offset: 0 });
+        let words = words();
+        let (count, quota) = (Count::new(&words), Quota { limit: 5_000, period: Period::Day, offset: 0 });
         let passed: u64 = std::thread::scope(|scope| {
-            let threads: Vec<_> = (0..4).map(|_| scope.spawn(|| taken(&count, quota, 9, 3_000))).collect();
+            let threads: Vec<_> = (0..4).map(|_| scope.spawn(|| taken(count, quota, 9, 3_000))).collect();
             threads.into_iter().map(|thread| thread.join().unwrap()).sum()
         });
         assert_eq!(passed, 5_000);

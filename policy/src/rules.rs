@@ -9,8 +9,8 @@ use crate::throttle::Limit;
 pub struct Rules {
     /// Who may call.
     pub authorize: Authorize,
-    /// Whether only callers with an API key may (KP-04).
-    pub api_key_required: bool,
+    /// Where the API key stands without which nobody may call (KP-03, KP-04); `None`: no key is asked for.
+    pub api_key: Option<KeyFrom>,
     /// Requests per second in each stage, where its route says so (TH-05).
     pub throttle: Option<Limit>,
     /// Requests at work at once in each stage, likewise.
@@ -46,4 +46,13 @@ pub enum Authorize {
         /// The token must hold one of them, if there is any.
         scopes: Box<[Box<str>]>,
     },
+}
+
+/// Where a caller's API key stands (KP-03).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum KeyFrom {
+    /// In `X-API-Key`.
+    Header,
+    /// In what the authorizer says: its `usageIdentifierKey`.
+    Authorizer,
 }

@@ -59,6 +59,7 @@ impl Scene {
             tls: None,
             client: None,
             identity: None,
+            api_key: None,
         }
     }
 }

@@ -31,6 +31,7 @@ use crate::pace::Pace;
 use crate::protected::write_hsts;
 use crate::scratch::Scratch;
 use crate::state::{Live, Place, Worker};
+use crate::subscription;
 use crate::trip::Trip;
 use crate::upstream::{self, Answer, Connection};
 use crate::words::{self, Words};
@@ -165,6 +166,7 @@ impl Exchange {
             tls: self.protection().map(|protection| (protection.version, protection.suite)),
             client: self.guest.as_deref().and_then(Guest::proved),
             identity: self.scratch.caller.identity.as_deref(),
+            api_key: subscription::shown(self, method, live),
         }
     }
 

@@ -337,3 +337,21 @@ pub const KEYS_PAUSE: Duration = Duration::from_secs(10);
 
 /// The longest pause between two attempts while an issuer cannot be asked; the first is a second.
 pub const KEYS_RETRY_MAX: Duration = Duration::from_secs(30);
+
+/// Counts of keys in plans that one file has: one for each key that was ever used, in each of its plans. So many take 4 GiB.
+pub const COUNT_SLOTS_MAX: u64 = 20_000_000;
+
+/// Times that another process is given to write the names of a slot that it has taken: it needs less than a microsecond.
+pub const SLOT_SPINS_MAX: u32 = 1_000;
+
+/// Between two moments at which the disk has all counts: what a machine without power forgets (KP-08).
+pub const USAGE_SYNC_TIME: Duration = Duration::from_secs(1);
+
+/// Between two looks for days that are over.
+pub const HISTORY_TIME: Duration = Duration::from_secs(60);
+
+/// How long after midnight a day is over for everybody: workers look at their clocks ten times a second.
+pub const HISTORY_LATE: Duration = Duration::from_secs(60);
+
+/// Bytes of what was written down of one month: a million keys that are used each day are some 2 GiB.
+pub const HISTORY_FILE_BYTES_MAX: u64 = 4 * 1024 * 1024 * 1024;

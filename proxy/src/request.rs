@@ -31,6 +31,7 @@ use crate::record;
 use crate::scratch::Scratch;
 use crate::state::{Live, Place, Worker};
 use crate::stop::Stop;
+use crate::subscription;
 use crate::trip::Trip;
 use crate::tunnel;
 use crate::turnstile;
@@ -179,7 +180,9 @@ async fn admit(
         }
         phase(Phase::PolicyAfter, authorize::access::after(&rules.authorize, exchange, place, trip, live))?;
     }
+    phase(Phase::ApiKey, subscription::key(exchange, place, live))?;
     phase(Phase::ThrottlePlan, turnstile::plan(exchange, place, live, worker))?;
+    phase(Phase::Quota, subscription::quota(exchange, place, live, worker))?;
     phase(Phase::ThrottleStage, turnstile::stage(exchange, place, live, worker))?;
     phase(Phase::ThrottleAccount, turnstile::account(exchange, place, live, worker))?;
     phase(Phase::Concurrency, turnstile::at_once(exchange, place, live, worker))?;

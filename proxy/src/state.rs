@@ -9,6 +9,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use admin::Seldom;
+use config::deployments::state_folder;
 use config::snapshot::{Api, Authorizer, Method, Release, Snapshot, Stage};
 use policy::authorize::lambda::Answer;
 use policy::refusal::Refusal;
@@ -35,6 +36,7 @@ use crate::upstream::resolve::{NameTable, Names};
 use crate::upstream::secure::Outbound;
 use crate::upstream::server::UPSTREAM_TAG;
 use crate::upstream::shared::Shared;
+use crate::usage::{Counts, Usage};
 
 /// Where a request was found to belong; indices into the snapshot.
 #[derive(Clone, Copy, Debug)]
@@ -67,6 +69,8 @@ pub struct Published {
     pub throttles: Throttles,
     /// What authorizers have answered.
     pub answers: Arc<Answers>,
+    /// What its keys have used.
+    pub counts: Counts,
     /// Counters of each stage, by its number.
     pub stage_metrics: Box<[Arc<StageMetrics>]>,
     /// Counters of methods, by the number of their stage; of the stage's release, then of its canary's.
@@ -94,6 +98,11 @@ impl Published {
         let throttles = before.map(|before| &before.throttles);
         let throttles = Throttles::new(&snapshot, throttles, metrics.worker_count(), now());
         let answers = before.map_or_else(Arc::default, |before| before.answers.clone());
+        let usage = match before {
+            Some(before) => before.counts.usage().clone(),
+            None => Usage::new(state_folder(snapshot.gateway.state.as_deref())),
+        };
+        let counts = Counts::new(usage, snapshot.keys.subscriptions());
         Arc::new(Published {
             generation,
             snapshot,
@@ -102,6 +111,7 @@ impl Published {
             upstreams,
             throttles,
             answers,
+            counts,
             stage_metrics,
             method_metrics,
         })

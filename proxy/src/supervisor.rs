@@ -147,6 +147,7 @@ fn run_inner(options: Options, inherited: Vec<Inherited>, heir: &mut Option<Heir
     let (asker, asked) = tokens::keys::channel();
     let crew = Crew::start(driver, (&cores, share), (&first, &metrics), (sinks, asker), &signals.handle())?;
     let (resolver, keys) = (start_resolver(&crew)?, start_key_keeper(&crew, asked));
+    let usage = first.counts.usage().clone();
     let (orders, _) = doors.carry_out(plan);
     let desk_sockets = DeskSockets::bind(&gateway, &mut doors)?;
     if let Some(heir) = heir {
@@ -176,6 +177,7 @@ fn run_inner(options: Options, inherited: Vec<Inherited>, heir: &mut Option<Heir
     let threads = |error: io::Error| Failure(format!("cannot start a thread: {error}"), exit::OS);
     let reload = reload::start_thread(reloader.clone(), tell).map_err(threads)?;
     watch::start(reloader.clone(), metrics, tell).map_err(threads)?;
+    usage.start().map_err(threads)?;
     service::start_watchdog(worker_metrics, desk.closer()).map_err(threads)?;
     if let Some(heir) = heir.take() {
         heir.serving();
@@ -185,6 +187,7 @@ fn run_inner(options: Options, inherited: Vec<Inherited>, heir: &mut Option<Heir
     let told = serve_signals(&mut signals, &reload, &reloader, &upgrader);
     let clean = leave(crew, &reloader, &upgrader, &mut signals);
     desk.stop();
+    usage.finish();
     if !reloader.end() {
         tracing::warn!("the access log's reader is stalled: its last lines are lost");
     }

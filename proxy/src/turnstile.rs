@@ -16,7 +16,7 @@ use crate::exchange::Exchange;
 use crate::io::now;
 use crate::observe::metrics::{THROTTLES, add};
 use crate::state::{Live, Place, Worker};
-use crate::throttles::{OfClient, OfStage, Throttles, nanos};
+use crate::throttles::{OfClient, OfStage, nanos};
 
 /// Limits of clients that are known by what they send: before anybody is asked anything.
 #[inline]
@@ -86,7 +86,7 @@ pub fn at_once(exchange: &mut Exchange, place: Place, live: &Live, worker: &Work
     }
     for of_client in &of_stage.by {
         if let Some((crowd, most)) = &of_client.at_once {
-            let client = client_of(of_client, exchange, throttles);
+            let client = client_of(of_client, exchange, live);
             if !exchange.scratch.held.join(crowd, client, *most) {
                 return Err(too_many(exchange, place, live, worker, &of_client.name, *most));
             }
@@ -109,7 +109,7 @@ fn clients(
     let at = nanos(now());
     for (number, of_client) in of_stage.by.iter().enumerate().filter(|(_, entry)| entry.by.is_early() == early) {
         let Some(table) = &of_client.throttle else { continue };
-        let client = client_of(of_client, exchange, &live.published.throttles);
+        let client = client_of(of_client, exchange, live);
         if let Err(wait) = table.take(client, at) {
             let told = table.told(&of_client.name, client, at);
             let phase = if early { Phase::ThrottleAddress } else { Phase::ThrottlePlan };
@@ -123,7 +123,7 @@ fn clients(
 /// What a request's key may (KP-07).
 fn of_key(exchange: &mut Exchange, place: Place, live: &Live, worker: &Worker) -> Result<(), Refusal> {
     let at = nanos(now());
-    let client = key_of(exchange, &live.published.throttles);
+    let client = key_of(exchange, live);
     let (of_method, of_all) = tables(exchange, place, live);
     if let Some(table) = of_method {
         if let Err(wait) = table.take(client, at) {
@@ -152,12 +152,16 @@ fn tables<'a>(exchange: &Exchange, place: Place, live: &'a Live) -> (Option<&'a 
 }
 
 /// What the caller's key is known by.
-fn key_of(exchange: &Exchange, throttles: &Throttles) -> u64 {
-    throttles.client(exchange.scratch.caller.subscription.map(|subscription| subscription.key))
+fn key_of(exchange: &Exchange, live: &Live) -> u64 {
+    // Its number may be another one after a reload; its id stays.
+    let subscription = exchange.scratch.caller.subscription;
+    let key = subscription.and_then(|subscription| live.snapshot().keys.key(subscription.key));
+    live.published.throttles.client(key.map(|key| key.id))
 }
 
 /// What a client is known by. Whoever lacks what tells clients apart is one of those who do.
-fn client_of(of_client: &OfClient, exchange: &Exchange, throttles: &Throttles) -> u64 {
+fn client_of(of_client: &OfClient, exchange: &Exchange, live: &Live) -> u64 {
+    let throttles = &live.published.throttles;
     let head = &exchange.scratch.head;
     match &of_client.by {
         By::Address { prefix_v4, prefix_v6 } => throttles.client(match exchange.peer.ip() {
@@ -181,7 +185,7 @@ fn client_of(of_client: &OfClient, exchange: &Exchange, throttles: &Throttles) -
             });
             throttles.client(said)
         }
-        By::ApiKey => key_of(exchange, throttles),
+        By::ApiKey => key_of(exchange, live),
     }
 }
 
@@ -226,12 +230,12 @@ fn give_back(exchange: &mut Exchange, place: Place, live: &Live) {
     let taken = std::mem::take(&mut exchange.scratch.taken);
     let (of_method, of_all) = tables(exchange, place, live);
     for table in [of_method.filter(|_| taken.plan_method), of_all.filter(|_| taken.plan)].into_iter().flatten() {
-        table.give_back(key_of(exchange, throttles));
+        table.give_back(key_of(exchange, live));
     }
     let of_stage = throttles.stage(place.stage);
     for (number, of_client) in of_stage.by.iter().enumerate() {
         if let Some(table) = of_client.throttle.as_ref().filter(|_| taken.clients >> number & 1 == 1) {
-            table.give_back(client_of(of_client, exchange, throttles));
+            table.give_back(client_of(of_client, exchange, live));
         }
     }
     let method = of_stage.method(place.method, place.canary).and_then(|method| method.throttle.as_ref());
@@ -249,12 +253,12 @@ fn tell(exchange: &mut Exchange, place: Place, live: &Live) {
     let (throttles, at) = (&live.published.throttles, nanos(now()));
     let of_stage = throttles.stage(place.stage);
     let (of_method, of_all) = tables(exchange, place, live);
-    let key = key_of(exchange, throttles);
+    let key = key_of(exchange, live);
     let keys = [of_method.map(|table| ("plan-method", table)), of_all.map(|table| ("plan", table))];
     let keys = keys.into_iter().flatten().map(|(name, table)| table.told(name, key, at));
     let clients = of_stage.by.iter().filter_map(|of_client| {
         let table = of_client.throttle.as_deref()?;
-        Some(table.told(&of_client.name, client_of(of_client, exchange, throttles), at))
+        Some(table.told(&of_client.name, client_of(of_client, exchange, live), at))
     });
     let method = of_stage.method(place.method, place.canary).and_then(|method| method.throttle.as_ref());
     let shared =

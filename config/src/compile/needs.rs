@@ -65,9 +65,6 @@ impl Needs {
         if method.authorization == Authorization::Iam {
             return lack(*method.place, "AWS_IAM authorization is");
         }
-        if method.api_key_required {
-            return lack(*method.place, "API keys are");
-        }
         if validates(definition, method) {
             return lack(*method.place, "request validators are");
         }

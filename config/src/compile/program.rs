@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 
-use policy::rules::Rules;
+use policy::rules::{KeyFrom, Rules};
 use policy::transform::parameters::RequestMapping;
 use policy::transform::template::TemplateNames;
 use router::{Kind, RouteFault, RoutesBuilder, Template, TemplateFault, TemplateProblem};
@@ -19,7 +19,7 @@ use crate::compile::throttles;
 use crate::compile::tls::is_server_name;
 use crate::compile::upstreams::Names;
 use crate::compile::uri::{self, UriWrong};
-use crate::definition::{self, Definition, IntegrationType, Word};
+use crate::definition::{self, ApiKeySource, Definition, IntegrationType, Word};
 use crate::diagnostic::{Diagnostics, Place};
 use crate::limits;
 use crate::snapshot::{Authority, CallTls, FAULTY_URI, HttpRule, Integration, Method, Program};
@@ -196,11 +196,19 @@ impl Compiler<'_> {
     fn rules(&self, method: &definition::Method) -> Result<Rules, Lack> {
         Ok(Rules {
             authorize: self.authorizers.authorize(method)?,
-            api_key_required: method.api_key_required,
+            api_key: method.api_key_required.then(|| self.key_from()),
             throttle: method.throttle,
             concurrency: method.concurrency,
             line: throttles::line_of(*method.place),
         })
+    }
+
+    /// KP-03.
+    fn key_from(&self) -> KeyFrom {
+        match self.definition.api_key_source {
+            Some(ApiKeySource::Authorizer) => KeyFrom::Authorizer,
+            Some(ApiKeySource::Header) | None => KeyFrom::Header,
+        }
     }
 
     fn integration(&mut self, method: &definition::Method, variables: &[Box<str>]) -> Integration {

@@ -58,6 +58,10 @@ pub enum Variable {
     AccountOfCaller,
     /// The access key of who signed.
     AccessKey,
+    /// The caller's API key (KP-03).
+    ApiKey,
+    /// Its id.
+    ApiKeyId,
     /// The id of who signed.
     CallerId,
     /// The name of who signed.
@@ -77,6 +81,8 @@ impl Variable {
         ("httpMethod", Self::HttpMethod),
         ("identity.accessKey", Self::AccessKey),
         ("identity.accountId", Self::AccountOfCaller),
+        ("identity.apiKey", Self::ApiKey),
+        ("identity.apiKeyId", Self::ApiKeyId),
         ("identity.caller", Self::CallerId),
         ("identity.clientCert.clientCertPem", Self::ClientCertPem),
         ("identity.clientCert.issuerDN", Self::ClientCertIssuer),
@@ -123,6 +129,11 @@ impl Variable {
             Self::SourceIp => facts.source_ip,
             Self::UserAgent => match facts.header(Name::UserAgent, b"user-agent") {
                 Some(value) => value,
+                None => return false,
+            },
+            Self::ApiKey | Self::ApiKeyId => match facts.api_key {
+                Some(key) if self == Self::ApiKey => key.value,
+                Some(key) => key.id.as_bytes(),
                 None => return false,
             },
             Self::Path => facts.full_path(),
