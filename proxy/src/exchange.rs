@@ -10,10 +10,11 @@ use codec::grpc::Dialect;
 use codec::head::{Fate, Framing, Name, RequestHead, Version};
 use codec::http1::misbehave::Misbehaviour;
 use codec::http1::write;
-use config::snapshot::Limits;
-use policy::facts::Facts;
+use config::snapshot::{Limits, Method};
+use policy::facts::{Facts, ShownKey};
 use policy::fault::{self, Blame, Fault};
 use policy::refusal::Refusal;
+use policy::rules::KeyFrom;
 use policy::transform::headers::{self, Rule};
 use router::Kind;
 
@@ -31,7 +32,6 @@ use crate::pace::Pace;
 use crate::protected::write_hsts;
 use crate::scratch::Scratch;
 use crate::state::{Live, Place, Worker};
-use crate::subscription;
 use crate::trip::Trip;
 use crate::upstream::{self, Answer, Connection};
 use crate::words::{self, Words};
@@ -166,8 +166,28 @@ impl Exchange {
             tls: self.protection().map(|protection| (protection.version, protection.suite)),
             client: self.guest.as_deref().and_then(Guest::proved),
             identity: self.scratch.caller.identity.as_deref(),
-            api_key: subscription::shown(self, method, live),
+            api_key: self.shown_key(method, live),
         }
+    }
+
+    /// The value of the caller's API key, where the API looks for it (KP-03). A field that concerns this connection alone is not seen.
+    pub fn key_value(&self, from: KeyFrom) -> Option<&[u8]> {
+        match from {
+            KeyFrom::Header => {
+                let mut fields = self.scratch.head.fields.iter().rev();
+                let field = fields.find(|field| field.known == Name::XApiKey && field.fate == Fate::Pass)?;
+                Some(field.value.of(&self.head_bytes))
+            }
+            KeyFrom::Authorizer => Some(self.scratch.caller.identity.as_ref()?.usage_key.as_ref()?.as_bytes()),
+        }
+    }
+
+    /// The key that was shown, for templates and backends; `None`: the method asks for none, or it was not looked at yet.
+    fn shown_key<'a>(&'a self, method: Option<&Method>, live: &'a Live) -> Option<ShownKey<'a>> {
+        let subscription = self.scratch.caller.subscription?;
+        let value = self.key_value(method?.rules.api_key?)?;
+        let key = live.snapshot().keys.key(subscription.key)?;
+        Some(ShownKey { id: key.id, value })
     }
 
     /// Reads the request's body whole, for a rule that looks into it. It is bounded by `limits.body`, and the client is told to go

@@ -1,12 +1,9 @@
 //! Whose key a request shows, by which plan it may call this stage (KP-03 to KP-05), and whether its quota has room (KP-06).
 
-use codec::head::{Fate, Name};
-use config::snapshot::{Method, Plan, Snapshot, Tell};
-use policy::facts::ShownKey;
+use config::snapshot::{Plan, Snapshot, Tell};
 use policy::identity::Subscription;
 use policy::quota::day_of;
 use policy::refusal::Refusal;
-use policy::rules::KeyFrom;
 
 use crate::exchange::Exchange;
 use crate::state::{Live, Place, Worker};
@@ -16,21 +13,9 @@ use crate::state::{Live, Place, Worker};
 #[inline]
 pub fn key(exchange: &mut Exchange, place: Place, live: &Live) -> Result<(), Refusal> {
     let Some(from) = live.method(place).and_then(|method| method.rules.api_key) else { return Ok(()) };
-    let found = value(exchange, from).and_then(|value| subscription(live.snapshot(), place.stage, value));
+    let found = exchange.key_value(from).and_then(|value| subscription(live.snapshot(), place.stage, value));
     exchange.scratch.caller.subscription = found;
     if found.is_some() { Ok(()) } else { Err(Refusal::InvalidApiKey) }
-}
-
-/// The value of the key, where the API looks for it. A field that concerns this connection alone is not seen.
-pub fn value(exchange: &Exchange, from: KeyFrom) -> Option<&[u8]> {
-    match from {
-        KeyFrom::Header => {
-            let mut fields = exchange.scratch.head.fields.iter().rev();
-            let field = fields.find(|field| field.known == Name::XApiKey && field.fate == Fate::Pass)?;
-            Some(field.value.of(&exchange.head_bytes))
-        }
-        KeyFrom::Authorizer => Some(exchange.scratch.caller.identity.as_ref()?.usage_key.as_ref()?.as_bytes()),
-    }
 }
 
 fn subscription(snapshot: &Snapshot, stage: u32, value: &[u8]) -> Option<Subscription> {
@@ -38,14 +23,6 @@ fn subscription(snapshot: &Snapshot, stage: u32, value: &[u8]) -> Option<Subscri
     let covers = |plan: u16| snapshot.plans.get(usize::from(plan)).and_then(|plan: &Plan| plan.stage(stage)).is_some();
     let (plan, number) = key.plans().find(|(plan, _)| covers(*plan))?;
     Some(Subscription { key: key.number, plan, number })
-}
-
-/// The key that was shown, for templates and backends; `None`: the method asks for none, or it was not looked at yet.
-pub fn shown<'a>(exchange: &'a Exchange, method: Option<&Method>, live: &'a Live) -> Option<ShownKey<'a>> {
-    let subscription = exchange.scratch.caller.subscription?;
-    let value = value(exchange, method?.rules.api_key?)?;
-    let key = live.snapshot().keys.key(subscription.key)?;
-    Some(ShownKey { id: key.id, value })
 }
 
 /// Counts the request for its key, unless the quota of its plan is used up.
