@@ -122,6 +122,7 @@ fn as_told<'a>(
         tls: None,
         client: None,
         identity: None,
+        api_key: None,
     };
     crate::authorize::lambda::Request {
         kind: router::Kind::Http,
