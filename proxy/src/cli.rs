@@ -4,6 +4,7 @@
 
 mod answers;
 mod audit;
+mod authorizers;
 mod chains;
 mod check;
 mod compile;

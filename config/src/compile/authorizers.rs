@@ -15,7 +15,7 @@ use crate::compile::needs::{self, LATER, Lack};
 use crate::compile::program::{Authorities, Setting};
 use crate::definition::{self, Authorization, Definition, Method, Word};
 use crate::diagnostic::{Diagnostics, Place};
-use crate::snapshot::{Authorizer, AuthorizerRule};
+use crate::snapshot::{Authorizer, AuthorizerRule, Line};
 
 /// The authorizers of a definition, compiled.
 #[derive(Default)]
@@ -74,7 +74,7 @@ impl Authorizers {
             context.place = name.place();
             let found = rule(name, (json, scheme), &mut context).and_then(|rule| {
                 let number = u16::try_from(compiled.list.len()).map_err(|_| Useless::Faulty)?;
-                compiled.list.push(Authorizer { name: name.as_str().into(), line: name.place().line, rule });
+                compiled.list.push(Authorizer { name: name.as_str().into(), line: Line::of(name.place()), rule });
                 Ok(number)
             });
             compiled.by_name.insert(name.as_str().into(), found);

@@ -10,13 +10,15 @@ use policy::authorize::lambda::LambdaRule;
 use policy::authorize::token_source::TokenSource;
 use serde::{Deserialize, Serialize};
 
+use super::answers::Line;
+
 /// An authorizer of a program.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Authorizer {
     /// Its name in the document: what is remembered of it outlives a reload under this name, beside the API's id.
     pub name: Box<str>,
-    /// The line of its document, for people; 0: it was deployed from another one.
-    pub line: u32,
+    /// Where it stands, for people.
+    pub line: Line,
     /// How it decides.
     pub rule: AuthorizerRule,
 }

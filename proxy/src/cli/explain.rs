@@ -15,6 +15,7 @@ use policy::rules::Authorize;
 use router::{Captures, Glob, Kind, Miss, Template, Verb};
 
 use super::answers as beside;
+use super::authorizers;
 use super::gateway::Named;
 use super::routes::servers;
 use super::throttles;
@@ -254,6 +255,9 @@ fn answers(snapshot: &Snapshot, request: &Request<'_>, found: &Found<'_>, captur
     }
     for (phase, limit) in &met {
         line(out, "limit", &format!("{}: {limit}", phase.name()));
+    }
+    if let Some(authorizer) = authorizers::decides(snapshot, &found.release.program, method) {
+        line(out, "authorizer", &authorizer);
     }
     if let Some(refusals) = beside::refusals((snapshot, &found.release.program)) {
         line(out, "refusals", &refusals);
