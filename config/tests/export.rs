@@ -482,16 +482,16 @@ fn settings(kind: Kind) -> impl Strategy<Value = Definition> {
             made.info = Info { title: Some(info.0), version: Some(info.1), description: info.2 };
             (made.binary_media_types, made.minimum_compression_size, made.endpoint, made.tags, made.documentation) =
                 both;
+            let (validators, index, has_default, gateway_responses, api_key_source) = rest;
+            // Of either kind: AWS has the one in HTTP APIs alone, and the other in REST APIs.
+            (made.cors, made.gateway_responses, made.strict_errors) = (cors, gateway_responses, has_default);
             if kind == Kind::Http {
-                made.cors = cors;
                 return made;
             }
-            let (validators, index, has_default, gateway_responses, api_key_source) = rest;
             let validator =
                 |(name, (body, parameters)): (String, _)| (Word::from(name.as_str()), Validator { body, parameters });
             made.validators = validators.into_iter().map(validator).collect();
             made.validator = pick(&made.validators, index).map(|(name, _)| name).filter(|_| has_default);
-            made.gateway_responses = gateway_responses;
             made.api_key_source = api_key_source;
             made.policy = policy.map(|map: BTreeMap<String, Value>| Value::Object(map.into_iter().collect()));
             made
