@@ -165,7 +165,7 @@ async fn admit(
     worker: &Rc<Worker>,
 ) -> Result<Option<Reply>, Stop> {
     phase(Phase::ThrottleAddress, turnstile::addresses(exchange, place, live, worker))?;
-    if let Some(reply) = phase(Phase::Preflight, preflight(exchange, place, live))? {
+    if let Some(reply) = phase(Phase::Preflight, Ok::<_, Refusal>(preflight(exchange, place, live)))? {
         return Ok(Some(reply));
     }
     phase(Phase::NoSuchMethod, place.method.ok_or(Refusal::NoSuchMethod))?;
@@ -351,12 +351,10 @@ fn phase<T, E: Into<Stop>>(_phase: Phase, verdict: Result<T, E>) -> Result<T, St
 /// The answer to a browser that asks whether a page of another origin may call, in an API with a CORS configuration: for every path, and
 /// whatever `ANY`, `{proxy+}` or `$default` would take it, so that no authorizer refuses what cannot bear a token (CO-02, CO-04). A
 /// route for OPTIONS of its own is asked instead, and its answer tells the same.
-fn preflight(exchange: &Exchange, place: Place, live: &Live) -> Result<Option<Reply>, Refusal> {
+fn preflight(exchange: &Exchange, place: Place, live: &Live) -> Option<Reply> {
     let has_own = || live.method(place).is_some_and(|method| method.key.starts_with("OPTIONS "));
-    if !exchange.scratch.crossing.is_preflight || has_own() {
-        return Ok(None);
-    }
-    Ok(Some(Reply::Whole { status: 204, fields: vector(), body: vector() }))
+    let is_ours = exchange.scratch.crossing.is_preflight && !has_own();
+    is_ours.then(|| Reply::Whole { status: 204, fields: vector(), body: vector() })
 }
 
 /// A body that announces too much is refused before anything is read (aws-features §17: 413).

@@ -164,14 +164,13 @@ fn strict(refusal: Refusal, reply: Reply, detail: &Detail, place: &Place<'_>) ->
     let verbs = (!allow.is_empty()).then_some(&*allow);
     let own = Own { status: reply.status, allow: verbs, reply: &reply, problem: Some(problem) };
     let changed = kind.and_then(|kind| Some((kind, place.program.answers.gateway_responses.choose(kind)?)));
-    let words = match changed {
-        Some((kind, response)) => changed_by(response, &own, (kind, detail), place),
-        None => {
-            let (mut fields, mut body) = (vector(), vector());
-            own.write_fields(own.media().as_bytes(), detail, &mut fields);
-            own.write_body(own.status, (detail, &place.facts), &mut body);
-            Words { status: own.status, fields, body }
-        }
+    let words = if let Some((kind, response)) = changed {
+        changed_by(response, &own, (kind, detail), place)
+    } else {
+        let (mut fields, mut body) = (vector(), vector());
+        own.write_fields(own.media().as_bytes(), detail, &mut fields);
+        own.write_body(own.status, (detail, &place.facts), &mut body);
+        Words { status: own.status, fields, body }
     };
     recycle(allow);
     words
