@@ -5,7 +5,7 @@ mod support;
 #[path = "support/wild.rs"]
 mod wild;
 
-use support::{Backend, Client, Driver, Gateway, Response, eventually, on_both_drivers};
+use support::{Backend, Client, Driver, Gateway, Reply, Response, eventually, on_both_drivers};
 use wild::Wild;
 
 /// A REST API and an HTTP API, with these settings of their stages.
@@ -382,5 +382,37 @@ fn a_request_that_panics_makes_room() {
             assert!(client.read_to_end().is_empty(), "a drill of a debug build");
             gateway.client().exchange(ask("x", "/x", "")).expect_status(200);
         }
+    });
+}
+
+#[test]
+fn callers_are_told_apart_by_what_their_authorizer_says() {
+    on_both_drivers(|driver| {
+        let door = Backend::scripted(|request| {
+            let event: serde_json::Value = serde_json::from_slice(&request.body).expect("events are JSON");
+            let team = event["headers"]["x-team"].as_str().expect("who asks says so");
+            Reply::ok(format!("{{\"isAuthorized\": true, \"context\": {{\"team\": \"{}\"}}}}", team.trim_end_matches('!')))
+        });
+        let document = format!(
+            r#"
+apis:
+  web:
+    kind: http
+    authorizers:
+      door: {{type: lambda, uri: "http://{}/", identity_sources: $request.header.x-team, payload: "2.0", simple_responses: true, ttl: 5m}}
+    routes:
+      "GET /a": {{authorizer: door, integration: {{type: mock}}}}
+    stages: {{$default: {{throttle_by: [{{claim: team, rate: 0.001, burst: 3}}]}}}}
+"#,
+            door.address()
+        );
+        let gateway = Gateway::start(&document, driver);
+        let mut client = gateway.client();
+        let mut passed = |team: &str| passes(&mut client, &ask("x", "/a", &format!("X-Team: {team}\r\n")), 5);
+        assert_eq!(passed("red"), 3);
+        assert_eq!(passed("red!"), 0, "another who is of the same team");
+        assert_eq!(passed("blue"), 3);
+        let count = gateway.counter("tollgate_throttled_total", &[("phase", "throttle_plan")]);
+        assert!((count - 9.0).abs() < 0.5, "{count}");
     });
 }
