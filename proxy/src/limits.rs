@@ -269,12 +269,13 @@ pub const UNSEEN_RESETS_MAX: usize = 50;
 /// Requests on one connection to a backend, whatever it allows: beyond, another connection shares the work.
 pub const STREAMS_MAX: usize = 256;
 
-/// Bytes of one answer's body that a backend may send over HTTP/2 before its client has taken them: a fast line of some
-/// milliseconds is kept full, and as much is held for a client that reads slowly.
-pub const STREAM_WINDOW: u32 = 256 * 1024;
+/// Bytes of one answer's body that a backend may send over HTTP/2 before its client has taken them: a line of a millisecond carries
+/// 64 MB a second with it, and so much is held for each stream whose client takes nothing (row T08).
+pub const STREAM_WINDOW: u32 = 64 * 1024;
 
-/// The same for all answers of one connection.
-pub const LINE_WINDOW: u32 = 4 * 1024 * 1024;
+/// The same for all answers of one connection: no less than all of its streams may hold, or those whose clients take nothing would
+/// keep it from the others.
+pub const LINE_WINDOW: u32 = STREAM_WINDOW * STREAMS_MAX as u32;
 
 /// Bytes of the fields of an answer over HTTP/2, as those of HTTP/1.
 pub const ANSWER_FIELD_BYTES_MAX: u32 = codec::limits::RESPONSE_FIELD_BYTES;

@@ -2,13 +2,16 @@
 
 #[path = "support/frames.rs"]
 mod frames;
+#[path = "support/h2_backend.rs"]
+mod h2_backend;
 #[path = "support/hpack.rs"]
 mod hpack;
 mod support;
 #[path = "support/tls.rs"]
 mod tls;
 
-use frames::{Carrier, Peer, flag, headers};
+use frames::{Carrier, Peer, flag, headers, setting};
+use h2_backend::{Call, H2Backend};
 use hpack::Block;
 use support::gateway::new_folder;
 use support::{Backend, Client, Driver, Gateway, Reply, eventually, on_both_drivers};
@@ -140,6 +143,51 @@ fn connections_without_streams_are_counted_as_idle() {
         peer.until_closed().expect("nothing is asked for too long");
         assert_eq!(peer.goaways, [(NO_ERROR, stream)]);
         has(&gateway, (1, 0, 0));
+    });
+}
+
+#[test]
+fn t08_windows_that_are_shut_keep_nobody_else_from_a_backend_of_http2() {
+    const STALLED: u32 = 100;
+
+    on_both_drivers(|driver| {
+        let backend = H2Backend::start(|mut call: Call| async move {
+            let length = if call.request.uri().path() == "/large" { 1 << 20 } else { 1_000 };
+            call.ok(vec![b'x'; length]);
+        });
+        let gateway = Gateway::start(
+            &format!(
+                r#"
+gateway:
+  listen: [{{address: "127.0.0.1:0", h2c: true}}]
+upstreams:
+  back: {{servers: ["{}"], protocol: http2}}
+apis:
+  h:
+    kind: http
+    routes: {{"GET /{{proxy+}}": {{integration: {{type: http_proxy, uri: "http://back/{{proxy}}"}}}}}}
+    stages: {{$default: {{}}}}
+"#,
+                backend.address()
+            ),
+            driver,
+        );
+        served(&mut peer(&gateway), "/small");
+        let before = gateway.rss();
+        let mut stalled = peer(&gateway);
+        stalled.set(&[(setting::INITIAL_WINDOW_SIZE, 0)]);
+        stalled.round_trip().expect("it knows");
+        let streams: Vec<u32> = (0..STALLED).map(|_| ask(&mut stalled, "/large")).collect();
+        let begun = |peer: &Peer| streams.iter().all(|stream| peer.answer(*stream).status == Some(200));
+        stalled.until("the heads of all answers", begun).expect("they begin");
+        // As much as the backend may send ahead is on its way, or here.
+        let mut other = peer(&gateway);
+        for _ in 0..20 {
+            served(&mut other, "/small");
+        }
+        assert_eq!(backend.connections(), 1, "they share one");
+        let each = gateway.rss().saturating_sub(before) / u64::from(STALLED);
+        assert!(each < 128 * 1024, "{each} octets for each of them");
     });
 }
 
