@@ -26,7 +26,7 @@ use std::path::Path;
 pub use self::diagnostic::{Diagnostics, Fault, Place, Severity};
 pub use self::input::Input;
 pub use self::load::{
-    DeclaredStage, Defined, Definitions, Loaded, Loader, Part, control_path, definitions, is_compiled,
+    DeclaredStage, Defined, Definitions, Loaded, Loader, Part, control_path, definitions, is_compiled, state_path,
 };
 pub use self::snapshot::{
     AccessLog, Api, Authority, AuthorityTarget, Balance, CallTls, Canary, Gateway, HttpRule, Integration, Limits,

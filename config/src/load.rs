@@ -247,3 +247,21 @@ pub fn control_path(path: &Path) -> Result<Option<PathBuf>, Diagnostics> {
     };
     Ok(gateway.control.map(|control| path.parent().unwrap_or(Path::new("")).join(&*control.text)))
 }
+
+/// Where the document wants its state directory, also when it has errors. `None`: it does not say.
+///
+/// # Errors
+/// The document cannot be read at all, and why.
+pub fn state_path(path: &Path) -> Result<Option<PathBuf>, Diagnostics> {
+    if is_compiled(path) {
+        let Loaded { snapshot, diagnostics, files: _ } = Loader::default().load(path, |_| {});
+        return snapshot.map(|snapshot| snapshot.gateway.state).ok_or(diagnostics);
+    }
+    let mut faults = Diagnostics::default();
+    let found = source::file::read(path, &mut faults).and_then(|source| document(source, &mut faults));
+    let Some(Document { gateway, .. }) = found else {
+        faults.finish();
+        return Err(faults);
+    };
+    Ok(gateway.state.map(|state| path.parent().unwrap_or(Path::new("")).join(&*state.text)))
+}

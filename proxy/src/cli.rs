@@ -16,8 +16,10 @@ mod export;
 mod gateway;
 mod hosts;
 mod import;
+mod keys;
 mod routes;
 mod throttles;
+mod usage;
 
 use std::io::{self, Write as _};
 use std::num::NonZeroUsize;
@@ -220,6 +222,23 @@ enum Command {
         #[command(subcommand)]
         what: deployments::Canary,
     },
+    /// Make, list, change, import and export API keys
+    Keys {
+        #[command(flatten)]
+        place: keys::Place,
+        #[command(subcommand)]
+        what: keys::Keys,
+    },
+    /// Print what keys have used by day, or let one of them have more
+    #[command(args_conflicts_with_subcommands = true)]
+    Usage {
+        #[command(flatten)]
+        place: keys::Place,
+        #[command(flatten)]
+        wanted: usage::Wanted,
+        #[command(subcommand)]
+        action: Option<usage::Action>,
+    },
     /// Print the version
     Version {
         /// Print JSON
@@ -318,6 +337,8 @@ pub fn main() -> ExitCode {
         Command::Deployments { api, gateway, json, prune: false } => deployments::deployments(&gateway, api, json),
         Command::Rollback { target, id, gateway } => deployments::rollback(&gateway, target, id),
         Command::Canary { target, gateway, what } => deployments::canary(&gateway, target, what),
+        Command::Keys { place, what } => keys::keys(&place, what),
+        Command::Usage { place, wanted, action } => usage::usage(&place, &wanted, action),
         Command::Version { json: true } => say(&format!("{:#}\n", serde_json::json!({ "version": VERSION }))),
         Command::Version { json: false } => say(&format!("tollgate {VERSION}\n")),
         Command::Completions { shell } => {

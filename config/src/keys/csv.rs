@@ -3,6 +3,7 @@
 
 use std::borrow::Cow;
 
+use super::store::Stored;
 use crate::limits;
 
 /// One key of a file.
@@ -156,6 +157,23 @@ impl Columns {
         }
         Ok(row)
     }
+}
+
+/// Keys as a file that [`read`] reads: values where they are known, and the first letters of all.
+pub fn write<'a>(keys: impl Iterator<Item = (&'a Stored, Option<String>)>) -> String {
+    let mut writer = ::csv::Writer::from_writer(Vec::new());
+    let header = ["Id", "Name", "Key", "Prefix", "description", "Enabled", "UsagePlanIds"];
+    let mut written = writer.write_record(header);
+    for (key, value) in keys {
+        let Stored { id, name, description, prefix, enabled, plans, .. } = key;
+        let enabled = if *enabled { "true" } else { "false" };
+        let value = value.unwrap_or_default();
+        let fields = [id, name, &value, prefix, description, enabled, &plans.join(",")];
+        written = written.and_then(|()| writer.write_record(fields));
+    }
+    written.expect("memory takes every record");
+    let bytes = writer.into_inner().expect("memory takes every record");
+    String::from_utf8(bytes).expect("it was made of texts")
 }
 
 /// Whether a text can be the id of a key: it stands in files, in logs and on the command line.

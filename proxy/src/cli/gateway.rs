@@ -44,6 +44,11 @@ impl Named {
         Self { config: Some(path.to_owned()), control: None }
     }
 
+    /// The document that was named.
+    pub fn document(&self) -> Option<PathBuf> {
+        self.config.clone()
+    }
+
     /// What was named, what the document says, what the service manager says, what the unit would say.
     fn socket(&self) -> Result<PathBuf, ExitCode> {
         let Self { config, control } = self;
