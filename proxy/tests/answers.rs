@@ -1,10 +1,12 @@
 //! What an API says beside the answers of its integrations: gateway responses (GR-01 to GR-05), problem documents (`strict_errors`) and
 //! CORS (CO-01 to CO-06), in raw bytes, on both drivers. Tests bear the ids of their rows.
 
+#[path = "support/http2.rs"]
+mod http2;
 mod support;
 
 use support::stage::No;
-use support::{Reply, Response, Stage, Theatre, shown};
+use support::{Gateway, Reply, Response, Stage, Theatre, on_both_drivers, shown};
 
 static HOUSE: Theatre = Theatre::new(concat!(
     r#"
@@ -456,5 +458,45 @@ fn with_credentials_stars_are_told_back_as_names() {
         let asked = format!("{PREFLIGHT}Access-Control-Request-Headers: a b\r\n");
         let response = ask(stage, "e.test", "OPTIONS /mock", &asked);
         assert!(!told(&response).contains("Allow-Headers"), "what is no list of names is not told back");
+    });
+}
+
+/// The same words on a stream.
+#[test]
+fn clients_of_http2_are_told_the_same() {
+    let document = r#"
+gateway:
+  listen: [{address: "127.0.0.1:0", h2c: true}]
+apis:
+  a:
+    kind: http
+    strict_errors: true
+    cors: {allow_origins: [https://app.example], max_age: 1m}
+    gateway_responses: {DEFAULT_4XX: {status: 418, parameters: {gatewayresponse.header.X-Upper: "'yes'"}}}
+    routes: {"GET /mock": {integration: {type: mock, body: "{}"}}}
+    stages: {$default: {}}
+"#;
+    on_both_drivers(|driver| {
+        let gateway = Gateway::start(document, driver);
+        http2::run(async {
+            let client = http2::Client::connect(gateway.address()).await;
+            let mut request = client.request("OPTIONS", "/nothing");
+            request.headers_mut().insert("origin", "https://app.example".parse().unwrap());
+            request.headers_mut().insert("access-control-request-method", "GET".parse().unwrap());
+            let answer = client.ask(request, None).await.unwrap();
+            assert_eq!((answer.status, answer.body.len()), (204, 0));
+            assert_eq!(answer.header("access-control-allow-origin"), Some("https://app.example"));
+            assert_eq!((answer.header("access-control-max-age"), answer.header("vary")), (Some("60"), Some("Origin")));
+            let mut request = client.request("PUT", "/mock");
+            request.headers_mut().insert("origin", "https://app.example".parse().unwrap());
+            let answer = client.ask(request, None).await.unwrap();
+            assert_eq!(
+                (answer.status, answer.header("allow"), answer.header("x-upper")),
+                (418, Some("GET"), Some("yes"))
+            );
+            assert_eq!(answer.header("access-control-allow-origin"), Some("https://app.example"));
+            assert_eq!(answer.header("content-type"), Some("application/problem+json"));
+            assert!(answer.text().contains("\"status\":418"), "{}", answer.text());
+        });
     });
 }

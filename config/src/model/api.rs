@@ -8,7 +8,7 @@ use crate::model::answers::{self, CorsSpec, GatewayResponseSpec};
 use crate::model::authorizers::{self, AuthorizerSpec};
 use crate::model::field::{Field, Table, Type};
 use crate::model::openapi::{self, OpenApiSpec};
-use crate::model::reader::Reader;
+use crate::model::reader::{Object, Reader};
 use crate::model::route::{self, RouteSpec};
 use crate::model::stage::{self, StageSpec};
 use crate::model::throttle::{RATE_LIMIT_FIELDS, rate_limit_fields};
@@ -109,21 +109,7 @@ impl ApiSpec {
                 rate_limit_fields: None,
             });
         };
-        let kind = match object.get("kind") {
-            Some(node) => {
-                let words = [("rest", Kind::Rest), ("http", Kind::Http)];
-                reader.word(node, "`kind`", &words, &["websocket"]).map(|at| at.value)
-            }
-            None if object.lacks("kind") => {
-                reader.faults.error_hint(
-                    id.place,
-                    format!("API `{}` has no kind", id.text),
-                    "write `kind: http` or `kind: rest`",
-                );
-                None
-            }
-            None => None,
-        };
+        let kind = kind(id, &object, reader);
         let openapi = object.get("openapi").and_then(|node| OpenApiSpec::read(node, reader));
         let disable_execute_api_endpoint = object.get("disable_execute_api_endpoint").and_then(|node| {
             let value = reader.flag(node, "`disable_execute_api_endpoint`")?;
@@ -179,6 +165,18 @@ fn policy(node: &Node, reader: &mut Reader<'_>) -> Option<Node> {
         "`policy` is neither a policy nor the path of one",
         "write an object with `Statement`, or `policy: policy.json`",
     );
+    None
+}
+
+fn kind(id: &Text, object: &Object<'_>, reader: &mut Reader<'_>) -> Option<Kind> {
+    if let Some(node) = object.get("kind") {
+        let words = [("rest", Kind::Rest), ("http", Kind::Http)];
+        return reader.word(node, "`kind`", &words, &["websocket"]).map(|at| at.value);
+    }
+    if object.lacks("kind") {
+        let what = format!("API `{}` has no kind", id.text);
+        reader.faults.error_hint(id.place, what, "write `kind: http` or `kind: rest`");
+    }
     None
 }
 
