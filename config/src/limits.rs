@@ -284,3 +284,6 @@ pub const HTTP2_WINDOW_MIN: u32 = 16 * 1024;
 
 /// The most: each request under way may hold as much in memory.
 pub const HTTP2_WINDOW_MAX: u32 = 16 * 1024 * 1024;
+
+/// Who may sign requests: each has a signing key in every worker.
+pub const PRINCIPALS_MAX: usize = 10_000;

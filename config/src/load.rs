@@ -131,6 +131,7 @@ fn compiled(path: &Path, is_over: &mut dyn FnMut(Part)) -> Loaded {
         compile::tls::read_again(snapshot, place, &mut faults);
         compile::clients::read_again(snapshot, place, &mut faults);
         keys::load::load(snapshot, &[], place, &mut faults);
+        compile::principals::load(snapshot, &[], place, &mut faults);
         snapshot.key_sets = compile::key_sets::read(&snapshot.stages, folder, |_, _| place, &mut faults);
     }
     is_over(Part::Compile);

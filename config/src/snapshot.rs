@@ -29,7 +29,7 @@ use policy::transform::uri::UriTemplate;
 use router::{Glob, Kind, Routes, RoutingMode, Table, Verb};
 use serde::{Deserialize, Serialize};
 
-pub use self::access::AccessPolicy;
+pub use self::access::{AccessPolicy, Principal, SignerSecret};
 pub use self::answers::{Answers, Line};
 pub use self::authorizer::{Authorizer, AuthorizerRule, JwtRule, KeySets, KeySource};
 pub use self::clients::{Hsts, Manner, MutualTls, RevocationFacts, TrustFiles, TrustedFacts, Truststore, Truststores};
@@ -81,6 +81,8 @@ pub struct Snapshot {
     pub sources: Box<[Box<str>]>,
     /// Where keys are, beside the state directory.
     pub keys_from: KeySources,
+    /// The secrets of the principals, in their order. A compiled file has none of them.
+    pub secrets: Box<[SignerSecret]>,
     /// Whose key is which. A compiled file has none of it.
     pub keys: Arc<Keys>,
 }
@@ -114,6 +116,8 @@ pub struct Gateway {
     pub region: Box<str>,
     /// What they name as the account: twelve digits.
     pub account_id: Box<str>,
+    /// Who may sign requests.
+    pub principals: Box<[Principal]>,
 }
 
 /// One listening address.

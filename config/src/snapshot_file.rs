@@ -25,7 +25,7 @@ use crate::compile::tls::is_server_name;
 use crate::limits;
 use crate::snapshot::{
     AccessLog, Api, Authorizer, AuthorizerRule, Canary, CertificateFiles, Certificates, FileRef, Gateway, Integration,
-    KeySets, KeySources, ListenAddress, Manner, Mapping, Measured, MutualTls, Plan, Program, Release, Rule,
+    KeySets, KeySources, ListenAddress, Manner, Mapping, Measured, MutualTls, Plan, Program, Release, Rule, SecretRef,
     ServerAddress, Snapshot, Stage, Throttles, Tls, Trusted, Truststores, Upstream, UpstreamTls,
 };
 
@@ -302,6 +302,7 @@ pub fn decode_body(body: &[u8], folder: &Path) -> Result<Snapshot, SnapshotFault
         plans,
         sources,
         keys_from,
+        secrets: Box::default(),
         keys: Arc::default(),
     })
 }
@@ -336,6 +337,11 @@ fn rebase(
         if let Some(MutualTls { files, .. }) = clients {
             change_file(&mut files.truststore);
             files.revocation.iter_mut().for_each(&mut change_file);
+        }
+    }
+    for secret in gateway.principals.iter_mut().flat_map(|one| [Some(&mut one.secret), one.session_token.as_mut()]) {
+        if let Some(SecretRef::File(FileRef::Path(path))) = secret {
+            change(path);
         }
     }
     gateway.control.iter_mut().for_each(&change);
@@ -514,6 +520,7 @@ mod tests {
             plans,
             sources,
             keys_from,
+            secrets: _,
             keys: _,
         } = snapshot;
         format!(

@@ -88,6 +88,8 @@ pub struct Exchange {
     pub tunnel: Option<Box<Connection>>,
     /// Whether the client waits for `100 Continue`.
     pub continue_owed: bool,
+    /// The request's body, where it was read before the backend was called.
+    pub gathered: Option<Vec<u8>>,
     /// The listener that took the connection.
     pub entry: Rc<Entry>,
     /// Who sent it; of a trusted proxy's request, whoever sent it there.
@@ -114,6 +116,7 @@ impl Exchange {
             reset: false,
             tunnel: None,
             continue_owed: false,
+            gathered: None,
             entry,
             peer,
             path_rewritten: false,
@@ -193,6 +196,10 @@ impl Exchange {
     /// Reads the request's body whole, for a rule that looks into it. It is bounded by `limits.body`, and the client is told to go
     /// on if it waits for that.
     pub async fn gather(&mut self, limits: &Limits, held: &mut Vec<u8>) -> Result<(), Fault> {
+        if let Some(whole) = self.gathered.take() {
+            crate::io::recycle(std::mem::replace(held, whole));
+            return Ok(());
+        }
         if self.continue_owed && self.inflow.is_empty() && !self.body.is_done() {
             upstream::call::promise(&self.sock, Pace::of_taker(limits.send_rate, limits.body_idle_time)).await?;
         }
@@ -258,6 +265,7 @@ impl Exchange {
     }
 
     async fn finish_body(&mut self) {
+        self.gathered.take().into_iter().for_each(crate::io::recycle);
         // What is left of a stream's body is nobody's: the stream ends with its answer.
         if self.keep_alive && !self.body.is_done() && !self.sock.is_stream() {
             self.sock.set_deadline(Some(crate::limits::LINGER_TIME));

@@ -211,7 +211,8 @@ async fn fulfil(
             let gateway = &live.snapshot().gateway;
             http::upgrade(rule, exchange)?;
             let mut call = Call::new(rule);
-            if rule.holds_body {
+            // What a signer's body was read for is sent as it is.
+            if rule.holds_body || exchange.gathered.is_some() {
                 exchange.gather(&gateway.limits, &mut call.held).await?;
             }
             phase(Phase::ShapeCall, http::target(&mut call, exchange, place, trip, live))?;

@@ -16,6 +16,7 @@ use policy::refusal::Refusal;
 use router::Kind;
 
 use crate::answers::Answers;
+use crate::authorize::sigv4::{Desk, Signers};
 use crate::callers::{Caller, Callers};
 use crate::entry::{Entries, Entry};
 use crate::files::Share;
@@ -63,6 +64,8 @@ pub struct Published {
     pub protected: Protected,
     /// How its upstreams are spoken to.
     pub outbound: Outbound,
+    /// Who may sign.
+    pub signers: Signers,
     /// How its upstreams do, by their number.
     pub upstreams: Box<[Arc<Shared>]>,
     /// What limits its requests.
@@ -95,6 +98,7 @@ impl Published {
         let method_metrics = snapshot.stages.iter().map(of_methods).collect();
         let protected = Protected::new(&snapshot, before.map(|before| &before.protected));
         let outbound = Outbound::new(&snapshot, before.map(|before| &before.outbound));
+        let signers = Signers::new(&snapshot.gateway.principals);
         let throttles = before.map(|before| &before.throttles);
         let throttles = Throttles::new(&snapshot, throttles, metrics.worker_count(), now());
         let answers = before.map_or_else(Arc::default, |before| before.answers.clone());
@@ -108,6 +112,7 @@ impl Published {
             snapshot,
             protected,
             outbound,
+            signers,
             upstreams,
             throttles,
             answers,
@@ -204,6 +209,8 @@ pub struct Worker {
     pub last_call: Rc<LastCall>,
     live: RefCell<Rc<Live>>,
     log: RefCell<Sink>,
+    /// What it keeps of signatures.
+    pub desk: Desk,
     clock: RefCell<Clock>,
     random: RefCell<fastrand::Rng>,
     #[expect(clippy::vec_box, reason = "boxes are lent out whole: what is parsed never moves")]
@@ -283,6 +290,7 @@ impl Worker {
             last_call: Rc::default(),
             live: RefCell::new(Rc::new(Live { published: published.clone(), upstreams: Box::new([]) })),
             log: RefCell::new(log),
+            desk: Desk::default(),
             clock: RefCell::new(Clock::new()),
             random: RefCell::new(fastrand::Rng::with_seed(runtime::seed())),
             scratch: RefCell::default(),

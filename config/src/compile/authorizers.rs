@@ -84,7 +84,11 @@ impl Authorizers {
 
     /// What a method's authorization becomes.
     pub fn authorize(&self, method: &Method) -> Result<Authorize, Lack> {
-        let Authorization::Authorizer { name, scopes } = &method.authorization else { return Ok(Authorize::Open) };
+        let (name, scopes) = match &method.authorization {
+            Authorization::None => return Ok(Authorize::Open),
+            Authorization::Iam => return Ok(Authorize::SigV4),
+            Authorization::Authorizer { name, scopes } => (name, scopes),
+        };
         match self.by_name.get(name.as_str()) {
             Some(Ok(authorizer)) => {
                 let scopes = scopes.iter().map(|scope| scope.as_str().into()).collect();

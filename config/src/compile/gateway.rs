@@ -44,6 +44,7 @@ pub fn compile(
         account,
         region: named(region, limits::REGION),
         account_id: named(account_id, limits::ACCOUNT_ID),
+        principals: Box::default(),
     }
 }
 

@@ -13,6 +13,7 @@ mod needs;
 mod parameters;
 mod plans;
 mod policies;
+pub mod principals;
 mod program;
 mod programs;
 pub mod throttles;
@@ -105,12 +106,15 @@ pub fn compile(
     programs: &mut Programs,
     faults: &mut Diagnostics,
 ) -> Option<Snapshot> {
-    let Document { gateway, upstreams, apis, domains, plans, keys } = document;
+    let Document { mut gateway, upstreams, apis, domains, plans, keys } = document;
     let tell = gateway.rate_limit_fields.unwrap_or_default();
     let mut shelf = tls::Shelf::default();
     let mut vault = clients::Vault::new(&gateway);
     let lambda = gateway.cloud.lambda.clone();
-    let gateway = gateway::compile(gateway, base, (&mut shelf, &mut vault), faults);
+    let signers = std::mem::take(&mut gateway.principals);
+    let mut gateway = gateway::compile(gateway, base, (&mut shelf, &mut vault), faults);
+    let (principals, signers) = principals::compile(&signers, &gateway.account_id, base, faults);
+    gateway.principals = principals;
     let mut upstreams = upstreams::Upstreams::compile(upstreams, base, &mut shelf, faults);
     let mut builder = Builder::new();
     let store = store(&gateway, &apis, faults);
@@ -157,8 +161,10 @@ pub fn compile(
         plans,
         sources,
         keys_from,
+        secrets: Box::default(),
         keys: Arc::default(),
     };
     keys::load::load(&mut snapshot, &places, Place::default(), faults);
+    principals::load(&mut snapshot, &signers, Place::default(), faults);
     Some(snapshot)
 }

@@ -5,7 +5,7 @@ use policy::transform::constant::is_constant_template;
 use router::Kind;
 
 use crate::definition::{
-    Authorization, ConnectionType, Definition, Integration, IntegrationType, Location, Method, Passthrough, Validator,
+    ConnectionType, Definition, Integration, IntegrationType, Location, Method, Passthrough, Validator,
 };
 use crate::diagnostic::{Diagnostics, Place};
 
@@ -61,9 +61,6 @@ impl Needs {
         let place = method.integration.as_ref().map_or(*method.place, |integration| *integration.place);
         if let Some(all) = self.all {
             return lack(*method.place, all);
-        }
-        if method.authorization == Authorization::Iam {
-            return lack(*method.place, "AWS_IAM authorization is");
         }
         if validates(definition, method) {
             return lack(*method.place, "request validators are");
@@ -170,7 +167,6 @@ mod tests {
             ),
             ("x-amazon-apigateway-minimum-compression-size: 100", PROXY, "compression is not available"),
             ("", "summary: nobody answers", "`GET /x` answers 500: it has no integration"),
-            ("", "x-amazon-apigateway-auth: {type: AWS_IAM}\n      responses: {}", "`GET /x` answers 500: AWS_IAM"),
         ] {
             let said = said(root, method);
             assert_eq!(said.is_empty(), says.is_empty(), "{root} {method}: {said}");

@@ -1,5 +1,6 @@
 //! Resource policies (POL-01): `policy` of gateway.yaml, inline or in a file, and `x-amazon-apigateway-policy` become one rule of the program.
 
+use std::borrow::Cow;
 use std::path::Path;
 
 use policy::iam::{self, Form, Key, Policy};
@@ -15,20 +16,35 @@ use crate::source::node::{Node, Style, Value};
 const HINT: &str = "a policy is {Version: 2012-10-17, Statement: [{Effect: Allow, Principal: \"*\", Action: \"execute-api:Invoke\", \
                     Resource: \"execute-api:/*\"}]}";
 
+/// The policy of a principal of gateway.yaml.
+pub fn of_principal(node: &Node, base: &Path, faults: &mut Diagnostics) -> Option<Policy> {
+    let node = written(node, base, faults)?;
+    let bytes = serde_json::to_vec(&json(&node)).unwrap_or_default();
+    match Policy::parse(&bytes, Form::Identity) {
+        Ok(policy) => {
+            warn_of_silent_keys(&policy, node.place, faults);
+            Some(policy)
+        }
+        Err(fault) => {
+            let hint = "a principal's policy is {Statement: [{Effect: Allow, Action: \"execute-api:Invoke\", Resource: \"*\"}]}";
+            faults.error_hint(find(&node, &fault.place).place, format!("the policy cannot be used: {fault}"), hint);
+            None
+        }
+    }
+}
+
+/// A policy that stands here, or in the file that is named here.
+fn written<'n>(node: &'n Node, base: &Path, faults: &mut Diagnostics) -> Option<Cow<'n, Node>> {
+    match &node.value {
+        Value::Scalar(file) => read(&base.join(&*file.text), faults).map(Cow::Owned),
+        _ => Some(Cow::Borrowed(node)),
+    }
+}
+
 /// Adds the policy of gateway.yaml: it takes the place of an imported one.
 pub fn add(spec: &ApiSpec, definition: &mut Definition, base: &Path, faults: &mut Diagnostics) {
-    let Some(node) = &spec.policy else { return };
-    let of_file;
-    let node = match &node.value {
-        Value::Scalar(file) => match read(&base.join(&*file.text), faults) {
-            Some(read) => {
-                of_file = read;
-                &of_file
-            }
-            None => return,
-        },
-        _ => node,
-    };
+    let Some(node) = spec.policy.as_ref().and_then(|node| written(node, base, faults)) else { return };
+    let node = &*node;
     definition.policy = Some(json(node));
     definition.policy_at = node.place.into();
     // Here the places are known, so that a fault is shown where it is.

@@ -155,7 +155,7 @@ impl ApiSpec {
 }
 
 /// A policy, or the path of a file that has it.
-fn policy(node: &Node, reader: &mut Reader<'_>) -> Option<Node> {
+pub fn policy(node: &Node, reader: &mut Reader<'_>) -> Option<Node> {
     let is_path = matches!(&node.value, Value::Scalar(text) if !text.text.is_empty());
     if is_path || matches!(&node.value, Value::Map(_)) {
         return Some(node.clone());

@@ -11,6 +11,7 @@ use crate::limits;
 use crate::model::clients::{ClientsSpec, HSTS, HTTPS_REDIRECT, MUTUAL_TLS};
 use crate::model::cloud::{self, CloudSpec};
 use crate::model::field::{Field, Table, Type};
+use crate::model::principals::{PRINCIPAL, PrincipalSpec};
 use crate::model::reader::Reader;
 use crate::model::throttle::{self, ACCOUNT, AccountSpec, RATE_LIMIT_FIELDS};
 use crate::model::tls::{TLS, TlsSpec};
@@ -50,6 +51,8 @@ pub struct GatewaySpec {
     pub rate_limit_fields: Option<Tell>,
     /// What ARNs name, and who runs functions.
     pub cloud: CloudSpec,
+    /// Who may sign requests.
+    pub principals: Vec<PrincipalSpec>,
 }
 
 /// One listener, as written.
@@ -167,7 +170,7 @@ pub const GATEWAY: Table = Table {
         cloud::REGION,
         cloud::ACCOUNT_ID,
         cloud::LAMBDA,
-        Field::later("principals", "who may sign with SigV4"),
+        Field::new("principals", Type::List(&PRINCIPAL), "who may sign with AWS Signature Version 4"),
         Field::later("include", "further documents"),
     ],
 };
@@ -309,6 +312,8 @@ impl GatewaySpec {
         let account = object.get("account").and_then(|node| AccountSpec::read(node, reader)).unwrap_or_default();
         let rate_limit_fields = throttle::rate_limit_fields(&object, reader);
         let cloud = CloudSpec::read(&object, reader);
+        let principals = object.get("principals").map(|node| reader.list(node)).unwrap_or_default();
+        let principals = principals.iter().filter_map(|node| PrincipalSpec::read(node, reader)).collect();
         object.close();
         let place = node.place;
         Some(Self {
@@ -326,6 +331,7 @@ impl GatewaySpec {
             account,
             rate_limit_fields,
             cloud,
+            principals,
         })
     }
 

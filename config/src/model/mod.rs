@@ -12,6 +12,7 @@ pub mod integration;
 pub mod keys;
 pub mod openapi;
 pub mod plans;
+pub mod principals;
 pub mod reader;
 pub mod resilience;
 pub mod route;

@@ -46,7 +46,8 @@ pub fn before(
 /// After it is known who calls.
 pub fn after(rule: &Authorize, exchange: &mut Exchange, place: Place, trip: &Trip, live: &Live) -> Result<(), Refusal> {
     match rule {
-        Authorize::Open | Authorize::Closed | Authorize::SigV4 => Ok(()),
+        Authorize::Open | Authorize::Closed => Ok(()),
+        Authorize::SigV4 => super::sigv4::may(exchange, place, trip, live),
         Authorize::By { .. } if asks_a_function(rule, place, live) => Ok(()),
         Authorize::By { .. } => {
             let Some(access) = policy_of(live, place) else { return Ok(()) };

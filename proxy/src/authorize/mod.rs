@@ -3,6 +3,7 @@
 pub mod access;
 mod jwt;
 mod lambda;
+pub mod sigv4;
 
 use std::rc::Rc;
 
@@ -35,7 +36,8 @@ pub fn start(
 ) -> Result<Verdict, Stop> {
     match rule {
         Authorize::Open => Ok(Verdict::Pass),
-        Authorize::Closed | Authorize::SigV4 => Err(Refusal::AuthorizerConfigurationError.into()),
+        Authorize::Closed => Err(Refusal::AuthorizerConfigurationError.into()),
+        Authorize::SigV4 => sigv4::start(exchange, trip, live, worker),
         Authorize::By { authorizer, scopes } => match &live.authorizer(place, *authorizer)?.rule {
             AuthorizerRule::Jwt(rule) => jwt::start((rule, scopes), exchange, place, trip, live, worker),
             AuthorizerRule::Lambda(rule) => lambda::start(rule, exchange, place, trip, live, worker),
@@ -54,7 +56,8 @@ pub async fn ask(
 ) -> Result<(), Stop> {
     match rule {
         Authorize::Open => Ok(()),
-        Authorize::Closed | Authorize::SigV4 => Err(Refusal::AuthorizerConfigurationError.into()),
+        Authorize::Closed => Err(Refusal::AuthorizerConfigurationError.into()),
+        Authorize::SigV4 => sigv4::ask(exchange, trip, live, worker).await,
         Authorize::By { authorizer, scopes } => match &live.authorizer(place, *authorizer)?.rule {
             AuthorizerRule::Jwt(rule) => jwt::ask((rule, scopes), exchange, place, trip, live, worker).await,
             AuthorizerRule::Lambda(rule) => lambda::ask((rule, *authorizer), exchange, place, trip, live, worker).await,

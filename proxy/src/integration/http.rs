@@ -234,7 +234,7 @@ impl Shape<'_> {
         let Call { rule, held, .. } = self.call;
         match framing(self.call, self.head.framing) {
             Framing::None | Framing::UntilClose => {}
-            _ if rule.holds_body => write::content_length(out, held.len() as u64),
+            _ if rule.holds_body || !held.is_empty() => write::content_length(out, held.len() as u64),
             Framing::Length(length) => write::content_length(out, length),
             Framing::Chunked => write::field(out, b"Transfer-Encoding", b"chunked"),
         }

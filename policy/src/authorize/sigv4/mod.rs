@@ -8,6 +8,7 @@ mod canonical;
 mod refused;
 mod stamp;
 
+pub use aws_lc_rs::hmac::Key as SigningKey;
 use aws_lc_rs::{constant_time, digest, hmac};
 
 pub use self::refused::Wrong;

@@ -1,0 +1,176 @@
+//! Who signs: the signature is verified against the principal's secret, and then its policy and that of the API decide.
+//!
+//! A signature is of the body too. So a body is read whole before anything of it goes on, unless the signer has left it out; but only for a
+//! signature that could be good but for it.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use codec::head::Field;
+use config::snapshot::Principal;
+use policy::authorize::sigv4::{self, Asked, FieldList, Scope, SigningKey, Work, Wrong};
+use policy::iam::{Decision, Who};
+use policy::identity::{IamIdentity, Identity};
+use policy::refusal::Refusal;
+
+use super::Verdict;
+use super::access::{must_allow, policy_of, with_request};
+use crate::exchange::Exchange;
+use crate::io::vector;
+use crate::state::{Live, Place, Worker};
+use crate::stop::Stop;
+use crate::trip::Trip;
+
+/// The service that requests are signed for.
+const SERVICE: &str = "execute-api";
+
+/// Who may sign, found by access key.
+#[derive(Default)]
+pub struct Signers {
+    by_key: HashMap<Box<[u8]>, usize>,
+    identities: Box<[Arc<Identity>]>,
+}
+
+impl Signers {
+    /// Those of a snapshot, by their numbers in it.
+    pub fn new(principals: &[Principal]) -> Signers {
+        let by_key = principals.iter().enumerate().map(|(at, one)| (one.access_key.as_bytes().into(), at)).collect();
+        Signers { by_key, identities: principals.iter().map(identity).collect() }
+    }
+
+    fn find(&self, access_key: &[u8]) -> Option<usize> {
+        self.by_key.get(access_key).copied()
+    }
+}
+
+fn identity(principal: &Principal) -> Arc<Identity> {
+    let Principal { arn, account, access_key, user_id, .. } = principal;
+    let iam = IamIdentity {
+        arn: arn.clone(),
+        account: account.clone(),
+        access_key: access_key.clone(),
+        caller: user_id.clone(),
+        user: user_id.clone(),
+    };
+    Arc::new(Identity { principal: arn.clone(), iam: Some(Box::new(iam)), ..Identity::default() })
+}
+
+/// What a worker keeps of signatures: room to work in, and for each principal the key of the day that it signed last.
+#[derive(Default)]
+pub struct Desk {
+    work: RefCell<Work>,
+    keys: RefCell<Vec<Option<DayKey>>>,
+    /// Keys are of one snapshot: principals have other numbers, and perhaps other secrets, in the next.
+    generation: Cell<u64>,
+}
+
+struct DayKey {
+    day: [u8; 8],
+    key: SigningKey,
+}
+
+/// What is known of a signature.
+enum Known {
+    /// It is this principal's.
+    Signer(usize),
+    /// It may be, by its body.
+    Body,
+}
+
+/// Verifies what needs no body, or whose body is there.
+pub fn start(exchange: &mut Exchange, trip: &Trip, live: &Live, worker: &Worker) -> Result<Verdict, Stop> {
+    let body = exchange.gathered.as_deref().or(exchange.body.is_done().then_some(&[]));
+    match check(exchange, body, trip, live, worker) {
+        Ok(Known::Body) => Ok(Verdict::Ask),
+        Ok(Known::Signer(number)) => {
+            exchange.scratch.caller.identity = live.published.signers.identities.get(number).cloned();
+            Ok(Verdict::Pass)
+        }
+        Err(wrong) => {
+            let message = &mut exchange.scratch.detail.message;
+            message.clear();
+            wrong.write(message);
+            Err(wrong.refusal().into())
+        }
+    }
+}
+
+/// Reads the body, and verifies.
+pub async fn ask(exchange: &mut Exchange, trip: &Trip, live: &Rc<Live>, worker: &Rc<Worker>) -> Result<(), Stop> {
+    let mut body = vector();
+    exchange.gather(&live.snapshot().gateway.limits, &mut body).await?;
+    exchange.gathered = Some(body);
+    start(exchange, trip, live, worker).map(|_| ())
+}
+
+fn asked(exchange: &Exchange) -> Asked<'_, impl FieldList<'_>> {
+    let (head, bytes) = (&exchange.scratch.head, &*exchange.head_bytes);
+    let pair = |field: &Field| (field.name.of(bytes), field.value.of(bytes));
+    Asked {
+        method: head.method.of(bytes),
+        path: head.path.of(bytes),
+        query: head.query.map_or(&b""[..], |query| query.of(bytes)),
+        fields: head.fields.iter().map(pair),
+    }
+}
+
+fn check(exchange: &Exchange, body: Option<&[u8]>, trip: &Trip, live: &Live, worker: &Worker) -> Result<Known, Wrong> {
+    let (asked, snapshot) = (asked(exchange), live.snapshot());
+    let scope = Scope { region: &snapshot.gateway.region, service: SERVICE };
+    let work = &mut *worker.desk.work.borrow_mut();
+    sigv4::read(&asked, scope, trip.epoch_ms, work)?;
+    let number = live.published.signers.find(work.access_key()).ok_or(Wrong::UnknownKey)?;
+    let secret = snapshot.secrets.get(number).ok_or(Wrong::UnknownKey)?;
+    let token_is_right = match (&secret.token, work.token()) {
+        (None, None) => true,
+        (Some(ours), Some(shown)) => sigv4::is_same(ours, shown),
+        _ => false,
+    };
+    if !token_is_right {
+        return Err(Wrong::UnknownKey);
+    }
+    let hash = match body {
+        Some(body) => sigv4::hash(body),
+        None if work.wants_body() => return Ok(Known::Body),
+        None => [0; 32],
+    };
+    let keys = &mut *worker.desk.keys.borrow_mut();
+    if worker.desk.generation.replace(live.published.generation) != live.published.generation {
+        keys.clear();
+    }
+    if keys.len() <= number {
+        keys.resize_with(snapshot.secrets.len(), || None);
+    }
+    let (day, slot) = (work.day(), &mut keys[number]);
+    let known = slot.take().filter(|known| known.day == day);
+    let known = known.unwrap_or_else(|| DayKey { day, key: sigv4::signing_key(&secret.key, &day, scope) });
+    let verified = sigv4::verify(&asked, &slot.insert(known).key, &hash, work);
+    verified.map(|()| Known::Signer(number))
+}
+
+/// What the policies of who signed and of the API say (POL-03, tables A and B).
+pub fn may(exchange: &mut Exchange, place: Place, trip: &Trip, live: &Live) -> Result<(), Refusal> {
+    let snapshot = live.snapshot();
+    let iam = exchange.scratch.caller.identity.as_ref().and_then(|identity| identity.iam.as_ref());
+    let number = iam.and_then(|iam| live.published.signers.find(iam.access_key.as_bytes()));
+    let Some(principal) = number.and_then(|number| snapshot.gateway.principals.get(number)) else {
+        return Err(Refusal::UnrecognizedClient);
+    };
+    let who = Who {
+        arn: &principal.arn,
+        principal_arn: &principal.principal_arn,
+        account: &principal.account,
+        kind: &principal.kind,
+        user_id: &principal.user_id,
+        user_name: principal.user_name.as_deref(),
+        tags: &principal.tags,
+    };
+    let decision = with_request(Some(who), exchange, place, trip, live, |request| {
+        let own = principal.policy.decide(request);
+        let of_api = policy_of(live, place).map_or(Decision::ImplicitDeny, |access| access.policy.decide(request));
+        if principal.account == snapshot.gateway.account_id { own.or(of_api) } else { own.and(of_api) }
+    });
+    must_allow(decision, Some(&principal.arn), exchange, place, trip, live)
+}
