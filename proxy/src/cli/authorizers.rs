@@ -9,6 +9,7 @@ use policy::rules::Authorize;
 pub fn decides(snapshot: &Snapshot, program: &Program, method: &Method) -> Option<String> {
     let (authorizer, scopes) = match &method.rules.authorize {
         Authorize::By { authorizer, scopes } => (program.authorizers.get(usize::from(*authorizer))?, scopes),
+        Authorize::SigV4 => return Some(signers(snapshot)),
         Authorize::Closed => return Some("none that can be used: nobody passes".to_owned()),
         _ => return None,
     };
@@ -18,6 +19,37 @@ pub fn decides(snapshot: &Snapshot, program: &Program, method: &Method) -> Optio
     };
     let line = authorizer.line.show(snapshot).map_or_else(String::new, |line| format!(" ({line})"));
     Some(format!("{}{line}: {what}", authorizer.name))
+}
+
+/// Who may sign, and for what.
+fn signers(snapshot: &Snapshot) -> String {
+    let keys: Vec<&str> = snapshot.gateway.principals.iter().map(|principal| &*principal.access_key).collect();
+    let keys = match &keys[..] {
+        [] => "but there are no principals: nobody passes".to_owned(),
+        [one] => format!("by {one}"),
+        [one, rest @ ..] => format!("by {one} or one of {} more", rest.len()),
+    };
+    format!("AWS_IAM: a signature for execute-api in {}, {keys}", snapshot.gateway.region)
+}
+
+/// What the resource policy says before and behind the authorizer of a method, and where it is written.
+pub fn policy(snapshot: &Snapshot, program: &Program, method: &Method) -> Option<String> {
+    let access = program.policy.as_ref()?;
+    let line = access.line.show(snapshot).map_or_else(String::new, |line| format!(" ({line})"));
+    let what = match &method.rules.authorize {
+        Authorize::Open => "it must allow the request",
+        Authorize::Closed => "nobody comes so far",
+        Authorize::SigV4 => "it decides with the policy of who signs",
+        Authorize::By { authorizer, .. } => {
+            match program.authorizers.get(usize::from(*authorizer)).map(|one| &one.rule) {
+                Some(AuthorizerRule::Lambda(_)) => {
+                    "it must not deny the request, and may allow it where the authorizer is silent"
+                }
+                _ => "it must allow the request, whoever calls",
+            }
+        }
+    };
+    Some(format!("{what}{line}"))
 }
 
 fn token(rule: &JwtRule, scopes: &[Box<str>]) -> String {

@@ -245,7 +245,7 @@ fn answers(snapshot: &Snapshot, request: &Request<'_>, found: &Found<'_>, captur
     }
     let met = throttles::met(snapshot, found.stage, &snapshot.stages[found.stage as usize], method);
     let clients = clients(snapshot, request);
-    line(out, "phases", &phases(method, clients.is_some(), &met).join(" → "));
+    line(out, "phases", &phases(method, (clients.is_some(), found.release.program.policy.is_some()), &met).join(" → "));
     if let Some(MutualTls { files, optional, .. }) = clients {
         let asked = if *optional { "may show a certificate" } else { "show a certificate" };
         line(out, "clients", &format!("{asked} that leads to one of {}", files.truststore));
@@ -258,6 +258,9 @@ fn answers(snapshot: &Snapshot, request: &Request<'_>, found: &Found<'_>, captur
     }
     if let Some(authorizer) = authorizers::decides(snapshot, &found.release.program, method) {
         line(out, "authorizer", &authorizer);
+    }
+    if let Some(policy) = authorizers::policy(snapshot, &found.release.program, method) {
+        line(out, "policy", &policy);
     }
     if let Some(refusals) = beside::refusals((snapshot, &found.release.program)) {
         line(out, "refusals", &refusals);
@@ -282,9 +285,13 @@ fn clients<'a>(snapshot: &'a Snapshot, request: &Request<'_>) -> Option<&'a Mutu
 }
 
 /// What happens to the request, in order.
-fn phases(method: &Method, asks_clients: bool, limits: &[(Phase, String)]) -> Vec<&'static str> {
+fn phases(method: &Method, (asks_clients, has_policy): (bool, bool), limits: &[(Phase, String)]) -> Vec<&'static str> {
+    // `None`: nobody asks who calls.
+    let signed = (method.rules.authorize != Authorize::Open).then_some(method.rules.authorize == Authorize::SigV4);
     let happens = |phase: Phase| match (&method.integration, phase) {
         (_, Phase::ProveClient) => asks_clients,
+        (_, Phase::PolicyBefore) => has_policy && signed != Some(true),
+        (_, Phase::PolicyAfter) => signed == Some(true) || (has_policy && signed.is_some()),
         (_, Phase::Authorize) => method.rules.authorize != Authorize::Open,
         (
             _,
