@@ -45,6 +45,7 @@ mod request;
 mod scratch;
 mod service;
 mod shed;
+mod signers;
 #[cfg(test)]
 mod sim;
 mod state;

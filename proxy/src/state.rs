@@ -16,7 +16,6 @@ use policy::refusal::Refusal;
 use router::Kind;
 
 use crate::answers::Answers;
-use crate::authorize::sigv4::{Desk, Signers};
 use crate::callers::{Caller, Callers};
 use crate::entry::{Entries, Entry};
 use crate::files::Share;
@@ -29,6 +28,7 @@ use crate::overload::Load;
 use crate::protected::Protected;
 use crate::remembered::Remembered;
 use crate::scratch::Scratch;
+use crate::signers::{Desk, Signers};
 use crate::throttles::Throttles;
 use crate::tokens::Tokens;
 use crate::tokens::keys::Asker;

@@ -124,10 +124,7 @@ impl ApiSpec {
             reader.each(object.get("gateway_responses"), "`gateway_responses`", GatewayResponseSpec::read);
         let strict_errors = object.get("strict_errors").and_then(|node| reader.flag(node, "`strict_errors`"));
         let policy = object.get("policy").and_then(|node| policy(node, reader));
-        let routes = match object.get("routes") {
-            Some(node) => read_routes(node, reader),
-            None => Vec::new(),
-        };
+        let routes = object.get("routes").map(|node| read_routes(node, reader)).unwrap_or_default();
         let stages = reader.each(object.get("stages"), "`stages`", StageSpec::read);
         let rate_limit_fields = rate_limit_fields(&object, reader);
         object.close();

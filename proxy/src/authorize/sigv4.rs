@@ -3,16 +3,11 @@
 //! A signature is of the body too. So a body is read whole before anything of it goes on, unless the signer has left it out; but only for a
 //! signature that could be good but for it.
 
-use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
 use std::rc::Rc;
-use std::sync::Arc;
 
 use codec::head::Field;
-use config::snapshot::Principal;
-use policy::authorize::sigv4::{self, Asked, FieldList, Scope, SigningKey, Work, Wrong};
+use policy::authorize::sigv4::{self, Asked, FieldList, Scope, Wrong};
 use policy::iam::{Decision, Who};
-use policy::identity::{IamIdentity, Identity};
 use policy::refusal::Refusal;
 
 use super::Verdict;
@@ -25,51 +20,6 @@ use crate::trip::Trip;
 
 /// The service that requests are signed for.
 const SERVICE: &str = "execute-api";
-
-/// Who may sign, found by access key.
-#[derive(Default)]
-pub struct Signers {
-    by_key: HashMap<Box<[u8]>, usize>,
-    identities: Box<[Arc<Identity>]>,
-}
-
-impl Signers {
-    /// Those of a snapshot, by their numbers in it.
-    pub fn new(principals: &[Principal]) -> Signers {
-        let by_key = principals.iter().enumerate().map(|(at, one)| (one.access_key.as_bytes().into(), at)).collect();
-        Signers { by_key, identities: principals.iter().map(identity).collect() }
-    }
-
-    fn find(&self, access_key: &[u8]) -> Option<usize> {
-        self.by_key.get(access_key).copied()
-    }
-}
-
-fn identity(principal: &Principal) -> Arc<Identity> {
-    let Principal { arn, account, access_key, user_id, .. } = principal;
-    let iam = IamIdentity {
-        arn: arn.clone(),
-        account: account.clone(),
-        access_key: access_key.clone(),
-        caller: user_id.clone(),
-        user: user_id.clone(),
-    };
-    Arc::new(Identity { principal: arn.clone(), iam: Some(Box::new(iam)), ..Identity::default() })
-}
-
-/// What a worker keeps of signatures: room to work in, and for each principal the key of the day that it signed last.
-#[derive(Default)]
-pub struct Desk {
-    work: RefCell<Work>,
-    keys: RefCell<Vec<Option<DayKey>>>,
-    /// Keys are of one snapshot: principals have other numbers, and perhaps other secrets, in the next.
-    generation: Cell<u64>,
-}
-
-struct DayKey {
-    day: [u8; 8],
-    key: SigningKey,
-}
 
 /// What is known of a signature.
 enum Known {
@@ -85,7 +35,7 @@ pub fn start(exchange: &mut Exchange, trip: &Trip, live: &Live, worker: &Worker)
     match check(exchange, body, trip, live, worker) {
         Ok(Known::Body) => Ok(Verdict::Ask),
         Ok(Known::Signer(number)) => {
-            exchange.scratch.caller.identity = live.published.signers.identities.get(number).cloned();
+            exchange.scratch.caller.identity = live.published.signers.identity(number);
             Ok(Verdict::Pass)
         }
         Err(wrong) => {
@@ -136,17 +86,11 @@ fn check(exchange: &Exchange, body: Option<&[u8]>, trip: &Trip, live: &Live, wor
         None if work.wants_body() => return Ok(Known::Body),
         None => [0; 32],
     };
-    let keys = &mut *worker.desk.keys.borrow_mut();
-    if worker.desk.generation.replace(live.published.generation) != live.published.generation {
-        keys.clear();
-    }
-    if keys.len() <= number {
-        keys.resize_with(snapshot.secrets.len(), || None);
-    }
-    let (day, slot) = (work.day(), &mut keys[number]);
-    let known = slot.take().filter(|known| known.day == day);
-    let known = known.unwrap_or_else(|| DayKey { day, key: sigv4::signing_key(&secret.key, &day, scope) });
-    let verified = sigv4::verify(&asked, &slot.insert(known).key, &hash, work);
+    let made = |day: &[u8; 8]| sigv4::signing_key(&secret.key, day, scope);
+    let (all, generation) = (snapshot.secrets.len(), live.published.generation);
+    let verified = worker
+        .desk
+        .with_key((number, all), generation, work.day(), made, |key| sigv4::verify(&asked, key, &hash, work));
     verified.map(|()| Known::Signer(number))
 }
 
