@@ -128,3 +128,54 @@ impl Throttles {
                 .all(|entry| is_name(&entry.name) && is_by(&entry.by) && entry.clients <= limits::THROTTLED_CLIENTS_MAX)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said<T>(value: T, line: u32) -> Said<T> {
+        Said { value, line: Line(line) }
+    }
+
+    #[test]
+    fn the_nearest_word_on_a_method_counts() {
+        let limit = |burst| Limit { rate_micros: 1, burst };
+        let route = Rules { throttle: Some(limit(2)), concurrency: Some(20), line: Line(2), ..Rules::default() };
+        let mut throttles = Throttles {
+            others: MethodLimits { throttle: Some(said(Some(limit(1)), 1)), concurrency: Some(said(10, 1)) },
+            ..Throttles::default()
+        };
+        let of = |throttles: &Throttles, rules: &Rules| throttles.of_method("GET /a", rules);
+        assert_eq!(of(&throttles, &Rules::default()), (Some(said(limit(1), 1)), Some(said(10, 1))), "`*/*`");
+        assert_eq!(of(&throttles, &route), (Some(said(limit(2), 2)), Some(said(20, 2))), "its route");
+        let own = MethodLimits { throttle: Some(said(Some(limit(3)), 3)), concurrency: None };
+        throttles.named.insert("GET /a".into(), own);
+        assert_eq!(of(&throttles, &route), (Some(said(limit(3), 3)), Some(said(20, 2))), "the stage, by its name");
+        let own = MethodLimits { throttle: Some(said(None, 4)), concurrency: None };
+        throttles.named.insert("GET /a".into(), own);
+        assert_eq!(of(&throttles, &route).0, None, "unlimited, by its name");
+        assert_eq!(throttles.of_method("GET /b", &Rules::default()).0, Some(said(limit(1), 1)));
+    }
+
+    #[test]
+    fn files_cannot_say_what_documents_cannot() {
+        let entry = |name: &str, by: By, concurrency: Option<u32>| ByClient {
+            name: name.into(),
+            by,
+            limit: None,
+            concurrency,
+            clients: 10,
+            line: Line(0),
+        };
+        let sound = |by: Vec<ByClient>| Throttles { by: by.into(), ..Throttles::default() }.is_sound();
+        assert!(sound(vec![entry("a-1_b", By::Address { prefix_v4: 32, prefix_v6: 128 }, None)]));
+        assert!(!sound(vec![entry("a\r\nb: c", By::ApiKey, None)]), "it is sent in answers");
+        assert!(!sound(vec![entry("", By::ApiKey, None)]) && !sound(vec![entry("a\"b", By::ApiKey, None)]));
+        assert!(!sound(vec![entry("a", By::Address { prefix_v4: 33, prefix_v6: 64 }, None)]));
+        assert!(!sound(vec![entry("a", By::Address { prefix_v4: 32, prefix_v6: 129 }, None)]));
+        assert!(!sound((0..17).map(|_| entry("a", By::ApiKey, None)).collect()));
+        assert!(!sound((0..5).map(|_| entry("a", By::ApiKey, Some(1))).collect()));
+        let many = ByClient { clients: limits::THROTTLED_CLIENTS_MAX + 1, ..entry("a", By::ApiKey, None) };
+        assert!(!sound(vec![many]), "memory is bounded");
+    }
+}
