@@ -1,10 +1,13 @@
 //! Limits of requests: rows TH-01, TH-02, TH-04 and TH-05, limits by client, and of requests at work at once. Rates are so small that
 //! no time passes: a burst is all that there is.
 
+#[path = "support/http2.rs"]
+mod http2;
 mod support;
 #[path = "support/wild.rs"]
 mod wild;
 
+use http2::{Frame, RST_STREAM, Raw};
 use support::{Backend, Client, Driver, Gateway, Reply, Response, eventually, on_both_drivers};
 use wild::Wild;
 
@@ -353,6 +356,36 @@ fn only_so_many_requests_are_at_work_at_once() {
         let count = gateway.counter("tollgate_refusals_total", &[("reason", "too_many_at_once")]);
         assert!(count >= 3.0, "{count}");
         assert!((gateway.counter("tollgate_throttled_total", &[("phase", "concurrency")]) - count).abs() < 0.5);
+    });
+}
+
+#[test]
+fn a_stream_that_its_client_takes_back_makes_room() {
+    on_both_drivers(|driver| {
+        let (backend, go) = Wild::patient("ok");
+        let document = format!(
+            r#"
+gateway:
+  listen: [{{address: "127.0.0.1:0", h2c: true}}]
+apis:
+  http:
+    kind: http
+    routes:
+      "GET /late": {{integration: {{type: http_proxy, uri: "http://{}/late"}}}}
+      "GET /mock": {{integration: {{type: mock}}}}
+    stages: {{$default: {{concurrency: 1}}}}
+"#,
+            backend.address()
+        );
+        let gateway = Gateway::start(&document, driver);
+        let mut raw = Raw::connect(gateway.address());
+        raw.ask(1, http2::get("/late", &[]));
+        eventually("the backend has it", || gateway.status()["upstream"]["inFlight"] == 1);
+        let mut client = gateway.client();
+        get(&mut client, "x", "/mock").expect_status(429);
+        raw.send(&Frame::new(RST_STREAM, 0, 1, [0, 0, 0, 8]));
+        eventually("there is room", || get(&mut client, "x", "/mock").status == 200);
+        drop(go);
     });
 }
 
