@@ -151,19 +151,6 @@ impl ApiSpec {
     }
 }
 
-/// A missing kind is a fault, a misspelt one is one already.
-fn kind(id: &Text, object: &Object<'_>, reader: &mut Reader<'_>) -> Option<Kind> {
-    if let Some(node) = object.get("kind") {
-        let words = [("rest", Kind::Rest), ("http", Kind::Http)];
-        return reader.word(node, "`kind`", &words, &["websocket"]).map(|at| at.value);
-    }
-    if object.lacks("kind") {
-        let what = format!("API `{}` has no kind", id.text);
-        reader.faults.error_hint(id.place, what, "write `kind: http` or `kind: rest`");
-    }
-    None
-}
-
 /// A policy, or the path of a file that has it.
 pub fn policy(node: &Node, reader: &mut Reader<'_>) -> Option<Node> {
     let is_path = matches!(&node.value, Value::Scalar(text) if !text.text.is_empty());
