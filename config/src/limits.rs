@@ -80,11 +80,9 @@ pub const THROTTLED_CLIENTS_MAX: u32 = 16 * 1_024 * 1_024;
 pub const THROTTLE_NAME_CHARS_MAX: usize = 64;
 /// Settings of methods in one stage: as many as a large API has routes.
 pub const METHOD_SETTINGS_MAX: usize = 10_000;
-/// authorizers of one API.
-pub const AUTHORIZERS_MAX: usize = 10;
-/// audiences of one authorizer.
+/// audiences of one issuer, likewise.
 pub const AUDIENCES_MAX: usize = 50;
-/// scopes of one route.
+/// scopes of one route, as many as AWS takes; beyond, a warning says so.
 pub const SCOPES_MAX: usize = 10;
 /// Issuers of one authorizer: each has keys that are fetched and kept.
 pub const ISSUERS_MAX: usize = 16;

@@ -54,7 +54,7 @@ mod subscription;
 pub mod supervisor;
 mod throttles;
 mod tls;
-mod tokens;
+pub mod tokens;
 mod trip;
 mod tunnel;
 mod turnstile;

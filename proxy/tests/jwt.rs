@@ -107,7 +107,7 @@ fn a_02_what_proves_nothing_is_told_why() {
         ] {
             is_refused(&get(&gateway, "/me", Some(&token)), &invalid(why));
         }
-        assert_eq!(gateway.counter("tollgate_refusals_total", &[("reason", "unauthorized")]), 13.0);
+        assert!((gateway.counter("tollgate_refusals_total", &[("reason", "unauthorized")]) - 13.0).abs() < 0.5);
         let client = json!({"client_id": "app"});
         let mut claims = issuer.claims(&client);
         claims.as_object_mut().expect("an object").remove("aud");
@@ -136,7 +136,7 @@ fn a_02_a_scope_that_is_missing_is_forbidden() {
             }
             get(&gateway, "/me", Some(&token)).expect_status(200);
         }
-        assert_eq!(gateway.counter("tollgate_refusals_total", &[("reason", "access_denied")]), 6.0);
+        assert!((gateway.counter("tollgate_refusals_total", &[("reason", "access_denied")]) - 6.0).abs() < 0.5);
     });
 }
 
@@ -323,7 +323,7 @@ fn a_03_a_rest_api_whose_issuer_has_no_keys_fails() {
     let gateway = Gateway::start(&config, Driver::Epoll);
     let response = get(&gateway, "/s/me", Some(&key.token(&issuer.claims(&json!({})))));
     assert_eq!((response.status, response.text().as_str()), (500, r#"{"message":null}"#));
-    assert_eq!(gateway.counter("tollgate_refusals_total", &[("reason", "authorizer_failure")]), 1.0);
+    assert!((gateway.counter("tollgate_refusals_total", &[("reason", "authorizer_failure")]) - 1.0).abs() < 0.5);
 }
 
 #[test]

@@ -4,6 +4,7 @@ use router::Kind;
 
 use crate::check::throttles;
 use crate::diagnostic::Diagnostics;
+use crate::limits;
 use crate::model::integration::{HttpSpec, IntegrationSpec};
 use crate::model::route::{AccessSpec, ResponseParametersSpec, RouteSpec};
 use crate::source::node::Text;
@@ -71,6 +72,10 @@ fn check_access(access: &AccessSpec, faults: &mut Diagnostics) {
     if let (Some(authorizer), Some(iam)) = (authorizer, iam.filter(|iam| iam.value)) {
         let what = format!("a caller either signs, or `{}` decides", authorizer.text);
         faults.error_hint(iam.place, what, "keep `authorizer` or `authorization: AWS_IAM`");
+    }
+    if let Some(scope) = scopes.get(limits::SCOPES_MAX) {
+        let what = format!("more than {} scopes: API Gateway takes no more", limits::SCOPES_MAX);
+        faults.warning(scope.place, what, "it is served all the same; a token needs one of them");
     }
     if let (None, Some(scope)) = (authorizer, scopes.first()) {
         let hint = "name the authorizer that reads the caller's token: `authorizer: login`";

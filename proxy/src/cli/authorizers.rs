@@ -11,11 +11,12 @@ pub fn decides(snapshot: &Snapshot, program: &Program, method: &Method) -> Optio
         Authorize::By { authorizer, scopes } => (program.authorizers.get(usize::from(*authorizer))?, scopes),
         Authorize::SigV4 => return Some(signers(snapshot)),
         Authorize::Closed => return Some("none that can be used: nobody passes".to_owned()),
-        _ => return None,
+        Authorize::SigV4 => return Some("AWS_IAM: whoever signs, if the policies let it".to_owned()),
+        Authorize::Open => return None,
     };
     let what = match &authorizer.rule {
         AuthorizerRule::Jwt(rule) => token(rule, scopes),
-        _ => "it is asked".to_owned(),
+        AuthorizerRule::Lambda(_) => "it is asked".to_owned(),
     };
     let line = authorizer.line.show(snapshot).map_or_else(String::new, |line| format!(" ({line})"));
     Some(format!("{}{line}: {what}", authorizer.name))

@@ -46,9 +46,9 @@ pub fn compile(kind: Kind, scheme: &Authorizer, json: &Json) -> Made {
         }
         None => issuers.push(issuer(configuration.get("issuer"), configuration.get("audience"))?),
     }
-    let odd = oddities(&issuers);
     let algorithms = algorithms(configuration.get("defaultAlgorithms"))?;
     let rule = rule(kind, (scheme, json), issuers, algorithms)?;
+    let odd = oddities(&rule);
     Ok((rule, odd))
 }
 
@@ -159,9 +159,15 @@ fn issuer(name: Option<&Json>, audiences: Option<&Json>) -> Result<Issuer, Unusa
 }
 
 /// What is meant, perhaps, but should be said.
-fn oddities(issuers: &[Issuer]) -> Vec<Unusable> {
+fn oddities(rule: &JwtRule) -> Vec<Unusable> {
     let mut odd = Vec::new();
-    for Issuer { name, audiences } in issuers {
+    for (Issuer { name, audiences }, keys) in rule.rules.issuers.iter().zip(&rule.keys) {
+        if let KeySource::Discovery(from) | KeySource::Url(from) = keys
+            && is_in_the_clear(from)
+        {
+            let what = format!("the keys of `{name}` come in clear text: whoever is on the way may put in his own");
+            odd.push(Unusable::new(what, "write https://"));
+        }
         if audiences.is_empty() {
             let what = format!("tokens of `{name}` pass whomever they are meant for: there is no `audience`");
             odd.push(Unusable::new(what, "write `audience: [NAME]`, as the issuer calls this API"));
@@ -172,6 +178,15 @@ fn oddities(issuers: &[Issuer]) -> Vec<Unusable> {
         }
     }
     odd
+}
+
+/// Whether others may read what goes there, and change it: HTTP, and not to this machine.
+fn is_in_the_clear(address: &str) -> bool {
+    let Some(rest) = address.strip_prefix("http://") else { return false };
+    let authority = rest.split(['/', '?']).next().unwrap_or_default();
+    let host = authority.rsplit_once(':').map_or(authority, |(host, _)| host).trim_matches(['[', ']']);
+    let is_local = host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback());
+    !is_local && !host.eq_ignore_ascii_case("localhost")
 }
 
 fn algorithms(list: Option<&Json>) -> Result<Algorithms, Unusable> {
@@ -390,6 +405,22 @@ mod tests {
             json!({"jwks": {"https://id.example.com": {"url": "https://a@b/"}}}),
         ] {
             assert!(with(&own).is_err(), "{own}");
+        }
+    }
+
+    #[test]
+    fn keys_in_clear_text_are_pointed_at() {
+        for (issuer, is_odd) in [
+            ("http://id.example.com", true),
+            ("http://10.0.0.1:8080/x", true),
+            ("http://127.0.0.1:8080", false),
+            ("http://[::1]:80/x", false),
+            ("http://localhost", false),
+            ("https://id.example.com", false),
+        ] {
+            let json = json!({"jwtConfiguration": {"issuer": issuer, "audience": ["x"]}});
+            let (_, odd) = jwt(&json).unwrap();
+            assert_eq!(odd.iter().any(|odd| odd.what.contains("clear text")), is_odd, "{issuer}");
         }
     }
 
