@@ -17,6 +17,7 @@ mod gateway;
 mod hosts;
 mod import;
 mod keys;
+mod plans;
 mod routes;
 mod throttles;
 mod usage;

@@ -169,3 +169,22 @@ fn kp_08_usage_is_told_by_day_and_a_quota_extended() {
     assert!(january.contains("2020-01-31") && january.contains("7 requests in 1 line"), "{january}");
     eventually("it is still served", || passed(&mut client, &value, 1) == 0);
 }
+
+/// What a request with a key would meet, with the lines that say so.
+#[test]
+fn explain_tells_of_keys_plans_and_quotas() {
+    let (folder, state) = state();
+    let path = folder.join("gateway.yaml");
+    let text = document(&state).replace("gateway:\n", "gateway:\n  listen: 127.0.0.1:0\n");
+    fs::write(&path, &text).unwrap();
+    let explain = |url: &str| tollgate(&["explain", path.to_str().unwrap(), "GET", url], "").ok().out;
+    let said = explain("/dev/mine");
+    let at = |what: &str| text.lines().position(|line| line.contains(what)).unwrap() + 1;
+    let line = at("basic:");
+    assert!(said.contains("api_key → quota"), "{said}");
+    assert!(said.contains(&format!("in X-API-Key, of usage plan `basic` (line {line})")), "{said}");
+    assert!(said.contains(&format!("3 a month, of each key, in usage plan `basic` (line {line})")), "{said}");
+    fs::write(&path, text.replace("api_key_required: true, ", "")).unwrap();
+    let said = explain("/dev/mine");
+    assert!(!said.contains("api_key") && !said.contains("quota") && !said.contains("X-API-Key"), "{said}");
+}

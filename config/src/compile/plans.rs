@@ -6,6 +6,7 @@ use policy::quota::Quota;
 use policy::throttle::Limit;
 
 use crate::compile::apis::Compiled;
+use crate::compile::throttles::line_of;
 use crate::compile::tls::file_ref;
 use crate::diagnostic::{Diagnostics, Place};
 use crate::model::keys::{KeySpec, KeysSpec};
@@ -33,6 +34,7 @@ fn plan(spec: &PlanSpec, compiled: &Compiled) -> Plan {
         stages: stages.into(),
         throttle: throttle.as_ref().and_then(ThrottleSpec::limit),
         quota: quota.as_ref().and_then(quota_of),
+        lines: [name.place, quota.as_ref().map_or(name.place, |quota| quota.place)].map(line_of),
     }
 }
 

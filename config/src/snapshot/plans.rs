@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use policy::quota::Quota;
+use policy::rules::Line;
 use policy::throttle::Limit;
 use serde::{Deserialize, Serialize};
 
@@ -20,6 +21,8 @@ pub struct Plan {
     pub throttle: Option<Limit>,
     /// Requests of each key over all of its stages in a period; `None`: any number.
     pub quota: Option<Quota>,
+    /// Where the plan and its quota were written.
+    pub lines: [Line; 2],
 }
 
 /// A stage of a plan.

@@ -17,6 +17,7 @@ use router::{Captures, Glob, Kind, Miss, Template, Verb};
 use super::answers as beside;
 use super::authorizers;
 use super::gateway::Named;
+use super::plans;
 use super::routes::servers;
 use super::throttles;
 use super::{exit, fail, hosts, say};
@@ -253,6 +254,9 @@ fn answers(snapshot: &Snapshot, request: &Request<'_>, found: &Found<'_>, captur
             line(out, "revoked", &list.to_string());
         }
     }
+    for (name, text) in plans::met(snapshot, found.stage, method) {
+        line(out, name, &text);
+    }
     for (phase, limit) in &met {
         line(out, "limit", &format!("{}: {limit}", phase.name()));
     }
@@ -292,6 +296,7 @@ fn phases(method: &Method, (asks_clients, has_policy): (bool, bool), limits: &[(
         (_, Phase::ProveClient) => asks_clients,
         (_, Phase::PolicyBefore) => has_policy && signed != Some(true),
         (_, Phase::PolicyAfter) => signed == Some(true) || (has_policy && signed.is_some()),
+        (_, Phase::ApiKey | Phase::Quota) => method.rules.api_key.is_some(),
         (_, Phase::Authorize) => method.rules.authorize != Authorize::Open,
         (
             _,

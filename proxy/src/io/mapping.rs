@@ -17,7 +17,7 @@ pub struct Mapping {
 
 // SAFETY: it is nothing but a place of atomic words, which any thread may use; it is freed by whoever has the last of it.
 unsafe impl Send for Mapping {}
-// SAFETY: as above.
+// SAFETY: its words are atomic, so that any number of threads may read and change them at once.
 unsafe impl Sync for Mapping {}
 
 impl Mapping {
