@@ -186,7 +186,7 @@ fn a_document_becomes_a_gateway() {
     let (out, err, code) = said(&["import", &document, "-o", &config]);
     assert_eq!(code, 0, "{err}");
     assert!(out.starts_with("REST API `old-pets` (Old Pets 7): 2 methods on 1 path, 1 model\n"), "{out}");
-    assert!(out.contains("API keys are not available"), "{out}");
+    assert!(out.contains("     1  a faulty URI or mapping\n"), "{out}");
     assert!(out.contains(&format!("wrote {config}\n")) && out.contains("/prod/pets\n"), "{out}");
     let text = read(&config);
     assert!(text.contains("    openapi: old.json\n    stages:\n      prod:\n"), "{text}");
