@@ -90,6 +90,30 @@ fn explain_says_who_answers_and_fails_if_nobody_does() {
 }
 
 #[test]
+fn explain_says_what_policies_and_signatures_a_request_meets() {
+    let path = document(
+        "cli-explain-policies.yaml",
+        r#"
+gateway: {listen: "127.0.0.1:0", region: eu-west-1}
+apis:
+  a:
+    kind: rest
+    policy: {Statement: {Effect: Allow, Principal: "*", Action: "*", Resource: "execute-api:/*"}}
+    routes:
+      "GET /open": {integration: {type: mock}}
+      "GET /signed": {authorization: AWS_IAM, integration: {type: mock}}
+    stages: {s: {}}
+"#,
+    );
+    let (out, _, _) = said(&["explain", &path, "GET", "/s/open"]);
+    assert!(out.contains("policy_before") && !out.contains("policy_after"), "{out}");
+    assert!(out.contains("policy     it must allow the request") && out.contains(":6"), "{out}");
+    let (out, _, _) = said(&["explain", &path, "GET", "/s/signed"]);
+    assert!(out.contains("authorize → policy_after") && !out.contains("policy_before"), "{out}");
+    assert!(out.contains("AWS_IAM: a signature for execute-api in eu-west-1, but there are no principals"), "{out}");
+}
+
+#[test]
 fn explain_names_the_limits_that_a_request_meets() {
     let text = r#"gateway:
   listen: 127.0.0.1:0
