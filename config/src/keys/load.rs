@@ -44,12 +44,11 @@ fn table(
         loading.named(key, place(at));
     }
     for (at, file) in files.iter().enumerate() {
-        match file.path() {
-            Some(path) => loading.file(&path, place(named.len() + at)),
-            None => {
-                let hint = "$CREDENTIALS_DIRECTORY is not set: write LoadCredential= in the unit";
-                loading.faults.error_hint(place(named.len() + at), format!("{file} is not there"), hint);
-            }
+        if let Some(path) = file.path() {
+            loading.file(&path, place(named.len() + at));
+        } else {
+            let hint = "$CREDENTIALS_DIRECTORY is not set: write LoadCredential= in the unit";
+            loading.faults.error_hint(place(named.len() + at), format!("{file} is not there"), hint);
         }
     }
     if let Some(store) = store {
@@ -150,7 +149,7 @@ impl Loading<'_> {
     /// What counts are kept under: the line's id, or its name, if that can be one; a name that is taken gets a number.
     fn id_of(&mut self, row: &Row<'_>) -> String {
         let wanted = [&row.id, &row.name].into_iter().find(|text| is_id(text));
-        let wanted = wanted.map_or_else(|| format!("line-{}", row.line), |text| text.to_string());
+        let wanted = wanted.map_or_else(|| format!("line-{}", row.line), ToString::to_string);
         let mut id = wanted.clone();
         let mut number = 2;
         while !self.ids.insert(id.clone()) {
@@ -236,14 +235,8 @@ impl<'a> Plans<'a> {
             }
         }
         if numbers.len() > 1 {
-            let clash = match self.clashes.get(numbers) {
-                Some(known) => known.clone(),
-                None => {
-                    let found = clash(self.all, numbers);
-                    self.clashes.insert(numbers.clone(), found.clone());
-                    found
-                }
-            };
+            let all = self.all;
+            let clash = self.clashes.entry(numbers.clone()).or_insert_with(|| clash(all, numbers)).clone();
             unknown = unknown.or(clash);
         }
         unknown

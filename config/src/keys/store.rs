@@ -368,7 +368,7 @@ impl Change {
     /// The line cannot be a key, and why; the value is not quoted.
     pub fn import(&mut self, row: &ImportRow<'_>, keep_value: bool, now: u64) -> Result<Imported, KeysFault> {
         let known = self.known(row)?;
-        let plans: Vec<String> = row.plans.iter().map(|name| name.to_string()).collect();
+        let plans: Vec<String> = row.plans.iter().map(ToString::to_string).collect();
         let Some(at) = known else {
             let id = if row.id.is_empty() { self.new_id() } else { row.id.to_string() };
             let digest = self.hasher.digest(row.value.as_bytes());

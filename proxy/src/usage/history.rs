@@ -8,6 +8,7 @@
 //! failure has cut does no harm.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -57,7 +58,7 @@ pub fn append(state: &Path, lines: &[(Line, u64)]) -> io::Result<()> {
     let mut by_month: BTreeMap<String, String> = BTreeMap::new();
     for (Line { day, plan, key }, used) in lines {
         let text = by_month.entry(month_of(*day)).or_default();
-        text.push_str(&format!("{},{plan},{key},{used}\n", day_text(*day)));
+        let _ = writeln!(text, "{},{plan},{key},{used}", day_text(*day));
     }
     for (month, text) in by_month {
         let path = state.join("usage").join(month);

@@ -101,10 +101,7 @@ impl Usage {
     /// Writes down the days that are over.
     fn record(&self) {
         let Some(state) = self.state.as_deref() else { return };
-        let all = match self.shelf().slots.as_mut().map(Slots::all) {
-            Some(Ok(all)) => all,
-            None | Some(Err(_)) => return,
-        };
+        let Some(Ok(all)) = self.shelf().slots.as_mut().map(Slots::all) else { return };
         if let Err(error) = write_down(state, &all, over(now())) {
             tracing::error!(%error, "days that are over cannot be written down; it is tried again");
         }
