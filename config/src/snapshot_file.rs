@@ -361,11 +361,14 @@ fn rebase(
     }
 }
 
-/// Whether its lists fit each other.
-fn is_whole(authorizer: &Authorizer) -> bool {
+/// Whether its lists fit each other, and whom it names is there.
+fn is_whole(authorizer: &Authorizer, authorities: usize) -> bool {
     match &authorizer.rule {
         AuthorizerRule::Jwt(rule) => !rule.keys.is_empty() && rule.keys.len() == rule.rules.issuers.len(),
-        AuthorizerRule::Lambda(_) => true,
+        AuthorizerRule::Lambda(rule) => {
+            let is_clean = rule.target.starts_with('/') && rule.target.bytes().all(|byte| byte.is_ascii_graphic());
+            (rule.authority as usize) < authorities && is_clean
+        }
     }
 }
 
@@ -378,8 +381,8 @@ fn check_program(program: &Program) -> Result<(), SnapshotFault> {
     if !authorities.iter().all(|authority| clean(&authority.host)) {
         return Err(invalid("a host that no field can hold"));
     }
-    if !authorizers.iter().all(is_whole) {
-        return Err(invalid("an authorizer whose issuers have no keys"));
+    if !authorizers.iter().all(|authorizer| is_whole(authorizer, authorities.len())) {
+        return Err(invalid("an authorizer whose issuers have no keys, or that is nowhere"));
     }
     for method in methods {
         if let Authorize::By { authorizer, .. } = &method.rules.authorize
@@ -590,5 +593,27 @@ mod tests {
             }
         }
         assert!(refused > 100, "{refused}");
+    }
+
+    #[test]
+    fn authorizers_are_written_and_not_believed() {
+        let text = include_str!("../tests/good/lambda_authorizers.yaml");
+        let loaded =
+            crate::load_text("gateway.yaml", text, Path::new("/srv/tollgate")).snapshot.expect("a good document");
+        let file = encode(&loaded, Path::new("/srv/tollgate"));
+        let read = decode(&file, Path::new("/srv/tollgate")).unwrap();
+        assert!(shown(&read).contains("/2015-03-31/functions/") && shown(&read) == shown(&loaded), "{}", shown(&read));
+        let body = &file[HEADER..];
+        for at in 0..body.len() {
+            let mut forged = body.to_vec();
+            forged[at] ^= 0x7f;
+            let Ok(snapshot) = decode_body(&forged, Path::new("")) else { continue };
+            crate::properties::holds_together(&snapshot);
+            for program in snapshot.stages.iter().filter_map(|stage| Some(&stage.release.as_ref()?.program)) {
+                let named =
+                    program.authorizers.iter().all(|authorizer| is_whole(authorizer, program.authorities.len()));
+                assert!(named, "byte {at}");
+            }
+        }
     }
 }

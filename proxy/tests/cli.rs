@@ -114,6 +114,50 @@ apis:
 }
 
 #[test]
+fn explain_names_who_decides_on_a_caller() {
+    let text = r#"gateway: {listen: 127.0.0.1:0, lambda: "http://127.0.0.1:9001"}
+apis:
+  a:
+    kind: rest
+    authorizers:
+      endpoint: {type: lambda, uri: "http://127.0.0.1:9000/ask", identity_sources: [method.request.header.X-Id, method.request.querystring.t, context.stage]}
+      function: {type: lambda, mode: token, ttl: 0s, identity_sources: method.request.header.Authorization,
+        uri: "arn:aws:lambda:eu-west-1:123456789012:function:door"}
+    routes:
+      "GET /x": {authorizer: endpoint, integration: {type: mock}}
+      "GET /y": {authorizer: function, integration: {type: mock}}
+      "GET /z": {integration: {type: mock}}
+    stages: {s: {}}
+domains:
+  "*": {mappings: {/: a/s}}
+"#;
+    let path = document("cli-authorizers.yaml", text);
+    let of = |target: &str| {
+        let (out, _, code) = said(&["explain", &path, "GET", target]);
+        assert_eq!(code, 0, "{out}");
+        let lines: Vec<&str> = out.lines().filter(|line| line.starts_with("authorizer ")).collect();
+        let line = lines.join("\n");
+        assert_eq!(out.contains("authorize →"), !line.is_empty(), "{out}");
+        line
+    };
+    assert_eq!(
+        of("/x"),
+        format!(
+            "authorizer endpoint ({path}:6): an endpoint is told the request (1.0) at http://127.0.0.1:9000/ask, \
+         remembered for 300s by header X-Id and query t and context stage"
+        )
+    );
+    assert_eq!(
+        of("/y"),
+        format!(
+            "authorizer function ({path}:7): a function is told the token at arn:aws:lambda:eu-west-1:123456789012:function:door, \
+         asked every time, with header Authorization"
+        )
+    );
+    assert_eq!(of("/z"), "");
+}
+
+#[test]
 fn explain_names_the_limits_that_a_request_meets() {
     let text = r#"gateway:
   listen: 127.0.0.1:0

@@ -2,6 +2,7 @@
 
 use config::snapshot::{AuthorizerRule, JwtRule, KeySource, Program};
 use config::{Method, Snapshot};
+use policy::authorize::lambda::{Event, LambdaRule};
 use policy::authorize::token_source::TokenSource;
 use policy::rules::Authorize;
 
@@ -16,7 +17,7 @@ pub fn decides(snapshot: &Snapshot, program: &Program, method: &Method) -> Optio
     };
     let what = match &authorizer.rule {
         AuthorizerRule::Jwt(rule) => token(rule, scopes),
-        AuthorizerRule::Lambda(_) => "it is asked".to_owned(),
+        AuthorizerRule::Lambda(rule) => function(rule),
     };
     let line = authorizer.line.show(snapshot).map_or_else(String::new, |line| format!(" ({line})"));
     Some(format!("{}{line}: {what}", authorizer.name))
@@ -51,6 +52,23 @@ pub fn policy(snapshot: &Snapshot, program: &Program, method: &Method) -> Option
         }
     };
     Some(format!("{what}{line}"))
+}
+
+/// What is told to whom, and how long it is remembered.
+fn function(rule: &LambdaRule) -> String {
+    let who = if rule.is_function { "a function" } else { "an endpoint" };
+    let what = match rule.event {
+        Event::Token => "the token",
+        Event::Version1 => "the request (1.0)",
+        Event::Version2 => "the request (2.0)",
+    };
+    let by = rule.sources.names().join(" and ");
+    let kept = match (rule.ttl.as_secs(), &*by) {
+        (0, "") => "asked every time".to_owned(),
+        (0, by) => format!("asked every time, with {by}"),
+        (seconds, by) => format!("remembered for {seconds}s by {by}"),
+    };
+    format!("{who} is told {what} at {}, {kept}", rule.written)
 }
 
 fn token(rule: &JwtRule, scopes: &[Box<str>]) -> String {

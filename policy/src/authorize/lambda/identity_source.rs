@@ -128,6 +128,23 @@ impl IdentitySources {
         self.0.is_empty()
     }
 
+    /// What they are, for people.
+    pub fn names(&self) -> Vec<String> {
+        let name = |source: &Source| match source {
+            Source::Header(name) => format!("header {name}"),
+            Source::Query(name) => format!("query {name}"),
+            Source::Address => "the client's address".to_owned(),
+            Source::Stage(_) => "a stage variable".to_owned(),
+            Source::Context(variable) => {
+                let known = Variable::NAMES.iter().find(|(_, known)| known == variable);
+                format!("context {}", known.map_or("", |(name, _)| name))
+            }
+            Source::RouteKey => "context routeKey".to_owned(),
+            Source::Absent => "what is never there".to_owned(),
+        };
+        self.0.iter().map(name).collect()
+    }
+
     /// Whether all of them are there, and not empty. Each value goes to `digest` as it was received, with its length before it, so that
     /// no two requests with different values look the same; of a header field or parameter that stands there more than once, all.
     /// `scratch` is left as it was.
