@@ -53,8 +53,6 @@ pub enum Refusal {
     Misdirected,
     /// The caller has not shown who it is, or not well enough (`UNAUTHORIZED`; ).
     Unauthorized,
-    /// What the caller shows was good once (`EXPIRED_TOKEN`).
-    ExpiredToken,
     /// The caller is known and may not (`ACCESS_DENIED`, A-13).
     AccessDenied,
     /// Nothing is signed where callers sign (`MISSING_AUTHENTICATION_TOKEN`, A-12).
@@ -125,7 +123,7 @@ impl Reply {
 pub const RETRY_AFTER_SECONDS: &str = "1";
 
 /// Variants that are neither [`Refusal::Unproven`] nor [`Refusal::Misbehaved`], in the order of their index.
-const PLAIN: [Refusal; 35] = [
+const PLAIN: [Refusal; 34] = [
     Refusal::NoSuchApi,
     Refusal::NoSuchStage,
     Refusal::NoSuchMethod,
@@ -148,7 +146,6 @@ const PLAIN: [Refusal; 35] = [
     Refusal::HandshakeVersion,
     Refusal::Misdirected,
     Refusal::Unauthorized,
-    Refusal::ExpiredToken,
     Refusal::AccessDenied,
     Refusal::MissingAuthenticationToken,
     Refusal::InvalidSignature,
@@ -222,19 +219,18 @@ impl Refusal {
             Self::HandshakeVersion => 19,
             Self::Misdirected => 20,
             Self::Unauthorized => 21,
-            Self::ExpiredToken => 22,
-            Self::AccessDenied => 23,
-            Self::MissingAuthenticationToken => 24,
-            Self::InvalidSignature => 25,
-            Self::InvalidApiKey => 26,
-            Self::Throttled => 27,
-            Self::QuotaExceeded => 28,
-            Self::TooManyAtOnce => 29,
-            Self::AuthorizerFailure => 30,
-            Self::AuthorizerConfigurationError => 31,
-            Self::Filtered => 32,
-            Self::IncompleteSignature => 33,
-            Self::UnrecognizedClient => 34,
+            Self::AccessDenied => 22,
+            Self::MissingAuthenticationToken => 23,
+            Self::InvalidSignature => 24,
+            Self::InvalidApiKey => 25,
+            Self::Throttled => 26,
+            Self::QuotaExceeded => 27,
+            Self::TooManyAtOnce => 28,
+            Self::AuthorizerFailure => 29,
+            Self::AuthorizerConfigurationError => 30,
+            Self::Filtered => 31,
+            Self::IncompleteSignature => 32,
+            Self::UnrecognizedClient => 33,
             Self::Unproven(why) => PLAIN.len() + why as usize,
             Self::Misbehaved(how) => MISBEHAVED + how as usize,
         }
@@ -265,7 +261,6 @@ impl Refusal {
             Self::ClientGone => "client_gone",
             Self::Misdirected => "misdirected",
             Self::Unauthorized => "unauthorized",
-            Self::ExpiredToken => "expired_token",
             Self::AccessDenied => "access_denied",
             Self::MissingAuthenticationToken => "missing_authentication_token",
             Self::InvalidSignature => "invalid_signature",
@@ -317,7 +312,6 @@ impl Refusal {
             Self::MappedPathEscapes | Self::HandshakeMalformed => GatewayType::BadRequestParameters,
             Self::UnsupportedMediaType => GatewayType::UnsupportedMediaType,
             Self::Unauthorized => GatewayType::Unauthorized,
-            Self::ExpiredToken => GatewayType::ExpiredToken,
             Self::AccessDenied => GatewayType::AccessDenied,
             Self::InvalidSignature | Self::IncompleteSignature | Self::UnrecognizedClient => {
                 GatewayType::InvalidSignature
@@ -396,12 +390,6 @@ impl Refusal {
                 Texts::same(403, "ForbiddenException", message!("Forbidden"))
             }
             Self::Unauthorized => Texts::same(401, "UnauthorizedException", message!("Unauthorized")),
-            Self::ExpiredToken => Texts::same(
-                403,
-                "ExpiredTokenException",
-                message!("The security token included in the request is expired"),
-            )
-            .but_http(403, message!("Forbidden")),
             Self::AccessDenied => Texts::same(
                 403,
                 "AccessDeniedException",
@@ -533,7 +521,6 @@ mod tests {
         (Refusal::Misdirected, 421, "BadRequestException", "Misdirected Request", 421, "Misdirected Request", "T24, ours"),
         (Refusal::HandshakeVersion, 426, "BadRequestException", "Upgrade Required", 426, "Upgrade Required", "C07, ours"),
         (Refusal::Unauthorized, 401, "UnauthorizedException", "Unauthorized", 401, "Unauthorized", "UNAUTHORIZED"),
-        (Refusal::ExpiredToken, 403, "ExpiredTokenException", "The security token included in the request is expired", 403, "Forbidden", "EXPIRED_TOKEN; the type assumed"),
         (Refusal::MissingAuthenticationToken, 403, "MissingAuthenticationTokenException", "Missing Authentication Token", 403, "Forbidden", "A-12"),
         (Refusal::InvalidSignature, 403, "InvalidSignatureException", "The request signature we calculated does not match the signature you provided.", 403, "Forbidden", "INVALID_SIGNATURE"),
         (Refusal::IncompleteSignature, 403, "IncompleteSignatureException", "The request signature does not conform to AWS standards.", 403, "Forbidden", "A-12; the message assumed"),

@@ -12,7 +12,6 @@ pub fn decides(snapshot: &Snapshot, program: &Program, method: &Method) -> Optio
         Authorize::By { authorizer, scopes } => (program.authorizers.get(usize::from(*authorizer))?, scopes),
         Authorize::SigV4 => return Some(signers(snapshot)),
         Authorize::Closed => return Some("none that can be used: nobody passes".to_owned()),
-        Authorize::SigV4 => return Some("AWS_IAM: whoever signs, if the policies let it".to_owned()),
         Authorize::Open => return None,
     };
     let what = match &authorizer.rule {
