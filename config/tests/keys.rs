@@ -43,8 +43,8 @@ fn plans(loaded: &Loaded, value: &str) -> Option<(String, bool, Vec<String>)> {
     Some((key.id.to_owned(), key.enabled, plans.collect()))
 }
 
-fn found(id: &str, enabled: bool, plans: &[&str]) -> Option<(String, bool, Vec<String>)> {
-    Some((id.to_owned(), enabled, plans.iter().map(|plan| (*plan).to_owned()).collect()))
+fn found(id: &str, enabled: bool, plans: &[&str]) -> (String, bool, Vec<String>) {
+    (id.to_owned(), enabled, plans.iter().map(|plan| (*plan).to_owned()).collect())
 }
 
 #[test]
@@ -71,11 +71,19 @@ fn three_places_make_one_table() {
 
     let keys = "api_keys: {acme: {value: \"${file:acme}\", plans: [gold], enabled: true}, file: keys.csv}\n";
     let loaded = load(&folder, keys);
-    assert_eq!(plans(&loaded, "acme-value-0123456789"), found("acme", true, &["gold"]), "the document counts first");
-    assert_eq!(plans(&loaded, "csv-value-0000000001"), found("line-2", true, &["gold"]), "no id can have a space");
-    assert_eq!(plans(&loaded, "csv-value-0000000002"), found("same", false, &["basic"]));
-    assert_eq!(plans(&loaded, "csv-value-0000000003"), found("same.2", true, &["basic"]));
-    assert_eq!(plans(&loaded, &value), found(&stored.id, true, &["basic"]));
+    assert_eq!(
+        plans(&loaded, "acme-value-0123456789"),
+        Some(found("acme", true, &["gold"])),
+        "the document counts first"
+    );
+    assert_eq!(
+        plans(&loaded, "csv-value-0000000001"),
+        Some(found("line-2", true, &["gold"])),
+        "no id can have a space"
+    );
+    assert_eq!(plans(&loaded, "csv-value-0000000002"), Some(found("same", false, &["basic"])));
+    assert_eq!(plans(&loaded, "csv-value-0000000003"), Some(found("same.2", true, &["basic"])));
+    assert_eq!(plans(&loaded, &value), Some(found(&stored.id, true, &["basic"])));
     assert_eq!(plans(&loaded, "csv-value-0000000009"), None);
     let said = said(&loaded);
     assert_eq!(said.len(), 4, "{said:?}");
@@ -107,8 +115,8 @@ fn a_compiled_file_has_no_value_and_reads_them_again() {
     assert!(is_in(b"keys.csv") && !is_in(b"acme-value") && !is_in(b"csv-value"));
     fs::write(folder.join("gateway.snapshot"), &bytes).unwrap();
     let again = config::load(&folder.join("gateway.snapshot"));
-    assert_eq!(plans(&again, "acme-value-0123456789"), found("acme", true, &["gold"]));
-    assert_eq!(plans(&again, "csv-value-0000000001"), found("x", true, &["basic"]));
+    assert_eq!(plans(&again, "acme-value-0123456789"), Some(found("acme", true, &["gold"])));
+    assert_eq!(plans(&again, "csv-value-0000000001"), Some(found("x", true, &["basic"])));
 }
 
 #[test]

@@ -116,15 +116,13 @@ impl Flight {
     pub fn wait(&self) -> impl Future<Output = Outcome> {
         poll_fn(|context| {
             let mut waiting = lock(&self.state);
-            match &waiting.outcome {
-                Some(outcome) => Poll::Ready(outcome.clone()),
-                None => {
-                    if !waiting.wakers.iter().any(|waker| waker.will_wake(context.waker())) {
-                        waiting.wakers.push(context.waker().clone());
-                    }
-                    Poll::Pending
-                }
+            if let Some(outcome) = &waiting.outcome {
+                return Poll::Ready(outcome.clone());
             }
+            if !waiting.wakers.iter().any(|waker| waker.will_wake(context.waker())) {
+                waiting.wakers.push(context.waker().clone());
+            }
+            Poll::Pending
         })
     }
 }

@@ -1,4 +1,5 @@
 //! API keys, usage plans and quotas: rows KP-01 to KP-06, KP-08 and KP-09; what is counted through a kill, a restart and an upgrade.
+#![allow(clippy::float_cmp, reason = "counters are whole numbers")]
 
 mod support;
 
@@ -57,10 +58,10 @@ api_keys:
 fn state() -> PathBuf {
     let state = new_folder();
     for (name, value) in [("acme", ACME), ("idle", IDLE), ("other", OTHER)] {
-        fs::write(state.join(name), format!("{value}\n")).unwrap();
+        fs::write(state.join(name), format!("{value}\n")).expect("a key's file");
     }
     let text = format!("key,NAME,usageplanids,enabled\n{CSV},customer,\"basic\",true\n{OFF},gone,basic,FALSE\n");
-    fs::write(state.join("keys.csv"), text).unwrap();
+    fs::write(state.join("keys.csv"), text).expect("a table of keys");
     state
 }
 

@@ -53,7 +53,7 @@ fn sha256(bytes: &[u8]) -> String {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    bytes.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
 }
 
 /// RFC 2104.
@@ -125,12 +125,12 @@ impl Signed {
             fields.push(("x-amz-security-token", token.to_owned()));
         }
         let names: Vec<&str> = fields.iter().map(|(name, _)| *name).collect();
-        let lines: String = fields.iter().map(|(name, value)| format!("{name}:{value}\n")).collect();
+        let lines = fields.iter().fold(String::new(), |text, (name, value)| text + name + ":" + value + "\n");
         let (names, hash) = (names.join(";"), self.hash());
         let canonical = format!("{}\n{}\n\n{lines}\n{names}\n{hash}", self.method, self.path);
         let credential = format!("{}/{}", self.access_key, self.scope());
         let signature = self.signature(&canonical);
-        let sent: String = fields.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+        let sent = fields.iter().fold(String::new(), |text, (name, value)| text + name + ": " + value + "\r\n");
         format!(
             "{} {} HTTP/1.1\r\n{sent}Content-Length: {}\r\nAuthorization: AWS4-HMAC-SHA256 Credential={credential}, \
              SignedHeaders={names}, Signature={signature}\r\n\r\n{}",

@@ -154,7 +154,8 @@ fn not_available_is_500_with_a_counter_and_never_half_served() {
         client.exchange(post).expect_status(500);
         assert!(backend.take().is_empty(), "nothing reached the backend");
         for (reason, count) in [("not_available", 2), ("authorizer_configuration_error", 1)] {
-            assert_eq!(gateway.counter("tollgate_refusals_total", &[("reason", reason)]) as u32, count, "{reason}");
+            let counted = gateway.counter("tollgate_refusals_total", &[("reason", reason)]);
+            assert!((counted - f64::from(count)).abs() < 0.5, "{reason}: {counted}");
         }
     });
 }

@@ -286,8 +286,8 @@ fn complain(rule: &LambdaRule, complaint: &Complaint, worker: &Worker) -> Refuse
         tracing::warn!(%uri, %why, failures, "an authorizer gives no answer: its callers are told 500");
     }
     match complaint {
-        Complaint::Call(Failure::Broken(Fault::AnswerTimedOut | Fault::AnswerStalled)) => Refused::Failed,
-        Complaint::Silence(Silence::Function | Silence::Status(_) | Silence::Unauthorized) => Refused::Failed,
+        Complaint::Call(Failure::Broken(Fault::AnswerTimedOut | Fault::AnswerStalled))
+        | Complaint::Silence(Silence::Function | Silence::Status(_) | Silence::Unauthorized) => Refused::Failed,
         // Who cannot be reached, or answers in no known form, is set up wrongly.
         Complaint::Call(_) | Complaint::Silence(Silence::Answer(_)) => Refused::Unusable,
     }

@@ -380,7 +380,7 @@ fn import(
 }
 
 fn take(change: &mut Change, bytes: &[u8], keep_value: bool) -> Result<Sums, String> {
-    let total = bytes.iter().filter(|byte| **byte == b'\n').count() as u64;
+    let total = bytes.split(|byte| *byte == b'\n').count() as u64 - 1;
     let bar = if io::stderr().is_terminal() { ProgressBar::new(total) } else { ProgressBar::hidden() };
     if let Ok(style) = ProgressStyle::with_template("{bar:40} {percent}% of {len} keys, {eta} left") {
         bar.set_style(style);

@@ -14,9 +14,10 @@ pub fn met(snapshot: &Snapshot, stage: u32, method: &Method) -> Vec<(&'static st
     let plans: Vec<&Plan> = snapshot.plans.iter().filter(|plan| plan.stage(stage).is_some()).collect();
     let names: Vec<String> =
         plans.iter().map(|plan| format!("`{}`{}", plan.name, behind(" (line ", plan.lines[0]))).collect();
-    let key = match names.is_empty() {
-        true => format!("{from}; but no usage plan has this stage: nobody passes"),
-        false => format!("{from}, of usage plan {}", names.join(" or ")),
+    let key = if names.is_empty() {
+        format!("{from}; but no usage plan has this stage: nobody passes")
+    } else {
+        format!("{from}, of usage plan {}", names.join(" or "))
     };
     let mut met = vec![("api key", key)];
     for plan in plans {
