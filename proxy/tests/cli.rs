@@ -115,12 +115,12 @@ apis:
 
 #[test]
 fn explain_names_who_decides_on_a_caller() {
-    let text = r#"gateway: {listen: 127.0.0.1:0, lambda: "http://127.0.0.1:9001"}
+    let text = r#"gateway: {listen: 127.0.0.1:0, lambda: "http://192.0.2.7:9001"}
 apis:
   a:
     kind: rest
     authorizers:
-      endpoint: {type: lambda, uri: "http://127.0.0.1:9000/ask", identity_sources: [method.request.header.X-Id, method.request.querystring.t, context.stage]}
+      endpoint: {type: lambda, uri: "http://192.0.2.7:9000/ask", identity_sources: [method.request.header.X-Id, method.request.querystring.t, context.stage]}
       function: {type: lambda, mode: token, ttl: 0s, identity_sources: method.request.header.Authorization,
         uri: "arn:aws:lambda:eu-west-1:123456789012:function:door"}
     routes:
@@ -143,7 +143,7 @@ domains:
     assert_eq!(
         of("/x"),
         format!(
-            "authorizer endpoint ({path}:6): an endpoint is told the request (1.0) at http://127.0.0.1:9000/ask, \
+            "authorizer endpoint ({path}:6): an endpoint is told the request (1.0) at http://192.0.2.7:9000/ask, \
          remembered for 300s by header X-Id and query t and context stage"
         )
     );
