@@ -340,7 +340,11 @@ pub fn main() -> ExitCode {
         Command::Canary { target, gateway, what } => deployments::canary(&gateway, target, what),
         Command::Keys { place, what } => keys::keys(&place, what),
         Command::Usage { place, wanted, action } => usage::usage(&place, &wanted, action),
-        Command::Version { json: true } => say(&format!("{:#}\n", serde_json::json!({ "version": VERSION }))),
+        Command::Version { json: true } => {
+            // A debug build must not be measured: `perf/run` asks.
+            let told = serde_json::json!({ "version": VERSION, "debug": cfg!(debug_assertions) });
+            say(&format!("{told:#}\n"))
+        }
         Command::Version { json: false } => say(&format!("tollgate {VERSION}\n")),
         Command::Completions { shell } => {
             let mut script = Vec::new();

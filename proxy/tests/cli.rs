@@ -288,6 +288,7 @@ fn help_version_and_completions_succeed() {
     assert_eq!(said(&["--version"]), (version, String::new(), 0));
     let json: serde_json::Value = serde_json::from_str(&said(&["version", "--json"]).0).expect("JSON");
     assert_eq!(json["version"], env!("CARGO_PKG_VERSION"));
+    assert_eq!(json["debug"], cfg!(debug_assertions));
     assert!(said(&["help"]).0.contains("explain"));
     for shell in ["bash", "zsh", "fish"] {
         let (script, _, code) = said(&["completions", shell]);

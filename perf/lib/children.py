@@ -1,0 +1,99 @@
+"""Processes of ours, the folder that they work in, and free ports."""
+
+import atexit
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+WORK = Path(tempfile.mkdtemp(prefix="tollgate-perf-"))
+atexit.register(shutil.rmtree, WORK, ignore_errors=True)
+
+
+class Child:
+    """A process of ours in a group of its own, ended with everything that it started."""
+
+    alive = []
+
+    def __init__(self, name, core, command):
+        self.name = name
+        self.log = open(WORK / f"{name}.log", "wb")
+        command = ["taskset", "-c", str(core), *map(str, command)]
+        self.process = subprocess.Popen(command, stdout=self.log, stderr=self.log, start_new_session=True, cwd=WORK)
+        Child.alive.append(self)
+
+    def pids(self):
+        """The process and its descendants; nginx works in a child."""
+        parents = {}
+        for entry in Path("/proc").iterdir():
+            if entry.name.isdigit():
+                try:
+                    parents[int(entry.name)] = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+                except OSError:
+                    pass
+        found = [self.process.pid]
+        for pid in found:
+            found += [child for child, parent in parents.items() if parent == pid]
+        return found
+
+    def cpu_ns(self):
+        """Scheduler run time of every thread, in nanoseconds."""
+        total = 0
+        for pid in self.pids():
+            for task in Path(f"/proc/{pid}/task").glob("*/schedstat"):
+                total += int(task.read_text().split()[0])
+        return total
+
+    def wait_for(self, port):
+        for _ in range(1000):
+            if self.process.poll() is not None:
+                break
+            try:
+                socket.create_connection(("127.0.0.1", port), 1).close()
+                return
+            except OSError:
+                time.sleep(0.01)
+        self.log.flush()
+        text = Path(self.log.name).read_text(errors="replace")[-2000:]
+        sys.exit(f"{self.name} does not listen at port {port}:\n{text}")
+
+    def end(self):
+        if self.process.poll() is None:
+            os.killpg(self.process.pid, signal.SIGTERM)
+            try:
+                self.process.wait(3)
+            except subprocess.TimeoutExpired:
+                os.killpg(self.process.pid, signal.SIGKILL)
+                self.process.wait()
+        self.log.close()
+
+
+def end_all():
+    while Child.alive:
+        Child.alive.pop().end()
+
+
+def output(*command):
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
+    return (done.stdout + done.stderr).strip()
+
+
+def ports(count, base):
+    if base:
+        return list(range(base, base + count))
+    held = [socket.socket() for _ in range(count)]
+    for one in held:
+        one.bind(("127.0.0.1", 0))
+    found = [one.getsockname()[1] for one in held]
+    for one in held:
+        one.close()
+    return found
+
+
+atexit.register(end_all)  # before the folder goes: the last that is registered is the first that runs

@@ -1,0 +1,98 @@
+"""Rounds, and what they cost."""
+
+import os
+import re
+import signal
+import time
+from pathlib import Path
+
+from .children import WORK, Child, end_all, ports
+from .clients import check, load, wrk
+from .peers import backend, certificate, peer, token
+from .report import whole
+from .scenarios import LOAD_CORE, PROXY_CORE, SCENARIOS
+
+
+def core_ns(core):
+    """Busy time of a core, in nanoseconds: user, nice, system, interrupts; and what the hypervisor took."""
+    line = re.search(rf"^cpu{core} (.*)$", Path("/proc/stat").read_text(), re.M).group(1)
+    ticks = list(map(int, line.split()))
+    scale = 1e9 / os.sysconf("SC_CLK_TCK")
+    return (sum(ticks[0:3]) + ticks[5] + ticks[6]) * scale, ticks[7] * scale
+
+
+def measure(child, port, scenario, warm, seconds):
+    load(port, scenario, warm)
+    cpu, (busy, steal), begin = child.cpu_ns(), core_ns(PROXY_CORE), time.monotonic_ns()
+    result = load(port, scenario, seconds)
+    spent = child.cpu_ns() - cpu
+    wall = time.monotonic_ns() - begin
+    now_busy, now_steal = core_ns(PROXY_CORE)
+    result["cpu"] = spent / 1000 / max(result["requests"], 1)
+    result["others"] = max(0.0, (now_busy - busy) - spent + (now_steal - steal)) / wall * 100
+    return result
+
+
+def start(options, scenario):
+    """The backend and every peer for a scenario, each with its port."""
+    asked = SCENARIOS[scenario]
+    names = [name for name in options.peers if peer(name).can(asked)]
+    if asked.tls and not (WORK / "perf.pem").exists():
+        certificate()
+    if asked.jwt:
+        token()
+    to, *rest = ports(1 + len(names), options.port_base)
+    Child("backend", LOAD_CORE, backend(to, asked)).wait_for(to)
+    running = {}
+    for name, port in zip(names, rest):
+        child = Child(name, PROXY_CORE, peer(name).command(name, port, to, asked, options))
+        child.wait_for(port)
+        running[name] = (child, port)
+    return running
+
+
+def run_scenario(options, scenario):
+    """Rounds in alternating order, so that a slow minute of the host hits all alike."""
+    running = start(options, scenario)
+    for name, (_, port) in running.items():
+        check(name, port, scenario)
+    rounds = []
+    for number in range(options.rounds):
+        order = list(running) if number % 2 == 0 else list(running)[::-1]
+        row = {}
+        for name in order:
+            child, port = running[name]
+            row[name] = measure(child, port, scenario, options.warm, options.window)
+            one = row[name]
+            print(f"  {scenario} round {number + 1}: {name:<14} {one['rate']:>8.0f} req/s {one['cpu']:>7.2f} us/req"
+                  f"  p50 {whole(one['p50'])} us  p99 {whole(one['p99'])} us  errors {one['errors']}", flush=True)
+        rounds.append(row)
+    end_all()
+    return rounds
+
+
+def system_calls(options):
+    """Calls per request at 64 connections, counted by strace, which slows all of them down: no speed is read here."""
+    running = start(options, "get-64")
+    lines = ["### syscalls: system calls per request, GET, 128 B, 64 connections (under strace)", "",
+             "| peer | calls per request | the most frequent |", "|---|---:|---|"]
+    for name, (child, port) in running.items():
+        wrk(port, "get-64", 1)
+        out = WORK / f"{name}.strace"
+        targets = [part for pid in child.pids() for part in ("-p", str(pid))]
+        tracer = Child("strace", LOAD_CORE, ["strace", "-c", "-f", "-o", out, *targets])
+        time.sleep(0.5)
+        requests = wrk(port, "get-64", options.window)["requests"]
+        os.killpg(tracer.process.pid, signal.SIGINT)
+        tracer.process.wait(10)
+        calls = {}
+        for line in out.read_text().splitlines():
+            parts = line.split()
+            if len(parts) >= 5 and parts[3].isdigit() and parts[-1] != "total":
+                calls[parts[-1]] = int(parts[3])
+        top = sorted(calls.items(), key=lambda item: -item[1])[:5]
+        shown = ", ".join(f"{call} {count / requests:.2f}" for call, count in top)
+        print(f"  syscalls: {name:<14} {sum(calls.values()) / requests:.2f} per request ({shown})", flush=True)
+        lines.append(f"| {name} | {sum(calls.values()) / requests:.2f} | {shown} |")
+    end_all()
+    return "\n".join(lines) + "\n"
