@@ -1,9 +1,9 @@
-//! Published vectors: the examples of RFC 7515 and RFC 8037, and Wycheproof's signatures, each through a key of a set.
+//! Published vectors: the examples of RFC 7515 to 7520, 7797 and 8037, and Wycheproof's signatures, each through a key of a set.
 
 use data_encoding::BASE64URL_NOPAD;
-use policy::authorize::jwk::KeySet;
-use policy::authorize::jws::{Algorithm, Jws};
-use policy::authorize::jwt::Wrong;
+use policy::authorize::jwk::{KeySet, NoKeys};
+use policy::authorize::jws::{Algorithm, Algorithms, Jws};
+use policy::authorize::jwt::{Issuer, Rules, Wrong};
 use serde_json::{Value, json};
 use wycheproof::{TestResult, ecdsa, eddsa, rsa_pkcs1_verify, rsa_pss_verify};
 
@@ -15,17 +15,24 @@ fn base64(bytes: &[u8]) -> String {
     BASE64URL_NOPAD.encode(bytes)
 }
 
+/// The examples: tokens that verify, tokens that are refused and why, keys and why some are of no use.
+fn examples(list: &str) -> Vec<Value> {
+    let all: Value = serde_json::from_str(include_str!("jose/rfc.json")).expect("the file is JSON");
+    all[list].as_array().expect("a list").clone()
+}
+
 #[test]
 fn the_examples_of_the_standards_verify_and_nothing_near_them() {
-    let vectors: Vec<Value> = serde_json::from_str(include_str!("jose/rfc.json")).unwrap();
-    assert_eq!(vectors.len(), 4);
+    let vectors = examples("verified");
+    assert_eq!(vectors.len(), 7);
     for vector in vectors {
         let source = vector["source"].as_str().unwrap();
         let keys = set(&vector["key"]).expect(source);
         let token = vector["token"].as_str().unwrap();
         let jws = Jws::parse(token.as_bytes()).expect(source);
         assert_eq!(Some(jws.head.algorithm.name()), vector["algorithm"].as_str());
-        let verify = |signed: &[u8], signature: &[u8]| keys.verify(None, jws.head.algorithm, signed, signature);
+        let id = jws.head.key_id.as_deref();
+        let verify = |signed: &[u8], signature: &[u8]| keys.verify(id, jws.head.algorithm, signed, signature);
         assert_eq!(verify(jws.signed, &jws.signature), Ok(()), "{source}");
         assert_eq!(verify(&jws.signed[1..], &jws.signature), Err(Wrong::Signature), "{source}");
         for at in 0..jws.signature.len() {
@@ -34,6 +41,61 @@ fn the_examples_of_the_standards_verify_and_nothing_near_them() {
             assert_eq!(verify(jws.signed, &other), Err(Wrong::Signature), "{source} {at}");
         }
     }
+}
+
+#[test]
+fn the_examples_that_no_gateway_should_believe_are_refused_by_name() {
+    let vectors = examples("refused");
+    assert_eq!(vectors.len(), 29);
+    for vector in vectors {
+        let source = vector["source"].as_str().unwrap();
+        let why = Jws::parse(vector["token"].as_str().unwrap().as_bytes()).expect_err(source);
+        assert_eq!(Some(&*format!("{why:?}")), vector["why"].as_str(), "{source}");
+    }
+}
+
+#[test]
+fn the_keys_of_the_standards_are_of_use_or_not_for_the_right_reason() {
+    let vectors = examples("keys");
+    assert_eq!(vectors.len(), 20);
+    for vector in &vectors {
+        let source = vector["source"].as_str().unwrap();
+        let parsed = KeySet::parse(json!({ "keys": [vector["key"]] }).to_string().as_bytes());
+        match vector["unfit"].as_str() {
+            None => assert!(parsed.expect(source).has(vector["key"]["kid"].as_str()), "{source}"),
+            Some(why) => {
+                let Err(NoKeys::Useless(Some(unfit))) = parsed else { panic!("{source}: {parsed:?}") };
+                assert_eq!(format!("{unfit:?}"), why, "{source}");
+            }
+        }
+    }
+    // All in one set: those that are of no use are left out, and spoil nothing.
+    let all: Vec<&Value> = vectors.iter().map(|vector| &vector["key"]).collect();
+    let set = KeySet::parse(json!({ "keys": all }).to_string().as_bytes()).unwrap();
+    let unfit = vectors.iter().filter(|vector| vector.get("unfit").is_some()).count();
+    assert_eq!((set.len(), set.unfit.len()), (vectors.len() - unfit, unfit));
+}
+
+#[test]
+fn the_claims_of_the_standard_are_read() {
+    // RFC 7519 §3.1, whose token is an HMAC's, in the signature of RFC 7515 A.2: its payload is the same.
+    let vector = &examples("verified")[0];
+    let keys = set(&vector["key"]).unwrap();
+    let rules = Rules {
+        issuers: [Issuer { name: "joe".into(), audiences: Box::default() }].into(),
+        algorithms: Algorithms::ALL,
+        clock_skew: 0,
+        kind: None,
+        cognito: false,
+        commas: false,
+    };
+    let token = vector["token"].as_str().unwrap().as_bytes();
+    let verify = |now: u64| rules.verify(rules.open(token).unwrap(), &keys, now, false);
+    let verified = verify(1_300_819_379).unwrap();
+    assert_eq!(verified.expires, 1_300_819_380);
+    let fields: Vec<(&str, &str)> = verified.identity.fields.iter().map(|(name, value)| (&**name, &**value)).collect();
+    assert!(fields.contains(&("claims.http://example.com/is_root", "true")), "{fields:?}");
+    assert_eq!(verify(1_300_819_380).err(), Some(Wrong::Expired));
 }
 
 /// Wycheproof's judgement against ours; returns how many were valid, and how many were not.

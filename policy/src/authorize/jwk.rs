@@ -50,7 +50,8 @@ pub enum Unfit {
     Unknown,
     /// Its members are missing, or not what they should be.
     Malformed,
-    /// An RSA key of fewer than 2,048 bits or more than 8,192, or with an exponent that nobody should use.
+    /// An RSA key of fewer than 2,048 bits or more than 8,192, with an exponent that nobody should use, or from a chip whose keys can be
+    /// factored (CVE-2017-15361).
     Weak,
 }
 
@@ -62,7 +63,9 @@ impl Unfit {
             Self::Symmetric => "it is a shared secret",
             Self::Unknown => "its type, curve or algorithm is not known",
             Self::Malformed => "it is not well made",
-            Self::Weak => "it is an RSA key of fewer than 2,048 bits, more than 8,192, or a bad exponent",
+            Self::Weak => {
+                "it is an RSA key of fewer than 2,048 bits, more than 8,192, with a bad exponent, or of a broken maker"
+            }
         }
     }
 }
@@ -210,6 +213,9 @@ fn rsa(modulus: &[u8], exponent: &[u8]) -> Result<Vec<(Algorithm, ParsedPublicKe
     if !is_odd(n) {
         return Err(Unfit::Malformed);
     }
+    if is_of_broken_maker(n) {
+        return Err(Unfit::Weak);
+    }
     let components = RsaPublicKeyComponents { n, e };
     let all = [
         (Algorithm::Rs256, &RSA_PKCS1_2048_8192_SHA256),
@@ -224,6 +230,23 @@ fn rsa(modulus: &[u8], exponent: &[u8]) -> Result<Vec<(Algorithm, ParsedPublicKe
         Ok((algorithm, key))
     });
     parsed.collect()
+}
+
+/// Whether a modulus has the mark of chips that made all primes alike (CVE-2017-15361): modulo every small prime it is a power of 65537,
+/// which of other moduli one in 2^27 is.
+fn is_of_broken_maker(n: &[u8]) -> bool {
+    const PRIMES: [u32; 38] = [
+        3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47, 53, 59, 61, 67, 71, 73, 79, 83, 89, 97, 101, 103, 107,
+        109, 113, 127, 131, 137, 139, 149, 151, 157, 163, 167,
+    ];
+    PRIMES.into_iter().all(|prime| {
+        let rest = n.iter().fold(0, |rest, byte| (rest * 256 + u32::from(*byte)) % prime);
+        let mut power = 1;
+        (0..prime).any(|_| {
+            power = power * (65_537 % prime) % prime;
+            power == rest
+        })
+    })
 }
 
 /// RFC 7518 §6.2.1: each coordinate is as long as the curve's numbers, and the point lies on the curve.
