@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
+TARGET = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")).absolute()
 WORK = Path(tempfile.mkdtemp(prefix="tollgate-perf-"))
 atexit.register(shutil.rmtree, WORK, ignore_errors=True)
 

