@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use wycheproof_ng_kdf_jose::json_web::TestName;
 
 /// Why a token that it calls valid is refused here, and which these are. (None passes here that it calls invalid.)
-const DIFFER: &[(&str, fn(&Case<'_>) -> bool)] = &[
+const DIFFER: &[(&str, IsOne)] = &[
     ("encrypted tokens are of no use to a gateway without a secret", |case| case.set == TestName::JsonWebEncryption),
     ("the same, in the set of all kinds", |case| case.is_encrypted()),
     ("who may verify an HMAC may forge it", |case| case.key_types().iter().all(|kind| kind == "oct")),
@@ -18,6 +18,9 @@ const DIFFER: &[(&str, fn(&Case<'_>) -> bool)] = &[
         case.key()["alg"] == "PS256" && [346, 350].contains(&case.number())
     }),
 ];
+
+/// Whether it is one of these.
+type IsOne = fn(&Case<'_>) -> bool;
 
 /// A test of a set.
 struct Case<'a> {

@@ -86,7 +86,8 @@ pub struct Reloader {
     workers: Vec<Sender<Message>>,
     share: Share,
     resolver: Resolver,
-    keys: KeyKeeper,
+    /// Who keeps the keys of issuers.
+    pub keys: KeyKeeper,
     keeper: Keeper,
     /// Held for the whole of a reload: the next one waits.
     turn: Mutex<Turn>,

@@ -166,6 +166,7 @@ async fn admit(
 ) -> Result<Option<Reply>, Stop> {
     phase(Phase::ThrottleAddress, turnstile::addresses(exchange, place, live, worker))?;
     if let Some(reply) = phase(Phase::Preflight, Ok::<_, Refusal>(preflight(exchange, place, live)))? {
+        add(&worker.metrics.preflights, 1);
         return Ok(Some(reply));
     }
     phase(Phase::NoSuchMethod, place.method.ok_or(Refusal::NoSuchMethod))?;

@@ -476,6 +476,7 @@ fn open_desk(
                 let published = for_metrics.current();
                 report::render(&published.snapshot.upstreams, &published.upstreams, page);
                 protected::render(&published.snapshot, page);
+                for_metrics.keys.report.render(page);
             })
         }),
         // The desk opens after the workers serve; while they drain, no new work should be sent here.

@@ -187,6 +187,8 @@ pub struct WorkerMetrics {
     pub authorizer_failures: AtomicU64,
     /// Requests that an authorizer's remembered answer decided on.
     pub authorizer_hits: AtomicU64,
+    /// Preflights of browsers that were answered for an API (CO-02).
+    pub preflights: AtomicU64,
     /// Connections to upstreams that are open now (gauge).
     pub upstream_connections_open: AtomicU64,
     /// Of these, connections in the pool (gauge).
@@ -274,6 +276,7 @@ impl WorkerMetrics {
             authorizer_calls: zero(),
             authorizer_failures: zero(),
             authorizer_hits: zero(),
+            preflights: zero(),
             upstream_connections_open: zero(),
             upstream_idle: zero(),
             buffers_starved: zero(),

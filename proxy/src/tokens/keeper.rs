@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use config::snapshot::{AuthorizerRule, KeySource, Snapshot};
 use policy::authorize::jwk::KeySet;
@@ -17,6 +17,7 @@ use tokio::time::sleep_until;
 
 use super::fetch::{self, Trust};
 use super::keys::{KeyTable, Known};
+use super::report::Report;
 use crate::limits::{KEYS_PAUSE, KEYS_RETRY_MAX};
 
 /// For how long the keys of a source are used.
@@ -52,6 +53,8 @@ pub fn wanted_by(snapshot: &Snapshot) -> Wanted {
 pub struct KeyKeeper {
     starter: Mutex<Option<Starter>>,
     wanted: watch::Sender<Wanted>,
+    /// What became of it.
+    pub report: Arc<Report>,
 }
 
 /// What the thread is started with.
@@ -64,7 +67,7 @@ impl KeyKeeper {
     /// A keeper that workers reach through `asked`; `publish` is called with the whole table whenever something was heard.
     pub fn new(asked: mpsc::UnboundedReceiver<KeySource>, publish: impl Fn(KeyTable) + Send + 'static) -> KeyKeeper {
         let starter = Starter { asked, publish: Box::new(publish) };
-        KeyKeeper { starter: Mutex::new(Some(starter)), wanted: watch::Sender::default() }
+        KeyKeeper { starter: Mutex::new(Some(starter)), wanted: watch::Sender::default(), report: Arc::default() }
     }
 
     /// Replaces what is kept.
@@ -78,7 +81,8 @@ impl KeyKeeper {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let wanted = self.wanted.subscribe();
         if let Some(Starter { asked, publish }) = starter.take() {
-            let run = move || runtime.block_on(run(wanted, asked, &*publish));
+            let report = self.report.clone();
+            let run = move || runtime.block_on(run(wanted, asked, &*publish, &report));
             thread::Builder::new().name("keys".into()).spawn(run)?;
         }
         Ok(())
@@ -166,12 +170,14 @@ async fn run(
     mut wanted: watch::Receiver<Wanted>,
     mut asked: mpsc::UnboundedReceiver<KeySource>,
     publish: &(dyn Fn(KeyTable) + Send),
+    report: &Report,
 ) {
     let mut all: BTreeMap<KeySource, Kept> = BTreeMap::new();
     let mut trust = Trust::default();
     let mut on_the_way: JoinSet<Answer> = JoinSet::new();
     loop {
         reconcile(&mut all, &wanted.borrow_and_update());
+        report.retain(|source| all.contains_key(source));
         let now = Instant::now();
         let is_over = all.values_mut().fold(false, |any, kept| kept.expire(now) | any);
         if is_over {
@@ -196,6 +202,7 @@ async fn run(
             }
             Some(Ok((source, answer))) = on_the_way.join_next() => {
                 if let Some(kept) = all.get_mut(&source) {
+                    report.note(&source, answer.is_ok(), SystemTime::now());
                     if let Err(why) = kept.learn(answer, Instant::now()) {
                         tracing::warn!(%why, has_keys = kept.set.is_some(), "cannot fetch the keys of an issuer; asking again");
                     }

@@ -3,6 +3,7 @@
 mod fetch;
 pub mod keeper;
 pub mod keys;
+pub mod report;
 pub mod verified;
 
 use std::sync::Arc;

@@ -180,7 +180,7 @@ fn answer(
         head.extend_from_slice(&room[..count]);
     }
     let head = String::from_utf8_lossy(&head).into_owned();
-    let target = head.split(' ').nth(1).unwrap_or_default().to_owned();
+    let target = head.split([' ', '?']).nth(1).unwrap_or_default().to_owned();
     let manner = manner.lock().unwrap_or_else(PoisonError::into_inner);
     asked[usize::from(target == "/keys")].fetch_add(1, Ordering::AcqRel);
     if manner.is_down {
