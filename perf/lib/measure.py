@@ -8,9 +8,10 @@ from pathlib import Path
 
 from .children import WORK, Child, end_all, ports
 from .clients import check, load, wrk
-from .peers import backend, certificate, peer, token
+from .peers import backend, certificate, peer
 from .report import whole
 from .scenarios import LOAD_CORE, PROXY_CORE, SCENARIOS
+from .tokens import issue
 
 
 def core_ns(core):
@@ -40,12 +41,12 @@ def start(options, scenario):
     if asked.tls and not (WORK / "perf.pem").exists():
         certificate()
     if asked.jwt:
-        token()
+        (WORK / "tokens").write_text("\n".join(issue(WORK, "perf", "web", asked.jwt, asked.tokens)))
     to, *rest = ports(1 + len(names), options.port_base)
     Child("backend", LOAD_CORE, backend(to, asked)).wait_for(to)
     running = {}
     for name, port in zip(names, rest):
-        child = Child(name, PROXY_CORE, peer(name).command(name, port, to, asked, options))
+        child = Child(name, PROXY_CORE, peer(name).command(name, port, to, asked.of(name), options))
         child.wait_for(port)
         running[name] = (child, port)
     return running

@@ -1,18 +1,16 @@
 """Everybody who is measured: how each is started for a scenario, and what it needs."""
 
-import base64
 import json
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Callable, NamedTuple
 
 from . import crates
 from . import envoy as envoys
 from .children import ROOT, TARGET, WORK, output
-from .scenarios import FOREVER, ORIGINS, SCENARIOS, SMALL, Scenario
+from .scenarios import FOREVER, KEY, ORIGINS, RANGES, SCENARIOS, SMALL, Scenario
 
 NGINX = """daemon off; worker_processes 1; pid {name}.pid; error_log stderr crit; {user}
 events {{ worker_connections 8192; }}
@@ -44,30 +42,6 @@ def certificate():
     (WORK / "perf.pem").write_text((WORK / "perf.crt").read_text() + (WORK / "perf.key").read_text())
 
 
-def base64url(data):
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
-
-
-def token():
-    """A key of P-256 for those who verify, and a token that it has signed; the load shows it with every request."""
-    run = lambda words, data=None: subprocess.run(words.split(), input=data, cwd=WORK, capture_output=True, check=True).stdout
-    run("openssl ecparam -name prime256v1 -genkey -noout -out jwt.key")
-    run("openssl ec -in jwt.key -pubout -out jwt.pem")
-    point = run("openssl ec -in jwt.key -pubout -outform DER")[-64:]
-    jwk = {"kty": "EC", "crv": "P-256", "kid": "perf", "x": base64url(point[:32]), "y": base64url(point[32:])}
-    (WORK / "jwt.jwks").write_text(json.dumps({"keys": [jwk]}))
-    claims = {"iss": "perf", "sub": "joe", "aud": "web", "exp": int(time.time()) + 86_400, "scope": "openid profile email", "jti": "x" * 36}
-    signed = ".".join(base64url(json.dumps(part).encode()) for part in ({"alg": "ES256", "kid": "perf", "typ": "JWT"}, claims))
-    der = run("openssl dgst -sha256 -sign jwt.key", signed.encode())
-    numbers, at = [], 2
-    while at < len(der):
-        numbers.append(int.from_bytes(der[at + 2:at + 2 + der[at + 1]], "big").to_bytes(32, "big"))
-        at += 2 + der[at + 1]
-    text = f"{signed}.{base64url(b''.join(numbers))}"
-    (WORK / "jwt.token").write_text(text)
-    (WORK / "jwt.lua").write_text(f'wrk.headers["Authorization"] = "Bearer {text}"\n')
-
-
 def backend(port, scenario):
     (WORK / "b").mkdir(exist_ok=True)
     (WORK / "b/16384").write_text("y" * 16384)
@@ -91,6 +65,9 @@ def nginx(_, port, to, scenario, __):
         # So high that nobody is refused; a zone for each client and one for all.
         upstream += " limit_req_zone $binary_remote_addr zone=each:10m rate=1000000r/s; limit_req_zone $server_port zone=all:1m rate=1000000r/s;"
         forward = "limit_req zone=each burst=1000000 nodelay; limit_req zone=all burst=1000000 nodelay; " + forward
+    if scenario.key:
+        upstream += f" map $http_x_api_key $known {{ {KEY} 1; default 0; }} limit_req_zone $http_x_api_key zone=keys:10m rate=1000000r/s;"
+        forward = "if ($known = 0) { return 403; } limit_req zone=keys burst=1000000 nodelay; " + forward
     if scenario.body:
         # As the others do: what comes in goes on at once.
         forward += " proxy_request_buffering off; client_body_buffer_size 64k;"
@@ -109,30 +86,40 @@ def nginx(_, port, to, scenario, __):
 
 
 def haproxy(_, port, to, scenario, __):
-    rule, secure = "", f" ssl crt {WORK}/perf.pem alpn h2,http/1.1" if scenario.tls else ""
+    rules, secure = [], f" ssl crt {WORK}/perf.pem alpn h2,http/1.1" if scenario.tls else ""
     if scenario.routes:
         (WORK / "routes.map").write_text("".join(f"^/s{n}/items/[^/]+/view$ backend\n" for n in range(scenario.routes)))
-        rule = f"use_backend %[path,map_reg({WORK}/routes.map)]"
+        rules.append(f"use_backend %[path,map_reg({WORK}/routes.map)]")
     if scenario.cors:
-        rule = f"""http-request set-var(txn.origin) req.hdr(Origin)
+        rules.append(f"""http-request set-var(txn.origin) req.hdr(Origin)
   acl known var(txn.origin) -m str {" ".join(ORIGINS)}
   http-response add-header Vary Origin
   http-response set-header Access-Control-Allow-Origin %[var(txn.origin)] if known
-  http-response set-header Access-Control-Expose-Headers x-pet if known"""
+  http-response set-header Access-Control-Expose-Headers x-pet if known""")
     if scenario.throttle:
-        rule = """stick-table type ip size 100k expire 30s store http_req_rate(1s)
+        rules.append("""stick-table type ip size 100k expire 30s store http_req_rate(1s)
   http-request track-sc0 src
   http-request deny deny_status 429 if { sc_http_req_rate(0) gt 1000000 }
-  http-request deny deny_status 429 if { fe_req_rate gt 1000000 }"""
+  http-request deny deny_status 429 if { fe_req_rate gt 1000000 }""")
+    if scenario.fence:
+        (WORK / "ranges").write_text("\n".join(RANGES))
+        rules.append(f"http-request deny deny_status 403 if {{ src -f {WORK}/ranges }}")
     if scenario.jwt:
         # It verifies the signature each time; what the token says is looked at as Tollgate does.
-        rule = f"""http-request set-var(txn.bearer) http_auth_bearer
-  http-request deny deny_status 401 unless {{ var(txn.bearer),jwt_verify("ES256","{WORK}/jwt.pem") -m int 1 }}
+        rules.append(f"""http-request set-var(txn.bearer) http_auth_bearer
+  http-request deny deny_status 401 unless {{ var(txn.bearer),jwt_verify("{scenario.jwt}","{WORK}/issuer.pem") -m int 1 }}
   http-request deny deny_status 401 unless {{ var(txn.bearer),jwt_payload_query('$.iss') -m str perf }}
   http-request deny deny_status 401 unless {{ var(txn.bearer),jwt_payload_query('$.aud') -m str web }}
   http-request set-var(txn.exp) var(txn.bearer),jwt_payload_query('$.exp','int')
   http-request set-var(txn.left) date,neg,add(txn.exp)
-  http-request deny deny_status 401 if {{ var(txn.left) -m int lt 1 }}"""
+  http-request deny deny_status 401 if {{ var(txn.left) -m int lt 1 }}""")
+    if scenario.key:
+        rules.append(f"""stick-table type string len 64 size 100k expire 300s store http_req_rate(1s),http_req_cnt
+  http-request deny deny_status 403 unless {{ req.hdr(X-Api-Key) -m str {KEY} }}
+  http-request track-sc0 req.hdr(X-Api-Key)
+  http-request deny deny_status 429 if {{ sc_http_req_rate(0) gt 1000000 }}
+  http-request deny deny_status 429 if {{ sc_http_req_cnt(0) gt 1000000000 }}""")
+    rule = "\n  ".join(rules)
     (WORK / "haproxy.cfg").write_text(f"""global
   maxconn 4096
   nbthread 1
@@ -157,25 +144,40 @@ backend backend
 def tollgate(name, port, to, scenario, options):
     lines = [f'      "GET /s{n}/items/{{id}}/view": {{integration: {{type: http_proxy, uri: "http://backend/s{n}/items/{{id}}/view"}}}}'
              for n in range(scenario.routes)]
-    cors = f"    cors: {{allow_origins: {json.dumps(ORIGINS)}, expose_headers: [x-pet]}}\n" if scenario.cors else ""
-    login = 'authorizers: {login: {type: jwt, issuer: perf, audience: web, jwks: {file: jwt.jwks}}}'
-    authorizers, authorizer = (f"    {login}\n", "authorizer: login, ") if scenario.jwt else ("", "")
+    api, guards, rest = "", "", ""
+    if scenario.cors:
+        api += f"    cors: {{allow_origins: {json.dumps(ORIGINS)}, expose_headers: [x-pet]}}\n"
+    if scenario.jwt:
+        api += "    authorizers: {login: {type: jwt, issuer: perf, audience: web, jwks: {file: keys.json}}}\n"
+        guards += "authorizer: login, "
+    if scenario.fence:
+        everything = {"Principal": "*", "Action": "execute-api:Invoke", "Resource": "execute-api:/*"}
+        outside = everything | {"Effect": "Deny", "Condition": {"IpAddress": {"aws:SourceIp": RANGES}}}
+        statements = [everything | {"Effect": "Allow"}, outside]
+        (WORK / "policy.json").write_text(json.dumps({"Version": "2012-10-17", "Statement": statements}))
+        api += "    policy: policy.json\n"
+    if scenario.key:
+        (WORK / "key").write_text(KEY)
+        plan = "throttle: {rate: 1000000, burst: 1000000}, quota: {limit: 1000000000, period: day}"
+        rest += f'usage_plans: {{all: {{stages: [perf/$default], {plan}}}}}\napi_keys: {{perf: {{value: "${{file:key}}", plans: [all]}}}}\n'
+        guards += "api_key_required: true, "
     limit = "rate: 1000000, burst: 1000000"
     stage = f"throttle: {{{limit}}}, throttle_by: [{{address: true, {limit}}}]" if scenario.throttle else ""
+    (WORK / f"{name}-state").mkdir(exist_ok=True)
     (WORK / f"{name}.yaml").write_text(f"""gateway:
   listen:
     - {{address: "127.0.0.1:{port}"{", tls: {certificate: perf.crt, key: perf.key}" if scenario.tls else ""}}}
   control: {WORK}/{name}.sock
   state: {WORK}/{name}-state
   workers: 1
-  access_log: {{to: none}}
-upstreams:
+  access_log: {{to: {f'{WORK}/{name}.access' if scenario.log else 'none'}}}
+{rest}upstreams:
   backend: {{servers: ["127.0.0.1:{to}"], pool: {{idle: 1024}}{", protocol: http2" if scenario.grpc else ""}}}
 apis:
   perf:
     kind: http
-{cors}{authorizers}    routes:
-      "ANY /{{proxy+}}": {{{authorizer}integration: {{type: http_proxy, uri: "http://backend/{{proxy}}"}}}}
+{api}    routes:
+      "ANY /{{proxy+}}": {{{guards}integration: {{type: http_proxy, uri: "http://backend/{{proxy}}"}}}}
       "GET /mock": {{integration: {{type: mock, status: 200, headers: {{content-type: text/plain}}, body: "{SMALL}"}}}}
 """ + "\n".join(lines) + f"\n    stages: {{$default: {{{stage}}}}}\n")
     driver = name.removeprefix("tollgate").removeprefix("-") or "auto"
