@@ -254,6 +254,9 @@ pub const CONNECTION_WINDOW_BYTES: u32 = 1024 * 1024;
 /// ones: a client may shut every window, and what has been received waits then (row T08).
 pub const WIDE_STREAMS_MAX: u32 = 16;
 
+/// Accounts of streams that a worker keeps for the next ones: of as many as it has at work on a few connections, 56 bytes each.
+pub const ACCOUNTS_KEPT_MAX: usize = 1_024;
+
 /// Bytes of a frame that a client of HTTP/2 may send: the least that the standard allows; larger ones only delay others.
 pub const FRAME_BYTES_MAX: u32 = 16 * 1024;
 

@@ -87,6 +87,24 @@ fn retain(fields: &mut HeaderMap, is_fine: impl Fn(&str) -> bool) {
     }
 }
 
+/// Custom names that heads of ours have all the time. Any other is made anew each time, and asks for memory.
+static OURS: [HeaderName; 9] = [
+    HeaderName::from_static("apigw-requestid"),
+    HeaderName::from_static("x-amzn-requestid"),
+    HeaderName::from_static("x-amz-apigw-id"),
+    HeaderName::from_static("x-amzn-errortype"),
+    HeaderName::from_static("x-amzn-trace-id"),
+    HeaderName::from_static("x-forwarded-for"),
+    HeaderName::from_static("x-forwarded-host"),
+    HeaderName::from_static("x-forwarded-port"),
+    HeaderName::from_static("x-forwarded-proto"),
+];
+
+fn name_of(name: &[u8]) -> Option<HeaderName> {
+    let is = |known: &&HeaderName| known.as_str().as_bytes().eq_ignore_ascii_case(name);
+    OURS.iter().find(is).cloned().or_else(|| HeaderName::from_bytes(name).ok())
+}
+
 /// Field lines that may stand in HTTP/2 (RFC 9113 §8.2.2).
 fn append<'a>(lines: impl Iterator<Item = &'a [u8]>, fields: &mut HeaderMap) {
     for line in lines {
@@ -95,7 +113,7 @@ fn append<'a>(lines: impl Iterator<Item = &'a [u8]>, fields: &mut HeaderMap) {
         if is_of_http1(&line[..colon], value) {
             continue;
         }
-        if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(&line[..colon]), HeaderValue::from_bytes(value)) {
+        if let (Some(name), Ok(value)) = (name_of(&line[..colon]), HeaderValue::from_bytes(value)) {
             fields.append(name, value);
         }
     }

@@ -1,12 +1,14 @@
 //! Bytes of a body on their way out, counted until the connection has taken them.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::ops::Deref;
 use std::rc::Rc;
 use std::task::Waker;
 
 use bytes::Buf;
 
 use crate::io::{RBuf, recycle};
+use crate::limits::ACCOUNTS_KEPT_MAX;
 
 /// What one stream has handed over.
 #[derive(Default)]
@@ -46,6 +48,41 @@ impl Account {
         if let Some(waiting) = self.waiting.take() {
             waiting.wake();
         }
+    }
+}
+
+/// The account of a stream that is alive. It goes to another one afterwards, unless pieces are still on their way.
+pub struct Lent(Rc<Account>);
+
+thread_local! {
+    static SPARE: RefCell<Vec<Rc<Account>>> = const { RefCell::new(Vec::new()) };
+}
+
+impl Default for Lent {
+    fn default() -> Lent {
+        Lent(SPARE.with_borrow_mut(Vec::pop).unwrap_or_default())
+    }
+}
+
+impl Deref for Lent {
+    type Target = Rc<Account>;
+
+    fn deref(&self) -> &Rc<Account> {
+        &self.0
+    }
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        let Some(account) = Rc::get_mut(&mut self.0) else { return };
+        *account = Account::default();
+        // At the end of a thread nobody lends any more.
+        let _ = SPARE.try_with(|spare| {
+            let mut spare = spare.borrow_mut();
+            if spare.len() < ACCOUNTS_KEPT_MAX {
+                spare.push(self.0.clone());
+            }
+        });
     }
 }
 
@@ -136,6 +173,20 @@ mod tests {
         assert_eq!((account.left(), account.is_empty()), (4, true));
         drop(piece);
         assert!(!account.is_cut());
+    }
+
+    #[test]
+    fn an_account_is_lent_again_when_nothing_of_it_is_on_its_way() {
+        let first = Lent::default();
+        let place = Rc::as_ptr(&first);
+        drop(Piece::made(b"given up".to_vec(), 0, &first));
+        drop(first);
+        let second = Lent::default();
+        assert!(Rc::as_ptr(&second) == place && !second.is_cut() && second.left() == 0);
+        let piece = Piece::made(b"on its way".to_vec(), 0, &second);
+        drop(second);
+        assert!(Rc::as_ptr(&Lent::default()) != place);
+        drop(piece);
     }
 
     #[test]

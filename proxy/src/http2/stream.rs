@@ -12,13 +12,13 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Buf as _, Bytes};
 use h2::client::{ResponseFuture, SendRequest};
 use h2::server::SendResponse;
 use h2::{Reason, RecvStream, SendStream};
 use http::uri::Scheme;
 
-use super::piece::{Account, Piece};
+use super::piece::{Lent, Piece};
 use super::timer::Timer;
 use super::wire::Line;
 use super::{Trailers, head};
@@ -30,7 +30,7 @@ pub struct Stream {
     line: Rc<Line>,
     sending: RefCell<Sending>,
     receiving: RefCell<Receiving>,
-    account: Rc<Account>,
+    account: Lent,
     timer: Timer,
     /// Sending came to an end that was not ours.
     failed: Cell<bool>,
@@ -52,14 +52,47 @@ enum Sending {
 struct Receiving {
     from: From,
     /// Received, and more than the reader's buffer holds.
-    rest: Bytes,
-    /// Whether `rest` is a head of ours, which no window has counted.
-    is_head: bool,
+    rest: Rest,
     /// Bytes that the reader has, or had: given back to the window when it asks for more.
     owed: usize,
     trailers: Option<Box<Trailers>>,
     /// Whether the peer's trailers were more than they may be.
     is_excessive: bool,
+}
+
+enum Rest {
+    Body(Bytes),
+    /// A head of ours, which no window has counted, and how much of it was read.
+    Head(Vec<u8>, usize),
+}
+
+impl Rest {
+    const NONE: Rest = Rest::Body(Bytes::new());
+
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Rest::Body(bytes) => bytes,
+            Rest::Head(bytes, read) => &bytes[*read..],
+        }
+    }
+
+    /// So many bytes were read; how many of them count for the window.
+    fn used(&mut self, count: usize) -> usize {
+        match self {
+            Rest::Body(bytes) => {
+                bytes.advance(count);
+                count
+            }
+            Rest::Head(bytes, read) => {
+                *read += count;
+                if *read == bytes.len() {
+                    recycle(std::mem::take(bytes));
+                    *self = Rest::NONE;
+                }
+                0
+            }
+        }
+    }
 }
 
 enum From {
@@ -82,13 +115,12 @@ impl Stream {
     }
 
     fn new(line: &Rc<Line>, sending: Sending, from: From) -> Stream {
-        let receiving =
-            Receiving { from, rest: Bytes::new(), is_head: false, owed: 0, trailers: None, is_excessive: false };
+        let receiving = Receiving { from, rest: Rest::NONE, owed: 0, trailers: None, is_excessive: false };
         Stream {
             line: line.clone(),
             sending: RefCell::new(sending),
             receiving: RefCell::new(receiving),
-            account: Rc::default(),
+            account: Lent::default(),
             timer: Timer::default(),
             failed: Cell::new(false),
             refused: Cell::new(false),
@@ -100,7 +132,7 @@ impl Stream {
         let mut receiving = self.receiving.borrow_mut();
         receiving.give_back();
         let received = loop {
-            if !receiving.rest.is_empty() {
+            if !receiving.rest.bytes().is_empty() {
                 match receiving.read(group) {
                     Some(bytes) => return Poll::Ready(Ok(bytes)),
                     // Whoever has the buffers gives them back soon; nobody wakes us.
@@ -142,7 +174,7 @@ impl Stream {
     /// See `Link::has_ended`.
     pub fn has_ended(&self) -> bool {
         let receiving = self.receiving.borrow();
-        receiving.rest.is_empty()
+        receiving.rest.bytes().is_empty()
             && match &receiving.from {
                 From::Body(body) => body.is_end_stream(),
                 From::Ended => true,
@@ -355,14 +387,14 @@ impl Receiving {
                 let (head, body) = answer.into_parts();
                 let mut bytes = vector();
                 head::write_answer(&http::Response::from_parts(head, ()), &mut bytes);
-                (self.rest, self.is_head) = (Bytes::from(bytes), true);
+                self.rest = Rest::Head(bytes, 0);
                 self.from = From::Body(body);
                 true
             }),
             From::Body(body) => {
                 match body.poll_data(context) {
                     Poll::Ready(Some(Ok(bytes))) => {
-                        (self.rest, self.is_head) = (bytes, false);
+                        self.rest = Rest::Body(bytes);
                         return Poll::Ready(Ok(true));
                     }
                     Poll::Ready(Some(Err(error))) => return Poll::Ready(Err(error)),
@@ -383,14 +415,13 @@ impl Receiving {
 
     /// A part of `rest` in a buffer; `None` if there is no buffer.
     fn read(&mut self, group: Group) -> Option<RBuf> {
-        let rest = &self.rest;
+        let rest = self.rest.bytes();
         let bytes = fill(group, |room| {
             let count = rest.len().min(room.len());
             room[..count].copy_from_slice(&rest[..count]);
             count
         })?;
-        let _ = self.rest.split_to(bytes.len());
-        self.owed += if self.is_head { 0 } else { bytes.len() };
+        self.owed += self.rest.used(bytes.len());
         Some(bytes)
     }
 

@@ -14,6 +14,9 @@ const FINE: u64 = 256;
 const COARSE: u64 = 256;
 const TICKS_PER_COARSE: u64 = 128;
 
+/// Room that every bucket has from the beginning: otherwise a quiet worker would ask for memory a little at a time, for seconds.
+const BUCKET_ENTRIES: usize = 8;
+
 /// Further away than this is "never" (278 years); keeps sums of ticks far from an overflow.
 const TICKS_MAX: Tick = 1 << 40;
 
@@ -47,9 +50,9 @@ impl Wheel {
             now: 0,
             count: 0,
             soonest: Tick::MAX,
-            fine: (0..FINE).map(|_| Vec::new()).collect(),
-            coarse: (0..COARSE).map(|_| Vec::new()).collect(),
-            spare: Vec::new(),
+            fine: (0..FINE).map(|_| Vec::with_capacity(BUCKET_ENTRIES)).collect(),
+            coarse: (0..COARSE).map(|_| Vec::with_capacity(BUCKET_ENTRIES)).collect(),
+            spare: Vec::with_capacity(BUCKET_ENTRIES),
         }
     }
 

@@ -301,7 +301,7 @@ impl Clock {
             return look;
         }
         if self.sleep.as_mut().poll(context).is_ready() {
-            self.sleep = Box::pin(sleep(self.idle.min(LINE_LOOK_TIME)));
+            self.sleep.set(sleep(self.idle.min(LINE_LOOK_TIME)));
             return Look::Again;
         }
         Look::Later
