@@ -81,6 +81,9 @@ def end_all():
 
 
 def output(*command):
+    """What a command says; nothing if it is not here."""
+    if not shutil.which(command[0]):
+        return ""
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
     return (done.stdout + done.stderr).strip()
 

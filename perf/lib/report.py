@@ -52,7 +52,7 @@ def head(options, commit):
     left_out = "".join(f"\nLeft out: {name} ({why})." for name, why in options.left_out.items())
     return f"""# {date.today()}, commit {commit}{changed}
 
-{os.cpu_count()} cores ({cpu.group(1) if cpu else "unknown"}), {memory} GiB, Linux {release}; {", ".join(versions)}; {output("rustc", "--version")}.
+{os.cpu_count()} cores ({cpu.group(1) if cpu else "unknown"}), {memory} GiB, Linux {release}; {", ".join(versions)}; {output("rustc", "--version") or "no rustc"}.
 Each proxy with one worker on core 0; wrk and the backend (nginx) on core 1; loopback. {ran}
 `CPU us/req` is the scheduler's run time of the proxy's threads, the kernel's loopback work in them included. `CPU / nginx` is the median of the ratios
 within a round: under 1 is cheaper than nginx. `others %`: what everybody else, the hypervisor included, took of core 0.

@@ -44,7 +44,6 @@ fn main() -> Result<()> {
     let version = if words[3] == "2" { 2 } else { 1 };
     peer.options.set_http_version(version, version);
     peer.options.max_h2_streams = 100;
-    // One thread is the default.
     let settings = ServerConf { work_stealing: false, upstream_keepalive_pool_size: 1024, ..ServerConf::default() };
     let mut server = Server::new_with_opt_and_conf(None, settings);
     server.bootstrap();
