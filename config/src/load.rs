@@ -132,6 +132,7 @@ fn compiled(path: &Path, is_over: &mut dyn FnMut(Part)) -> Loaded {
         compile::clients::read_again(snapshot, place, &mut faults);
         keys::load::load(snapshot, &[], place, &mut faults);
         compile::principals::load(snapshot, &[], place, &mut faults);
+        compile::functions::load(snapshot, place, &mut faults);
         snapshot.key_sets = compile::key_sets::read(&snapshot.stages, folder, |_, _| place, &mut faults);
     }
     is_over(Part::Compile);

@@ -29,7 +29,7 @@ use policy::transform::uri::UriTemplate;
 use router::{Glob, Kind, Routes, RoutingMode, Table, Verb};
 use serde::{Deserialize, Serialize};
 
-pub use self::access::{AccessPolicy, Principal, SignerSecret};
+pub use self::access::{AccessKey, AccessPolicy, CallKeys, CallSigner, Principal, SignerSecret};
 pub use self::answers::{Answers, Line};
 pub use self::authorizer::{Authorizer, AuthorizerRule, JwtRule, KeySets, KeySource};
 pub use self::clients::{Hsts, Manner, MutualTls, RevocationFacts, TrustFiles, TrustedFacts, Truststore, Truststores};
@@ -83,6 +83,8 @@ pub struct Snapshot {
     pub keys_from: KeySources,
     /// The secrets of the principals, in their order. A compiled file has none of them.
     pub secrets: Box<[SignerSecret]>,
+    /// What requests to Lambda are signed with; `None`: they are not. A compiled file has none of it.
+    pub call_keys: Option<CallKeys>,
     /// Whose key is which. A compiled file has none of it.
     pub keys: Arc<Keys>,
 }
@@ -118,6 +120,8 @@ pub struct Gateway {
     pub account_id: Box<str>,
     /// Who may sign requests.
     pub principals: Box<[Principal]>,
+    /// How requests to Lambda are signed.
+    pub call_signer: Option<CallSigner>,
 }
 
 /// One listening address.

@@ -24,9 +24,9 @@ use sha2::{Digest, Sha256};
 use crate::compile::tls::is_server_name;
 use crate::limits;
 use crate::snapshot::{
-    AccessLog, Api, Authorizer, AuthorizerRule, Canary, CertificateFiles, Certificates, FileRef, Gateway, Integration,
-    KeySets, KeySources, ListenAddress, Manner, Mapping, Measured, MutualTls, Plan, Program, Release, Rule, SecretRef,
-    ServerAddress, Snapshot, Stage, Throttles, Tls, Trusted, Truststores, Upstream, UpstreamTls,
+    AccessLog, Api, Authorizer, AuthorizerRule, CallSigner, Canary, CertificateFiles, Certificates, FileRef, Gateway,
+    Integration, KeySets, KeySources, ListenAddress, Manner, Mapping, Measured, MutualTls, Plan, Program, Release,
+    Rule, SecretRef, ServerAddress, Snapshot, Stage, Throttles, Tls, Trusted, Truststores, Upstream, UpstreamTls,
 };
 
 const MAGIC: &[u8; 8] = b"TOLLGATE";
@@ -303,6 +303,7 @@ pub fn decode_body(body: &[u8], folder: &Path) -> Result<Snapshot, SnapshotFault
         sources,
         keys_from,
         secrets: Box::default(),
+        call_keys: None,
         keys: Arc::default(),
     })
 }
@@ -339,7 +340,10 @@ fn rebase(
             files.revocation.iter_mut().for_each(&mut change_file);
         }
     }
-    for secret in gateway.principals.iter_mut().flat_map(|one| [Some(&mut one.secret), one.session_token.as_mut()]) {
+    let of_principals =
+        gateway.principals.iter_mut().flat_map(|one| [Some(&mut one.secret), one.session_token.as_mut()]);
+    let of_calls = gateway.call_signer.iter_mut().flat_map(CallSigner::secrets_mut);
+    for secret in of_principals.chain(of_calls) {
         if let Some(SecretRef::File(FileRef::Path(path))) = secret {
             change(path);
         }
@@ -524,6 +528,7 @@ mod tests {
             sources,
             keys_from,
             secrets: _,
+            call_keys: _,
             keys: _,
         } = snapshot;
         format!(

@@ -238,7 +238,8 @@ fn a_09_functions_are_asked_at_the_endpoint_of_lambda() {
         }
         let request = &door.take()[0];
         assert_eq!(request.method, "POST");
-        let path = "/2015-03-31/functions/arn:aws:lambda:eu-central-1:123456789012:function:door/invocations";
+        let path =
+            "/2015-03-31/functions/arn%3Aaws%3Alambda%3Aeu-central-1%3A123456789012%3Afunction%3Adoor/invocations";
         assert_eq!(request.target, path);
         assert_eq!(request.header("X-Amz-Invocation-Type"), Some("RequestResponse"));
         assert_eq!(request.header("Content-Type"), Some("application/json"));

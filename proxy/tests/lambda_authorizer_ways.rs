@@ -10,11 +10,13 @@ mod tls;
 mod tls_backend;
 
 use std::fs;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use h2_backend::{Call, H2Backend};
+use policy::authorize::sigv4::{self, Asked, Scope, Work, Wrong};
 use serde_json::Value;
 use support::gateway::new_folder;
-use support::{Backend, Driver, Gateway, Reply, eventually, on_both_drivers};
+use support::{Backend, Driver, Gateway, Reply, Request, eventually, on_both_drivers};
 use tls::Authority;
 use tls_backend::{Act, Manner, TlsBackend};
 
@@ -188,8 +190,89 @@ domains:
         assert_eq!(client.exchange("GET /a HTTP/1.1\r\nHost: a\r\n\r\n").status, 401);
         let asked = door.take();
         assert_eq!(asked.len(), 2, "for `good` and `bad`, once each");
-        assert!(asked[0].target.ends_with("function:door/invocations"), "{}", asked[0].target);
+        assert!(asked[0].target.ends_with("function%3Adoor/invocations"), "{}", asked[0].target);
     });
+}
+
+/// Whether a request that the endpoint got is signed with this secret for Lambda in that region, now.
+fn signed(request: &Request, secret: &[u8], region: &str) -> Result<Vec<u8>, Wrong> {
+    let scope = Scope { region, service: "lambda" };
+    let fields = request.headers.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes()));
+    let asked = Asked { method: request.method.as_bytes(), path: request.target.as_bytes(), query: b"", fields };
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_millis() as u64;
+    let mut work = Work::default();
+    sigv4::read(&asked, scope, now, &mut work)?;
+    let key = sigv4::signing_key(secret, &work.day(), scope);
+    sigv4::verify(&asked, &key, &sigv4::hash(&request.body), &mut work)?;
+    Ok(work.access_key().to_vec())
+}
+
+/// An HTTP API whose authorizers are a function at `door`, and an endpoint there.
+fn of_functions(door: &Backend, lambda: &str) -> String {
+    format!(
+        r#"
+gateway:
+  region: eu-central-1
+  lambda: {{endpoint: "http://{0}", {lambda}}}
+apis:
+  web:
+    kind: http
+    authorizers:
+      function: {{type: lambda, uri: "arn:aws:lambda:eu-central-1:123456789012:function:door:live", identity_sources: $request.header.authorization, payload: "2.0", simple_responses: true}}
+      endpoint: {{type: lambda, uri: "http://{0}/ask", identity_sources: $request.header.authorization, payload: "2.0", simple_responses: true}}
+    routes:
+      "GET /x": {{authorizer: function, integration: {{type: mock}}}}
+      "GET /y": {{authorizer: endpoint, integration: {{type: mock}}}}
+    stages: {{$default: {{}}}}
+"#,
+        door.address()
+    )
+}
+
+#[test]
+fn a_06_requests_to_lambda_are_signed_as_the_document_says() {
+    on_both_drivers(|driver| {
+        let door = Backend::scripted(|_| Reply::ok(YES));
+        let credentials = r#"access_key: "${file:id}", secret_key: "${file:secret}", session_token: "${file:token}""#;
+        let files = [("id", "AKIDEXAMPLE\n"), ("secret", "hush/hush+1\n"), ("token", "session//+==\n")];
+        let gateway = started(driver, &of_functions(&door, credentials), &files);
+        let mut client = gateway.client();
+        assert_eq!(client.exchange(GET).status, 200);
+        let request = door.only();
+        let path = "/2015-03-31/functions/arn%3Aaws%3Alambda%3Aeu-central-1%3A123456789012%3Afunction%3Adoor%3Alive/invocations";
+        assert_eq!(request.target, path);
+        assert_eq!(signed(&request, b"hush/hush+1", "eu-central-1"), Ok(b"AKIDEXAMPLE".to_vec()));
+        assert_eq!(signed(&request, b"hush", "eu-central-1"), Err(Wrong::Differs));
+        assert_eq!(signed(&request, b"hush/hush+1", "us-east-1"), Err(Wrong::Region));
+        assert_eq!(request.header("X-Amz-Security-Token"), Some("session//+=="));
+        let mut other = request.clone();
+        other.body.push(b' ');
+        assert_eq!(signed(&other, b"hush/hush+1", "eu-central-1"), Err(Wrong::Differs));
+        // Nobody but Lambda gets to see it.
+        assert_eq!(client.exchange(GET.replace("/x", "/y")).status, 200);
+        let request = &door.take()[0];
+        assert_eq!((request.header("Authorization"), request.header("X-Amz-Date")), (None, None));
+        // Other credentials are taken over by a reload, and none of them is written anywhere.
+        fs::write(gateway.folder().join("secret"), "other").expect("the folder is writable");
+        let document =
+            of_functions(&door, &credentials.replace(", session_token: \"${file:token}\"", ", region: us-east-1"));
+        assert_eq!(gateway.reload(&document)["ok"], true);
+        assert_eq!(client.exchange(GET).status, 200);
+        let request = door.only();
+        assert_eq!(signed(&request, b"other", "us-east-1"), Ok(b"AKIDEXAMPLE".to_vec()));
+        assert_eq!(request.header("X-Amz-Security-Token"), None);
+        let told = gateway.access_log() + &gateway.stderr() + &gateway.status().to_string();
+        assert!(!told.contains("hush") && !told.contains("session//"), "{told}");
+    });
+}
+
+#[test]
+fn a_06_without_credentials_requests_to_lambda_are_not_signed() {
+    let door = Backend::scripted(|_| Reply::ok(YES));
+    let gateway = started(Driver::Epoll, &of_functions(&door, ""), &[]);
+    assert_eq!(gateway.client().exchange(GET).status, 200);
+    let request = door.only();
+    assert_eq!((request.header("Authorization"), request.header("X-Amz-Date")), (None, None));
 }
 
 #[test]

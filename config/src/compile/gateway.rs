@@ -26,7 +26,7 @@ pub fn compile(
 ) -> Gateway {
     let GatewaySpec { listen, admin, control, state, workers, access_log, limits, watch, resolvers, .. } = spec;
     let (trusted_proxies, account) = (spec.trusted_proxies, throttles::said(spec.account.throttle.as_ref()));
-    let CloudSpec { region, account_id, lambda: _ } = spec.cloud;
+    let CloudSpec { region, account_id, lambda: _, signer: _ } = spec.cloud;
     let named = |text: Option<Text>, otherwise: &str| text.map_or_else(|| otherwise.into(), |text| text.text);
     let listen = listen.into_iter().map(|spec| listener(spec, base, (shelf, vault), faults)).collect();
     let control = control.map(|text| socket_path(base.join(&*text.text), text.place, faults));
@@ -45,6 +45,7 @@ pub fn compile(
         region: named(region, limits::REGION),
         account_id: named(account_id, limits::ACCOUNT_ID),
         principals: Box::default(),
+        call_signer: None,
     }
 }
 

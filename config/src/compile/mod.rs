@@ -5,6 +5,7 @@ mod apis;
 mod authorizers;
 pub mod clients;
 mod domains;
+pub mod functions;
 mod gateway;
 pub mod key_sets;
 mod mock;
@@ -111,10 +112,13 @@ pub fn compile(
     let mut shelf = tls::Shelf::default();
     let mut vault = clients::Vault::new(&gateway);
     let lambda = gateway.cloud.lambda.clone();
-    let signers = std::mem::take(&mut gateway.principals);
+    let (signers, caller) = (std::mem::take(&mut gateway.principals), gateway.cloud.signer.take());
     let mut gateway = gateway::compile(gateway, base, (&mut shelf, &mut vault), faults);
     let (principals, signers) = principals::compile(&signers, &gateway.account_id, base, faults);
     gateway.principals = principals;
+    let (call_signer, call_place) =
+        caller.map(|spec| functions::compile(&spec, &gateway.region, base, faults)).unwrap_or_default();
+    gateway.call_signer = call_signer;
     let mut upstreams = upstreams::Upstreams::compile(upstreams, base, &mut shelf, faults);
     let mut builder = Builder::new();
     let store = store(&gateway, &apis, faults);
@@ -162,9 +166,11 @@ pub fn compile(
         sources,
         keys_from,
         secrets: Box::default(),
+        call_keys: None,
         keys: Arc::default(),
     };
     keys::load::load(&mut snapshot, &places, Place::default(), faults);
     principals::load(&mut snapshot, &signers, Place::default(), faults);
+    functions::load(&mut snapshot, call_place.unwrap_or_default(), faults);
     Some(snapshot)
 }

@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 use codec::head::ResponseHead;
 use codec::http1::misbehave::Misbehaviour;
 use codec::http1::write;
-use config::snapshot::AuthorizerRule;
+use config::snapshot::{AuthorizerRule, CallSigner, Snapshot};
 use policy::authorize::lambda::{Answer, Denial, LambdaRule, Request, Silence};
+use policy::authorize::sigv4::{self, Credentials, Scope, Unsigned};
 use policy::fault::Fault;
 use policy::identity::Identity;
 use policy::limits::AUTHORIZER_ANSWER_BYTES_MAX;
@@ -248,18 +249,33 @@ async fn call(
     let authority = rule.authority as usize;
     let (upstream, host) =
         (&live.upstreams[release.upstreams[authority] as usize], &release.program.authorities[authority].host);
-    let mut request = Vec::with_capacity(event.len() + rule.target.len() + 256);
+    let mut request = Vec::with_capacity(event.len() + rule.target.len() + 512);
     write::request_line(&mut request, b"POST", rule.target.as_bytes());
-    write::field(&mut request, b"Host", host);
-    write::field(&mut request, b"Content-Type", b"application/json");
+    let fields: [(&[u8], &[u8]); 3] =
+        [(b"Host", host), (b"Content-Type", b"application/json"), (b"X-Amz-Invocation-Type", b"RequestResponse")];
+    let fields = &fields[..if rule.is_function { 3 } else { 2 }];
+    for (name, value) in fields {
+        write::field(&mut request, name, value);
+    }
     if rule.is_function {
-        write::field(&mut request, b"X-Amz-Invocation-Type", b"RequestResponse");
+        let unsigned = Unsigned { method: b"POST", target: rule.target.as_bytes(), fields, body: event };
+        sign_call(&unsigned, live.snapshot(), worker.epoch_ms(), &mut request);
     }
     write::content_length(&mut request, event.len() as u64);
     write::end(&mut request);
     request.extend_from_slice(event);
     let bounds = errand::Bounds { time: rule.timeout, bytes: AUTHORIZER_ANSWER_BYTES_MAX };
     Box::pin(errand::run((upstream, &worker.names), &request, bounds, has_failed)).await
+}
+
+/// Signs a request to Lambda, where the document says with what. Its own endpoint asks for that; others may not.
+fn sign_call(request: &Unsigned<'_>, snapshot: &Snapshot, now_ms: u64, out: &mut Vec<u8>) {
+    let (Some(CallSigner { region, .. }), Some(keys)) = (&snapshot.gateway.call_signer, &snapshot.call_keys) else {
+        return;
+    };
+    let who =
+        Credentials { access_key: &keys.access_key, secret: &keys.secret.key, token: keys.secret.token.as_deref() };
+    sigv4::sign(request, &who, Scope { region, service: "lambda" }, now_ms, out);
 }
 
 /// Lambda says in the head that a function has failed, whatever the status.

@@ -217,6 +217,8 @@ fn address(uri: &str, endpoint: Option<&Text>) -> Result<(String, bool), Wrong> 
         let hint = "write `gateway: {lambda: {endpoint: \"http://…\"}}`, or an http:// URI in place of the ARN";
         return wrong("nobody is known who runs functions", hint);
     };
+    // As every SDK sends it.
+    let path = path.replace(':', "%3A");
     Ok((format!("{}{path}", endpoint.text.trim_end_matches('/')), true))
 }
 
@@ -303,7 +305,8 @@ mod tests {
         for uri in [FUNCTION, &invoke, filled] {
             let rule = of("http", ENDPOINT, &format!("uri: '{uri}'")).unwrap();
             assert!(rule.is_function, "{uri}");
-            assert_eq!(*rule.target, *format!("/2015-03-31/functions/{FUNCTION}/invocations"), "{uri}");
+            let function = FUNCTION.replace(':', "%3A");
+            assert_eq!(*rule.target, *format!("/2015-03-31/functions/{function}/invocations"), "{uri}");
             assert_eq!(*rule.written, *uri);
         }
     }

@@ -6,12 +6,14 @@
 
 mod canonical;
 mod refused;
+mod sign;
 mod stamp;
 
 pub use aws_lc_rs::hmac::Key as SigningKey;
 use aws_lc_rs::{constant_time, digest, hmac};
 
 pub use self::refused::Wrong;
+pub use self::sign::{Credentials, Unsigned, sign};
 use self::stamp::Stamp;
 use crate::limits::{SIGNATURE_BYTES_MAX, SIGNED_FIELDS_MAX};
 
