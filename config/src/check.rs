@@ -215,6 +215,7 @@ fn check_api(api: &ApiSpec, has_state: bool, faults: &mut Diagnostics) {
         gateway_responses: _,
         strict_errors: _,
         policy: _,
+        firewall: _,
         routes,
         stages,
         rate_limit_fields: _,

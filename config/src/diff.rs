@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
+use policy::firewall::Firewall;
+
 use crate::snapshot::{Answers, Gateway, Integration, Limits, Method, Program, Release, Snapshot, Stage};
 
 /// A line for each thing that is new, gone or changed. Values are not told: they may be secrets.
@@ -24,7 +26,25 @@ pub fn diff(before: &Snapshot, after: &Snapshot) -> Vec<String> {
     if before.gateway.account.map(|said| said.value) != after.gateway.account.map(|said| said.value) {
         lines.push("gateway.account changed".into());
     }
+    firewalls(before, after, &mut lines);
     lines
+}
+
+/// Firewalls that say something else; those of APIs that are new or gone are told with them.
+fn firewalls(before: &Snapshot, after: &Snapshot, lines: &mut Vec<String>) {
+    let differ = |was: Option<&Firewall>, is: Option<&Firewall>| match (was, is) {
+        (Some(was), Some(is)) => !was.says_as(is),
+        (was, is) => was.is_some() != is.is_some(),
+    };
+    if differ(before.gateway.firewall.as_ref(), after.gateway.firewall.as_ref()) {
+        lines.push("gateway.firewall changed".into());
+    }
+    for api in &after.apis {
+        let was = before.apis.iter().find(|was| was.id == api.id);
+        if was.is_some_and(|was| differ(was.firewall.as_ref(), api.firewall.as_ref())) {
+            lines.push(format!("api {}: the firewall changed", api.id));
+        }
+    }
 }
 
 /// Certificates that were read and are others now.

@@ -285,3 +285,15 @@ pub const HTTP2_WINDOW_MAX: u32 = 16 * 1024 * 1024;
 
 /// Who may sign requests: each has a signing key in every worker.
 pub const PRINCIPALS_MAX: usize = 10_000;
+
+/// Requests of one address in the window of a firewall's rule; beyond, it limits nothing that one machine does.
+pub const FIREWALL_RATE_MAX: u32 = 10_000_000;
+
+/// The window of such a rule where nobody says how long: that of AWS's rules.
+pub const FIREWALL_WINDOW: Duration = Duration::from_secs(5 * 60);
+
+/// The shortest: below, a page with its pictures would be a flood.
+pub const FIREWALL_WINDOW_MIN: Duration = Duration::from_secs(1);
+
+/// The longest: a bucket remembers a day.
+pub const FIREWALL_WINDOW_MAX: Duration = Duration::from_secs(24 * 60 * 60);

@@ -20,6 +20,7 @@ use std::time::Duration;
 
 use codec::head::HeadLimits;
 use policy::api_key::Keys;
+use policy::firewall::Firewall;
 use policy::hops::Hops;
 use policy::rules::Rules;
 use policy::transform::constant::MockRequest;
@@ -122,6 +123,8 @@ pub struct Gateway {
     pub principals: Box<[Principal]>,
     /// How requests to Lambda are signed.
     pub call_signer: Option<CallSigner>,
+    /// What the requests of all APIs have to pass before; `None`: nothing.
+    pub firewall: Option<Firewall>,
 }
 
 /// One listening address.
@@ -215,6 +218,8 @@ pub struct Api {
     pub execute_api: bool,
     /// When its clients are told of limits.
     pub tell: Tell,
+    /// What its requests have to pass first, whatever is deployed; `None`: nothing.
+    pub firewall: Option<Firewall>,
 }
 
 /// A stage of an API: what it serves, and the live settings over it (F2).

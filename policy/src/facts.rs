@@ -43,6 +43,8 @@ pub struct Facts<'a> {
     pub identity: Option<&'a Identity>,
     /// Whose API key was shown, and the key itself, where the method asks for one.
     pub api_key: Option<ShownKey<'a>>,
+    /// Whether the firewall let it pass (POL-04); `None`: there is none.
+    pub waf: Option<bool>,
 }
 
 /// An API key that a request has shown and that may call.
@@ -64,7 +66,7 @@ impl<'a> Facts<'a> {
 
     /// The path below the stage or base path, with one slash at its front (RT-08).
     pub fn api_path(&self) -> &'a [u8] {
-        one_slash(self.path.get(usize::from(self.rest)..).unwrap_or_default())
+        below(self.path, self.rest)
     }
 
     /// The last field of this name that the client sent for the end of the line: fields that concern this
@@ -105,6 +107,11 @@ impl<'a> Facts<'a> {
     pub fn full_path(&self) -> &'a [u8] {
         one_slash(self.path)
     }
+}
+
+/// The part of a canonical path that is the API's own, from `rest` on, with one slash at its front (RT-08).
+pub fn below(path: &[u8], rest: u16) -> &[u8] {
+    one_slash(path.get(usize::from(rest)..).unwrap_or_default())
 }
 
 /// A path without what precedes the last of its leading slashes.

@@ -9,6 +9,7 @@ pub mod cors;
 mod escape;
 pub mod facts;
 pub mod fault;
+pub mod firewall;
 pub mod gateway_response;
 pub mod gateway_type;
 pub mod grpc;

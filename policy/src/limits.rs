@@ -149,3 +149,39 @@ pub const RSA_BITS_MAX: usize = 8_192;
 
 /// Bytes of an RSA key's exponent: 65,537 has three, and a long one makes every verification slow.
 pub const RSA_EXPONENT_BYTES_MAX: usize = 4;
+
+/// Rules of one firewall: each is asked of each request, so this bounds what one may cost. A web ACL of AWS has some dozens.
+pub const FIREWALL_RULES_MAX: usize = 256;
+
+/// Sets of addresses of one firewall, those included that rules write themselves.
+pub const FIREWALL_NETWORKS_MAX: usize = 512;
+
+/// Ranges of one set: an IP set of AWS has 10,000, and lists of the internet's bad addresses some ten times as many.
+pub const FIREWALL_RANGES_MAX: usize = 200_000;
+
+/// Conditions of one firewall, groups counted.
+pub const FIREWALL_CONDITIONS_MAX: usize = 4_096;
+
+/// Groups and negations in one another: people do not follow more of them.
+pub const FIREWALL_DEPTH_MAX: usize = 8;
+
+/// Automata of one firewall: each may take a MiB in each worker.
+pub const FIREWALL_PATTERNS_MAX: usize = 256;
+
+/// Rules with a rate of one firewall: each has a table of clients.
+pub const FIREWALL_RATES_MAX: usize = 16;
+
+/// Texts that one condition compares with.
+pub const FIREWALL_TEXTS_MAX: usize = 64;
+
+/// Bytes of one of them.
+pub const FIREWALL_TEXT_BYTES_MAX: usize = 1_024;
+
+/// Bytes that a pattern may become when it is compiled, and again while it runs.
+pub const FIREWALL_PATTERN_PROGRAM_BYTES_MAX: usize = 1 << 20;
+
+/// Things that are made of a text before it is compared.
+pub const FIREWALL_STEPS_MAX: usize = 4;
+
+/// Bytes of a rule's name: a label of metrics.
+pub const FIREWALL_NAME_BYTES_MAX: usize = 64;

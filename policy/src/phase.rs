@@ -7,6 +7,8 @@
 pub enum Phase {
     /// Whether the client has proved who it is, and the connection is for this host (step 1; DM-10).
     ProveClient,
+    /// What the rules of the firewall say, those of the gateway before those of the API (step 3; POL-04).
+    Firewall,
     /// Whether the client is too fast by its address or by a header field (beyond TH-02).
     ThrottleAddress,
     /// A browser asks whether a page of another origin may call, and is told (step 6; CO-02).
@@ -45,6 +47,7 @@ impl Phase {
     /// Every phase, in order.
     pub const ALL: &[Self] = &[
         Self::ProveClient,
+        Self::Firewall,
         Self::ThrottleAddress,
         Self::Preflight,
         Self::NoSuchMethod,
@@ -67,6 +70,7 @@ impl Phase {
     pub const fn name(self) -> &'static str {
         match self {
             Self::ProveClient => "prove_client",
+            Self::Firewall => "firewall",
             Self::ThrottleAddress => "throttle_address",
             Self::Preflight => "preflight",
             Self::NoSuchMethod => "no_such_method",

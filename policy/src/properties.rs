@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::OnceLock;
 
 use codec::head::{HeadLimits, RequestHead};
 use codec::http1::parse::{Progress, parse_request};
@@ -10,9 +11,11 @@ use crate::authorize::jwk::KeySet;
 use crate::authorize::jws::{Algorithm, Algorithms, Jws};
 use crate::authorize::jwt::{Issuer, Rules};
 use crate::cors::{Asked, Cors, Spec, asked_names};
+use crate::firewall::{self, Group, Managed, Test, Then, When};
 use crate::hops::{By, Hops, Said};
 use crate::iam;
 use crate::networks::{Network, Networks};
+use crate::rules::Line;
 
 /// Whatever field lines a client sends, the hop that adds its own behind them is the one that is believed; and what is believed has
 /// its form, so that it can be written anywhere.
@@ -123,6 +126,7 @@ fn as_told<'a>(
         client: None,
         identity: None,
         api_key: None,
+        waf: None,
     };
     crate::authorize::lambda::Request {
         kind: router::Kind::Http,
@@ -295,6 +299,101 @@ pub fn jwks(bytes: &[u8]) {
         assert!(set.verify(None, algorithm, b"a.b", &[0; 64]).is_err());
         assert!(set.verify(Some("k"), algorithm, b"a.b", &[0; 256]).is_err());
     }
+}
+
+/// Whatever a request is made of (its target in the first line of the input, field lines in the others): the rules of a firewall say of it
+/// what each of them says alone, groups and negations are what they are in logic, and managed groups together find what one of them finds.
+pub fn firewall(bytes: &[u8]) {
+    static KIT: OnceLock<FirewallKit> = OnceLock::new();
+    let kit = KIT.get_or_init(FirewallKit::new);
+    let end = bytes.iter().position(|byte| *byte == b'\n').unwrap_or(bytes.len());
+    let (target, fields) = (&bytes[..end], bytes.get(end + 1..).unwrap_or_default());
+    let whole = [b"GET /", target, b" HTTP/1.1\r\nHost: h\r\n", fields, b"\r\n"].concat();
+    let mut head = RequestHead::new();
+    if !matches!(parse_request(&whole, &mut head, &HeadLimits::REQUEST), Ok(Progress::Complete)) {
+        return;
+    }
+    let path = head.path.of(&whole);
+    let address = Some(IpAddr::from(target.first_chunk().copied().unwrap_or([192, 0, 2, 1])));
+    let request = firewall::Request { address, head: &head, head_bytes: &whole, path, body: None };
+    let mut work = firewall::Work::default();
+    let mut holds = |when: &When| when.holds(&request, &kit.sets, &mut work);
+    let alone: Vec<bool> = kit.all.iter().map(&mut holds).collect();
+    for (not, held) in kit.nots.iter().zip(&alone) {
+        assert_ne!(holds(not), *held, "{}", whole.escape_ascii());
+    }
+    assert_eq!(
+        holds(&kit.managed),
+        alone[alone.len() - Group::ALL.len()..].contains(&true),
+        "{}",
+        whole.escape_ascii()
+    );
+    assert_eq!(holds(&When::All(kit.all.clone().into())), !alone.contains(&false));
+    assert_eq!(holds(&When::Any(kit.all.clone().into())), alone.contains(&true));
+    for firewall in &kit.firewalls {
+        let rules = firewall.rules();
+        let first = (0..rules.len()).find(|at| alone[*at] && rules[*at].then != Then::Count);
+        let verdict = firewall.decide(&request, &mut work, |_| unreachable!("no rates"), |at| assert!(alone[at]));
+        assert_eq!(verdict.rule, first);
+        assert_eq!(verdict.passes, first.map_or(!firewall.blocks(), |at| rules[at].then == Then::Allow));
+    }
+}
+
+/// Conditions that are compiled once.
+struct FirewallKit {
+    sets: [Networks; 1],
+    /// One of each kind, and behind them one for each managed group.
+    all: Vec<When>,
+    nots: Vec<When>,
+    /// All managed groups.
+    managed: When,
+    firewalls: [firewall::Firewall; 2],
+}
+
+impl FirewallKit {
+    fn new() -> Self {
+        let managed = |groups: &[Group]| When::Is(Test::Managed(Box::new(Managed::new(groups.iter().copied()))));
+        let mut all = firewall_tests();
+        all.extend(Group::ALL.map(|(_, group)| managed(&[group])));
+        let sets = [Networks::new([Network::new(Ipv4Addr::new(128, 0, 0, 0).into(), 1).expect("a bit")], false)];
+        let firewalls = [false, true].map(|blocks| {
+            let rule = |(at, when): (usize, &When)| firewall::Rule {
+                name: format!("r{at}").into(),
+                when: when.clone(),
+                rate: None,
+                then: [Then::Count, Then::Block, Then::Count, Then::Allow][at % 4],
+                line: Line(0),
+            };
+            let rules = all.iter().enumerate().map(rule).collect();
+            let parts = firewall::Parts { blocks, sets: sets.clone().into(), rules, line: Line(0) };
+            firewall::Firewall::try_from(parts).expect("few rules")
+        });
+        let nots = all.iter().map(|when| When::Not(Box::new(when.clone()))).collect();
+        Self { sets, all, nots, managed: managed(&Group::ALL.map(|(_, group)| group)), firewalls }
+    }
+}
+
+/// A test of each kind.
+fn firewall_tests() -> Vec<When> {
+    use crate::firewall::{Compare, Part, Search, Step, Subject, TextTest};
+    let boxed = |text: &str| -> Box<[Box<str>]> { [text.into()].into() };
+    let text = |subject: Subject, steps: &[Step], compare: Compare| {
+        When::Is(Test::Text(Box::new(TextTest { subject, steps: steps.into(), compare })))
+    };
+    let search = |text: &str| Compare::Finds(Search::of_expressions(boxed(text)).expect("an expression"));
+    let (decode, query) = (Step::UrlDecode { plus: false }, Step::UrlDecode { plus: true });
+    vec![
+        When::Is(Test::Address(0)),
+        When::Is(Test::Larger(Part::Path, 8)),
+        When::Is(Test::Larger(Part::Query, 8)),
+        When::Is(Test::Larger(Part::Headers, 64)),
+        text(Subject::Path, &[decode, Step::NormalizePath, Step::Lowercase], Compare::Prefix(boxed("/admin"))),
+        text(Subject::Path, &[], Compare::Suffix(boxed(".php"))),
+        text(Subject::Query, &[query, Step::CompressWhiteSpace], search("a.?b|[0-9]{3,}$")),
+        text(Subject::Parameter("a".into()), &[query], Compare::Equals(boxed("1"))),
+        text(Subject::Header("x-a".into()), &[Step::Lowercase], Compare::Present),
+        text(Subject::Header("user-agent".into()), &[Step::Lowercase, decode], search("bot|(?:a+)+$")),
+    ]
 }
 
 #[cfg(test)]

@@ -60,6 +60,7 @@ impl Scene {
             client: None,
             identity: None,
             api_key: None,
+            waf: None,
         }
     }
 }

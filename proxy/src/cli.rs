@@ -13,6 +13,7 @@ mod deployments;
 mod doctor;
 mod explain;
 mod export;
+mod firewalls;
 mod gateway;
 mod hosts;
 mod import;

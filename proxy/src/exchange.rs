@@ -170,6 +170,7 @@ impl Exchange {
             client: self.guest.as_deref().and_then(Guest::proved),
             identity: self.scratch.caller.identity.as_deref(),
             api_key: self.shown_key(method, live),
+            waf: self.scratch.wall.passes,
         }
     }
 

@@ -41,6 +41,12 @@ pub fn record(exchange: &Exchange, trip: &Trip, live: &Live, worker: &Worker) {
     }
 }
 
+/// The rule of a firewall that decided on the request.
+fn rule_of<'a>(exchange: &Exchange, live: &'a Live) -> Option<&'a str> {
+    let (firewall, rule) = exchange.scratch.wall.by?;
+    live.walls.get(firewall)?.rules().get(rule).map(|rule| &*rule.name)
+}
+
 fn protocol(version: Version) -> &'static str {
     match version {
         Version::Http10 => "HTTP/1.0",
@@ -87,6 +93,7 @@ fn line<'a>(exchange: &'a Exchange, trip: &'a Trip, live: &'a Live, latency_micr
         domain_name: if known { head.host.of(bytes) } else { b"" },
         user_agent: agent.map_or(&b""[..], |field| field.value.of(bytes)),
         error_type: trip.refusal.map(policy::refusal::Refusal::name),
+        waf: exchange.scratch.wall.passes.map(|passes| (passes, rule_of(exchange, live))),
         fault: trip.fault.map(policy::fault::Fault::name),
         upstream: trip.upstream.map(|upstream| &*live.snapshot().upstreams[upstream as usize].name),
     }

@@ -20,6 +20,7 @@ use crate::body::{BodyReader, Broken};
 use crate::doorman;
 use crate::drill;
 use crate::exchange::{Exchange, Reply};
+use crate::firewall;
 use crate::hops;
 use crate::integration::http::Call;
 use crate::integration::{http, mapping, mock};
@@ -164,6 +165,7 @@ async fn admit(
     live: &Rc<Live>,
     worker: &Rc<Worker>,
 ) -> Result<Option<Reply>, Stop> {
+    phase(Phase::Firewall, firewall::ask(exchange, place, live, worker))?;
     phase(Phase::ThrottleAddress, turnstile::addresses(exchange, place, live, worker))?;
     if let Some(reply) = phase(Phase::Preflight, Ok::<_, Refusal>(preflight(exchange, place, live)))? {
         add(&worker.metrics.preflights, 1);

@@ -7,6 +7,7 @@ use router::Captures;
 
 use crate::crossing::Crossing;
 use crate::throttles::{Held, Taken};
+use crate::walls::Said;
 
 /// Parsing state that a worker reuses: large, and needed only while a request is in flight.
 #[derive(Default)]
@@ -37,6 +38,8 @@ pub struct Scratch {
     pub held: Held,
     /// What its client is told of the limits that it has passed: complete field lines.
     pub limits_told: Vec<u8>,
+    /// What firewalls have said of it.
+    pub wall: Said,
 }
 
 impl Scratch {
@@ -48,6 +51,7 @@ impl Scratch {
         self.taken = Taken::default();
         self.held.leave();
         self.limits_told.clear();
+        self.wall.clear();
     }
 }
 

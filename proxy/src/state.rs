@@ -38,6 +38,7 @@ use crate::upstream::secure::Outbound;
 use crate::upstream::server::UPSTREAM_TAG;
 use crate::upstream::shared::Shared;
 use crate::usage::{Counts, Usage};
+use crate::walls::{Tallies, Walls};
 
 /// Where a request was found to belong; indices into the snapshot.
 #[derive(Clone, Copy, Debug)]
@@ -70,6 +71,8 @@ pub struct Published {
     pub upstreams: Box<[Arc<Shared>]>,
     /// What limits its requests.
     pub throttles: Throttles,
+    /// How often the rules of its firewalls held.
+    pub tallies: Tallies,
     /// What authorizers have answered.
     pub answers: Arc<Answers>,
     /// What its keys have used.
@@ -101,6 +104,7 @@ impl Published {
         let signers = Signers::new(&snapshot.gateway.principals);
         let throttles = before.map(|before| &before.throttles);
         let throttles = Throttles::new(&snapshot, throttles, metrics.worker_count(), now());
+        let tallies = Tallies::new(&snapshot, metrics);
         let answers = before.map_or_else(Arc::default, |before| before.answers.clone());
         let usage = match before {
             Some(before) => before.counts.usage().clone(),
@@ -115,6 +119,7 @@ impl Published {
             signers,
             upstreams,
             throttles,
+            tallies,
             answers,
             counts,
             stage_metrics,
@@ -143,6 +148,8 @@ pub struct Live {
     pub published: Arc<Published>,
     /// This worker's pools, by upstream number.
     pub upstreams: Box<[Rc<Upstream>]>,
+    /// This worker's firewalls.
+    pub walls: Walls,
 }
 
 impl Live {
@@ -288,7 +295,11 @@ impl Worker {
             tokens: Tokens::new(asker),
             entries: Entries::default(),
             last_call: Rc::default(),
-            live: RefCell::new(Rc::new(Live { published: published.clone(), upstreams: Box::new([]) })),
+            live: RefCell::new(Rc::new(Live {
+                published: published.clone(),
+                upstreams: Box::new([]),
+                walls: Walls::default(),
+            })),
             log: RefCell::new(log),
             desk: Desk::default(),
             clock: RefCell::new(Clock::new()),
@@ -344,7 +355,8 @@ impl Worker {
         self.load.adopt(&published.snapshot.gateway.limits);
         // It was verified by the rules before, with their keys.
         self.tokens.verified.forget();
-        *self.live.borrow_mut() = Rc::new(Live { published, upstreams });
+        let walls = Walls::new(&published.snapshot);
+        *self.live.borrow_mut() = Rc::new(Live { published, upstreams, walls });
     }
 
     /// Names were resolved. The servers change before anybody who waits for a name goes on.

@@ -7,16 +7,19 @@ mod crowd;
 
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher as _, Hash, RandomState};
+use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use codec::head::Name;
 use config::snapshot::{By, ByClient, Plan, Release, Snapshot, Stage};
+use policy::firewall::{Firewall, Rule};
 use policy::throttle::{Limit, Shared, Table};
 
 pub use self::crowd::Crowd;
 use crate::limits::{THROTTLED_AT_ONCE_MAX, THROTTLED_KEYS};
 use crate::upstream::shared::Gate;
+use crate::walls;
 
 /// Nanoseconds since the process began: what buckets count by.
 pub fn nanos(at: Instant) -> u64 {
@@ -32,10 +35,15 @@ pub struct Throttles {
     pub account: Option<Arc<Shared>>,
     stages: Box<[OfStage]>,
     plans: Box<[OfPlan]>,
+    /// Of the rules of firewalls, by the numbers of both; `None`: a rule without a rate.
+    firewalls: Box<[OfFirewall]>,
     named: Named,
     /// Clients are known by hashes that nobody outside can foresee.
     hash: RandomState,
 }
+
+/// Those of the rules of a firewall, by their number.
+type OfFirewall = Box<[Option<Arc<Table>>]>;
 
 /// The limits of a stage.
 #[derive(Default)]
@@ -109,8 +117,10 @@ impl Throttles {
         let account = snapshot.gateway.account.map(|said| maker.shared("account".into(), said.value));
         let stages = snapshot.stages.iter().map(|stage| maker.stage(snapshot, stage)).collect();
         let plans = snapshot.plans.iter().map(|plan| maker.plan(snapshot, plan)).collect();
+        let names = std::iter::once("").chain(snapshot.apis.iter().map(|api| &*api.id));
+        let firewalls = walls::all(snapshot).zip(names).map(|(firewall, api)| maker.firewall(firewall, api)).collect();
         let hash = before.map_or_else(RandomState::new, |before| before.hash.clone());
-        Throttles { account, stages, plans, named: maker.named, hash }
+        Throttles { account, stages, plans, firewalls, named: maker.named, hash }
     }
 
     /// Those of a stage.
@@ -122,6 +132,21 @@ impl Throttles {
     /// Those of a plan.
     pub fn plan(&self, number: u16) -> Option<&OfPlan> {
         self.plans.get(usize::from(number))
+    }
+
+    /// Whether the client of an address has sent more than a rule of a firewall lets it; IPv6 networks of 64 bits are one client.
+    pub fn is_too_fast(&self, firewall: usize, rule: usize, ip: Option<IpAddr>, now: u64) -> bool {
+        let table = self.firewalls.get(firewall).and_then(|rules| rules.get(rule)?.as_deref());
+        table.is_some_and(|table| table.take(self.of_address(ip, 32, 64), now).is_err())
+    }
+
+    /// What the client of an address is known by, so many bits of it.
+    pub fn of_address(&self, ip: Option<IpAddr>, prefix_v4: u8, prefix_v6: u8) -> u64 {
+        self.client(match ip {
+            None => (0, 0),
+            Some(IpAddr::V4(ip)) => (4, u128::from(ip.to_bits()) >> (32 - u32::from(prefix_v4).min(32))),
+            Some(IpAddr::V6(ip)) => (6, ip.to_bits().checked_shr(128 - u32::from(prefix_v6).min(128)).unwrap_or(0)),
+        })
     }
 
     /// What a client is known by.
@@ -233,6 +258,15 @@ impl Maker<'_> {
             throttle: limit.map(|limit| self.table(whose(), limit, *clients as usize)),
             at_once: concurrency.map(|most| (self.crowd(whose()), most)),
         }
+    }
+
+    fn firewall(&mut self, firewall: Option<&Firewall>, api: &str) -> OfFirewall {
+        let rules = firewall.map_or(&[][..], Firewall::rules).iter();
+        let table = |rule: &Rule| {
+            let rate = rule.rate?;
+            Some(self.table(format!("firewall {api} {}", rule.name), rate.limit, rate.clients as usize))
+        };
+        rules.map(table).collect()
     }
 
     fn plan(&mut self, snapshot: &Snapshot, plan: &Plan) -> OfPlan {

@@ -4,8 +4,6 @@
 //! gateway goes back: nobody pays for a request that was not served, and one caller's refusals leave the others their share. What it has
 //! taken by its address or a header does not: these limits protect what comes behind them, refusals included.
 
-use std::net::IpAddr;
-
 use codec::head::Fate;
 use config::snapshot::{By, Tell};
 use policy::phase::Phase;
@@ -164,11 +162,7 @@ fn client_of(of_client: &OfClient, exchange: &Exchange, live: &Live) -> u64 {
     let throttles = &live.published.throttles;
     let head = &exchange.scratch.head;
     match &of_client.by {
-        By::Address { prefix_v4, prefix_v6 } => throttles.client(match exchange.peer.ip() {
-            None => (0, 0),
-            Some(IpAddr::V4(ip)) => (4, u128::from(ip.to_bits()) >> (32 - u32::from(*prefix_v4).min(32))),
-            Some(IpAddr::V6(ip)) => (6, ip.to_bits().checked_shr(128 - u32::from(*prefix_v6).min(128)).unwrap_or(0)),
-        }),
+        By::Address { prefix_v4, prefix_v6 } => throttles.of_address(exchange.peer.ip(), *prefix_v4, *prefix_v6),
         By::Header(name) => {
             let is_it = |field: &&codec::head::Field| {
                 field.fate == Fate::Pass

@@ -158,6 +158,42 @@ domains:
 }
 
 #[test]
+fn explain_names_the_rules_of_firewalls() {
+    let text = r#"gateway:
+  listen: 127.0.0.1:0
+  firewall:
+    rules:
+      - {name: bad, when: {address: 192.0.2.0/24}, then: block}
+apis:
+  a:
+    kind: http
+    firewall:
+      default: block
+      rules:
+        - {name: flood, rate: {limit: 600, window: 5m}, then: count}
+        - {name: reads, when: {method: GET}, then: allow}
+    cors: {allow_origins: ["*"]}
+    routes: {"GET /x": {integration: {type: mock}}}
+    stages: {$default: {}}
+"#;
+    let path = document("cli-firewall.yaml", text);
+    let (out, _, code) = said(&["explain", &path, "GET", "/x"]);
+    let rules = |out: &str| out.lines().filter(|line| line.starts_with("firewall")).collect::<Vec<_>>().join("\n");
+    assert_eq!(
+        rules(&out),
+        "firewall   block, rule `bad` of the gateway (line 5)
+firewall   allow what no rule decides, of the gateway (line 4)
+firewall   count whoever sends more than 600 at once and 2.000 a second, rule `flood` of a (line 12)
+firewall   allow, rule `reads` of a (line 13)
+firewall   block what no rule decides, of a (line 10)"
+    );
+    assert!(out.contains("phases     firewall → ") && code == 0, "POL-04: {out}");
+    let preflight = ["-H", "Origin: https://a.test", "-H", "Access-Control-Request-Method: GET"];
+    let (out, _, _) = said(&[&["explain", &path, "OPTIONS", "/x"][..], &preflight].concat());
+    assert!(out.contains("phases     firewall → preflight") && rules(&out).lines().count() == 5, "{out}");
+}
+
+#[test]
 fn explain_names_the_limits_that_a_request_meets() {
     let text = r#"gateway:
   listen: 127.0.0.1:0

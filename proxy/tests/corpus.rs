@@ -74,6 +74,11 @@ fn hops() {
 }
 
 #[test]
+fn requests_at_the_firewall() {
+    replay("firewall", policy::properties::firewall);
+}
+
+#[test]
 fn cors_lists() {
     replay("cors", policy::properties::cors);
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use router::{Builder, StageRef};
 
+use crate::compile::firewall;
 use crate::compile::program::Setting;
 use crate::compile::programs::{Print, Programs};
 use crate::compile::throttles;
@@ -70,7 +71,8 @@ pub fn compile(specs: &[ApiSpec], definitions: &[Option<Definition>], parts: &mu
         let id: Arc<str> = (*spec.id.text).into();
         let execute_api = definition.endpoint.disable_execute_api != Some(true);
         let tell = spec.rate_limit_fields.unwrap_or(parts.tell);
-        compiled.apis.push(Api { id: id.clone(), kind: definition.kind, execute_api, tell });
+        let firewall = firewall::compile(spec.firewall.as_ref(), parts.base, parts.faults);
+        compiled.apis.push(Api { id: id.clone(), kind: definition.kind, execute_api, tell, firewall });
         let deployed = deployed(spec, parts);
         let api = Work { id: &id, print: Print::of(definition), definition, deployed, names: &names };
         for stage in &spec.stages {

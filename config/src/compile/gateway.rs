@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use codec::head::HeadLimits;
 
 use crate::compile::clients::{Vault, hsts};
-use crate::compile::throttles;
 use crate::compile::tls::Shelf;
+use crate::compile::{firewall, throttles};
 use crate::diagnostic::{Diagnostics, Place};
 use crate::limits;
 use crate::model::clients::ClientsSpec;
@@ -26,6 +26,7 @@ pub fn compile(
 ) -> Gateway {
     let GatewaySpec { listen, admin, control, state, workers, access_log, limits, watch, resolvers, .. } = spec;
     let (trusted_proxies, account) = (spec.trusted_proxies, throttles::said(spec.account.throttle.as_ref()));
+    let firewall = firewall::compile(spec.firewall.as_ref(), base, faults);
     let CloudSpec { region, account_id, lambda: _, signer: _ } = spec.cloud;
     let named = |text: Option<Text>, otherwise: &str| text.map_or_else(|| otherwise.into(), |text| text.text);
     let listen = listen.into_iter().map(|spec| listener(spec, base, (shelf, vault), faults)).collect();
@@ -46,6 +47,7 @@ pub fn compile(
         account_id: named(account_id, limits::ACCOUNT_ID),
         principals: Box::default(),
         call_signer: None,
+        firewall,
     }
 }
 

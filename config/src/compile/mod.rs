@@ -5,6 +5,7 @@ mod apis;
 mod authorizers;
 pub mod clients;
 mod domains;
+mod firewall;
 pub mod functions;
 mod gateway;
 pub mod key_sets;

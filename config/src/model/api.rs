@@ -7,6 +7,7 @@ use crate::diagnostic::Place;
 use crate::model::answers::{self, CorsSpec, GatewayResponseSpec};
 use crate::model::authorizers::{self, AuthorizerSpec};
 use crate::model::field::{Field, Table, Type};
+use crate::model::firewall::{FIREWALL_FIELD, FirewallSpec};
 use crate::model::openapi::{self, OpenApiSpec};
 use crate::model::reader::{Object, Reader};
 use crate::model::route::{self, RouteSpec};
@@ -39,6 +40,8 @@ pub struct ApiSpec {
     pub strict_errors: Option<bool>,
     /// Who may call, from where and when: a resource policy, or the path of one. It takes the place of what the OpenAPI document says.
     pub policy: Option<Node>,
+    /// Rules on addresses and requests.
+    pub firewall: Option<FirewallSpec>,
     /// In the order of the document.
     pub routes: Vec<RouteSpec>,
     /// In the order of the document.
@@ -70,7 +73,7 @@ pub const API: Table = Table {
             Type::Policy,
             "a resource policy as IAM writes it, or the path of one: who may call, from where and when",
         ),
-        Field::later("firewall", "rules on addresses and requests"),
+        FIREWALL_FIELD,
         Field::new(
             "strict_errors",
             Type::Flag,
@@ -104,6 +107,7 @@ impl ApiSpec {
                 gateway_responses: Vec::new(),
                 strict_errors: None,
                 policy: None,
+                firewall: None,
                 routes: Vec::new(),
                 stages: Vec::new(),
                 rate_limit_fields: None,
@@ -124,6 +128,7 @@ impl ApiSpec {
             reader.each(object.get("gateway_responses"), "`gateway_responses`", GatewayResponseSpec::read);
         let strict_errors = object.get("strict_errors").and_then(|node| reader.flag(node, "`strict_errors`"));
         let policy = object.get("policy").and_then(|node| policy(node, reader));
+        let firewall = object.get("firewall").and_then(|node| FirewallSpec::read(node, reader));
         let routes = object.get("routes").map(|node| read_routes(node, reader)).unwrap_or_default();
         let stages = reader.each(object.get("stages"), "`stages`", StageSpec::read);
         let rate_limit_fields = rate_limit_fields(&object, reader);
@@ -139,6 +144,7 @@ impl ApiSpec {
             gateway_responses,
             strict_errors,
             policy,
+            firewall,
             routes,
             stages,
             rate_limit_fields,

@@ -11,6 +11,7 @@ use crate::limits;
 use crate::model::clients::{ClientsSpec, HSTS, HTTPS_REDIRECT, MUTUAL_TLS};
 use crate::model::cloud::{self, CloudSpec};
 use crate::model::field::{Field, Table, Type};
+use crate::model::firewall::{FIREWALL_FIELD, FirewallSpec};
 use crate::model::principals::{PRINCIPAL, PrincipalSpec};
 use crate::model::reader::Reader;
 use crate::model::throttle::{self, ACCOUNT, AccountSpec, RATE_LIMIT_FIELDS};
@@ -53,6 +54,8 @@ pub struct GatewaySpec {
     pub cloud: CloudSpec,
     /// Who may sign requests.
     pub principals: Vec<PrincipalSpec>,
+    /// Rules on addresses and requests of all APIs.
+    pub firewall: Option<FirewallSpec>,
 }
 
 /// One listener, as written.
@@ -171,6 +174,7 @@ pub const GATEWAY: Table = Table {
         cloud::ACCOUNT_ID,
         cloud::LAMBDA,
         Field::new("principals", Type::List(&PRINCIPAL), "who may sign with AWS Signature Version 4"),
+        FIREWALL_FIELD,
         Field::later("include", "further documents"),
     ],
 };
@@ -314,6 +318,7 @@ impl GatewaySpec {
         let cloud = CloudSpec::read(&object, reader);
         let principals = object.get("principals").map(|node| reader.list(node)).unwrap_or_default();
         let principals = principals.iter().filter_map(|node| PrincipalSpec::read(node, reader)).collect();
+        let firewall = object.get("firewall").and_then(|node| FirewallSpec::read(node, reader));
         object.close();
         let place = node.place;
         Some(Self {
@@ -332,6 +337,7 @@ impl GatewaySpec {
             rate_limit_fields,
             cloud,
             principals,
+            firewall,
         })
     }
 

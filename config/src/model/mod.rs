@@ -7,6 +7,7 @@ pub mod clients;
 pub mod cloud;
 pub mod domain;
 pub mod field;
+pub mod firewall;
 pub mod gateway;
 pub mod integration;
 pub mod keys;

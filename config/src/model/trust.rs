@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use policy::hops::{By, Hops};
 use policy::networks::{Network, Networks};
 
+use crate::diagnostic::Diagnostics;
 use crate::limits;
 use crate::model::field::{Field, Table, Type};
 use crate::model::reader::Reader;
@@ -124,40 +125,44 @@ fn networks(node: &Node, what: &str, reader: &mut Reader<'_>) -> Networks {
 }
 
 fn network(text: &Text, reader: &mut Reader<'_>) -> Option<Network> {
+    let network = range(text, reader.faults)?;
+    if network.is_everybody() {
+        let hint = "name the machines in front alone, or see to it that nobody else can reach the listener";
+        let what = format!("`{}` is everybody: any client may say that it is another one", text.text);
+        reader.faults.warning(text.place, what, hint);
+    }
+    Some(network)
+}
+
+/// An address, or a range of them.
+pub fn range(text: &Text, faults: &mut Diagnostics) -> Option<Network> {
     const HINT: &str = "write an address or a range, such as 10.0.0.0/8, 192.0.2.7 or 2001:db8::/32; or unix";
     let (ip, prefix) = match text.text.split_once('/') {
         Some((ip, prefix)) => (ip, Some(prefix)),
         None => (&*text.text, None),
     };
     let Ok(ip) = ip.parse::<IpAddr>() else {
-        reader.faults.error_hint(text.place, format!("`{}` is not a range of addresses", text.text), HINT);
+        faults.error_hint(text.place, format!("`{}` is not a range of addresses", text.text), HINT);
         return None;
     };
     if ip.to_canonical() != ip {
         let hint =
             format!("write {}: an IPv4 client is known by its IPv4 address, however it comes", ip.to_canonical());
-        reader.faults.error_hint(text.place, format!("`{}` is an IPv4 address in the form of IPv6", text.text), hint);
+        faults.error_hint(text.place, format!("`{}` is an IPv4 address in the form of IPv6", text.text), hint);
         return None;
     }
     let most = if ip.is_ipv4() { 32 } else { 128 };
     let bits = prefix.map_or(Some(most), values::number).and_then(|bits| u8::try_from(bits).ok());
     match bits.ok_or(None).and_then(|bits| Network::new(ip, bits)) {
-        Ok(network) => {
-            if network.is_everybody() {
-                let hint = "name the machines in front alone, or see to it that nobody else can reach the listener";
-                let what = format!("`{}` is everybody: any client may say that it is another one", text.text);
-                reader.faults.warning(text.place, what, hint);
-            }
-            Some(network)
-        }
+        Ok(network) => Some(network),
         Err(Some(meant)) => {
             let what = format!("`{}` has bits behind its prefix", text.text);
-            reader.faults.error_hint(text.place, what, format!("write {meant}, or {ip} for this address alone"));
+            faults.error_hint(text.place, what, format!("write {meant}, or {ip} for this address alone"));
             None
         }
         Err(None) => {
             let what = format!("`{}` is not a range of addresses", text.text);
-            reader.faults.error_hint(text.place, what, format!("a prefix is a number from 0 to {most}"));
+            faults.error_hint(text.place, what, format!("a prefix is a number from 0 to {most}"));
             None
         }
     }

@@ -68,6 +68,16 @@ pub enum Variable {
     User,
     /// The ARN of who signed.
     UserArn,
+    /// What the firewall says (POL-04): `WAF_ALLOW`, `WAF_BLOCK`.
+    WafResponseCode,
+    /// The same as a status: 200, 403.
+    WafStatus,
+    /// How long it took, in milliseconds: none, for nobody is asked.
+    WafLatency,
+    /// What went wrong: nothing can.
+    WafError,
+    /// The ARN of a web ACL: rules that stand in the configuration have none.
+    WebAclArn,
 }
 
 impl Variable {
@@ -102,6 +112,11 @@ impl Variable {
         ("resourcePath", Self::ResourcePath),
         ("stage", Self::Stage),
         ("tlsVersion", Self::TlsVersion),
+        ("waf.error", Self::WafError),
+        ("waf.latency", Self::WafLatency),
+        ("waf.status", Self::WafStatus),
+        ("wafResponseCode", Self::WafResponseCode),
+        ("webaclArn", Self::WebAclArn),
     ];
 
     pub(crate) fn of(name: &str) -> Option<Self> {
@@ -170,9 +185,26 @@ impl Variable {
                     None => return false,
                 }
             }
+            Self::WafResponseCode | Self::WafStatus | Self::WafLatency | Self::WafError | Self::WebAclArn => {
+                match facts.waf.and_then(|passed| self.of_firewall(passed)) {
+                    Some(text) => text,
+                    None => return false,
+                }
+            }
         };
         out.extend_from_slice(value);
         true
+    }
+
+    const fn of_firewall(self, passed: bool) -> Option<&'static [u8]> {
+        Some(match (self, passed) {
+            (Self::WafResponseCode, true) => b"WAF_ALLOW",
+            (Self::WafResponseCode, false) => b"WAF_BLOCK",
+            (Self::WafStatus, true) => b"200",
+            (Self::WafStatus, false) => b"403",
+            (Self::WafLatency, _) => b"0",
+            _ => return None,
+        })
     }
 
     fn of_signer(self, iam: &IamIdentity) -> &str {

@@ -16,6 +16,7 @@ use router::{Captures, Glob, Kind, Miss, Template, Verb};
 
 use super::answers as beside;
 use super::authorizers;
+use super::firewalls;
 use super::gateway::Named;
 use super::plans;
 use super::routes::servers;
@@ -169,7 +170,10 @@ fn in_stage(
     }
     let is_own = found.is_some_and(|method| release.program.methods[method as usize].key.starts_with("OPTIONS "));
     if told.is_some_and(|(_, is_preflight)| is_preflight) && !is_own {
-        line(out, "phases", Phase::Preflight.name());
+        let firewall = firewalls::rules(snapshot, stage.api as usize);
+        let first = if firewall.is_empty() { String::new() } else { format!("{} → ", Phase::Firewall.name()) };
+        line(out, "phases", &format!("{first}{}", Phase::Preflight.name()));
+        firewall.iter().for_each(|rule| line(out, "firewall", rule));
         line(out, "answers", "204, without an integration: whether a page of another origin may call");
         return true;
     }
@@ -246,13 +250,18 @@ fn answers(snapshot: &Snapshot, request: &Request<'_>, found: &Found<'_>, captur
     }
     let met = throttles::met(snapshot, found.stage, &snapshot.stages[found.stage as usize], method);
     let clients = clients(snapshot, request);
-    line(out, "phases", &phases(method, (clients.is_some(), found.release.program.policy.is_some()), &met).join(" → "));
+    let firewall = firewalls::rules(snapshot, snapshot.stages[found.stage as usize].api as usize);
+    let asked = (clients.is_some(), !firewall.is_empty(), found.release.program.policy.is_some());
+    line(out, "phases", &phases(method, asked, &met).join(" → "));
     if let Some(MutualTls { files, optional, .. }) = clients {
         let asked = if *optional { "may show a certificate" } else { "show a certificate" };
         line(out, "clients", &format!("{asked} that leads to one of {}", files.truststore));
         for list in &files.revocation {
             line(out, "revoked", &list.to_string());
         }
+    }
+    for rule in firewall {
+        line(out, "firewall", &rule);
     }
     for (name, text) in plans::met(snapshot, found.stage, method) {
         line(out, name, &text);
@@ -289,11 +298,16 @@ fn clients<'a>(snapshot: &'a Snapshot, request: &Request<'_>) -> Option<&'a Mutu
 }
 
 /// What happens to the request, in order.
-fn phases(method: &Method, (asks_clients, has_policy): (bool, bool), limits: &[(Phase, String)]) -> Vec<&'static str> {
+fn phases(
+    method: &Method,
+    (asks_clients, has_firewall, has_policy): (bool, bool, bool),
+    limits: &[(Phase, String)],
+) -> Vec<&'static str> {
     // `None`: nobody asks who calls.
     let signed = (method.rules.authorize != Authorize::Open).then_some(method.rules.authorize == Authorize::SigV4);
     let happens = |phase: Phase| match (&method.integration, phase) {
         (_, Phase::ProveClient) => asks_clients,
+        (_, Phase::Firewall) => has_firewall,
         (_, Phase::PolicyBefore) => has_policy && signed != Some(true),
         (_, Phase::PolicyAfter) => signed == Some(true) || (has_policy && signed.is_some()),
         (_, Phase::ApiKey | Phase::Quota) => method.rules.api_key.is_some(),

@@ -7,6 +7,8 @@ use std::time::Duration;
 pub const STAGE_PAIRS: usize = 1_000;
 /// Triples of API, stage and method with counters of their own, where an operator asks for them: as many series as for stages.
 pub const METHOD_TRIPLES: usize = 1_000;
+/// Rules of firewalls with counters of their own, by API and name: as many as a dashboard can show. Later ones share one.
+pub const FIREWALL_RULES: usize = 2_000;
 /// The name, as API and as stage, of the pair that counts for all beyond [`STAGE_PAIRS`].
 pub const OVERFLOW: &str = "__overflow__";
 
@@ -53,7 +55,7 @@ pub const LINE_BYTES: usize = ESCAPED_BYTES
         + PATH_BYTES
         + DOMAIN_BYTES
         + USER_AGENT_BYTES
-        + 6 * NAME_BYTES
+        + 7 * NAME_BYTES
         + 3 * CLIENT_BYTES)
     + LINE_FRAME_BYTES;
 const _: () = assert!(LINE_BYTES <= BATCH_BYTES, "a batch holds at least one line");

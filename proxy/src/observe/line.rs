@@ -55,6 +55,9 @@ pub struct Record<'a> {
     pub error_type: Option<&'a str>,
     /// `fault` (ours): what broke. Left out if nothing did.
     pub fault: Option<&'a str>,
+    /// `wafResponseCode`: whether the firewall let it pass, and `wafRule` (ours): which rule says so, if one does. Left out where
+    /// there is none.
+    pub waf: Option<(bool, Option<&'a str>)>,
     /// `upstream` (ours): the machine that was called. Left out if none was.
     pub upstream: Option<&'a str>,
 }
@@ -96,7 +99,8 @@ pub(super) fn bound(record: &Record<'_>) -> usize {
         + record.client.iter().flatten().map(|text| text.len().min(limits::CLIENT_BYTES)).sum::<usize>()
         + optional(record.error_type)
         + optional(record.fault)
-        + optional(record.upstream);
+        + optional(record.upstream)
+        + optional(record.waf.and_then(|(_, rule)| rule));
     limits::ESCAPED_BYTES * bytes + limits::LINE_FRAME_BYTES
 }
 
@@ -140,8 +144,11 @@ pub(super) fn write(out: &mut Vec<u8>, date: &mut Date, record: &Record<'_>) {
     text(out, b",\"stage\":\"", record.stage.as_bytes(), limits::NAME_BYTES);
     text(out, b",\"domainName\":\"", record.domain_name, limits::DOMAIN_BYTES);
     text(out, b",\"userAgent\":\"", record.user_agent, limits::USER_AGENT_BYTES);
+    let waf = record.waf.map(|(passes, _)| if passes { "WAF_ALLOW" } else { "WAF_BLOCK" });
     for (name, value) in [
-        (&b",\"errorType\":\""[..], record.error_type),
+        (&b",\"wafResponseCode\":\""[..], waf),
+        (b",\"wafRule\":\"", record.waf.and_then(|(_, rule)| rule)),
+        (b",\"errorType\":\"", record.error_type),
         (b",\"fault\":\"", record.fault),
         (b",\"upstream\":\"", record.upstream),
     ] {
@@ -370,6 +377,7 @@ mod tests {
             user_agent: b"curl/8",
             error_type: None,
             fault: None,
+            waf: Some((true, Some("office"))),
             upstream: Some("127.0.0.1:9000"),
         });
         let wanted = serde_json::json!({
@@ -380,7 +388,8 @@ mod tests {
             "clientCertSubjectDN": "CN=device \\\"7\\\"", "clientCertIssuerDN": "CN=ca", "clientCertSerialNumber": "0a:1b",
             "requestLength": 0, "responseLatency": 12, "responseLatencyUs": 12_345, "integrationLatency": 11,
             "integrationLatencyUs": 11_999, "integrationStatus": 200, "apiId": "petstore", "stage": "prod",
-            "domainName": "api.example.com", "userAgent": "curl/8", "upstream": "127.0.0.1:9000",
+            "domainName": "api.example.com", "userAgent": "curl/8", "wafResponseCode": "WAF_ALLOW",
+            "wafRule": "office", "upstream": "127.0.0.1:9000",
         });
         assert_eq!(value, wanted);
     }
@@ -408,7 +417,11 @@ mod tests {
         }
         assert_eq!(value["errorType"], "NO_SUCH_API");
         assert_eq!(value["fault"], "client_gone");
-        assert!(value.get("extendedRequestId").is_none() && value.get("upstream").is_none());
+        assert!(
+            value.get("extendedRequestId").is_none()
+                && value.get("wafResponseCode").is_none()
+                && value.get("upstream").is_none()
+        );
     }
 
     #[test]
@@ -507,6 +520,7 @@ mod tests {
             user_agent: &bytes,
             error_type: all,
             fault: all,
+            waf: Some((false, all)),
             upstream: all,
         });
     }

@@ -472,6 +472,21 @@ impl StageMetrics {
     }
 }
 
+/// How often a rule of a firewall held: a line of counters for each worker, of which the first counts.
+#[derive(Debug)]
+pub struct RuleMetrics(Counters);
+
+impl RuleMetrics {
+    /// Counts one request of a worker.
+    pub fn count(&self, worker: usize) {
+        add(&self.0[worker * 8], 1);
+    }
+
+    pub(super) fn total(&self) -> u64 {
+        (0..self.0.len()).fold(0, |sum, at| sum.wrapping_add(self.0[at].load(Relaxed)))
+    }
+}
+
 /// What the access log's writer counts. When a reload sends the log elsewhere, two of them write for a moment.
 #[derive(Debug, Default)]
 pub struct WriterMetrics {
@@ -507,12 +522,15 @@ pub struct Metrics {
     pub(super) started: SystemTime,
     stages: Mutex<Stages>,
     methods: Mutex<Methods>,
+    rules: Mutex<Rules>,
     control: Mutex<Control>,
 }
 
 type Stages = BTreeMap<(Box<str>, Box<str>), Arc<StageMetrics>>;
 /// By API, stage and method.
 type Methods = BTreeMap<[Box<str>; 3], Arc<StageMetrics>>;
+/// By API, which is empty for those of the gateway, and rule.
+type Rules = BTreeMap<[Box<str>; 2], Arc<RuleMetrics>>;
 
 /// What changes a few times in a process's life.
 #[derive(Clone, Debug, Default)]
@@ -566,6 +584,7 @@ impl Metrics {
             started: SystemTime::now(),
             stages: Mutex::default(),
             methods: Mutex::default(),
+            rules: Mutex::default(),
             control: Mutex::default(),
             setup,
         })
@@ -606,6 +625,18 @@ impl Metrics {
             wanted = [limits::OVERFLOW; 3].map(Box::from);
         }
         methods.entry(wanted).or_insert_with(|| Arc::new(StageMetrics::new(self.workers.len()))).clone()
+    }
+
+    /// The counter of a rule of a firewall, as [`Metrics::stage`]; those of the gateway are of no API. At most
+    /// [`limits::FIREWALL_RULES`] are told apart.
+    pub fn rule(&self, api: &str, rule: &str) -> Arc<RuleMetrics> {
+        let mut rules = locked(&self.rules);
+        let mut wanted = [api, rule].map(Box::from);
+        if !rules.contains_key(&wanted) && rules.len() >= limits::FIREWALL_RULES {
+            wanted = [limits::OVERFLOW; 2].map(Box::from);
+        }
+        let new = || Arc::new(RuleMetrics(Counters::new(self.workers.len() * 8)));
+        rules.entry(wanted).or_insert_with(new).clone()
     }
 
     /// A reload has ended: the snapshot of this number serves, or the one from before. The first load of the process is
@@ -667,6 +698,10 @@ impl Metrics {
 
     pub(super) fn stages(&self) -> Stages {
         locked(&self.stages).clone()
+    }
+
+    pub(super) fn rules(&self) -> Rules {
+        locked(&self.rules).clone()
     }
 
     pub(super) fn methods(&self) -> Methods {

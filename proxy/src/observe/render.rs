@@ -104,6 +104,7 @@ impl Metrics {
         let stages = self.stages();
         let stages: Vec<Labelled> = stages.iter().map(|((api, stage), metrics)| (&**api, &**stage, metrics)).collect();
         render_stages(&mut page, &stages);
+        self.firewalls(&mut page);
         let methods = self.methods();
         let methods: Vec<(Vec<Label>, &StageMetrics)> = methods
             .iter()
@@ -114,6 +115,15 @@ impl Metrics {
         render_methods(&mut page, &methods);
         others(&mut page);
         page.text
+    }
+
+    fn firewalls(&self, page: &mut Page) {
+        let name = "tollgate_firewall_rules_total";
+        let help = "Requests for which a rule of a firewall held, by API (none: the gateway) and rule; default: blocked by no rule.";
+        page.family(name, "counter", help);
+        for ([api, rule], count) in &self.rules() {
+            page.sample(name, &[("api", api), ("rule", rule)], count.total());
+        }
     }
 
     fn process(&self, page: &mut Page) {
