@@ -267,12 +267,11 @@ impl Peer {
         let mut peer = Peer { text: [0; PEER_TEXT_BYTES], length: 0 };
         match address.map(|address| address.ip().to_canonical()) {
             Some(IpAddr::V4(ip)) => {
-                for (place, part) in ip.octets().into_iter().enumerate() {
-                    if place > 0 {
-                        peer.push(b".");
-                    }
-                    peer.push(itoa::Buffer::new().format(part).as_bytes());
+                for part in ip.octets() {
+                    peer.push_number(part);
+                    peer.push_byte(b'.');
                 }
+                peer.length -= 1;
             }
             Some(IpAddr::V6(ip)) => peer.push(ip.to_string().as_bytes()),
             // The word of RFC 7239 §6 for whoever has no address: a client of a unix socket.
@@ -290,6 +289,21 @@ impl Peer {
         let from = self.length as usize;
         self.text[from..from + text.len()].copy_from_slice(text);
         self.length += text.len() as u8;
+    }
+
+    fn push_byte(&mut self, byte: u8) {
+        self.text[usize::from(self.length)] = byte;
+        self.length += 1;
+    }
+
+    fn push_number(&mut self, number: u8) {
+        if number >= 100 {
+            self.push_byte(b'0' + number / 100);
+        }
+        if number >= 10 {
+            self.push_byte(b'0' + number / 10 % 10);
+        }
+        self.push_byte(b'0' + number % 10);
     }
 
     /// `127.0.0.1`, `::1`, `unknown`.

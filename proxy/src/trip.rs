@@ -65,23 +65,20 @@ impl Trip {
     /// Gives the request its ids, in the form of the API's kind (aws-features §0.2). A REST client may bring its own.
     pub fn name(&mut self, kind: Option<Kind>, own: Option<&[u8]>, worker: &Worker) {
         self.kind = kind;
-        context::extended_request_id(worker.random(), &mut self.extended_id);
-        match (kind, own.filter(|own| context::is_uuid(own))) {
-            (Some(Kind::Http), _) => {
-                let mut id = [0; context::EXTENDED_REQUEST_ID_LEN];
-                context::http_request_id(worker.random(), &mut id);
-                self.request_id[..id.len()].copy_from_slice(&id);
-                self.request_id_length = id.len();
-            }
-            (_, Some(own)) => {
-                self.request_id.copy_from_slice(own);
-                self.request_id_length = own.len();
-            }
-            (_, None) => {
-                context::rest_request_id(worker.random(), &mut self.request_id);
-                self.request_id_length = self.request_id.len();
-            }
+        if kind == Some(Kind::Http) {
+            // One id for both.
+            let (id, _) = self.request_id.split_first_chunk_mut().expect("the other kind's id is longer");
+            context::http_request_id(worker.random(), id);
+            self.request_id_length = id.len();
+            return;
         }
+        context::extended_request_id(worker.random(), &mut self.extended_id);
+        if let Some(own) = own.filter(|own| context::is_uuid(own)) {
+            self.request_id.copy_from_slice(own);
+        } else {
+            context::rest_request_id(worker.random(), &mut self.request_id);
+        }
+        self.request_id_length = self.request_id.len();
     }
 
     /// `$context.requestId`.

@@ -209,6 +209,18 @@ struct Connection {
 impl Connection {
     /// Reads one Connection field (row C01). Empty list elements mean nothing (RFC 9110 §5.6.1).
     fn add(&mut self, buf: &[u8], value: Span) -> Result<(), Misbehaviour> {
+        // What nearly everybody says, as nearly everybody writes it.
+        match value.of(buf) {
+            b"keep-alive" => {
+                self.keep_alive = true;
+                return Ok(());
+            }
+            b"close" => {
+                self.close = true;
+                return Ok(());
+            }
+            _ => {}
+        }
         let mut start = value.start as usize;
         for element in value.of(buf).split(|byte| *byte == b',') {
             let option = trim(element);
