@@ -15,7 +15,7 @@ use crate::downstream::http1::{self, NoHead};
 use crate::entry::{Entry, HANDSHAKE_TAG, Peer};
 use crate::exchange::Exchange;
 use crate::head_bytes::HeadBytes;
-use crate::io::{Group, RBuf, Sock, spawn, timeout};
+use crate::io::{Group, RBuf, Sock, Speaker, spawn, timeout};
 use crate::limits::{LINGER_BYTES_MAX, LINGER_TIME};
 use crate::link::Link;
 use crate::observe::metrics::{add, sub};
@@ -35,7 +35,11 @@ pub struct Open {
 impl Open {
     /// Of a connection that came in here.
     pub fn of(worker: &Rc<Worker>, entry: &Rc<Entry>, sock: &Sock) -> Open {
-        Open { worker: worker.clone(), entry: entry.clone(), caller: Caller::of(sock.counts_for()), parked: false }
+        Open::from(worker, entry, Caller::of(sock.counts_for()))
+    }
+
+    fn from(worker: &Rc<Worker>, entry: &Rc<Entry>, caller: Caller) -> Open {
+        Open { worker: worker.clone(), entry: entry.clone(), caller, parked: false }
     }
 
     /// From now on it counts for this address; false if that has as many as it may.
@@ -66,8 +70,8 @@ impl Open {
         }
         self.parked = true;
         add(&self.worker.metrics.connections_idle, 1);
-        sock.set_deadline(Some(self.worker.live().snapshot().gateway.limits.idle_time));
-        sock.park(self.entry.tag, Group::Small);
+        let time = self.worker.live().snapshot().gateway.limits.idle_time;
+        sock.park_for(time, self.entry.tag, Group::Small);
     }
 }
 
@@ -85,26 +89,23 @@ pub fn await_first_byte(sock: Sock, entry: &Entry, worker: &Worker) {
     let live = worker.live();
     let limits = &live.snapshot().gateway.limits;
     let (time, tag) = if entry.is_protected() { (limits.handshake_time, HANDSHAKE_TAG) } else { (limits.idle_time, 0) };
-    sock.set_deadline(Some(time));
-    sock.park(entry.tag | tag, Group::Small);
+    sock.park_for(time, entry.tag | tag, Group::Small);
 }
 
 /// Serves what a connection has sent.
 pub async fn serve(sock: Sock, entry: Rc<Entry>, worker: Rc<Worker>) {
-    let mut open = Open::of(&worker, &entry, &sock);
-    // The time of silence is over; what is left of it must not end a long wait for a backend.
-    sock.set_deadline(None);
+    let Speaker { peer, counts_for, requests, is_secure } = sock.hear();
+    let mut open = Open::from(&worker, &entry, Caller::of(counts_for));
     let mut inflow = RBuf::empty();
-    if entry.offers_http2() && sock.requests() == 0 && !sock.is_secure() {
+    if requests == 0 && !is_secure && entry.offers_http2() {
         inflow = match Box::pin(http2::is_asked_for(&sock, &worker)).await {
             Ok((inflow, true)) => return speak_http2(sock, inflow, open),
             Ok((inflow, false)) => inflow,
             Err(_) => return,
         };
     }
-    let peer = Peer::of(sock.peer());
-    let secure = sock.is_secure();
-    let mut exchange = Exchange { inflow, ..Exchange::new(Link::Sock(sock), worker.scratch(), (entry, peer, secure)) };
+    let about = (entry, Peer::of(peer), is_secure);
+    let mut exchange = Exchange { inflow, ..Exchange::new(Link::Sock(sock), worker.scratch(), about) };
     let idle = serve_all(&mut exchange, &worker).await;
     let Exchange { sock, scratch, inflow, entry, reset, .. } = exchange;
     worker.put_back(scratch);
@@ -262,9 +263,9 @@ pub fn forget(sock: Sock, entry: &Rc<Entry>, worker: &Rc<Worker>) {
     }
 }
 
-/// The future of a connection with something to say. It moves into its cell when the first byte arrives, so its size is paid
-/// for with each request of an idle connection.
-const SERVE_BYTES_MAX: usize = 2_816;
+/// The future of a connection with something to say. It is made in its cell when the first byte arrives, so its size costs memory
+/// alone: that of each connection with a request under way.
+const SERVE_BYTES_MAX: usize = 3_072;
 
 const fn size_of_output<A, B, C, F>(_function: &impl Fn(A, B, C) -> F) -> usize {
     size_of::<F>()

@@ -39,6 +39,9 @@ impl<T> HostMap<T> {
 
     /// The value of the name that is nearest.
     pub fn get(&self, host: &[u8]) -> Option<&T> {
+        if self.exact.is_empty() && self.wildcard.is_empty() {
+            return self.any.as_ref();
+        }
         let host = host.strip_suffix(b".").unwrap_or(host);
         let below = || {
             let dot = host.iter().position(|byte| *byte == b'.').filter(|dot| *dot > 0)?;

@@ -19,7 +19,7 @@ use crate::answers::Answers;
 use crate::callers::{Caller, Callers};
 use crate::entry::{Entries, Entry};
 use crate::files::Share;
-use crate::io::{self as runtime, now};
+use crate::io::{self as runtime, now, since};
 use crate::last_call::LastCall;
 use crate::limits::{AUTHORIZER_ANSWERS_OF_WORKER, AUTHORIZER_ANSWERS_WEIGHT_OF_WORKER, SCRATCH_KEPT_MAX};
 use crate::observe::access_log::{Record, Sink};
@@ -489,7 +489,7 @@ impl Worker {
     /// Milliseconds since 1970, exact to a tenth of a second plus the loop's own clock.
     pub fn epoch_ms(&self) -> u64 {
         let clock = self.clock.borrow();
-        (clock.epoch + now().saturating_duration_since(clock.at)).as_millis() as u64
+        (clock.epoch + since(clock.at)).as_millis() as u64
     }
 
     /// Appends the `Date` line.

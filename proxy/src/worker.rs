@@ -9,7 +9,7 @@ use crate::connection;
 use crate::entry::{GREETING_TAG, HANDSHAKE_TAG};
 use crate::files::Share;
 use crate::greeting;
-use crate::io::{self as runtime, DriverKind, Receiver, Why, driver_counts, next_event, now, sleep, spawn};
+use crate::io::{self as runtime, DriverKind, Receiver, Why, driver_counts, next_event, now, sleep, spawn, spawn_with};
 use crate::limits::{
     IDLE_PORTION_MIN, IDLE_PORTION_PAUSE, IDLE_PORTIONS_MAX, LAST_CALL_PAUSE, LAST_CALL_TIME, LAST_REQUEST_TIME,
     PAUSE_TIME_MAX, TICK,
@@ -112,7 +112,10 @@ async fn take_events(worker: Rc<Worker>) {
             sub(&worker.metrics.connections_idle, 1);
             let entry = worker.entries.of(event.tag);
             match event.tag & (GREETING_TAG | HANDSHAKE_TAG) {
-                0 => spawn(connection::serve(event.sock, entry, worker.clone())),
+                0 => {
+                    let worker = worker.clone();
+                    spawn_with(move || connection::serve(event.sock, entry, worker));
+                }
                 HANDSHAKE_TAG => spawn(tls::welcome(event.sock, entry, worker.clone())),
                 _ => spawn(greeting::greet(event.sock, entry, worker.clone())),
             }

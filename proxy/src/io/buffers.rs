@@ -233,20 +233,25 @@ impl fmt::Debug for RBuf {
 }
 
 impl Drop for RBuf {
+    #[inline]
     fn drop(&mut self) {
-        if self.buffer == NO_BUFFER {
-            return;
+        // Most views that are dropped have been moved out of before.
+        if self.buffer != NO_BUFFER {
+            give_back(self.group, self.buffer);
         }
-        // A view dropped while the thread's storage is being torn down has nowhere to go back to.
-        let _ = POOLS.try_with(|pools| {
-            let pool = &mut pools.borrow_mut()[self.group as usize];
-            let views = &mut pool.views[self.buffer as usize];
-            *views -= 1;
-            if *views == 0 {
-                pool.free.push(self.buffer);
-            }
-        });
     }
+}
+
+fn give_back(group: Group, buffer: u16) {
+    // A view dropped while the thread's storage is being torn down has nowhere to go back to.
+    let _ = POOLS.try_with(|pools| {
+        let pool = &mut pools.borrow_mut()[group as usize];
+        let views = &mut pool.views[buffer as usize];
+        *views -= 1;
+        if *views == 0 {
+            pool.free.push(buffer);
+        }
+    });
 }
 
 /// An empty output vector, with capacity from an earlier use where there is one.

@@ -35,14 +35,14 @@ mod timers;
 pub use activated::activated;
 pub use buffers::{Group, RBuf, fill, is_scarce, recycle, vector, views_alive};
 pub use driver::DriverCounts;
-pub use executor::{panics, spawn, tasks_alive};
+pub use executor::{panics, spawn, spawn_with, tasks_alive};
 pub use mapping::Mapping;
-pub use net::{Why, driver_counts, expire_parked, now, seed, set_sockets_max, sockets_alive, wall_clock};
+pub use net::{Why, driver_counts, expire_parked, now, seed, set_sockets_max, since, sockets_alive, wall_clock};
 pub use ring::probe;
 pub use runtime::{DriverChoice, DriverKind, pick, run};
 pub use session::{Protection, Session};
 pub use slot::Outgoing;
 pub use sock::{
-    Elapsed, Event, IdleSock, Listener, Parked, Receiver, Sender, Sleep, Sock, bequeath, channel, is_shortage,
+    Elapsed, Event, IdleSock, Listener, Parked, Receiver, Sender, Sleep, Sock, Speaker, bequeath, channel, is_shortage,
     next_event, sleep, timeout,
 };

@@ -123,6 +123,13 @@ pub fn now() -> Instant {
     NOW.with(Cell::get).unwrap_or_else(Instant::now)
 }
 
+/// From then until this turn. Most of what is asked for has begun in this very turn, and then nothing has to be reckoned.
+#[inline]
+pub fn since(then: Instant) -> Duration {
+    let now = now();
+    if now == then { Duration::ZERO } else { now.saturating_duration_since(then) }
+}
+
 /// The time of day.
 pub fn wall_clock() -> SystemTime {
     with(|net| net.driver.wall_clock())
@@ -351,6 +358,22 @@ impl Net {
         self.start_raw(key, outgoing);
     }
 
+    /// Hands over bytes without pieces behind them, if nothing is being sent; gives them back otherwise.
+    pub(super) fn offer(&mut self, key: Key, bytes: Vec<u8>) -> io::Result<Option<Vec<u8>>> {
+        if !self.is_sendable(key)? {
+            return Ok(Some(bytes));
+        }
+        if self.slot(key).session.is_some() || self.spare_sends.is_empty() {
+            self.start_send(key, Outgoing::new(bytes));
+        } else if !bytes.is_empty()
+            && let Some(mut send) = self.spare_sends.pop()
+        {
+            send.refill_head(bytes);
+            self.start_op(key, send);
+        }
+        Ok(None)
+    }
+
     /// Hands over bytes as they are.
     pub(super) fn start_raw(&mut self, key: Key, outgoing: Outgoing) {
         let send = match self.spare_sends.pop() {
@@ -360,6 +383,10 @@ impl Net {
             }
             None => SendOp::new(outgoing),
         };
+        self.start_op(key, send);
+    }
+
+    fn start_op(&mut self, key: Key, send: Box<SendOp>) {
         let slot = &mut self.slots[key.index as usize];
         assert!(slot.sending.is_none(), "one send at a time: the kernel still reads the other one");
         let pieces = slot.sending.insert(send).pieces();
@@ -470,6 +497,8 @@ impl Net {
             Some(slot) if slot.life == Life::Parked && slot.told.is_none() => {
                 slot.life = Life::Held;
                 slot.sent_some = false;
+                // The time of silence is over; its entry in the wheel finds nothing.
+                (slot.deadline, slot.timed_out) = (0, false);
                 self.parked -= 1;
                 true
             }

@@ -130,6 +130,14 @@ impl Outgoing {
         Outgoing { head, chunks: [const { RBuf::empty() }; SEND_CHUNKS_MAX], count: 0 }
     }
 
+    /// Sends `head`, and `chunk` behind it.
+    pub fn with(head: Vec<u8>, chunk: RBuf) -> Outgoing {
+        let mut outgoing = Outgoing::new(head);
+        outgoing.count = usize::from(!chunk.is_empty());
+        outgoing.chunks[0] = chunk;
+        outgoing
+    }
+
     /// Adds a piece behind what is there; false when the limit of pieces is reached (the piece is given back).
     pub fn push(&mut self, chunk: RBuf) -> Result<(), RBuf> {
         if chunk.is_empty() {
@@ -193,13 +201,28 @@ impl SendOp {
     pub(super) fn refill(&mut self, outgoing: Outgoing) {
         self.total = outgoing.len();
         self.done = 0;
-        self.outgoing = outgoing;
+        self.outgoing.head = outgoing.head;
+        // What was sent before is released: where there are no chunks, there is nothing to put in their place.
+        if outgoing.count > 0 {
+            self.outgoing.chunks = outgoing.chunks;
+        }
+        self.outgoing.count = outgoing.count;
+    }
+
+    /// Reuses the box for the next send, of one piece.
+    pub(super) fn refill_head(&mut self, head: Vec<u8>) {
+        self.total = head.len();
+        self.done = 0;
+        self.outgoing.head = head;
     }
 
     /// Lets go of the bytes once the kernel has: buffers and the head go back to their pools.
     pub(super) fn release(&mut self) {
-        let outgoing = std::mem::replace(&mut self.outgoing, Outgoing::new(Vec::new()));
-        buffers::recycle(outgoing.head);
+        buffers::recycle(std::mem::take(&mut self.outgoing.head));
+        for chunk in &mut self.outgoing.chunks[..self.outgoing.count] {
+            *chunk = RBuf::empty();
+        }
+        self.outgoing.count = 0;
     }
 
     /// Notes `count` more bytes as sent; true when all are.

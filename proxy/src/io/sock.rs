@@ -105,6 +105,11 @@ impl Sock {
         net::with(|net| net.start_send(self.key, outgoing));
     }
 
+    /// Hands bytes over if nothing is being sent; gives them back otherwise. An error of the previous send comes out.
+    pub fn offer(&self, bytes: Vec<u8>) -> io::Result<Option<Vec<u8>>> {
+        net::with(|net| net.offer(self.key, bytes))
+    }
+
     /// Ready when nothing is being sent.
     pub fn poll_sendable(&self, context: &Context<'_>) -> Poll<io::Result<()>> {
         net::with(|net| net.poll_sendable(self.key, context))
@@ -210,6 +215,28 @@ impl Sock {
         Parked { key }
     }
 
+    /// The same, with a deadline of so much time: its event comes then, if nothing else happens before.
+    pub fn park_for(self, time: Duration, tag: u64, group: Group) -> Parked {
+        let key = self.key;
+        std::mem::forget(self);
+        net::with(|net| {
+            net.set_deadline(key, Some(time));
+            net.park(key, tag, group);
+        });
+        Parked { key }
+    }
+
+    /// What has to be known of a parked socket that speaks again. The time of its silence is over: what is left of it must not
+    /// end a long wait for somebody else.
+    pub fn hear(&self) -> Speaker {
+        net::with(|net| {
+            net.set_deadline(self.key, None);
+            let slot = net.slot(self.key);
+            let counts_for = slot.peer.filter(|_| !slot.uncounted);
+            Speaker { peer: slot.peer, counts_for, requests: slot.served, is_secure: slot.session.is_some() }
+        })
+    }
+
     /// The other end; `None` for unix sockets.
     pub fn peer(&self) -> Option<SocketAddr> {
         net::with(|net| net.slot(self.key).peer)
@@ -288,6 +315,18 @@ impl Parked {
     pub fn unpark(self) -> Option<Sock> {
         net::with(|net| net.unpark(self.key)).then(|| Sock::of(self.key))
     }
+}
+
+/// Who speaks on a socket.
+pub struct Speaker {
+    /// The other end; `None` for unix sockets.
+    pub peer: Option<SocketAddr>,
+    /// The address that the connection counts for, if it counts for one.
+    pub counts_for: Option<SocketAddr>,
+    /// Requests on this connection so far.
+    pub requests: u32,
+    /// Whether it speaks TLS.
+    pub is_secure: bool,
 }
 
 /// A socket that was parked when somebody looked.

@@ -179,8 +179,7 @@ impl Connection {
         // A stream is used once.
         let Link::Sock(sock) = sock else { return };
         lease.kept = true;
-        sock.set_deadline(Some(pool.idle_time));
-        server.idle.borrow_mut().push(sock.park(server.tag, Group::Large));
+        server.idle.borrow_mut().push(sock.park_for(pool.idle_time, server.tag, Group::Large));
         add(&server.metrics.upstream_idle, 1);
     }
 
@@ -386,7 +385,6 @@ impl Server {
             let parked = self.idle.borrow_mut().pop()?;
             sub(&self.metrics.upstream_idle, 1);
             if let Some(sock) = parked.unpark() {
-                sock.set_deadline(None);
                 return Some(sock);
             }
             // Its event is on the way and will find it gone from the list.
