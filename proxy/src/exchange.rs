@@ -23,8 +23,8 @@ use crate::entry::{Entry, Peer};
 use crate::grpc::{self, Translation};
 use crate::guest::Guest;
 use crate::head_bytes::HeadBytes;
-use crate::io::{Outgoing, Protection, RBuf, now, sleep, vector};
-use crate::limits::{DRAIN_BYTES_MAX, HELD_BYTES_MAX};
+use crate::io::{Group, Outgoing, Protection, RBuf, is_scarce, now, sleep, vector};
+use crate::limits::{COPY_BYTES_MAX, DRAIN_BYTES_MAX, HELD_BYTES_MAX};
 use crate::link::Link;
 use crate::observe::metrics::add;
 use crate::overload::Level;
@@ -47,10 +47,10 @@ pub enum Reply {
         /// May be empty.
         body: Vec<u8>,
     },
-    /// A backend's answer, streamed.
-    Streamed(Answer),
-    /// A backend's 101: the head of it, and then whatever comes.
-    Switched(Answer),
+    /// A backend's answer, streamed: the exchange has it. It is large, and a reply goes through many hands.
+    Streamed,
+    /// A backend's 101, likewise: the head of it, and then whatever comes.
+    Switched,
     /// A "no".
     Refused(Refusal),
 }
@@ -84,6 +84,8 @@ pub struct Exchange {
     pub keep_alive: bool,
     /// Whether the connection has to end with a reset.
     pub reset: bool,
+    /// The backend's answer, from its head's arrival until it is sent.
+    pub answer: Option<Answer>,
     /// The backend that the connection goes on with, behind a 101.
     pub tunnel: Option<Box<Connection>>,
     /// Whether the client waits for `100 Continue`.
@@ -114,6 +116,7 @@ impl Exchange {
             body: BodyReader::new(Framing::None),
             keep_alive: true,
             reset: false,
+            answer: None,
             tunnel: None,
             continue_owed: false,
             gathered: None,
@@ -123,6 +126,18 @@ impl Exchange {
             secure,
             guest,
         }
+    }
+
+    /// The reply that is a backend's answer.
+    pub fn stream(&mut self, answer: Answer) -> Reply {
+        self.answer = Some(answer);
+        Reply::Streamed
+    }
+
+    /// The reply that is a backend's 101.
+    pub fn switch(&mut self, answer: Answer) -> Reply {
+        self.answer = Some(answer);
+        Reply::Switched
     }
 
     /// What the request speaks, if that is gRPC.
@@ -220,8 +235,14 @@ impl Exchange {
         self.decide_connection(&reply, worker);
         match reply {
             Reply::Whole { status, fields, body } => self.send_whole(status, fields, body, trip, worker).await,
-            Reply::Streamed(answer) => self.send_streamed(answer, trip, live, worker).await,
-            Reply::Switched(answer) => self.send_switched(answer, trip, worker).await,
+            Reply::Streamed => {
+                let answer = self.answer.take().expect("whoever says so has put it there");
+                self.send_streamed(answer, trip, live, worker).await;
+            }
+            Reply::Switched => {
+                let answer = self.answer.take().expect("whoever says so has put it there");
+                self.send_switched(answer, trip, worker).await;
+            }
             Reply::Refused(refusal) => self.send_refusal(refusal, trip, live, worker).await,
         }
         if !self.keep_alive || self.sock.is_stream() {
@@ -234,7 +255,7 @@ impl Exchange {
     /// A connection is kept only if what is left of the request's body can be read away cheaply (rows F26, F28), or is
     /// still on its way to the backend. A chunked body's length is not known: it is tried.
     fn decide_connection(&mut self, reply: &Reply, worker: &Worker) {
-        let uploading = matches!(reply, Reply::Streamed(answer) if self.is_uploading(answer));
+        let uploading = matches!(reply, Reply::Streamed) && self.is_uploading();
         let unread = !uploading && self.body.remaining().is_some_and(|left| left > DRAIN_BYTES_MAX);
         let waiting = self.continue_owed && !self.body.is_done();
         let most = worker.live().snapshot().gateway.limits.requests_per_connection;
@@ -256,7 +277,8 @@ impl Exchange {
     }
 
     /// Whether the rest of the request's body has somewhere to go: not if the answer is already here as a whole (row F27).
-    fn is_uploading(&self, answer: &Answer) -> bool {
+    fn is_uploading(&self) -> bool {
+        let Some(answer) = &self.answer else { return false };
         let whole = match self.scratch.answer.framing {
             Framing::None => true,
             Framing::Length(length) => answer.connection.inflow.len() as u64 >= length,
@@ -318,9 +340,8 @@ impl Exchange {
         }
         crate::io::recycle(fields);
         crate::io::recycle(body);
-        if let Err(error) = self.send_out(out, Link::start_last, worker).await {
-            self.client_left(&error, trip);
-        }
+        let sent = self.send_bytes(out, worker).await;
+        sent.unwrap_or_else(|error| self.client_left(&error, trip));
     }
 
     /// The last answer of a connection is not sent until it has left: a slow reader has its time for what is still here. One
@@ -333,14 +354,13 @@ impl Exchange {
         }
     }
 
-    /// Hands bytes over; only where the send before is still under way is there a wait, and a deadline for it.
-    async fn send_out(&self, out: Vec<u8>, start: fn(&Link, Outgoing), worker: &Worker) -> io::Result<()> {
+    /// Ready when bytes may be handed over: only where the send before is still under way is there a wait, and a deadline for it.
+    async fn sendable(&self, worker: &Worker) -> io::Result<()> {
         if !self.sock.is_sendable()? {
             let live = worker.live();
             let limits = &live.snapshot().gateway.limits;
             Pace::of_taker(limits.send_rate, limits.body_idle_time).flush(&self.sock, 0).await?;
         }
-        start(&self.sock, Outgoing::new(out));
         Ok(())
     }
 
@@ -384,6 +404,12 @@ impl Exchange {
         self.write_framing(&head_bytes, (status, framing), encoding, &mut out);
         add(&worker.metrics.bytes_sent, out.len() as u64);
         drop(head_bytes);
+        let reusable = framing == announced && framing != Framing::UntilClose && self.scratch.answer.keep_alive;
+        if let Some(length) = self.arrived(of_backend, &connection) {
+            let body = connection.inflow.split_to(length);
+            connection.release(reusable && !worker.is_draining());
+            return self.send_answer(out, body, trip, worker).await;
+        }
         let mut reader = BodyReader::of(of_backend, &connection.sock).keeping_trailers(self.sock.is_stream());
         let has_tail = encoding == Encoding::Chunked && dialect == Some(Dialect::Grpc) && self.reads_trailers();
         let mut transfer = Transfer::new(out, encoding).with_tail(has_tail).translated(web.map(Translation::of_answer));
@@ -393,11 +419,7 @@ impl Exchange {
         trip.body_sent = reader.received;
         add(&worker.metrics.trailers_dropped, reader.trailers_dropped.into());
         match outcome {
-            Ok(()) => {
-                let whole = framing == announced && framing != Framing::UntilClose;
-                let reusable = whole && self.scratch.answer.keep_alive;
-                connection.release(reusable && !worker.is_draining());
-            }
+            Ok(()) => connection.release(reusable && !worker.is_draining()),
             Err(Cut::Answer(Broken::SourceMisbehavedAtOnce(how))) => {
                 connection.broke(Fault::BadAnswer(how));
                 drop(connection);
@@ -411,6 +433,41 @@ impl Exchange {
                 trip.fault = Some(fault);
             }
         }
+    }
+
+    /// The length of an answer's body that is here as a whole, from one socket for another: most are, and nothing has to be
+    /// waited for.
+    fn arrived(&self, framing: Framing, connection: &Connection) -> Option<usize> {
+        let length = match framing {
+            Framing::None => 0,
+            Framing::Length(length) => usize::try_from(length).ok()?,
+            Framing::Chunked | Framing::UntilClose => return None,
+        };
+        let is_plain = connection.upload.is_none() && !connection.sock.is_stream() && !self.sock.is_stream();
+        (is_plain && length <= connection.inflow.len()).then_some(length)
+    }
+
+    /// Sends such an answer in one piece, or in two where a copy would cost more.
+    async fn send_answer(&mut self, mut head: Vec<u8>, body: RBuf, trip: &mut Trip, worker: &Worker) {
+        trip.body_sent = body.len() as u64;
+        let sent = if body.len() > COPY_BYTES_MAX && !is_scarce(Group::Large) && !is_scarce(Group::Small) {
+            let sendable = self.sendable(worker).await;
+            sendable.map(|()| self.sock.start_last(Outgoing::with(head, body)))
+        } else {
+            head.extend_from_slice(&body);
+            drop(body);
+            self.send_bytes(head, worker).await
+        };
+        sent.unwrap_or_else(|error| self.client_left(&error, trip));
+    }
+
+    /// Hands over the whole of an answer.
+    async fn send_bytes(&self, bytes: Vec<u8>, worker: &Worker) -> io::Result<()> {
+        if let Some(bytes) = self.sock.offer_last(bytes)? {
+            self.sendable(worker).await?;
+            self.sock.start_last(Outgoing::new(bytes));
+        }
+        Ok(())
     }
 
     /// The head was sent, so nothing can be said any more: the connection ends without its last bytes, which the client sees. Where
@@ -501,8 +558,11 @@ impl Exchange {
         write::end(&mut out);
         add(&worker.metrics.bytes_sent, out.len() as u64);
         self.keep_alive = false;
-        match self.send_out(out, Link::start_send, worker).await {
-            Ok(()) => self.tunnel = Some(Box::new(connection)),
+        match self.sendable(worker).await {
+            Ok(()) => {
+                self.sock.start_send(Outgoing::new(out));
+                self.tunnel = Some(Box::new(connection));
+            }
             Err(error) => self.client_left(&error, trip),
         }
     }

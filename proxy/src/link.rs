@@ -136,6 +136,19 @@ impl Link {
         }
     }
 
+    /// Hands the whole of a message over if nothing is being sent, as it nearly always is; gives it back otherwise. An error of the
+    /// previous send comes out.
+    pub fn offer_last(&self, bytes: Vec<u8>) -> io::Result<Option<Vec<u8>>> {
+        match self {
+            Link::Sock(sock) => sock.offer(bytes),
+            Link::Stream(stream) if stream.is_sendable()? => {
+                stream.start_send(Outgoing::new(bytes), true);
+                Ok(None)
+            }
+            Link::Stream(_) => Ok(Some(bytes)),
+        }
+    }
+
     /// Hands the whole of a message over once the previous send is through.
     pub fn send_last(&self, outgoing: Outgoing) -> impl Future<Output = io::Result<()>> {
         let mut outgoing = Some(outgoing);

@@ -24,7 +24,7 @@ use crate::firewall;
 use crate::hops;
 use crate::integration::http::Call;
 use crate::integration::{http, mapping, mock};
-use crate::io::{now, recycle, vector};
+use crate::io::{now, recycle, since, vector};
 use crate::limits::ANSWER_HELD_BYTES_MAX;
 use crate::observe::metrics::add;
 use crate::pace::Pace;
@@ -233,15 +233,15 @@ async fn fulfil(
             let bounds = bounds(rule, upstream.spec.retry, (call.grpc.is_some(), grpc_time), gateway);
             let began = now();
             let called = upstream::call::call((upstream, &worker.names), source, bounds, |out| shape.write(out)).await;
-            trip.integration_micros = Some((now() - began).as_micros() as u64);
+            trip.integration_micros = Some(since(began).as_micros() as u64);
             call.recycle();
             let (connection, head_bytes) = phase(Phase::Integrate, called)?;
             trip.integration_status = Some(exchange.scratch.answer.status);
             drill::panic_at("call", exchange);
             let answer = Answer { connection, head_bytes, proxy: rule.proxy, shaped: None };
             match rule.response {
-                _ if exchange.scratch.answer.status == 101 => Ok(Reply::Switched(answer)),
-                ResponseShape::AsIs => Ok(Reply::Streamed(answer)),
+                _ if exchange.scratch.answer.status == 101 => Ok(exchange.switch(answer)),
+                ResponseShape::AsIs => Ok(exchange.stream(answer)),
                 _ => map_answer(rule, answer, exchange, place, trip, live, worker).await,
             }
         }
@@ -262,7 +262,7 @@ async fn map_answer(
     let (status, framing) = (exchange.scratch.answer.status, exchange.scratch.answer.framing);
     let mut reader = BodyReader::of(framing, &answer.connection.sock);
     let Some(choice) = phase(Phase::MapResponse, mapping::choose(rule, status))? else {
-        return Ok(Reply::Streamed(answer));
+        return Ok(exchange.stream(answer));
     };
     let constant = choice.constant(exchange);
     let mut body = None;
@@ -286,7 +286,7 @@ async fn map_answer(
     let kind = (live.kind(place), rule.proxy, constant.is_some());
     let shaped = phase(Phase::MapResponse, choice.shape(exchange, facts, read, kind))?;
     if constant.is_none() && body.is_none() {
-        return Ok(Reply::Streamed(Answer { shaped: Some(shaped), ..answer }));
+        return Ok(exchange.stream(Answer { shaped: Some(shaped), ..answer }));
     }
     let Answer { mut connection, .. } = answer;
     // A body that nobody reads is not waited for.

@@ -17,7 +17,7 @@ use super::{Bounds, Connection, Source, http1};
 use crate::body::{Broken, Encoding, Pump, Transfer, is_timeout};
 use crate::grpc::Translation;
 use crate::head_bytes::HeadBytes;
-use crate::io::{Outgoing, RBuf, now, sleep, vector};
+use crate::io::{Outgoing, RBuf, now, since, sleep, vector};
 use crate::limits::LAST_WORDS_TIME;
 use crate::link::Link;
 use crate::observe::metrics::add;
@@ -40,7 +40,7 @@ pub async fn call(
         attempts += 1;
         let began_one = now();
         // One time-out for all of it: connecting, further attempts, and the head of the answer (IN-12).
-        let left = bounds.timeout.saturating_sub(now() - began);
+        let left = bounds.timeout.saturating_sub(since(began));
         let time = bounds.one().min(left);
         let (fault, reused, unsent) = match upstream.checkout(names, time, fresh, &tried, source.introduction).await {
             Err((fault, server)) => {
@@ -53,7 +53,7 @@ pub async fn call(
                 let mut head = vector();
                 write_head(&mut head);
                 // What is left of the attempt's time; where there is a body, its last byte begins it anew.
-                let time = time.saturating_sub(now() - began_one);
+                let time = time.saturating_sub(since(began_one));
                 match converse(&mut source, (&bounds, time), &mut connection, head).await {
                     Ok(head_bytes) => {
                         connection.answered(source.answer.status);
@@ -80,7 +80,7 @@ pub async fn call(
             idempotent: source.idempotent,
             by_try_time: bounds.try_time.is_some(),
         };
-        let is_last = attempts >= bounds.attempts || now() - began >= bounds.timeout;
+        let is_last = attempts >= bounds.attempts || since(began) >= bounds.timeout;
         if is_last || !may_repeat(upstream, attempt, &tried, &mut repeat) {
             return Err(fault);
         }
@@ -130,7 +130,11 @@ async fn converse(
     if !source.body.is_done() || source.is_held {
         return converse_with_body(source, bounds, connection, head).await;
     }
-    let sent = connection.sock.send_last(Outgoing::new(head)).await;
+    let sent = match connection.sock.offer_last(head) {
+        Ok(None) => Ok(()),
+        Ok(Some(head)) => connection.sock.send_last(Outgoing::new(head)).await,
+        Err(error) => Err(error),
+    };
     sent.map_err(|error| http1::broken(&error, Fault::ClosedBeforeAnswer))?;
     connection.request_sent = true;
     connection.sock.set_deadline(Some(time));
