@@ -3,12 +3,14 @@
 import os
 import re
 import signal
+import statistics
 import time
 from pathlib import Path
 
+from . import own
 from .children import WORK, Child, end_all, ports
 from .clients import check, load, wrk
-from .peers import backend, certificate, peer
+from .peers import FLOORED, backend, certificate, peer
 from .report import whole
 from .scenarios import LOAD_CORE, PROXY_CORE, SCENARIOS
 from .tokens import issue
@@ -22,10 +24,11 @@ def core_ns(core):
     return (sum(ticks[0:3]) + ticks[5] + ticks[6]) * scale, ticks[7] * scale
 
 
-def measure(child, port, scenario, warm, seconds):
-    load(port, scenario, warm)
+def measure(child, ask, warm, seconds):
+    """What a request costs `child` while `ask` asks for so many seconds."""
+    ask(warm)
     cpu, (busy, steal), begin = child.cpu_ns(), core_ns(PROXY_CORE), time.monotonic_ns()
-    result = load(port, scenario, seconds)
+    result = ask(seconds)
     spent = child.cpu_ns() - cpu
     wall = time.monotonic_ns() - begin
     now_busy, now_steal = core_ns(PROXY_CORE)
@@ -43,7 +46,8 @@ def start(options, scenario):
     if asked.jwt:
         (WORK / "tokens").write_text("\n".join(issue(WORK, "perf", "web", asked.jwt, asked.tokens)))
     to, *rest = ports(1 + len(names), options.port_base)
-    Child("backend", LOAD_CORE, backend(to, asked)).wait_for(to)
+    options.behind = (Child("backend", LOAD_CORE, backend(to, asked)), to)
+    options.behind[0].wait_for(to)
     running = {}
     for name, port in zip(names, rest):
         child = Child(name, PROXY_CORE, peer(name).command(name, port, to, asked.of(name), options))
@@ -57,19 +61,56 @@ def run_scenario(options, scenario):
     running = start(options, scenario)
     for name, (_, port) in running.items():
         check(name, port, scenario)
-    rounds = []
+    rounds, direct, late = [], [], []
     for number in range(options.rounds):
-        order = list(running) if number % 2 == 0 else list(running)[::-1]
         row = {}
-        for name in order:
+        for name in turns(running, number):
             child, port = running[name]
-            row[name] = measure(child, port, scenario, options.warm, options.window)
-            one = row[name]
+            row[name] = one = measure(child, lambda seconds: load(port, scenario, seconds), options.warm, options.window)
+            told = ""
+            if own.can(scenario):
+                ask = lambda seconds: own.load(options, port, scenario, seconds)
+                row[name]["own"] = measure(child, ask, options.warm / 2, options.window)
+                told = f"  own {one['own']['rate']:>8.0f} req/s {one['own']['cpu']:>7.2f} us/req"
             print(f"  {scenario} round {number + 1}: {name:<14} {one['rate']:>8.0f} req/s {one['cpu']:>7.2f} us/req"
-                  f"  p50 {whole(one['p50'])} us  p99 {whole(one['p99'])} us  errors {one['errors']}", flush=True)
+                  f"  p50 {whole(one['p50'])} us  p99 {whole(one['p99'])} us{told}  errors {errors_of(one)}", flush=True)
         rounds.append(row)
+        if own.can(scenario) and scenario in FLOORED:
+            child, port = options.behind
+            direct.append(measure(child, lambda seconds: own.load(options, port, scenario, seconds), options.warm / 2, options.window))
+    if SCENARIOS[scenario].latency and own.can(scenario):
+        late = latencies(options, scenario, running, rounds)
     end_all()
-    return rounds
+    return {"rounds": rounds, "direct": direct, "latency": late}
+
+
+def turns(running, number):
+    return list(running) if number % 2 == 0 else list(running)[::-1]
+
+
+def errors_of(one):
+    return one["errors"] + one.get("own", {}).get("errors", 0)
+
+
+def latencies(options, scenario, running, rounds):
+    """Every peer at one rate, so that they compare: half of what the slowest of those can do that we compare with most."""
+    rates = {name: statistics.median(row[name]["own"]["rate"] for row in rounds) for name in running}
+    main = {name: rate for name, rate in rates.items() if name.startswith(("tollgate", "nginx", "haproxy"))} or rates
+    rate = max(1, int(min(main.values()) / 2))
+    late = []
+    for number in range(options.rounds):
+        row = {}
+        for name in turns(running, number):
+            _, port = running[name]
+            busy, begin = core_ns(LOAD_CORE)[0], time.monotonic_ns()
+            row[name] = own.load(options, port, scenario, options.window, rate, options.warm)
+            row[name]["core"] = (core_ns(LOAD_CORE)[0] - busy) / (time.monotonic_ns() - begin) * 100
+            row[name]["asked"] = rate
+            times = row[name]["latency"]
+            print(f"  {scenario} round {number + 1}: {name:<14} at {rate} req/s  p50 {times['p50']:.0f} us  p99 {times['p99']:.0f} us"
+                  f"  p99.9 {times['p99.9']:.0f} us  errors {row[name]['errors']}", flush=True)
+        late.append(row)
+    return late
 
 
 def system_calls(options):

@@ -200,6 +200,24 @@ class Absent(Exception):
     """Somebody who cannot be had here: why, and how to get it."""
 
 
+FLOORED = ("get-64", "get-512", "get-16k", "post-4k", "routes-1000", "throttle", "key", "jwt-es256", "jwt-rs256", "jwt-cold")  # what the backend alone answers right
+
+
+def build_floor(options):
+    """Whoever brings a binary brings the relay too: a build of all of it is what they did not want."""
+    if options.built:
+        subprocess.run(["cargo", "build", "--locked", "--profile", "dist", "-p", "proxy", "--example", "relay"], cwd=ROOT, check=True)
+    beside = TARGET / "dist/tollgate" if options.built else Path(options.binary)
+    options.relay = Path(options.relay or beside.parent / "examples/relay").absolute()
+    if not options.relay.exists():
+        raise Absent(f"{options.relay} is not there; it is built by: cargo build --release -p proxy --example relay")
+
+
+def floor(name, port, to, _, options):
+    """Bytes passed on over our runtime, unread, each client with an upstream connection of its own."""
+    return [options.relay, f"127.0.0.1:{port}", f"127.0.0.1:{to}", name.removeprefix("floor").removeprefix("-") or "auto"]
+
+
 def prepare_envoy(options):
     why = envoys.fetch(options.cache)
     if why:
@@ -234,6 +252,7 @@ class Peer(NamedTuple):
 
 PEERS = {
     "tollgate": Peer(tollgate, prepare=build_tollgate),
+    "floor": Peer(floor, prepare=build_floor, can=among(FLOORED)),
     "nginx": Peer(nginx, lambda: output("nginx", "-v").replace("nginx version: ", ""), {"nginx": "nginx-light"}),
     "haproxy": Peer(haproxy, lambda: "haproxy " + output("haproxy", "-v").split()[2], {"haproxy": "haproxy"}),
     "envoy": Peer(envoys.envoy, lambda: f"envoy {envoys.VERSION} (PyPI's {envoys.PACKAGE})", prepare=prepare_envoy, can=among(envoys.SCENARIOS)),
@@ -244,5 +263,5 @@ PEERS = {
 
 
 def peer(name):
-    """By its name in the tables: tollgate may stand there once for each driver."""
-    return PEERS["tollgate" if name.startswith("tollgate") else name]
+    """By its name in the tables: tollgate and the floor may stand there once for each driver."""
+    return PEERS[name.removesuffix("-uring").removesuffix("-epoll")]

@@ -25,6 +25,7 @@ class Scenario(NamedTuple):
     grpc: bool = False
     cors: bool = False  # pages of another origin ask, and are let in
     throttle: bool = False
+    latency: bool = False  # also asked for at half of saturation
     key: bool = False  # an API key is shown, of a plan with a throttle and a quota
     jwt: str = ""  # a token is shown, signed so
     tokens: int = 1  # different ones, in rotation
@@ -38,10 +39,10 @@ class Scenario(NamedTuple):
 
 
 SCENARIOS = {
-    "get-64": Scenario(64, "/b/128", "GET, 128 B, 64 connections"),
+    "get-64": Scenario(64, "/b/128", "GET, 128 B, 64 connections", latency=True),
     "get-512": Scenario(512, "/b/128", "GET, 128 B, 512 connections"),
-    "get-16k": Scenario(64, "/b/16384", "GET, 16 KiB, 64 connections", size=16384),
-    "post-4k": Scenario(64, "/post", "POST of 4 KiB, 64 connections", script="post.lua"),
+    "get-16k": Scenario(64, "/b/16384", "GET, 16 KiB, 64 connections", size=16384, latency=True),
+    "post-4k": Scenario(64, "/post", "POST of 4 KiB, 64 connections", script="post.lua", latency=True),
     "mock": Scenario(64, "/mock", "an answer of the gateway's own"),
     "routes-1000": Scenario(64, "/s1/items/1/view", "1,000 routes with a path parameter, paths in rotation", routes=ROUTES, script="routes.lua"),
     "cors-get": Scenario(64, "/b/128", "GET of a page of another origin (CORS), 128 B, 64 connections", cors=True),

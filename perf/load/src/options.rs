@@ -21,6 +21,7 @@ Exits with 1 when an answer was wrong or missing.
   -b, --body BYTES         a body of so many bytes
   -H, --header 'A: b'      more fields; Host is there unless given
       --paths FILE         paths, one in a line
+      --fields FILE        one more field in each request, in rotation: a line of the file
       --status N           what every answer must have (200)
       --size BYTES         how long every answer must be
       --core N             the core to run on
@@ -48,6 +49,8 @@ pub struct Options {
     pub body: Option<usize>,
     /// More fields.
     pub headers: Vec<String>,
+    /// One of these in each request, in rotation.
+    pub rotating: Vec<String>,
     /// The status that each answer must have.
     pub status: u16,
     /// Bytes that the body of each answer must have.
@@ -71,6 +74,7 @@ pub fn parse(mut parser: lexopt::Parser) -> Result<Option<Options>, lexopt::Erro
         method: "GET".into(),
         body: None,
         headers: Vec::new(),
+        rotating: Vec::new(),
         status: 200,
         size: None,
         core: None,
@@ -86,10 +90,8 @@ pub fn parse(mut parser: lexopt::Parser) -> Result<Option<Options>, lexopt::Erro
             Short('m') | Long("method") => options.method = parser.value()?.string()?,
             Short('b') | Long("body") => options.body = Some(parser.value()?.parse()?),
             Short('H') | Long("header") => options.headers.push(parser.value()?.string()?),
-            Long("paths") => {
-                let text = std::fs::read_to_string(parser.value()?).map_err(|error| format!("--paths: {error}"))?;
-                paths.extend(text.lines().map(str::to_owned));
-            }
+            Long("paths") => paths.extend(lines(&mut parser)?),
+            Long("fields") => options.rotating = lines(&mut parser)?,
             Long("status") => options.status = parser.value()?.parse()?,
             Long("size") => options.size = Some(parser.value()?.parse()?),
             Long("core") => options.core = Some(parser.value()?.parse()?),
@@ -107,6 +109,12 @@ pub fn parse(mut parser: lexopt::Parser) -> Result<Option<Options>, lexopt::Erro
     Ok(Some(options))
 }
 
+fn lines(parser: &mut lexopt::Parser) -> Result<Vec<String>, lexopt::Error> {
+    let file = parser.value()?;
+    let text = std::fs::read_to_string(&file).map_err(|error| format!("{}: {error}", file.display()))?;
+    Ok(text.lines().map(str::to_owned).collect())
+}
+
 fn seconds(parser: &mut lexopt::Parser) -> Result<Duration, lexopt::Error> {
     let number: f64 = parser.value()?.parse()?;
     Duration::try_from_secs_f64(number).map_err(|error| error.to_string().into())
@@ -121,8 +129,13 @@ impl Options {
         let fields: Vec<String> = host.into_iter().chain(self.headers.iter().cloned()).chain(length).collect();
         let fields: String = fields.iter().flat_map(|field| [field.as_str(), "\r\n"]).collect();
         let body = "x".repeat(self.body.unwrap_or(0));
-        let request = |path: &String| format!("{} {path} HTTP/1.1\r\n{fields}\r\n{body}", self.method);
-        self.paths.iter().map(|path| request(path).leak().as_bytes()).collect()
+        let rotating: Vec<String> = self.rotating.iter().map(|field| format!("{field}\r\n")).collect();
+        let request = |at: usize| {
+            let path = &self.paths[at % self.paths.len()];
+            let more = if rotating.is_empty() { "" } else { &rotating[at % rotating.len()] };
+            format!("{} {path} HTTP/1.1\r\n{fields}{more}\r\n{body}", self.method)
+        };
+        (0..self.paths.len().max(rotating.len())).map(|at| request(at).leak().as_bytes()).collect()
     }
 }
 
@@ -143,6 +156,17 @@ mod tests {
         assert_eq!((requests.len(), requests[1].starts_with(b"POST /y ")), (2, true));
         let named = given(&["[::1]:80", "-H", "host: me"]).unwrap().unwrap().requests();
         assert_eq!(named, [b"GET / HTTP/1.1\r\nhost: me\r\n\r\n"]);
+    }
+
+    #[test]
+    fn fields_rotate_beside_paths() {
+        let mut options = given(&["127.0.0.1:80", "/x", "/y"]).unwrap().unwrap();
+        options.rotating = ["A: 1", "A: 2", "A: 3"].map(str::to_owned).into();
+        let heads: Vec<String> =
+            options.requests().iter().map(|head| String::from_utf8_lossy(head).into_owned()).collect();
+        let asked: Vec<(&str, &str)> =
+            heads.iter().map(|head| (&head[4..6], &head[head.len() - 8..head.len() - 4])).collect();
+        assert_eq!(asked, [("/x", "A: 1"), ("/y", "A: 2"), ("/x", "A: 3")]);
     }
 
     #[test]
