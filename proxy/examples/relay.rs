@@ -12,6 +12,7 @@ use proxy::io::{
 };
 
 const CONNECT_PATIENCE: Duration = Duration::from_secs(5);
+const BACKLOG: i32 = 4096;
 const SHORTAGE_PAUSE: Duration = Duration::from_millis(10);
 const USAGE: &str =
     "usage: relay LISTEN UPSTREAM [auto|uring|epoll]   for example: relay 127.0.0.1:8080 127.0.0.1:9000 uring";
@@ -41,6 +42,8 @@ fn relay(address: &str, upstream: &str, choice: DriverChoice) -> Result<(), Stri
     let upstream: SocketAddr = upstream.parse().map_err(|error| format!("{upstream}: {error}"))?;
     let listener = TcpListener::bind(address).map_err(|error| format!("{address}: {error}"))?;
     bequeath(&listener).map_err(|error| error.to_string())?;
+    // Again, with room for all the connections of a run at once: the standard library makes it for 128.
+    rustix::net::listen(&listener, BACKLOG).map_err(|error| error.to_string())?;
     let (kind, _) = pick(choice)?;
     let accept = async move {
         let listener = Listener::adopt(listener.into());

@@ -17,7 +17,7 @@ use crate::schedule::Schedule;
 /// How long answers are waited for after the end, and how long one may take in a closed loop.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// A connection that is closed is opened again; not for longer than this.
-const CONNECT_PATIENCE: Duration = Duration::from_secs(1);
+const CONNECT_PATIENCE: Duration = Duration::from_secs(5);
 /// Where so much goes wrong nothing is measured.
 const ERRORS_MAX: u64 = 10_000;
 /// Latencies are told apart down to 100 ns, and up to a minute.
