@@ -134,6 +134,7 @@ fn compiled(path: &Path, is_over: &mut dyn FnMut(Part)) -> Loaded {
         compile::principals::load(snapshot, &[], place, &mut faults);
         compile::functions::load(snapshot, place, &mut faults);
         snapshot.key_sets = compile::key_sets::read(&snapshot.stages, folder, |_, _| place, &mut faults);
+        snapshot.key_authorities = compile::key_sets::trust(&snapshot.stages, folder, |_, _| place, &mut faults);
     }
     is_over(Part::Compile);
     faults.finish();

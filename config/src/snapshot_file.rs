@@ -25,8 +25,9 @@ use crate::compile::tls::is_server_name;
 use crate::limits;
 use crate::snapshot::{
     AccessLog, Api, Authorizer, AuthorizerRule, CallSigner, Canary, CertificateFiles, Certificates, FileRef, Gateway,
-    Integration, KeySets, KeySources, ListenAddress, Manner, Mapping, Measured, MutualTls, Plan, Program, Release,
-    Rule, SecretRef, ServerAddress, Snapshot, Stage, Throttles, Tls, Trusted, Truststores, Upstream, UpstreamTls,
+    Integration, KeyAuthorities, KeySets, KeySources, ListenAddress, Manner, Mapping, Measured, MutualTls, Plan,
+    Program, Release, Rule, SecretRef, ServerAddress, Snapshot, Stage, Throttles, Tls, Trusted, Truststores, Upstream,
+    UpstreamTls,
 };
 
 const MAGIC: &[u8; 8] = b"TOLLGATE";
@@ -298,6 +299,7 @@ pub fn decode_body(body: &[u8], folder: &Path) -> Result<Snapshot, SnapshotFault
         trusted,
         truststores,
         key_sets: KeySets::new(),
+        key_authorities: KeyAuthorities::new(),
         manners,
         plans,
         sources,
@@ -523,6 +525,7 @@ mod tests {
             trusted: _,
             truststores: _,
             key_sets: _,
+            key_authorities: _,
             manners,
             plans,
             sources,

@@ -136,14 +136,7 @@ impl Dns {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().ok()?;
         let resolver = {
             let _inside = runtime.enter();
-            let mut builder = if resolvers.is_empty() {
-                TokioResolver::builder_tokio().ok()?
-            } else {
-                TokioResolver::builder_with_config(asking(resolvers), TokioRuntimeProvider::default())
-            };
-            // Both families: connects find out which of them leads anywhere.
-            builder.options_mut().ip_strategy = LookupIpStrategy::Ipv6AndIpv4;
-            builder.build().ok()?
+            resolver(resolvers)?
         };
         Some(Dns::Direct(Box::new((runtime, resolver))))
     }
@@ -177,6 +170,18 @@ impl Dns {
             }
         }
     }
+}
+
+/// Asks these name servers, or, without any, those of the system. Within a runtime.
+pub fn resolver(resolvers: &[SocketAddr]) -> Option<TokioResolver> {
+    let mut builder = if resolvers.is_empty() {
+        TokioResolver::builder_tokio().ok()?
+    } else {
+        TokioResolver::builder_with_config(asking(resolvers), TokioRuntimeProvider::default())
+    };
+    // Both families: connects find out which of them leads anywhere.
+    builder.options_mut().ip_strategy = LookupIpStrategy::Ipv6AndIpv4;
+    builder.build().ok()
 }
 
 fn asking(resolvers: &[SocketAddr]) -> ResolverConfig {

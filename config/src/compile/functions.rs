@@ -7,17 +7,8 @@ use crate::model::cloud::SignerSpec;
 use crate::snapshot::{AccessKey, CallKeys, CallSigner, SecretRef, SignerSecret, Snapshot};
 use crate::source::secret;
 
-/// Compiles it; the place is its own.
-pub fn compile(
-    spec: &SignerSpec,
-    region: &str,
-    base: &Path,
-    faults: &mut Diagnostics,
-) -> (Option<CallSigner>, Option<Place>) {
-    (signer(spec, region, base, faults), Some(spec.place))
-}
-
-fn signer(spec: &SignerSpec, ours: &str, base: &Path, faults: &mut Diagnostics) -> Option<CallSigner> {
+/// Compiles it. `ours`: the gateway's own region.
+pub fn compile(spec: &SignerSpec, ours: &str, base: &Path, faults: &mut Diagnostics) -> Option<CallSigner> {
     let SignerSpec { place: _, region, access_key, secret_key, session_token } = spec;
     let access_key = if access_key.text.starts_with("${") {
         secret::refer(access_key, "`access_key`", base, faults).map(AccessKey::Read)

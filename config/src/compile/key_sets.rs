@@ -1,4 +1,4 @@
-//! Key sets that authorizers name as files: read at each load, and never written into a compiled file.
+//! Key sets that authorizers name as files, and authorities of their issuers: read at each load, and never written into a compiled file.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -9,25 +9,59 @@ use policy::limits::KEY_SET_BYTES_MAX;
 
 use crate::definition::Definition;
 use crate::diagnostic::{Diagnostics, Place};
-use crate::snapshot::{Authorizer, AuthorizerRule, FileRef, KeySets, KeySource, Stage};
+use crate::snapshot::{Authorizer, AuthorizerRule, FileRef, KeyAuthorities, KeySets, KeySource, Stage};
+use crate::source::authorities;
 use crate::source::certificate::bytes_at_most;
 
-/// Reads every file that an authorizer of these stages names. `place` is that of the authorizer of a name.
+/// Reads every file of keys that an authorizer of these stages names. `place` is that of the authorizer of a name.
 pub fn read(stages: &[Stage], base: &Path, place: impl Fn(&Stage, &str) -> Place, faults: &mut Diagnostics) -> KeySets {
-    let mut sets: BTreeMap<Box<str>, Option<Arc<KeySet>>> = BTreeMap::new();
+    each(stages, KeySource::file, |file, stage, name| key_set(file, base, place(stage, name), faults))
+}
+
+/// The same of the authorities by whom issuers are believed.
+pub fn trust(
+    stages: &[Stage],
+    base: &Path,
+    place: impl Fn(&Stage, &str) -> Place,
+    faults: &mut Diagnostics,
+) -> KeyAuthorities {
+    each(stages, KeySource::authorities, |file, stage, name| {
+        let place = place(stage, name);
+        match authorities::read(&FileRef::Path(base.join(file)), faults) {
+            Ok((read, odd)) => {
+                for what in odd {
+                    faults.warning(place, what, "an issuer with a certificate of this is not believed");
+                }
+                Some(Arc::new(read))
+            }
+            Err((what, hint)) => {
+                faults.error_hint(place, what, hint);
+                None
+            }
+        }
+    })
+}
+
+/// What is in the files that the sources of keys name, each read once.
+fn each<T>(
+    stages: &[Stage],
+    file: impl Fn(&KeySource) -> Option<&str>,
+    mut read: impl FnMut(&str, &Stage, &str) -> Option<T>,
+) -> BTreeMap<Box<str>, T> {
+    let mut all: BTreeMap<Box<str>, Option<T>> = BTreeMap::new();
     for stage in stages {
         let releases = [stage.release.as_ref(), stage.canary.as_ref().map(|canary| &canary.release)];
         for Authorizer { name, rule, .. } in
             releases.into_iter().flatten().flat_map(|release| &release.program.authorizers)
         {
-            for file in keys_of(rule).iter().filter_map(KeySource::file) {
-                if !sets.contains_key(file) {
-                    sets.insert(file.into(), key_set(file, base, place(stage, name), faults));
+            for file in keys_of(rule).iter().filter_map(&file) {
+                if !all.contains_key(file) {
+                    all.insert(file.into(), read(file, stage, name));
                 }
             }
         }
     }
-    sets.into_iter().filter_map(|(file, set)| Some((file, set?))).collect()
+    all.into_iter().filter_map(|(file, found)| Some((file, found?))).collect()
 }
 
 fn keys_of(rule: &AuthorizerRule) -> &[KeySource] {

@@ -35,10 +35,12 @@ use crate::diagnostic::{Diagnostics, Place};
 use crate::keys;
 use crate::model::Document;
 use crate::model::api::ApiSpec;
+use crate::model::cloud::SignerSpec;
 use crate::model::openapi::{AwsVariablesSpec, BasePathSpec, ModeSpec, OpenApiSpec};
+use crate::model::principals::PrincipalSpec;
 use crate::model::values::At;
 use crate::openapi::{self, BasePath, ImportOptions, Mode, Variables};
-use crate::snapshot::{Gateway, Snapshot};
+use crate::snapshot::{Gateway, Snapshot, Stage};
 use crate::source::node::Text;
 
 /// What each API is, its routes and its OpenAPI documents put together; `None` where its kind could not be read.
@@ -115,11 +117,7 @@ pub fn compile(
     let lambda = gateway.cloud.lambda.clone();
     let (signers, caller) = (std::mem::take(&mut gateway.principals), gateway.cloud.signer.take());
     let mut gateway = gateway::compile(gateway, base, (&mut shelf, &mut vault), faults);
-    let (principals, signers) = principals::compile(&signers, &gateway.account_id, base, faults);
-    gateway.principals = principals;
-    let (call_signer, call_place) =
-        caller.map(|spec| functions::compile(&spec, &gateway.region, base, faults)).unwrap_or_default();
-    gateway.call_signer = call_signer;
+    let signers = sign(&mut gateway, &signers, caller.as_ref(), base, faults);
     let mut upstreams = upstreams::Upstreams::compile(upstreams, base, &mut shelf, faults);
     let mut builder = Builder::new();
     let store = store(&gateway, &apis, faults);
@@ -142,7 +140,9 @@ pub fn compile(
     domains::close(&domains, &mut compiled.apis, &mut builder);
     let protected = domains::protect(domains, base, (&mut shelf, &mut vault), faults);
     let place = key_sets::places(definitions);
-    let key_sets = key_sets::read(&compiled.stages, base, |stage, name| place(stage.api, name), faults);
+    let place = |stage: &Stage, name: &str| place(stage.api, name);
+    let key_sets = key_sets::read(&compiled.stages, base, &place, faults);
+    let key_authorities = key_sets::trust(&compiled.stages, base, &place, faults);
     if faults.has_errors() {
         return None;
     }
@@ -162,6 +162,7 @@ pub fn compile(
         trusted,
         truststores: vault.finish(),
         key_sets,
+        key_authorities,
         manners: protected.manners.into(),
         plans,
         sources,
@@ -171,7 +172,21 @@ pub fn compile(
         keys: Arc::default(),
     };
     keys::load::load(&mut snapshot, &places, Place::default(), faults);
-    principals::load(&mut snapshot, &signers, Place::default(), faults);
-    functions::load(&mut snapshot, call_place.unwrap_or_default(), faults);
+    principals::load(&mut snapshot, &signers.0, Place::default(), faults);
+    functions::load(&mut snapshot, signers.1, faults);
     Some(snapshot)
+}
+
+/// Who may sign requests, and what we sign our own with; returns where each of them stands.
+fn sign(
+    gateway: &mut Gateway,
+    principals: &[PrincipalSpec],
+    caller: Option<&SignerSpec>,
+    base: &Path,
+    faults: &mut Diagnostics,
+) -> (Vec<Place>, Place) {
+    let (list, places) = principals::compile(principals, &gateway.account_id, base, faults);
+    gateway.principals = list;
+    gateway.call_signer = caller.and_then(|spec| functions::compile(spec, &gateway.region, base, faults));
+    (places, caller.map_or_else(Place::default, |spec| spec.place))
 }

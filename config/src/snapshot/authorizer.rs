@@ -11,6 +11,7 @@ use policy::authorize::token_source::TokenSource;
 use serde::{Deserialize, Serialize};
 
 use super::answers::Line;
+use super::tls::Authorities;
 
 /// An authorizer of a program.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,10 +51,10 @@ pub struct JwtRule {
 /// Where an issuer's keys are.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum KeySource {
-    /// Where the discovery document of this issuer says.
-    Discovery(Box<str>),
-    /// At this address.
-    Url(Box<str>),
+    /// Where the discovery document of this issuer says; who the issuer is, the authorities of this file say, or those of the system.
+    Discovery(Box<str>, Option<Box<str>>),
+    /// At this address, likewise.
+    Url(Box<str>, Option<Box<str>>),
     /// In this file, as it was written: relative to the document, or to the compiled file.
     File(Box<str>),
 }
@@ -63,10 +64,21 @@ impl KeySource {
     pub fn file(&self) -> Option<&str> {
         match self {
             Self::File(file) => Some(file),
-            Self::Discovery(_) | Self::Url(_) => None,
+            Self::Discovery(..) | Self::Url(..) => None,
+        }
+    }
+
+    /// The file of the authorities by whom whoever has the keys is believed; `None`: those of the system.
+    pub fn authorities(&self) -> Option<&str> {
+        match self {
+            Self::Discovery(_, file) | Self::Url(_, file) => file.as_deref(),
+            Self::File(_) => None,
         }
     }
 }
 
 /// What was in the files, by the files as they were written.
 pub type KeySets = BTreeMap<Box<str>, Arc<KeySet>>;
+
+/// By whom issuers are believed, by the files as they were written.
+pub type KeyAuthorities = BTreeMap<Box<str>, Arc<Authorities>>;

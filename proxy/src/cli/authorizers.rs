@@ -76,16 +76,18 @@ fn token(rule: &JwtRule, scopes: &[Box<str>]) -> String {
         TokenSource::Query(name) => format!("in the query's {name}"),
     };
     let issuer = |(issuer, keys): (&policy::authorize::jwt::Issuer, &KeySource)| {
+        let keys_by = keys.authorities();
         let keys = match keys {
-            KeySource::Discovery(_) => "keys by discovery".to_owned(),
-            KeySource::Url(url) => format!("keys from {url}"),
+            KeySource::Discovery(..) => "keys by discovery".to_owned(),
+            KeySource::Url(url, _) => format!("keys from {url}"),
             KeySource::File(file) => format!("keys in {file}"),
         };
+        let by = keys_by.map_or(String::new(), |file| format!(", believed by {file}"));
         let audience = match &issuer.audiences[..] {
             [] => "for anybody".to_owned(),
             names => format!("for {}", names.join(" or ")),
         };
-        format!("{} {audience}, {keys}", issuer.name)
+        format!("{} {audience}, {keys}{by}", issuer.name)
     };
     let issuers: Vec<String> = rule.rules.issuers.iter().zip(&rule.keys).map(issuer).collect();
     let scopes = if scopes.is_empty() { String::new() } else { format!("; scope {}", scopes.join(" or ")) };

@@ -1,11 +1,13 @@
 //! Fetches key sets from issuers, and what must hold of where they are (row P10): nothing but the operator's words and, behind them, the
 //! issuer's discovery document lead anywhere; a token never does. Redirections are not followed.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use config::snapshot::KeySource;
+use config::snapshot::{Authorities, KeySource};
+use hickory_resolver::TokioResolver;
 use http::Uri;
 use http_body_util::{BodyExt as _, Empty, Limited};
 use hyper::body::Bytes;
@@ -26,19 +28,40 @@ use crate::limits::{DISCOVERY_BYTES_MAX, KEYS_FETCH_TIME};
 /// What speaks TLS to issuers: whom the system believes is read with the first that needs it.
 #[derive(Default)]
 pub struct Trust {
-    config: Option<Arc<ClientConfig>>,
+    system: Option<Arc<ClientConfig>>,
+    /// By the hash of the authorities.
+    own: BTreeMap<[u8; 32], Arc<ClientConfig>>,
 }
 
 impl Trust {
-    /// Ready for use.
-    pub fn config(&mut self) -> Arc<ClientConfig> {
-        self.config.get_or_insert_with(|| Arc::new(client_config())).clone()
+    /// Ready for use, with these authorities or those of the system.
+    pub fn config(&mut self, authorities: Option<&Authorities>) -> Arc<ClientConfig> {
+        match authorities {
+            Some(own) => {
+                let make = || Arc::new(client_config(own.roots.clone()));
+                self.own.entry(own.fingerprint).or_insert_with(make).clone()
+            }
+            None => self.system.get_or_insert_with(|| Arc::new(client_config(system_roots()))).clone(),
+        }
     }
 }
 
-fn client_config() -> ClientConfig {
+/// How issuers are reached.
+#[derive(Clone)]
+pub struct Way {
+    /// What speaks TLS.
+    pub tls: Arc<ClientConfig>,
+    /// Who knows their addresses; `None`: whoever the system asks.
+    pub names: Option<TokioResolver>,
+}
+
+fn system_roots() -> Arc<RootCertStore> {
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    Arc::new(roots)
+}
+
+fn client_config(roots: Arc<RootCertStore>) -> ClientConfig {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let builder = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
@@ -49,11 +72,11 @@ fn client_config() -> ClientConfig {
 }
 
 /// Fetches the keys of a source. The error says why not, for the log.
-pub async fn keys(source: &KeySource, tls: &Arc<ClientConfig>) -> Result<KeySet, String> {
+pub async fn keys(source: &KeySource, way: &Way) -> Result<KeySet, String> {
     let (address, whose) = match source {
-        KeySource::Url(url) => (url.to_string(), Whose::Operator),
-        KeySource::Discovery(issuer) => {
-            let found = discover(issuer, tls).await?;
+        KeySource::Url(url, _) => (url.to_string(), Whose::Operator),
+        KeySource::Discovery(issuer, _) => {
+            let found = discover(issuer, way).await?;
             // Who may say where is bound to what he may say: an issuer on the network sends nobody to this machine.
             let whose = if host_of(&found) == host_of(issuer) { Whose::Operator } else { Whose::Issuer };
             if found.starts_with("http://") && !issuer.starts_with("http://") {
@@ -63,14 +86,14 @@ pub async fn keys(source: &KeySource, tls: &Arc<ClientConfig>) -> Result<KeySet,
         }
         KeySource::File(_) => return Err("it is a file".to_owned()),
     };
-    let bytes = get(&address, whose, KEY_SET_BYTES_MAX, tls).await.map_err(|why| format!("{address}: {why}"))?;
+    let bytes = get(&address, whose, KEY_SET_BYTES_MAX, way).await.map_err(|why| format!("{address}: {why}"))?;
     KeySet::parse(&bytes).map_err(|why| format!("{address}: {why}"))
 }
 
 /// Where the keys of an issuer are, by its discovery document (`OpenID` Connect Discovery 1.0 §4).
-async fn discover(issuer: &str, tls: &Arc<ClientConfig>) -> Result<String, String> {
+async fn discover(issuer: &str, way: &Way) -> Result<String, String> {
     let address = format!("{}/.well-known/openid-configuration", issuer.strip_suffix('/').unwrap_or(issuer));
-    let found = get(&address, Whose::Operator, DISCOVERY_BYTES_MAX, tls).await;
+    let found = get(&address, Whose::Operator, DISCOVERY_BYTES_MAX, way).await;
     let bytes = found.map_err(|why| format!("{address}: {why}"))?;
     let document: Value = serde_json::from_slice(&bytes).map_err(|_| format!("{address}: it is no JSON"))?;
     if document.get("issuer").and_then(Value::as_str) != Some(issuer) {
@@ -94,12 +117,12 @@ fn host_of(address: &str) -> Option<String> {
 }
 
 /// The body of an answer with status 200.
-async fn get(address: &str, whose: Whose, most: usize, tls: &Arc<ClientConfig>) -> Result<Bytes, String> {
-    let fetched = timeout(KEYS_FETCH_TIME, fetch(address, whose, most, tls)).await;
+async fn get(address: &str, whose: Whose, most: usize, way: &Way) -> Result<Bytes, String> {
+    let fetched = timeout(KEYS_FETCH_TIME, fetch(address, whose, most, way)).await;
     fetched.unwrap_or_else(|_| Err(format!("no answer within {KEYS_FETCH_TIME:?}")))
 }
 
-async fn fetch(address: &str, whose: Whose, most: usize, tls: &Arc<ClientConfig>) -> Result<Bytes, String> {
+async fn fetch(address: &str, whose: Whose, most: usize, way: &Way) -> Result<Bytes, String> {
     let uri: Uri = address.parse().map_err(|_| "it is no address".to_owned())?;
     let host = uri.host().ok_or("it names no host")?.trim_matches(['[', ']']).to_owned();
     let secure = match uri.scheme_str() {
@@ -108,17 +131,28 @@ async fn fetch(address: &str, whose: Whose, most: usize, tls: &Arc<ClientConfig>
         _ => return Err("it is neither http nor https".to_owned()),
     };
     let port = uri.port_u16().unwrap_or(if secure { 443 } else { 80 });
-    let socket = connect(&host, port, whose).await?;
+    let socket = connect(&host, port, whose, way).await?;
     if !secure {
         return ask(socket, &uri, most).await;
     }
     let name = ServerName::try_from(host).map_err(|_| "no certificate can have its name".to_owned())?;
-    let stream = TlsConnector::from(tls.clone()).connect(name, socket).await.map_err(|error| error.to_string())?;
+    let stream = TlsConnector::from(way.tls.clone()).connect(name, socket).await.map_err(|error| error.to_string())?;
     ask(stream, &uri, most).await
 }
 
-async fn connect(host: &str, port: u16, whose: Whose) -> Result<TcpStream, String> {
-    let found = lookup_host((host, port)).await.map_err(|error| error.to_string())?;
+async fn addresses(host: &str, port: u16, way: &Way) -> Result<Vec<SocketAddr>, String> {
+    match (&way.names, host.parse::<IpAddr>()) {
+        (_, Ok(ip)) => Ok(vec![SocketAddr::new(ip, port)]),
+        (Some(names), Err(_)) => {
+            let found = names.lookup_ip(host).await.map_err(|error| error.to_string())?;
+            Ok(found.iter().map(|ip| SocketAddr::new(ip, port)).collect())
+        }
+        (None, Err(_)) => Ok(lookup_host((host, port)).await.map_err(|error| error.to_string())?.collect()),
+    }
+}
+
+async fn connect(host: &str, port: u16, whose: Whose, way: &Way) -> Result<TcpStream, String> {
+    let found = addresses(host, port, way).await?.into_iter();
     let (fit, unfit): (Vec<SocketAddr>, Vec<SocketAddr>) = found.partition(|address| may_be_asked(address.ip(), whose));
     if fit.is_empty() {
         return Err(match unfit.first() {

@@ -5,19 +5,22 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
-use config::snapshot::{AuthorizerRule, KeySource, Snapshot};
+use config::snapshot::{AuthorizerRule, KeyAuthorities, KeySource, Snapshot};
+use hickory_resolver::TokioResolver;
 use policy::authorize::jwk::KeySet;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::sleep_until;
 
-use super::fetch::{self, Trust};
+use super::fetch::{self, Trust, Way};
 use super::keys::{KeyTable, Known};
 use super::report::Report;
+use crate::background;
 use crate::limits::{KEYS_PAUSE, KEYS_RETRY_MAX};
 
 /// For how long the keys of a source are used.
@@ -27,26 +30,37 @@ pub struct Terms {
     pub kept: Duration,
     /// Beyond that, while nobody can be asked.
     pub stale: Duration,
+    /// Which authorities of its own whoever has them is believed by.
+    pub believed_by: Option<[u8; 32]>,
 }
 
-/// What is kept.
-pub type Wanted = BTreeMap<KeySource, Terms>;
+/// What is kept, and how it is come by.
+#[derive(Default)]
+pub struct Wanted {
+    sources: BTreeMap<KeySource, Terms>,
+    authorities: KeyAuthorities,
+    resolvers: Vec<SocketAddr>,
+}
 
 /// What a snapshot needs: of two authorizers with the same keys, the shorter times hold.
 pub fn wanted_by(snapshot: &Snapshot) -> Wanted {
-    let mut wanted = Wanted::new();
+    let mut sources = BTreeMap::new();
     let releases = snapshot.stages.iter().flat_map(|stage| {
         [stage.release.as_ref(), stage.canary.as_ref().map(|canary| &canary.release)].into_iter().flatten()
     });
     for authorizer in releases.flat_map(|release| &release.program.authorizers) {
         let AuthorizerRule::Jwt(rule) = &authorizer.rule else { continue };
         for source in rule.keys.iter().filter(|source| source.file().is_none()) {
-            let terms = wanted.entry(source.clone()).or_insert(Terms { kept: rule.kept, stale: rule.stale });
+            let own = source.authorities().and_then(|file| snapshot.key_authorities.get(file));
+            let believed_by = own.map(|authorities| authorities.fingerprint);
+            let terms = Terms { kept: rule.kept, stale: rule.stale, believed_by };
+            let terms = sources.entry(source.clone()).or_insert(terms);
             terms.kept = terms.kept.min(rule.kept);
             terms.stale = terms.stale.min(rule.stale);
         }
     }
-    wanted
+    let (authorities, resolvers) = (snapshot.key_authorities.clone(), snapshot.gateway.resolvers.clone());
+    Wanted { sources, authorities, resolvers }
 }
 
 /// Tells the thread what to keep. It starts with the first source that there is.
@@ -72,7 +86,7 @@ impl KeyKeeper {
 
     /// Replaces what is kept.
     pub fn want(&self, wanted: Wanted) -> io::Result<()> {
-        let is_needed = !wanted.is_empty();
+        let is_needed = !wanted.sources.is_empty();
         self.wanted.send_replace(wanted);
         let mut starter = self.starter.lock().unwrap_or_else(PoisonError::into_inner);
         if !is_needed || starter.is_none() {
@@ -164,6 +178,30 @@ impl Kept {
     }
 }
 
+/// How issuers are reached: made once, and anew when it changes.
+#[derive(Default)]
+struct Means {
+    trust: Trust,
+    names: Option<(Vec<SocketAddr>, Option<TokioResolver>)>,
+}
+
+impl Means {
+    /// The way to a source; `None`: nobody knows who it has to be.
+    fn to(&mut self, source: &KeySource, wanted: &Wanted) -> Option<Way> {
+        let own = match source.authorities() {
+            Some(file) => Some(&**wanted.authorities.get(file)?),
+            None => None,
+        };
+        let resolvers = &wanted.resolvers;
+        if self.names.as_ref().is_none_or(|(known, _)| known != resolvers) {
+            let made = (!resolvers.is_empty()).then(|| background::resolver(resolvers)).flatten();
+            self.names = Some((resolvers.clone(), made));
+        }
+        let names = self.names.as_ref().and_then(|(_, resolver)| resolver.clone());
+        Some(Way { tls: self.trust.config(own), names })
+    }
+}
+
 type Answer = (KeySource, Result<KeySet, String>);
 
 async fn run(
@@ -173,10 +211,10 @@ async fn run(
     report: &Report,
 ) {
     let mut all: BTreeMap<KeySource, Kept> = BTreeMap::new();
-    let mut trust = Trust::default();
+    let mut means = Means::default();
     let mut on_the_way: JoinSet<Answer> = JoinSet::new();
     loop {
-        reconcile(&mut all, &wanted.borrow_and_update());
+        reconcile(&mut all, &wanted.borrow_and_update().sources);
         report.retain(|source| all.contains_key(source));
         let now = Instant::now();
         let is_over = all.values_mut().fold(false, |any, kept| kept.expire(now) | any);
@@ -185,9 +223,12 @@ async fn run(
         }
         for (source, kept) in all.iter_mut().filter(|(_, kept)| kept.is_due(now)) {
             kept.next = None;
-            let (source, tls) = (source.clone(), trust.config());
+            let (source, way) = (source.clone(), means.to(source, &wanted.borrow()));
             on_the_way.spawn(async move {
-                let keys = fetch::keys(&source, &tls).await;
+                let keys = match way {
+                    Some(way) => fetch::keys(&source, &way).await,
+                    None => Err("its authorities are not known".to_owned()),
+                };
                 (source, keys)
             });
         }
@@ -215,7 +256,7 @@ async fn run(
 }
 
 /// Sources that are wanted no more are forgotten; new ones are due at once.
-fn reconcile(all: &mut BTreeMap<KeySource, Kept>, wanted: &Wanted) {
+fn reconcile(all: &mut BTreeMap<KeySource, Kept>, wanted: &BTreeMap<KeySource, Terms>) {
     all.retain(|source, _| wanted.contains_key(source));
     let now = Instant::now();
     for (source, terms) in wanted {
@@ -247,7 +288,7 @@ mod tests {
     }
 
     fn kept(start: Instant) -> Kept {
-        Kept::new(Terms { kept: Duration::from_secs(100), stale: Duration::from_secs(50) }, start)
+        Kept::new(Terms { kept: Duration::from_secs(100), stale: Duration::from_secs(50), believed_by: None }, start)
     }
 
     fn after(start: Instant, seconds: u64) -> Instant {

@@ -67,7 +67,7 @@ impl Report {
 
 /// The issuer or the address, without its query: that may be a secret.
 fn shown(source: &KeySource) -> &str {
-    let (KeySource::Discovery(text) | KeySource::Url(text) | KeySource::File(text)) = source;
+    let (KeySource::Discovery(text, _) | KeySource::Url(text, _) | KeySource::File(text)) = source;
     text.split('?').next().unwrap_or_default()
 }
 
@@ -77,6 +77,6 @@ mod tests {
 
     #[test]
     fn no_query_is_shown() {
-        assert_eq!(shown(&KeySource::Url("https://id.test/keys?code=hush".into())), "https://id.test/keys");
+        assert_eq!(shown(&KeySource::Url("https://id.test/keys?code=hush".into(), None)), "https://id.test/keys");
     }
 }

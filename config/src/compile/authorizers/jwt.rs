@@ -162,7 +162,7 @@ fn issuer(name: Option<&Json>, audiences: Option<&Json>) -> Result<Issuer, Unusa
 fn oddities(rule: &JwtRule) -> Vec<Unusable> {
     let mut odd = Vec::new();
     for (Issuer { name, audiences }, keys) in rule.rules.issuers.iter().zip(&rule.keys) {
-        if let KeySource::Discovery(from) | KeySource::Url(from) = keys
+        if let KeySource::Discovery(from, _) | KeySource::Url(from, _) = keys
             && is_in_the_clear(from)
         {
             let what = format!("the keys of `{name}` come in clear text: whoever is on the way may put in his own");
@@ -249,12 +249,26 @@ impl Own {
     /// Where the keys of an issuer are.
     fn keys(&self, issuer: &str) -> Result<KeySource, Unusable> {
         let Some(written) = self.jwks.get(issuer) else {
-            return check_address(issuer, true).map(|()| KeySource::Discovery(issuer.into()));
+            return check_address(issuer, true).map(|()| KeySource::Discovery(issuer.into(), None));
         };
         let text = |name: &str| written.get(name).and_then(Json::as_str).filter(|text| !text.is_empty());
-        match (text("url"), text("file")) {
-            (Some(url), None) => check_address(url, false).map(|()| KeySource::Url(url.into())),
-            (None, Some(file)) => Ok(KeySource::File(file.into())),
+        let believed = |address: &str, ca: Option<&str>| match ca {
+            Some(_) if !address.starts_with("https://") => {
+                let what = format!("`ca` says by whom `{address}` is believed, which nobody asks in clear text");
+                Err(Unusable::new(what, "write https://, or remove it"))
+            }
+            ca => Ok(ca.map(Box::from)),
+        };
+        match (text("url"), text("file"), text("ca")) {
+            (Some(url), None, ca) => {
+                check_address(url, false)?;
+                Ok(KeySource::Url(url.into(), believed(url, ca)?))
+            }
+            (None, None, Some(ca)) => {
+                check_address(issuer, true)?;
+                Ok(KeySource::Discovery(issuer.into(), believed(issuer, Some(ca))?))
+            }
+            (None, Some(file), None) => Ok(KeySource::File(file.into())),
             _ => {
                 let hint = "write `jwks: https://id.example.com/keys` or `jwks: {file: keys.json}`";
                 Err(Unusable::new(format!("the keys of `{issuer}` are nowhere"), hint))
@@ -333,7 +347,7 @@ mod tests {
         .unwrap();
         assert!(odd.is_empty());
         assert_eq!(rule.source, TokenSource::Header("Authorization".into()));
-        assert_eq!(&*rule.keys, [KeySource::Discovery("https://id.example.com/".into())]);
+        assert_eq!(&*rule.keys, [KeySource::Discovery("https://id.example.com/".into(), None)]);
         assert_eq!(&*rule.rules.issuers[0].audiences, ["web".into(), "app".into()]);
         assert_eq!((rule.kept, rule.stale), (limits::JWT_KEYS_KEPT, limits::JWT_KEYS_STALE));
         assert_eq!((rule.rules.clock_skew, rule.rules.cognito, rule.rules.commas), (0, false, false));

@@ -40,13 +40,15 @@ pub struct IssuerSpec {
     pub jwks: Option<JwksSpec>,
 }
 
-/// Where keys are, as written.
+/// Where keys are, as written: at an address, in a file, or, without either, where the issuer's discovery document says.
 #[derive(Debug, Clone)]
-pub enum JwksSpec {
+pub struct JwksSpec {
     /// An address.
-    Url(Text),
+    pub url: Option<Text>,
     /// A file, relative to the document's folder.
-    File(Text),
+    pub file: Option<Text>,
+    /// The file of the authorities by whom the address, or the issuer, is believed.
+    pub ca: Option<Text>,
 }
 
 /// The fields of an authorizer for tokens.
@@ -85,6 +87,11 @@ pub const JWKS: Table = Table {
     fields: &[
         Field::new("url", Type::Text, "an address that answers with a JSON Web Key Set"),
         Field::new("file", Type::Path, "a file that holds one, relative to the document's folder"),
+        Field::new(
+            "ca",
+            Type::Path,
+            "authorities in PEM by whom that address, or the issuer, is believed; the system's by default",
+        ),
     ],
 };
 
@@ -203,36 +210,34 @@ impl IssuerSpec {
 impl JwksSpec {
     fn read(node: &Node, reader: &mut Reader<'_>) -> Option<Self> {
         if !matches!(node.value, Value::Map(_)) {
-            return reader.text(node, "`jwks`").map(Self::Url);
+            let url = reader.text(node, "`jwks`")?;
+            return Some(Self { url: Some(url), file: None, ca: None });
         }
         let object = reader.object(node, &JWKS)?;
-        let url = object.get("url").and_then(|node| reader.text(node, "`url`"));
-        let file = object.get("file").and_then(|node| reader.text(node, "`file`"));
+        let mut text = |name: &str| object.get(name).and_then(|node| reader.text(node, &format!("`{name}`")));
+        let (url, file, ca) = (text("url"), text("file"), text("ca"));
         let place = object.place;
-        let lacks_both = object.lacks("url") && object.lacks("file");
+        let lacks_all = ["url", "file", "ca"].into_iter().all(|name| object.lacks(name));
         object.close();
-        match (url, file) {
-            (Some(url), None) => Some(Self::Url(url)),
-            (None, Some(file)) => Some(Self::File(file)),
-            (Some(_), Some(file)) => {
-                reader.faults.error_hint(file.place, "`file` stands beside `url`", "keys come from one place");
-                None
-            }
-            (None, None) => {
-                if lacks_both {
-                    let hint = "write `jwks: https://id.example.com/keys` or `jwks: {file: keys.json}`";
-                    reader.faults.error_hint(place, "`jwks` names neither an address nor a file", hint);
-                }
-                None
-            }
+        if let (Some(file), Some(beside)) = (&file, url.as_ref().map(|_| "url").or(ca.as_ref().map(|_| "ca"))) {
+            let what = format!("`file` stands beside `{beside}`");
+            reader.faults.error_hint(file.place, what, "keys come from one place");
+            return None;
         }
+        if lacks_all {
+            let hint = "write `jwks: https://id.example.com/keys` or `jwks: {file: keys.json}`";
+            reader.faults.error_hint(place, "`jwks` names neither an address nor a file", hint);
+        }
+        (url.is_some() || file.is_some() || ca.is_some()).then_some(Self { url, file, ca })
     }
 
     fn to_json(&self) -> Json {
-        match self {
-            Self::Url(url) => json!({ "url": &*url.text }),
-            Self::File(file) => json!({ "file": &*file.text }),
-        }
+        let Self { url, file, ca } = self;
+        let members = [("url", url), ("file", file), ("ca", ca)];
+        members
+            .into_iter()
+            .filter_map(|(name, text)| Some((name.to_owned(), Json::from(&*text.as_ref()?.text))))
+            .collect()
     }
 }
 
@@ -268,19 +273,21 @@ mod tests {
             })
         );
         assert_eq!(
-            of("{type: jwt, issuers: [{issuer: 'https://a', audience: [b]}, {issuer: 'https://c', jwks: {file: k}}],
+            of("{type: jwt, issuers: [{issuer: 'https://a', audience: [b]}, {issuer: 'https://c', jwks: {file: k}},
+                {issuer: 'https://d', jwks: {ca: d}}, {issuer: 'https://e', jwks: {url: 'https://f', ca: d}}],
                 algorithms: [ES256], identity_source: $request.querystring.t, clock_skew: 1.5s, token_type: at+jwt,
                 keys_kept: 1m, keys_stale: 0s}"),
             json!({
                 "type": "jwt",
                 "identitySource": "$request.querystring.t",
                 "jwtConfiguration": {
-                    "issuers": [{"issuer": "https://a", "audiences": ["b"]}, {"issuer": "https://c", "audiences": []}],
+                    "issuers": [{"issuer": "https://a", "audiences": ["b"]}, {"issuer": "https://c", "audiences": []},
+                        {"issuer": "https://d", "audiences": []}, {"issuer": "https://e", "audiences": []}],
                     "defaultAlgorithms": ["ES256"],
                 },
                 "x-tollgate": {
                     "clockSkew": 2, "keysKept": 60, "keysStale": 0, "tokenType": "at+jwt",
-                    "jwks": {"https://c": {"file": "k"}},
+                    "jwks": {"https://c": {"file": "k"}, "https://d": {"ca": "d"}, "https://e": {"url": "https://f", "ca": "d"}},
                 },
             })
         );
