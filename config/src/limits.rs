@@ -106,6 +106,12 @@ pub const PLAN_NAME_CHARS_MAX: usize = 64;
 pub const KEY_NAME_CHARS_MAX: usize = 1_024;
 /// Bytes of a file of API keys, or of the store: some ten million keys.
 pub const KEYS_FILE_BYTES_MAX: u64 = 2 * 1024 * 1024 * 1024;
+/// How long a change of the store waits for another one: one of a million keys takes a second.
+pub const KEYS_LOCK_TIME: Duration = Duration::from_secs(5);
+/// How long it then waits before it looks again: a change of few keys takes as long.
+pub const KEYS_LOCK_PAUSE: Duration = Duration::from_millis(5);
+/// Keys of the same value that are told one by one: a file that was named twice has them all.
+pub const KEYS_REPEATED_TOLD_MAX: u32 = 20;
 /// Bytes of a file that holds one secret: the value of a key has 128 at most.
 pub const SECRET_FILE_BYTES_MAX: u64 = 64 * 1024;
 /// Plans of one key: AWS allows 10 (KP-05); each is looked at for each request.

@@ -175,9 +175,32 @@ fn place(digest: &Digest, places: usize) -> usize {
 /// Collects keys.
 pub struct Builder {
     hasher: Hasher,
+    /// With the number of each: 0 was added first.
     keys: Vec<(Digest, u32)>,
+    /// Where in `records` each begins, by number.
+    places: Vec<u32>,
     records: Vec<u8>,
     subscriptions: u32,
+}
+
+/// A key that was added, and is not the only one of its value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Added<'a> {
+    /// The first that was added is 0.
+    pub number: u32,
+    /// Its id.
+    pub id: &'a str,
+    /// Whether it opens anything.
+    pub enabled: bool,
+}
+
+/// Which of two keys of the same value counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Settled {
+    /// The first one; it opens nothing if either of them is disabled.
+    First,
+    /// The later one, as it is.
+    Later,
 }
 
 /// Why a key is not taken.
@@ -192,7 +215,7 @@ pub enum Full {
 impl Builder {
     /// For keys whose digests this hasher has made.
     pub fn new(hasher: Hasher) -> Self {
-        Self { hasher, keys: Vec::new(), records: Vec::new(), subscriptions: 0 }
+        Self { hasher, keys: Vec::new(), places: Vec::new(), records: Vec::new(), subscriptions: 0 }
     }
 
     /// What makes digests.
@@ -200,7 +223,7 @@ impl Builder {
         &self.hasher
     }
 
-    /// Adds a key. Of several with the same digest the first one counts.
+    /// Adds a key. [`Builder::settle`] decides which one counts of several with the same digest.
     pub fn add(&mut self, digest: Digest, id: &str, enabled: bool, plans: &[u16]) -> Result<(), Full> {
         if self.keys.len() >= KEYS_MAX {
             return Err(Full::Keys);
@@ -208,7 +231,8 @@ impl Builder {
         let (Ok(id_length), Ok(count)) = (u8::try_from(id.len()), u8::try_from(plans.len())) else {
             return Err(Full::Record);
         };
-        self.keys.push((digest, self.records.len() as u32));
+        self.keys.push((digest, self.places.len() as u32));
+        self.places.push(self.records.len() as u32);
         self.records.extend_from_slice(&[if enabled { ENABLED } else { 0 }, id_length, count]);
         self.records.extend_from_slice(&self.subscriptions.to_le_bytes());
         self.records.extend(plans.iter().flat_map(|plan| plan.to_le_bytes()));
@@ -227,12 +251,26 @@ impl Builder {
         self.keys.is_empty()
     }
 
-    /// The table.
+    /// The table. Of several keys of the same value the first one counts, and opens nothing if any of them is disabled.
     pub fn finish(self) -> Keys {
-        let Self { hasher, mut keys, records, subscriptions } = self;
-        // Records were written one behind the other: of the same digest the first one stands first.
+        self.settle(|_, _| Settled::First)
+    }
+
+    /// The table. `which` is asked for every two keys of the same value, in the order in which they were added.
+    pub fn settle(self, mut which: impl FnMut(Added<'_>, Added<'_>) -> Settled) -> Keys {
+        let Self { hasher, mut keys, places: begins, mut records, subscriptions } = self;
         keys.sort_unstable();
-        keys.dedup_by(|later, first| later.0 == first.0);
+        keys.dedup_by(|later, first| {
+            if later.0 != first.0 {
+                return false;
+            }
+            let [kept, other] = [first.1, later.1].map(|number| begins[number as usize] as usize);
+            match which(added(&records, kept, first.1), added(&records, other, later.1)) {
+                Settled::First => records[kept] &= records[other],
+                Settled::Later => first.1 = later.1,
+            }
+            true
+        });
         let places = keys.len().next_power_of_two();
         let mut starts = vec![0; places + 1];
         for (digest, _) in &keys {
@@ -247,11 +285,18 @@ impl Builder {
             hasher,
             starts: starts.into(),
             digests: keys.iter().map(|(digest, _)| *digest).collect(),
-            places: keys.iter().map(|(_, record)| *record).collect(),
+            places: keys.iter().map(|(_, number)| begins[*number as usize]).collect(),
             records: records.into(),
             subscriptions,
         }
     }
+}
+
+fn added(records: &[u8], begins: usize, number: u32) -> Added<'_> {
+    let record = &records[begins..];
+    let (id_length, plans) = (usize::from(record[1]), usize::from(record[2]));
+    let id = record.get(RECORD_HEAD + plans * 2..).and_then(|rest| rest.get(..id_length)).unwrap_or_default();
+    Added { number, id: std::str::from_utf8(id).unwrap_or_default(), enabled: record[0] & ENABLED != 0 }
 }
 
 #[cfg(test)]
@@ -324,6 +369,38 @@ mod tests {
         assert_eq!(key.plans().collect::<Vec<_>>(), [(4, 0), (500, 1), (2, 2)]);
         assert_eq!(keys.find(value(2).as_bytes()).unwrap().id, "b", "the first one counts");
         assert_eq!((keys.len(), keys.subscriptions()), (2, 4));
+    }
+
+    /// Nothing that somebody has disabled is open because it is written down twice.
+    #[test]
+    fn of_one_value_the_first_counts_and_none_opens_if_one_is_disabled() {
+        let settled = |settled: Settled, states: &[bool]| {
+            let mut builder = builder();
+            let digest = builder.hasher().digest(value(1).as_bytes());
+            for (id, enabled) in ["a", "b", "c"].into_iter().zip(states) {
+                builder.add(digest, id, *enabled, &[1, 2]).unwrap();
+            }
+            let mut asked = Vec::new();
+            let keys = builder.settle(|first, later| {
+                asked.push((first.number, first.id.to_owned(), later.number, later.id.to_owned(), later.enabled));
+                settled
+            });
+            let key = keys.find(value(1).as_bytes()).unwrap();
+            (key.id.to_owned(), key.enabled, asked)
+        };
+        let asked = |at: usize| settled(Settled::First, &[true, true, false]).2[at].clone();
+        assert_eq!(asked(0), (0, "a".into(), 1, "b".into(), true));
+        assert_eq!(asked(1), (0, "a".into(), 2, "c".into(), false));
+        for (which, states, id, enabled) in [
+            (Settled::First, [true, true, true], "a", true),
+            (Settled::First, [true, false, true], "a", false),
+            (Settled::First, [false, true, true], "a", false),
+            (Settled::Later, [false, true, true], "c", true),
+            (Settled::Later, [true, true, false], "c", false),
+        ] {
+            let (found, open, _) = settled(which, &states);
+            assert_eq!((&*found, open), (id, enabled), "{which:?} {states:?}");
+        }
     }
 
     #[test]

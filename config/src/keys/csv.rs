@@ -23,6 +23,16 @@ pub struct Row<'a> {
     pub enabled: bool,
     /// The plans that it is in.
     pub plans: Vec<Cow<'a, str>>,
+    /// Fields behind the last column: probably a comma that should have stood between quotation marks.
+    pub surplus: usize,
+}
+
+impl Row<'_> {
+    /// What is odd about the line, though it is a key.
+    pub fn oddity(&self) -> Option<&'static str> {
+        let said = "it has more fields than there are columns: a list of plans stands between quotation marks";
+        (self.surplus > 0).then_some(said)
+    }
 }
 
 /// What is wrong with a line.
@@ -37,6 +47,7 @@ pub struct BadRow {
 /// Which column has what.
 #[derive(Debug, Clone, Copy, Default)]
 struct Columns {
+    count: usize,
     id: Option<usize>,
     name: Option<usize>,
     key: Option<usize>,
@@ -48,7 +59,8 @@ struct Columns {
 /// Reads a file; `each` is told of every line in its order.
 ///
 /// # Errors
-/// The first line does not name the columns, and why.
+/// The first line does not name the columns, and why; a quotation mark is open at the end: then nobody knows how many lines it has taken,
+/// and the keys before it count for nothing either.
 pub fn read(bytes: &[u8], mut each: impl FnMut(Result<Row<'_>, BadRow>)) -> Result<(), String> {
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     let mut reader = ::csv::ReaderBuilder::new()
@@ -66,13 +78,34 @@ pub fn read(bytes: &[u8], mut each: impl FnMut(Result<Row<'_>, BadRow>)) -> Resu
         match reader.read_byte_record(&mut record) {
             Ok(false) => return Ok(()),
             Ok(true) => {
+                let begins = record.position().map_or(0, |position| position.byte() as usize);
                 let line = record.position().map_or(0, |position| line(position, bytes));
+                if reader.position().byte() as usize >= bytes.len() && is_open(bytes.get(begins..).unwrap_or_default())
+                {
+                    return Err(format!("line {line}: a quotation mark is not closed"));
+                }
                 each(columns.row(&record, line).map_err(|what| BadRow { line, what }));
             }
             // Of bytes in memory nothing else can fail than the shape of a line.
             Err(error) => return Err(plain(&error)),
         }
     }
+}
+
+/// Whether the last line of a file ends within quotation marks; the library takes it for closed. They count at the beginning of a field.
+fn is_open(record: &[u8]) -> bool {
+    let (mut open, mut begins) = (false, true);
+    let mut bytes = record.iter().copied().peekable();
+    while let Some(byte) = bytes.next() {
+        match byte {
+            b'"' if open && bytes.peek() == Some(&b'"') => drop(bytes.next()),
+            b'"' if open => open = false,
+            b'"' if begins => open = true,
+            _ => {}
+        }
+        begins = !open && matches!(byte, b',' | b'\r' | b'\n');
+    }
+    open
 }
 
 /// The line of a record. The library ends a line at CR: the LF behind it stands in front of the next one.
@@ -90,7 +123,7 @@ fn plain(error: &::csv::Error) -> String {
 
 impl Columns {
     fn read(record: &::csv::ByteRecord) -> Result<Self, String> {
-        let mut columns = Self::default();
+        let mut columns = Self { count: record.len(), ..Self::default() };
         for (at, name) in record.iter().enumerate() {
             let name = String::from_utf8_lossy(name).to_ascii_lowercase();
             let column = match &*name {
@@ -142,6 +175,8 @@ impl Columns {
             description: text(self.description)?,
             enabled,
             plans: plans.take(limits::PLANS_PER_KEY_MAX + 1).map(Cow::Borrowed).collect(),
+            // A comma at the end of a line is nothing.
+            surplus: record.iter().skip(self.count).filter(|field| !field.is_empty()).count(),
         };
         if row.plans.len() > limits::PLANS_PER_KEY_MAX {
             return Err(format!("more than {} plans of one key", limits::PLANS_PER_KEY_MAX));
@@ -190,9 +225,10 @@ mod tests {
         let mut said = Vec::new();
         let read = read(text.as_bytes(), |row| {
             said.push(match row {
-                Ok(Row { line, id, name, value, description, enabled, plans }) => {
+                Ok(Row { line, id, name, value, description, enabled, plans, surplus: 0 }) => {
                     format!("{line} {id}|{name}|{value}|{description}|{enabled}|{}", plans.join("+"))
                 }
+                Ok(row) => format!("{} odd: {}", row.line, row.oddity().expect("there is a surplus")),
                 Err(BadRow { line, what }) => format!("{line} bad: {what}"),
             });
         });
@@ -225,6 +261,21 @@ mod tests {
             said,
             ["2 bad: `Enabled` must be true or false", "3 bad: its name has more than 1024 bytes", "4 |b|v3||true|"]
         );
+    }
+
+    #[test]
+    fn a_quotation_mark_that_is_not_closed_is_a_fault_and_fields_too_many_are_odd() {
+        for (text, line) in [("a,\"v1\nb,v2\n", 2), ("a,v1\nb,\"v2", 3), ("a,v1\n\"b\"\"", 3), ("a,v1\n\"", 3)] {
+            let read = rows(&format!("Name,Key\n{text}")).1;
+            assert_eq!(read, Err(format!("line {line}: a quotation mark is not closed")), "{text:?}");
+        }
+        for text in ["\"a\",\"v1\"\n", "a,v\"1", "\"a\"\"b\",v1", "\"a\nb\",v1\n\n", "\"a\"x\",v1"] {
+            assert_eq!(rows(&format!("Name,Key\n{text}")).1, Ok(()), "{text:?}");
+        }
+        let (said, read) = rows("Key,UsagePlanIds\nv1,basic,gold\nv2,basic,,\n");
+        assert_eq!(read, Ok(()));
+        assert!(said[0].starts_with("2 odd: it has more fields than there are columns"), "{said:?}");
+        assert_eq!(said[1], "3 ||v2||true|basic");
     }
 
     #[test]

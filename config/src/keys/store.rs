@@ -6,6 +6,8 @@ use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use policy::api_key::{BadValue, Digest, Hasher, check_value};
 use rustix::fs::{FlockOperation, flock};
@@ -123,9 +125,16 @@ impl Store {
     /// The secret that digests are made with; `None`: there is no store.
     ///
     /// # Errors
-    /// It cannot be read, or is no secret.
+    /// It cannot be read, is no secret, or is gone though there is a store.
     pub fn secret(&self) -> Result<Option<[u8; 32]>, KeysFault> {
-        self.read_secret(SECRET)
+        match self.read_secret(SECRET)? {
+            None if self.path().exists() => {
+                let what = format!("{} is gone", self.folder.join(SECRET).display());
+                let hint = "put it back from a backup: without it no key of the store opens anything";
+                Err(KeysFault::new(what, hint))
+            }
+            secret => Ok(secret),
+        }
     }
 
     fn read_secret(&self, name: &str) -> Result<Option<[u8; 32]>, KeysFault> {
@@ -188,15 +197,19 @@ impl Store {
     /// Begins a change: nobody else can until it is dropped. Folder and secrets are made if need be.
     ///
     /// # Errors
-    /// Somebody else changes the keys just now, or they cannot be read.
+    /// Somebody else changes the keys, and does not come to an end; or they cannot be read.
     pub fn change(&self) -> Result<Change, KeysFault> {
+        self.change_within(limits::KEYS_LOCK_TIME)
+    }
+
+    fn change_within(&self, patience: Duration) -> Result<Change, KeysFault> {
         make_folder(&self.folder).map_err(|error| KeysFault::io("made", &self.folder, &error))?;
         self.own(&self.folder);
         let path = self.folder.join(LOCK);
         let lock = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&path);
         let lock = lock.map_err(|error| KeysFault::io("opened", &path, &error))?;
         self.own(&path);
-        flock(&lock, FlockOperation::NonBlockingLockExclusive).map_err(|error| match error {
+        wait_for(&lock, patience).map_err(|error| match error {
             rustix::io::Errno::WOULDBLOCK => KeysFault::new("somebody else changes the keys just now", "try it again"),
             error => KeysFault::io("locked", &path, &error.into()),
         })?;
@@ -229,13 +242,9 @@ impl Store {
     }
 
     fn secret_or_new(&self, name: &str) -> Result<[u8; 32], KeysFault> {
-        if let Some(secret) = self.read_secret(name)? {
+        let known = if name == SECRET { self.secret()? } else { self.read_secret(name)? };
+        if let Some(secret) = known {
             return Ok(secret);
-        }
-        if name == SECRET && self.path().exists() {
-            let what = format!("{} is gone", self.folder.join(name).display());
-            let hint = "put it back from a backup: without it no key of the store opens anything";
-            return Err(KeysFault::new(what, hint));
         }
         let secret = random::secret();
         self.replace(name, &secret)?;
@@ -267,6 +276,17 @@ impl Store {
         }
         if let Ok(state) = fs::metadata(&self.state) {
             let _ = std::os::unix::fs::chown(path, Some(state.uid()), Some(state.gid()));
+        }
+    }
+}
+
+/// Takes a lock, or gives up: whoever has it may never come to an end.
+fn wait_for(lock: &File, patience: Duration) -> rustix::io::Result<()> {
+    let began = Instant::now();
+    loop {
+        match flock(lock, FlockOperation::NonBlockingLockExclusive) {
+            Err(rustix::io::Errno::WOULDBLOCK) if began.elapsed() < patience => thread::sleep(limits::KEYS_LOCK_PAUSE),
+            locked => return locked,
         }
     }
 }
@@ -587,7 +607,8 @@ mod tests {
         let folder = Folder::new("commit");
         let mut change = folder.store().change().unwrap();
         change.create(new("Acme", None), 7).unwrap();
-        assert_eq!(folder.store().change().err().unwrap().what, "somebody else changes the keys just now");
+        let hasty = folder.store().change_within(Duration::ZERO);
+        assert_eq!(hasty.err().unwrap().what, "somebody else changes the keys just now");
         drop(change);
         assert_eq!(folder.stored(), []);
         // A crash between writing and renaming.
@@ -595,6 +616,23 @@ mod tests {
         folder.store().change().unwrap().commit().unwrap();
         assert!(!folder.0.join("keys/store.tmp").exists());
         assert_eq!(folder.stored(), []);
+    }
+
+    /// Programs that make keys at the same time wait for one another: none of the keys is lost.
+    #[test]
+    fn changes_at_the_same_time_wait_for_one_another() {
+        let folder = Folder::new("queue");
+        thread::scope(|scope| {
+            for number in 0..8 {
+                let folder = &folder;
+                scope.spawn(move || {
+                    let mut change = folder.store().change().expect("the others are quick");
+                    change.create(new(&number.to_string(), None), 1).expect("a new key");
+                    change.commit().expect("a writable folder");
+                });
+            }
+        });
+        assert_eq!(folder.stored().len(), 8);
     }
 
     #[test]
@@ -669,6 +707,7 @@ mod tests {
         let bytes = fs::read(&secret).unwrap();
         fs::remove_file(&secret).unwrap();
         assert!(folder.store().change().err().unwrap().what.contains("is gone"));
+        assert!(folder.store().secret().unwrap_err().what.contains("is gone"), "whoever loads keys is told as well");
         fs::write(&secret, b"short").unwrap();
         assert!(folder.store().secret().unwrap_err().what.contains("32 bytes"));
         fs::write(&secret, bytes).unwrap();
