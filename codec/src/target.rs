@@ -121,6 +121,13 @@ pub fn query_get<'a>(query: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
     query_pairs(query).filter(|(raw, _)| called(raw)).last().map(|(_, value)| value)
 }
 
+/// As `query_get`, unless there are several of that name.
+pub fn query_get_only<'a>(query: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
+    let called = |raw: &[u8]| Decoded { raw, plus_is_space: true }.eq(name.iter().copied());
+    let mut all = query_pairs(query).filter(|(raw, _)| called(raw));
+    all.next().filter(|_| all.next().is_none()).map(|(_, value)| value)
+}
+
 /// Iterator of `query_pairs`.
 #[derive(Clone, Debug)]
 pub struct QueryPairs<'a> {

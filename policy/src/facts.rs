@@ -73,13 +73,28 @@ impl<'a> Facts<'a> {
     /// connection alone, and names with an underscore, are not seen (C01, S10). `known` is `Name::of(name)`,
     /// made once; the text is compared only if no rule knows the name by itself.
     pub fn header(&self, known: Name, name: &[u8]) -> Option<&'a [u8]> {
-        let is_it = |field: &&Field| {
+        self.headers(known, name).next_back()
+    }
+
+    fn headers(&self, known: Name, name: &[u8]) -> impl DoubleEndedIterator<Item = &'a [u8]> {
+        let bytes = self.head_bytes;
+        let is_it = move |field: &&Field| {
             field.fate == Fate::Pass
                 && field.known == known
-                && (!known.as_str().is_empty() || field.name.of(self.head_bytes).eq_ignore_ascii_case(name))
+                && (!known.as_str().is_empty() || field.name.of(bytes).eq_ignore_ascii_case(name))
         };
-        let field = self.head.fields.iter().rev().find(is_it)?;
-        Some(field.value.of(self.head_bytes))
+        self.head.fields.iter().filter(is_it).map(move |field| field.value.of(bytes))
+    }
+
+    /// As `header`, unless there are several: whoever judges a caller by one of them and whoever serves him must see the same.
+    pub fn only_header(&self, known: Name, name: &[u8]) -> Option<&'a [u8]> {
+        let mut all = self.headers(known, name);
+        all.next().filter(|_| all.next().is_none())
+    }
+
+    /// As `query`, unless there are several.
+    pub fn only_query(&self, name: &[u8]) -> Option<&'a [u8]> {
+        codec::target::query_get_only(self.head.query?.of(self.head_bytes), name)
     }
 
     /// The last value of a query parameter, still encoded (RT-09). The name is compared after decoding, and

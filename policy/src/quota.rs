@@ -179,6 +179,21 @@ impl<'a> Count<'a> {
         Ok(())
     }
 
+    /// Takes back what `take` has counted: the request was not served. A period or day that is over by now keeps it.
+    #[cold]
+    pub fn give_back(self, day: Day, quota: Option<Quota>) {
+        let less = |word: &AtomicU64, day: Day| {
+            let _ = word.fetch_update(Relaxed, Relaxed, |word| {
+                let Tally { day: known, number } = Tally::of(word);
+                (known == day && number > 0).then(|| word - 1)
+            });
+        };
+        if let Some(quota) = quota {
+            less(self.period, quota.period.start(day));
+        }
+        less(self.today, day);
+    }
+
     /// Workers meet here: exactly so many pass as are allowed. Whoever comes in the moment when the last one passes is refused and
     /// counted all the same, for nobody can take back what has become another period's; that is one for each worker at most.
     #[inline]
@@ -308,6 +323,21 @@ mod tests {
         }
         assert_eq!(day_of(86_399), 0);
         assert_eq!(day_of(86_400), 1);
+    }
+
+    #[test]
+    fn what_is_given_back_was_never_counted() {
+        let words = [const { AtomicU64::new(0) }; COUNT_WORDS];
+        let (count, quota) = (Count::new(&words), Quota { limit: 2, period: Period::Day, offset: 0 });
+        for _ in 0..5 {
+            count.take(9, Some(quota)).expect("it is given back each time");
+            count.give_back(9, Some(quota));
+        }
+        count.give_back(9, Some(quota));
+        count.take(9, Some(quota)).expect("none is used");
+        count.give_back(8, Some(quota));
+        assert_eq!(count.standing(quota, 9).used, 1);
+        assert_eq!(count.unwritten(10).map(|tally| (tally.day, tally.number)).collect::<Vec<_>>(), [(9, 1)]);
     }
 
     /// Row KP-06: a day at 00:00 UTC, a week from Sunday, a month from its first day.

@@ -7,7 +7,7 @@ use std::task::Poll;
 use std::time::Instant;
 
 use codec::grpc::Dialect;
-use codec::head::{Fate, Framing, Name, RequestHead, Version};
+use codec::head::{Fate, Field, Framing, Name, RequestHead, Version};
 use codec::http1::misbehave::Misbehaviour;
 use codec::http1::write;
 use config::snapshot::{Limits, Method};
@@ -189,12 +189,13 @@ impl Exchange {
         }
     }
 
-    /// The value of the caller's API key, where the API looks for it (KP-03). A field that concerns this connection alone is not seen.
+    /// The value of the caller's API key, where the API looks for it (KP-03); of several none. A field that concerns this connection alone is not seen.
     pub fn key_value(&self, from: KeyFrom) -> Option<&[u8]> {
         match from {
             KeyFrom::Header => {
-                let mut fields = self.scratch.head.fields.iter().rev();
-                let field = fields.find(|field| field.known == Name::XApiKey && field.fate == Fate::Pass)?;
+                let is_one = |field: &&Field| field.known == Name::XApiKey && field.fate == Fate::Pass;
+                let mut fields = self.scratch.head.fields.iter().filter(is_one);
+                let field = fields.next().filter(|_| fields.next().is_none())?;
                 Some(field.value.of(&self.head_bytes))
             }
             KeyFrom::Authorizer => Some(self.scratch.caller.identity.as_ref()?.usage_key.as_ref()?.as_bytes()),

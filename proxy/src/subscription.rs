@@ -2,7 +2,7 @@
 
 use config::snapshot::{Plan, Snapshot, Tell};
 use policy::identity::Subscription;
-use policy::quota::day_of;
+use policy::quota::{Day, day_of};
 use policy::refusal::Refusal;
 
 use crate::exchange::Exchange;
@@ -25,6 +25,16 @@ fn subscription(snapshot: &Snapshot, stage: u32, value: &[u8]) -> Option<Subscri
     Some(Subscription { key: key.number, plan, number })
 }
 
+/// The request is not served, for a limit that comes later: its key is not billed.
+#[cold]
+pub fn give_back(exchange: &Exchange, day: Day, live: &Live) {
+    let Some(Subscription { plan, number, .. }) = exchange.scratch.caller.subscription else { return };
+    let Some(plan) = live.snapshot().plans.get(usize::from(plan)) else { return };
+    if let Some(slot) = live.published.counts.known(number) {
+        slot.count().give_back(day, plan.quota);
+    }
+}
+
 /// Counts the request for its key, unless the quota of its plan is used up.
 #[inline]
 pub fn quota(exchange: &mut Exchange, place: Place, live: &Live, worker: &Worker) -> Result<(), Refusal> {
@@ -35,7 +45,9 @@ pub fn quota(exchange: &mut Exchange, place: Place, live: &Live, worker: &Worker
     // There is a count for every key, in memory if the disk is full; beyond the most of those, nobody is kept out for it.
     let Some(slot) = live.published.counts.of(number, names) else { return Ok(()) };
     let seconds = worker.epoch_ms() / 1_000;
-    if slot.count().take(day_of(seconds), plan.quota).is_ok() {
+    let day = day_of(seconds);
+    if slot.count().take(day, plan.quota).is_ok() {
+        exchange.scratch.taken.quota = Some(day);
         return Ok(());
     }
     if let (Some(quota), true) = (plan.quota, live.api(place).tell != Tell::Never) {

@@ -14,6 +14,7 @@ use std::time::Instant;
 use codec::head::Name;
 use config::snapshot::{By, ByClient, Plan, Release, Snapshot, Stage};
 use policy::firewall::{Firewall, Rule};
+use policy::quota::Day;
 use policy::throttle::{Limit, Shared, Table};
 
 pub use self::crowd::Crowd;
@@ -291,6 +292,8 @@ pub struct Taken {
     pub plan_method: bool,
     /// Of its key.
     pub plan: bool,
+    /// Of its key's quota, on this day.
+    pub quota: Option<Day>,
     /// Of late entries of `throttle_by`, by number.
     pub clients: u16,
     /// Of the method.

@@ -14,6 +14,7 @@ use crate::exchange::Exchange;
 use crate::io::now;
 use crate::observe::metrics::{THROTTLES, add};
 use crate::state::{Live, Place, Worker};
+use crate::subscription;
 use crate::throttles::{OfClient, OfStage, nanos};
 
 /// Limits of clients that are known by what they send: before anybody is asked anything.
@@ -222,6 +223,9 @@ fn count(phase: Phase, worker: &Worker) {
 fn give_back(exchange: &mut Exchange, place: Place, live: &Live) {
     let throttles = &live.published.throttles;
     let taken = std::mem::take(&mut exchange.scratch.taken);
+    if let Some(day) = taken.quota {
+        subscription::give_back(exchange, day, live);
+    }
     let (of_method, of_all) = tables(exchange, place, live);
     for table in [of_method.filter(|_| taken.plan_method), of_all.filter(|_| taken.plan)].into_iter().flatten() {
         table.give_back(key_of(exchange, live));

@@ -149,6 +149,19 @@ fn s12_host_twice() {
 }
 
 #[test]
+fn s12_authorization_twice() {
+    HOUSE.play(|stage| {
+        let two = "GET /x HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer a\r\nauthorization: Bearer b\r\n\r\n";
+        stage.refuses(two, 400, "authorization_twice");
+        stage.refuses(
+            "GET /x HTTP/1.0\r\nHost: a\r\nAuthorization:\r\nX: y\r\nAUTHORIZATION: a\r\n\r\n",
+            400,
+            "authorization_twice",
+        );
+    });
+}
+
+#[test]
 fn s13_a_host_that_is_none() {
     HOUSE.play(|stage| {
         for host in [

@@ -116,6 +116,8 @@ misbehaviours! {
     HostMissing = "host_missing", 400, "S11";
     /// More than one Host field.
     HostTwice = "host_twice", 400, "S12";
+    /// More than one Authorization field: whoever judges the caller reads one of them, a backend the other (RFC 9110 §5.3, §11.6.2).
+    AuthorizationTwice = "authorization_twice", 400, "S12";
     /// A Host, or the authority of an absolute target, that is not `name[:[port]]` or `[v6][:[port]]`.
     HostMalformed = "host_malformed", 400, "S13";
     /// The authority of an absolute target is not the Host's (RFC 9112 §3.2.2).

@@ -15,11 +15,15 @@ pub(super) fn finish_request(buf: &[u8], head: &mut RequestHead) -> Result<(), M
 pub(crate) fn settle_request(buf: &[u8], head: &mut RequestHead, framing: Framing) -> Result<(), Misbehaviour> {
     authority::split_target(buf, head)?;
     let mut seen = Seen::default();
-    let mut host = None;
+    let (mut host, mut shows_who) = (None, false);
     for field in head.fields.iter_mut() {
         match field.known {
             Name::Host if host.is_some() => return Err(Misbehaviour::HostTwice),
             Name::Host => host = Some(field.value),
+            Name::Authorization if std::mem::replace(&mut shows_who, true) => {
+                return Err(Misbehaviour::AuthorizationTwice);
+            }
+            Name::Authorization => {}
             Name::Expect => seen.expect(field.value.of(buf)),
             Name::ProxyAuthenticate => field.fate = Fate::Hop,
             Name::Other | Name::XForwardedOther | Name::XAmznOther | Name::XAmzOther => {

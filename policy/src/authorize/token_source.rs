@@ -36,11 +36,11 @@ impl TokenSource {
         is_token(name.as_bytes()).then(|| Self::Header(name.into()))
     }
 
-    /// The token of a request, without `Bearer `; `None`: it shows none.
+    /// The token of a request, without `Bearer `; `None`: it shows none, or several.
     pub fn find<'a>(&self, facts: &Facts<'a>) -> Option<&'a [u8]> {
         match self {
-            Self::Header(name) => bearer(facts.header(Name::of(name.as_bytes()), name.as_bytes())?),
-            Self::Query(name) => bearer(facts.query(name.as_bytes())?),
+            Self::Header(name) => bearer(facts.only_header(Name::of(name.as_bytes()), name.as_bytes())?),
+            Self::Query(name) => bearer(facts.only_query(name.as_bytes())?),
         }
     }
 }
@@ -65,6 +65,9 @@ mod tests {
         assert_eq!(found("method.request.header.X-Token", "/", "x-token: a\r\n").as_deref(), Some("a"));
         assert_eq!(found("$request.querystring.t", "/?t=a.b.c", "").as_deref(), Some("a.b.c"));
         assert_eq!(found("$request.querystring.t", "/?T=a", ""), None);
+        // A backend could read the other one.
+        assert_eq!(found("$request.querystring.t", "/?t=a.b.c&%74=a.b.d", ""), None);
+        assert_eq!(found("method.request.header.X-Token", "/", "x-token: a\r\nX-Token: b\r\n"), None);
     }
 
     #[test]

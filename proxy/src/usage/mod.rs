@@ -187,6 +187,11 @@ impl Counts {
         }
     }
 
+    /// The count of a subscription, if it was asked for before.
+    pub fn known(&self, number: u32) -> Option<&Slot> {
+        self.pages.get(number as usize / PAGE)?.get()?[number as usize % PAGE].get()
+    }
+
     #[cold]
     fn first<'a>(&self, place: &'a OnceLock<Slot>, (plan, key): (&str, &str)) -> Option<&'a Slot> {
         let slot = self.usage.slot(plan, key)?;

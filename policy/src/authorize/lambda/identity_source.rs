@@ -28,6 +28,8 @@ pub struct IdentitySources(Box<[Source]>);
 enum Source {
     /// A header field, in any case.
     Header(Box<str>),
+    /// A header field that must stand there once: the token of an authorizer that is told nothing else.
+    Token(Box<str>),
     /// What a client's word is not believed for: its address instead (P06).
     Address,
     /// A query parameter.
@@ -113,7 +115,7 @@ impl IdentitySources {
     /// As `compile`, for an authorizer that is told a token alone.
     pub fn compile_token(text: &str) -> Result<Self, SourceProblem> {
         match source(Kind::Rest, text, &BTreeMap::new())? {
-            header @ Source::Header(_) => Ok(Self([header].into())),
+            Source::Header(name) => Ok(Self([Source::Token(name)].into())),
             _ => Err(SourceProblem::NoHeader),
         }
     }
@@ -131,7 +133,7 @@ impl IdentitySources {
     /// What they are, for people.
     pub fn names(&self) -> Vec<String> {
         let name = |source: &Source| match source {
-            Source::Header(name) => format!("header {name}"),
+            Source::Header(name) | Source::Token(name) => format!("header {name}"),
             Source::Query(name) => format!("query {name}"),
             Source::Address => "the client's address".to_owned(),
             Source::Stage(_) => "a stage variable".to_owned(),
@@ -162,8 +164,12 @@ impl IdentitySources {
             scratch.truncate(from);
             digest(&[0xff; 8]);
             digest(&count.to_le_bytes());
-            // A REST API takes the last, an HTTP API all of them.
-            let is_there = if request.kind == Kind::Http { any } else { last };
+            // A REST API takes the last, an HTTP API all of them. Whoever is told a token alone must not judge another than a backend reads.
+            let is_there = match source {
+                Source::Token(_) => last && count == 1,
+                _ if request.kind == Kind::Http => any,
+                _ => last,
+            };
             if !is_there {
                 return false;
             }
@@ -182,7 +188,7 @@ impl Source {
     fn visit(&self, request: &Request<'_>, scratch: &mut Vec<u8>, mut take: impl FnMut(&[u8])) {
         let facts = &request.facts;
         match self {
-            Self::Header(name) => {
+            Self::Header(name) | Self::Token(name) => {
                 let known = Name::of(name.as_bytes());
                 for field in &*facts.head.fields {
                     let text = field.name.of(facts.head_bytes);
@@ -364,6 +370,15 @@ mod tests {
         assert_eq!(IdentitySources::compile_token("context.stage"), Err(SourceProblem::NoHeader));
         assert!(IdentitySources::header("Authorization").is_ok());
         assert!(compile(Kind::Rest, " , ").unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_04_a_token_stands_there_once() {
+        let source = IdentitySources::compile_token("method.request.header.X").unwrap();
+        for (fields, is_there) in [("X: 1\r\n", true), ("X: 1\r\nx: 1\r\n", false), ("X:\r\n", false), ("", false)] {
+            let asked = Asked::new(Kind::Rest, "/pets/{id}", "/pets/7", fields);
+            assert_eq!(source.present(&asked.request(), &mut Vec::new(), |_| {}), is_there, "{fields}");
+        }
     }
 
     #[test]

@@ -4,8 +4,8 @@ use data_encoding::HEXLOWER;
 
 use super::{Asked, FieldList};
 
-/// How a query is read. Signers differ where a name or a value has bytes that need an escape and has none, or one that needs none; both
-/// forms bind every byte that was received.
+/// How a query is read. Signers differ where a name or a value has bytes that need an escape and has none, or one that needs none. A `;`
+/// and a `+` that stand there by themselves mean something else than their escapes (RT-09), so they are not read anew.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Way {
     /// Decoded and encoded anew, as it is documented.
@@ -51,7 +51,8 @@ impl Room {
     ) -> bool {
         std::mem::swap(&mut self.query, &mut self.before);
         self.write_query(asked.query, way, in_query);
-        if way != Way::ALL[0] && self.before == self.query {
+        let changes = way == Way::Anew && asked.query.iter().any(|byte| matches!(byte, b';' | b'+'));
+        if changes || (way != Way::ALL[0] && self.before == self.query) {
             return false;
         }
         self.text.clear();

@@ -113,6 +113,11 @@ impl Work {
         self.claim.payload != Payload::Unsigned
     }
 
+    /// The hash that the signer says the body has: with it the signature can be verified before the body is there.
+    pub fn said_hash(&self) -> Option<[u8; 32]> {
+        if let Payload::Said(hash) = self.claim.payload { Some(hash) } else { None }
+    }
+
     /// The request in its canonical form, as [`verify`] has made it last.
     pub fn canonical(&self) -> &[u8] {
         &self.canonical.text

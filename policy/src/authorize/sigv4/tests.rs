@@ -208,7 +208,15 @@ fn whole_urls_are_signed_as_they_are() {
     let fields = [(&b"host"[..], &b"h"[..])];
     let asked = Asked { method: b"GET", path: b"/%7e//./x/", query: b"b=%7E&&a=b+c&a-=1", fields: fields.into_iter() };
     let mut room = canonical::Room::default();
-    assert!(room.write(&asked, canonical::Way::Anew, false, b"host", Err(UNSIGNED)));
+    for query in [&b"b=%7E&&a=b+c"[..], b"b=%7E;a=b"] {
+        let changes = Asked { query, ..asked.clone() };
+        assert!(
+            !room.write(&changes, canonical::Way::Anew, false, b"host", Err(UNSIGNED)),
+            "their escapes mean something else"
+        );
+    }
+    let escaped = Asked { query: b"b=%7E&&a=b%2bc&a-=1", ..asked.clone() };
+    assert!(room.write(&escaped, canonical::Way::Anew, false, b"host", Err(UNSIGNED)));
     let anew = "GET\n/%257e/x/\na=b%2Bc&a-=1&b=~\nhost:h\n\nhost\nUNSIGNED-PAYLOAD";
     assert_eq!(str::from_utf8(&room.text).expect("text"), anew);
     assert!(room.write(&asked, canonical::Way::AsReceived, false, b"host", Err(UNSIGNED)));
