@@ -2,10 +2,10 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use config::snapshot::Principal;
-use policy::authorize::sigv4::{SigningKey, Work};
+use policy::authorize::sigv4::{EllipticKey, SigningKey, Work};
 use policy::identity::{IamIdentity, Identity};
 
 /// Who may sign, found by access key.
@@ -13,13 +13,21 @@ use policy::identity::{IamIdentity, Identity};
 pub struct Signers {
     by_key: HashMap<Box<[u8]>, usize>,
     identities: Box<[Arc<Identity>]>,
+    /// What verifies signatures of version 4a, made with the first of each.
+    elliptic: Box<[OnceLock<Option<EllipticKey>>]>,
 }
 
 impl Signers {
     /// Those of a snapshot, by their numbers in it.
     pub fn new(principals: &[Principal]) -> Signers {
         let by_key = principals.iter().enumerate().map(|(at, one)| (one.access_key.as_bytes().into(), at)).collect();
-        Signers { by_key, identities: principals.iter().map(identity).collect() }
+        let elliptic = principals.iter().map(|_| OnceLock::new()).collect();
+        Signers { by_key, identities: principals.iter().map(identity).collect(), elliptic }
+    }
+
+    /// What verifies what this principal has signed in version 4a.
+    pub fn elliptic(&self, number: usize, make: impl FnOnce() -> Option<EllipticKey>) -> Option<&EllipticKey> {
+        self.elliptic.get(number)?.get_or_init(make).as_ref()
     }
 
     /// The number of whoever has this access key.

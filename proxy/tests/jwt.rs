@@ -89,6 +89,7 @@ fn a_02_what_proves_nothing_is_told_why() {
         let (key, other) = (Key::es256("k"), Key::es256("k"));
         let issuer = Issuer::new(&[&key]);
         let gateway = Gateway::start(&http_api(&login(&issuer, "")), driver);
+        // What is told where there is no token is assumed.
         is_refused(&get(&gateway, "/me", None), "Bearer");
         is_refused(&get(&gateway, "/me", Some("")), "Bearer");
         let of = |more: Value| key.token(&issuer.claims(&more));
@@ -180,6 +181,7 @@ fn a_03_a_rest_api_trusts_several_issuers() {
             assert_eq!(response.header("x-amzn-errortype"), Some("UnauthorizedException"));
         }
         ask(&one.token(&first.claims(&json!({"exp": now() - 30})))).expect_status(200);
+        // The words of an expired token are assumed.
         let expired = ask(&one.token(&first.claims(&json!({"exp": now() - 90}))));
         assert_eq!((expired.status, expired.text().as_str()), (401, r#"{"message":"The incoming token has expired"}"#));
     });

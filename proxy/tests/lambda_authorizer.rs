@@ -147,6 +147,7 @@ const EXPLICIT: &str = r#"{"Message":"User is not authorized to access this reso
 const IMPLICIT: &str = r#"{"Message":"User is not authorized to access this resource"}"#;
 const UNAUTHORIZED: &str = r#"{"message":"Unauthorized"}"#;
 const FORBIDDEN: &str = r#"{"message":"Forbidden"}"#;
+/// Of a REST API whose authorizer fails; that of `authorizer_failure` is assumed.
 const NULL: &str = r#"{"message":null}"#;
 const INTERNAL: &str = r#"{"message":"Internal Server Error"}"#;
 

@@ -1,10 +1,13 @@
-//! AWS Signature Version 4 (A-12): who signs, what is told to those whose signature is none, and who may (A-13, POL-03). Requests are signed
+//! AWS Signature Version 4 and 4a (A-12): who signs, what is told to those whose signature is none, and who may (A-13, POL-03). Requests are signed
 //! here by hand, with nothing of ours.
 
 mod support;
 
 use std::time::{Duration, SystemTime};
 
+use aws_lc_rs::agreement::{ECDH_P256, PrivateKey};
+use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair};
 use sha2::{Digest, Sha256};
 use support::gateway::new_folder;
 use support::{Backend, Gateway, Response, Stage, on_both_drivers, shown};
@@ -141,6 +144,35 @@ impl Signed {
         )
     }
 
+    /// Signed in its `Authorization` for these regions, with the key on P-256 that the secret stands for (version 4a).
+    fn elliptic(&self, regions: &str) -> String {
+        let date = stamp(self.at);
+        let fields = [("host", self.host), ("x-amz-date", &*date), ("x-amz-region-set", regions)];
+        let names = "host;x-amz-date;x-amz-region-set";
+        let lines = fields.iter().fold(String::new(), |text, (name, value)| text + name + ":" + value + "\n");
+        let canonical = format!("{}\n{}\n\n{lines}\n{names}\n{}", self.method, self.path, self.hash());
+        let scope = format!("{}/execute-api/aws4_request", &date[..8]);
+        let text = format!("AWS4-ECDSA-P256-SHA256\n{date}\n{scope}\n{}", sha256(canonical.as_bytes()));
+        // The first number that the derivation gives is less than the order of the curve, for one in 2^32 of all keys is not.
+        let fixed = [&[0, 0, 0, 1], &b"AWS4-ECDSA-P256-SHA256\0"[..], self.access_key.as_bytes(), &[1, 0, 0, 1, 0]];
+        let mut scalar = hmac(format!("AWS4A{SECRET}").as_bytes(), &fixed.concat());
+        *scalar.last_mut().expect("32 bytes") += 1;
+        let public = PrivateKey::from_private_key(&ECDH_P256, &scalar).and_then(|key| Ok(key.compute_public_key()?));
+        let public = public.expect("a key");
+        let pair =
+            EcdsaKeyPair::from_private_key_and_public_key(&ECDSA_P256_SHA256_ASN1_SIGNING, &scalar, public.as_ref());
+        let signature = pair.expect("a key").sign(&SystemRandom::new(), text.as_bytes()).expect("signed");
+        let sent = fields.iter().fold(String::new(), |text, (name, value)| text + name + ": " + value + "\r\n");
+        format!(
+            "{} {} HTTP/1.1\r\n{sent}Authorization: AWS4-ECDSA-P256-SHA256 Credential={}/{scope}, SignedHeaders={names}, \
+             Signature={}\r\n\r\n",
+            self.method,
+            self.path,
+            self.access_key,
+            hex(signature.as_ref())
+        )
+    }
+
     /// Signed in its query, good for so many seconds.
     fn presigned(&self, expires: u32) -> String {
         let credential = format!("{}%2F{}", self.access_key, self.scope().replace('/', "%2F"));
@@ -197,6 +229,53 @@ fn a_12_who_signs_may_and_is_known() {
         stage.ask(Signed::get("web.test", "/me").bytes()).expect_status(403); // Its policy names another API.
         let session = Signed { access_key: "SESSION", token: Some("token/+="), ..Signed::get("web.test", "/me") };
         stage.ask(session.bytes()).expect_status(200);
+    });
+}
+
+#[test]
+fn a_12_rest_apis_take_what_is_signed_for_several_regions_and_http_apis_do_not() {
+    with_secrets(|stage| {
+        let request = Signed::get("open.test", "/me");
+        for regions in ["*", "eu-west-1", "us-east-1,eu-*"] {
+            for _ in 0..2 {
+                let response = stage.ask(request.elliptic(regions));
+                response.expect_status(200);
+                assert_eq!(response.text(), r#"{"who":"arn:aws:iam::123456789012:user/rex","key":"REX"}"#);
+            }
+        }
+        let text = request.elliptic("*");
+        for (other, no, reason) in [
+            (text.replace("/me ", "/you "), DIFFERS, "invalid_signature"),
+            (text.replace("region-set: *", "region-set: eu-*"), DIFFERS, "invalid_signature"),
+            (
+                request.elliptic("us-*"),
+                ("InvalidSignatureException", "Credential should be scoped to a valid region."),
+                "invalid_signature",
+            ),
+            (
+                text.replace("x-amz-region-set: *\r\n", ""),
+                ("IncompleteSignatureException", "'X-Amz-Region-Set' must say"),
+                "incomplete_signature",
+            ),
+            (
+                text.replace("=REX/", "=TOM/"),
+                ("UnrecognizedClientException", "The security token included in the request is invalid."),
+                "unrecognized_client",
+            ),
+            (
+                Signed { access_key: "GUEST", ..request.clone() }.elliptic("*").replace("GUEST", "REX"),
+                DIFFERS,
+                "invalid_signature",
+            ),
+        ] {
+            is_refused(stage, &other, no, reason);
+        }
+        let session = Signed { access_key: "SESSION", token: Some("token/+="), ..Signed::get("web.test", "/me") };
+        stage.ask(session.bytes()).expect_status(200);
+        let before = stage.refusals();
+        let token = "Host: web.test\r\nx-amz-security-token: token/+=\r\n";
+        stage.ask(session.elliptic("*").replace("host: web.test\r\n", token)).expect_status(403);
+        stage.one_refusal_more(&before, "incomplete_signature");
     });
 }
 

@@ -13,6 +13,18 @@ use crate::snapshot::{Authorizer, AuthorizerRule, FileRef, KeyAuthorities, KeySe
 use crate::source::authorities;
 use crate::source::certificate::bytes_at_most;
 
+/// Keys in files, and by whom issuers are believed; faults stand where the authorizers do.
+pub fn compile(
+    stages: &[Stage],
+    definitions: &[Option<Definition>],
+    base: &Path,
+    faults: &mut Diagnostics,
+) -> (KeySets, KeyAuthorities) {
+    let place = places(definitions);
+    let place = |stage: &Stage, name: &str| place(stage.api, name);
+    (read(stages, base, &place, faults), trust(stages, base, &place, faults))
+}
+
 /// Reads every file of keys that an authorizer of these stages names. `place` is that of the authorizer of a name.
 pub fn read(stages: &[Stage], base: &Path, place: impl Fn(&Stage, &str) -> Place, faults: &mut Diagnostics) -> KeySets {
     each(stages, KeySource::file, |file, stage, name| key_set(file, base, place(stage, name), faults))
@@ -98,7 +110,7 @@ fn key_set(file: &str, base: &Path, place: Place, faults: &mut Diagnostics) -> O
 }
 
 /// Where the authorizers of the APIs stand in the documents, by the number of the API.
-pub fn places(definitions: &[Option<Definition>]) -> impl Fn(u32, &str) -> Place + use<'_> {
+fn places(definitions: &[Option<Definition>]) -> impl Fn(u32, &str) -> Place + use<'_> {
     let mut known: BTreeMap<(u32, &str), Place> = BTreeMap::new();
     for (definition, number) in definitions.iter().flatten().zip(0..) {
         for (name, _) in &definition.authorizers {

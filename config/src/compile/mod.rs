@@ -40,7 +40,7 @@ use crate::model::openapi::{AwsVariablesSpec, BasePathSpec, ModeSpec, OpenApiSpe
 use crate::model::principals::PrincipalSpec;
 use crate::model::values::At;
 use crate::openapi::{self, BasePath, ImportOptions, Mode, Variables};
-use crate::snapshot::{Gateway, Snapshot, Stage};
+use crate::snapshot::{Gateway, Snapshot};
 use crate::source::node::Text;
 
 /// What each API is, its routes and its OpenAPI documents put together; `None` where its kind could not be read.
@@ -139,10 +139,7 @@ pub fn compile(
     let listed = domains::compile(&domains, &compiled, &mut builder, faults);
     domains::close(&domains, &mut compiled.apis, &mut builder);
     let protected = domains::protect(domains, base, (&mut shelf, &mut vault), faults);
-    let place = key_sets::places(definitions);
-    let place = |stage: &Stage, name: &str| place(stage.api, name);
-    let key_sets = key_sets::read(&compiled.stages, base, &place, faults);
-    let key_authorities = key_sets::trust(&compiled.stages, base, &place, faults);
+    let (key_sets, key_authorities) = key_sets::compile(&compiled.stages, definitions, base, faults);
     if faults.has_errors() {
         return None;
     }

@@ -37,7 +37,7 @@ pub fn start(
     match rule {
         Authorize::Open => Ok(Verdict::Pass),
         Authorize::Closed => Err(Refusal::AuthorizerConfigurationError.into()),
-        Authorize::SigV4 => sigv4::start(exchange, trip, live, worker),
+        Authorize::SigV4 => sigv4::start(exchange, place, trip, live, worker),
         Authorize::By { authorizer, scopes } => match &live.authorizer(place, *authorizer)?.rule {
             AuthorizerRule::Jwt(rule) => jwt::start((rule, scopes), exchange, place, trip, live, worker),
             AuthorizerRule::Lambda(rule) => lambda::start(rule, exchange, place, trip, live, worker),
@@ -57,7 +57,7 @@ pub async fn ask(
     match rule {
         Authorize::Open => Ok(()),
         Authorize::Closed => Err(Refusal::AuthorizerConfigurationError.into()),
-        Authorize::SigV4 => sigv4::ask(exchange, trip, live, worker).await,
+        Authorize::SigV4 => sigv4::ask(exchange, place, trip, live, worker).await,
         Authorize::By { authorizer, scopes } => match &live.authorizer(place, *authorizer)?.rule {
             AuthorizerRule::Jwt(rule) => jwt::ask((rule, scopes), exchange, place, trip, live, worker).await,
             AuthorizerRule::Lambda(rule) => lambda::ask((rule, *authorizer), exchange, place, trip, live, worker).await,

@@ -6,9 +6,10 @@
 use std::rc::Rc;
 
 use codec::head::Field;
-use policy::authorize::sigv4::{self, Asked, FieldList, Scope, Wrong};
+use policy::authorize::sigv4::{self, Asked, EllipticKey, FieldList, Scope, Wrong};
 use policy::iam::{Decision, Who};
 use policy::refusal::Refusal;
+use router::Kind;
 
 use super::Verdict;
 use super::access::{must_allow, policy_of, with_request};
@@ -30,9 +31,15 @@ enum Known {
 }
 
 /// Verifies what needs no body, or whose body is there.
-pub fn start(exchange: &mut Exchange, trip: &Trip, live: &Live, worker: &Worker) -> Result<Verdict, Stop> {
+pub fn start(
+    exchange: &mut Exchange,
+    place: Place,
+    trip: &Trip,
+    live: &Live,
+    worker: &Worker,
+) -> Result<Verdict, Stop> {
     let body = exchange.gathered.as_deref().or(exchange.body.is_done().then_some(&[]));
-    match check(exchange, body, trip, live, worker) {
+    match check((exchange, place), body, trip, live, worker) {
         Ok(Known::Body) => Ok(Verdict::Ask),
         Ok(Known::Signer(number)) => {
             exchange.scratch.caller.identity = live.published.signers.identity(number);
@@ -48,11 +55,17 @@ pub fn start(exchange: &mut Exchange, trip: &Trip, live: &Live, worker: &Worker)
 }
 
 /// Reads the body, and verifies.
-pub async fn ask(exchange: &mut Exchange, trip: &Trip, live: &Rc<Live>, worker: &Rc<Worker>) -> Result<(), Stop> {
+pub async fn ask(
+    exchange: &mut Exchange,
+    place: Place,
+    trip: &Trip,
+    live: &Rc<Live>,
+    worker: &Rc<Worker>,
+) -> Result<(), Stop> {
     let mut body = vector();
     exchange.gather(&live.snapshot().gateway.limits, &mut body).await?;
     exchange.gathered = Some(body);
-    start(exchange, trip, live, worker).map(|_| ())
+    start(exchange, place, trip, live, worker).map(|_| ())
 }
 
 fn asked(exchange: &Exchange) -> Asked<'_, impl FieldList<'_>> {
@@ -66,11 +79,20 @@ fn asked(exchange: &Exchange) -> Asked<'_, impl FieldList<'_>> {
     }
 }
 
-fn check(exchange: &Exchange, body: Option<&[u8]>, trip: &Trip, live: &Live, worker: &Worker) -> Result<Known, Wrong> {
+fn check(
+    (exchange, place): (&Exchange, Place),
+    body: Option<&[u8]>,
+    trip: &Trip,
+    live: &Live,
+    worker: &Worker,
+) -> Result<Known, Wrong> {
     let (asked, snapshot) = (asked(exchange), live.snapshot());
     let scope = Scope { region: &snapshot.gateway.region, service: SERVICE };
     let work = &mut *worker.desk.work.borrow_mut();
     sigv4::read(&asked, scope, trip.epoch_ms, work)?;
+    if work.is_elliptic() && live.kind(place) != Kind::Rest {
+        return Err(Wrong::NoSignature);
+    }
     let number = live.published.signers.find(work.access_key()).ok_or(Wrong::UnknownKey)?;
     let secret = snapshot.secrets.get(number).ok_or(Wrong::UnknownKey)?;
     let token_is_right = match (&secret.token, work.token()) {
@@ -88,6 +110,11 @@ fn check(exchange: &Exchange, body: Option<&[u8]>, trip: &Trip, live: &Live, wor
         (None, None) if work.wants_body() => return Ok(Known::Body),
         (None, None) => [0; 32],
     };
+    if work.is_elliptic() {
+        let made = || EllipticKey::derive(work.access_key(), &secret.key);
+        let key = live.published.signers.elliptic(number, made).ok_or(Wrong::Differs)?;
+        return sigv4::verify_elliptic(&asked, key, &hash, work).map(|()| Known::Signer(number));
+    }
     let made = |day: &[u8; 8]| sigv4::signing_key(&secret.key, day, scope);
     let (all, generation) = (snapshot.secrets.len(), live.published.generation);
     let verified = worker

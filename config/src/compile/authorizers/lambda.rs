@@ -286,7 +286,7 @@ mod tests {
         assert_eq!((rest.timeout, &*rest.target), (Duration::from_secs(10), "/x?y=z"));
         assert!(!rest.is_function && !rest.simple);
         let http = of("http", "", "uri: 'http://127.0.0.1:7'").unwrap();
-        assert_eq!((http.event, http.ttl, &*http.target), (Event::Version1, Duration::ZERO, "/"), "A-10");
+        assert_eq!((http.event, http.ttl, &*http.target), (Event::Version1, Duration::ZERO, "/"), "A-10, assumed");
         let token = of(
             "rest",
             "",

@@ -5,6 +5,7 @@
 //! Buffers come from the caller and are used again.
 
 mod canonical;
+mod elliptic;
 mod refused;
 mod sign;
 mod stamp;
@@ -12,6 +13,7 @@ mod stamp;
 pub use aws_lc_rs::hmac::Key as SigningKey;
 use aws_lc_rs::{constant_time, digest, hmac};
 
+pub use self::elliptic::{EllipticKey, verify_elliptic};
 pub use self::refused::Wrong;
 pub use self::sign::{Credentials, Unsigned, sign};
 use self::stamp::Stamp;
@@ -72,7 +74,10 @@ struct Claim {
     signed_fields: Part,
     token: Option<Part>,
     date: Stamp,
-    signature: [u8; 32],
+    /// Its bytes.
+    signature: Part,
+    /// Whether it is of version 4a.
+    elliptic: bool,
     payload: Payload,
     in_query: bool,
 }
@@ -106,6 +111,11 @@ impl Work {
     /// The day of the signature, `20150830`: a signing key is made for each.
     pub fn day(&self) -> [u8; 8] {
         self.claim.date.day()
+    }
+
+    /// Whether it is of version 4a: [`verify_elliptic`] is asked then. HTTP APIs do not take it.
+    pub fn is_elliptic(&self) -> bool {
+        self.claim.elliptic
     }
 
     /// Whether the body has to be read before the signature can be verified.
@@ -167,7 +177,7 @@ pub fn read<'a, F: FieldList<'a>>(
         }
         None => return Err(Wrong::Missing),
     }
-    claim.check_scope(scope)?;
+    claim.check_scope(asked, scope)?;
     claim.check_signed_fields(asked)?;
     claim.read_payload(asked)?;
     claim.check_time(asked, now_ms)
@@ -179,6 +189,19 @@ pub fn verify<'a, F: FieldList<'a>>(
     key: &hmac::Key,
     body: &[u8; 32],
     work: &mut Work,
+) -> Result<(), Wrong> {
+    if work.is_elliptic() {
+        return Err(Wrong::Differs);
+    }
+    judge(asked, body, work, |message, signature| hmac::verify(key, message, signature).is_ok())
+}
+
+/// Whether the signature is right for the text that was signed, in one of the ways to write it.
+fn judge<'a, F: FieldList<'a>>(
+    asked: &Asked<'a, F>,
+    body: &[u8; 32],
+    work: &mut Work,
+    is_right: impl Fn(&[u8], &[u8]) -> bool,
 ) -> Result<(), Wrong> {
     let Work { claim, canonical, message } = work;
     let payload = match claim.payload {
@@ -192,14 +215,14 @@ pub fn verify<'a, F: FieldList<'a>>(
             continue;
         }
         message.clear();
-        message.extend_from_slice(ALGORITHM);
+        message.extend_from_slice(if claim.elliptic { elliptic::ALGORITHM } else { ALGORITHM });
         message.push(b'\n');
         message.extend_from_slice(claim.date.text());
         message.push(b'\n');
         message.extend_from_slice(&claim.text[claim.scope.clone()]);
         message.push(b'\n');
         canonical::hex(digest::digest(&digest::SHA256, &canonical.text).as_ref(), message);
-        if hmac::verify(key, message, &claim.signature).is_ok() {
+        if is_right(message, &claim.text[claim.signature.clone()]) {
             return Ok(());
         }
     }
@@ -222,7 +245,9 @@ impl Claim {
 
     /// `AWS4-HMAC-SHA256 Credential=…, SignedHeaders=…, Signature=…`
     fn read_field<'a, F: FieldList<'a>>(&mut self, asked: &Asked<'a, F>, value: &[u8]) -> Result<(), Wrong> {
-        let rest = value.strip_prefix(ALGORITHM).and_then(|rest| rest.strip_prefix(b" "));
+        self.elliptic = value.starts_with(elliptic::ALGORITHM);
+        let algorithm = if self.elliptic { elliptic::ALGORITHM } else { ALGORITHM };
+        let rest = value.strip_prefix(algorithm).and_then(|rest| rest.strip_prefix(b" "));
         let Some(rest) = rest.filter(|rest| rest.len() <= SIGNATURE_BYTES_MAX) else {
             return Err(Wrong::NoSignature);
         };
@@ -252,7 +277,7 @@ impl Claim {
         };
         self.in_query = false;
         self.date = Stamp::parse(date).ok_or(Wrong::NoDate)?;
-        self.signature = unhex(signature).ok_or(Wrong::Differs)?;
+        self.keep_signature(signature)?;
         self.signed_fields = self.keep(signed.iter().copied());
         if let Some(token) = one(asked, b"x-amz-security-token")? {
             self.token = Some(self.keep(token.iter().copied()));
@@ -277,12 +302,15 @@ impl Claim {
         let [Some(algorithm), Some(credential), Some(signature), Some(signed), Some(date)] = kept else {
             return Err(Wrong::QueryLacks);
         };
-        if &self.text[algorithm] != ALGORITHM {
-            return Err(Wrong::NoSignature);
-        }
+        self.elliptic = match &self.text[algorithm] {
+            ALGORITHM => false,
+            elliptic::ALGORITHM => true,
+            _ => return Err(Wrong::NoSignature),
+        };
         self.in_query = true;
         self.date = Stamp::parse(&self.text[date]).ok_or(Wrong::NoDate)?;
-        self.signature = unhex(&self.text[signature]).ok_or(Wrong::Differs)?;
+        let signature = self.text[signature].to_vec();
+        self.keep_signature(&signature)?;
         self.signed_fields = signed;
         if let Some(raw) = canonical::param(asked.query, b"X-Amz-Security-Token") {
             self.token = Some(self.keep(canonical::decoded(raw)));
@@ -290,7 +318,19 @@ impl Claim {
         self.split_credential(credential)
     }
 
-    /// `AKIDEXAMPLE/20150830/us-east-1/execute-api/aws4_request`
+    /// 32 bytes, or of version 4a a sequence of DER, in hexadecimal.
+    fn keep_signature(&mut self, hex: &[u8]) -> Result<(), Wrong> {
+        if self.elliptic {
+            let bytes = data_encoding::HEXLOWER.decode(hex).map_err(|_| Wrong::Differs)?;
+            self.signature = self.keep(bytes);
+        } else {
+            let bytes = unhex(hex).ok_or(Wrong::Differs)?;
+            self.signature = self.keep(bytes);
+        }
+        Ok(())
+    }
+
+    /// `AKIDEXAMPLE/20150830/us-east-1/execute-api/aws4_request`, of version 4a without the region.
     fn split_credential(&mut self, part: Part) -> Result<(), Wrong> {
         let text = &self.text[part.clone()];
         let slash = text.iter().position(|byte| *byte == b'/').ok_or(Wrong::NoCredential)?;
@@ -299,25 +339,44 @@ impl Claim {
         if self.access_key.is_empty() || self.scope_parts().is_none() { Err(Wrong::NoCredential) } else { Ok(()) }
     }
 
+    /// Day, region, service, and the word at the end. Of version 4a the region is empty.
     fn scope_parts(&self) -> Option<[&[u8]; 4]> {
         let mut parts = self.text[self.scope.clone()].split(|byte| *byte == b'/');
+        let is_elliptic = self.elliptic;
         let mut next = || parts.next();
-        let found = [next()?, next()?, next()?, next()?];
+        let day = next()?;
+        let region = if is_elliptic { b"" } else { next()? };
+        let found = [day, region, next()?, next()?];
         next().is_none().then_some(found)
     }
 
-    fn check_scope(&self, scope: Scope<'_>) -> Result<(), Wrong> {
+    fn check_scope<'a, F: FieldList<'a>>(&self, asked: &Asked<'a, F>, scope: Scope<'_>) -> Result<(), Wrong> {
         let [day, region, service, terminator] = self.scope_parts().ok_or(Wrong::NoCredential)?;
         if terminator != TERMINATOR {
             return Err(Wrong::Terminator);
         }
-        if region != scope.region.as_bytes() {
+        let is_ours = if self.elliptic {
+            elliptic::has_region(&self.region_set(asked)?, scope.region.as_bytes())
+        } else {
+            region == scope.region.as_bytes()
+        };
+        if !is_ours {
             return Err(Wrong::Region);
         }
         if service != scope.service.as_bytes() {
             return Err(Wrong::Service);
         }
         if *day == self.date.day() { Ok(()) } else { Err(Wrong::OtherDay) }
+    }
+
+    /// For which regions a signature of version 4a is.
+    fn region_set<'a, F: FieldList<'a>>(&self, asked: &Asked<'a, F>) -> Result<Vec<u8>, Wrong> {
+        let set = if self.in_query {
+            canonical::param(asked.query, b"X-Amz-Region-Set").map(|raw| canonical::decoded(raw).collect())
+        } else {
+            one(asked, b"x-amz-region-set")?.map(<[u8]>::to_vec)
+        };
+        set.ok_or(Wrong::NoRegionSet)
     }
 
     /// The host and all that speaks to us of the request must be signed. Names are in lower case, sorted, none twice.

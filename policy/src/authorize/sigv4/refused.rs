@@ -35,6 +35,8 @@ pub enum Wrong {
     Terminator,
     /// It is for another region.
     Region,
+    /// Nothing says for which regions a signature of version 4a is.
+    NoRegionSet,
     /// It is for another service.
     Service,
     /// Its day is not that of the date.
@@ -89,6 +91,7 @@ impl Wrong {
             | Self::FieldLacks { .. }
             | Self::QueryLacks
             | Self::NoDate
+            | Self::NoRegionSet
             | Self::NoCredential => Refusal::IncompleteSignature,
             _ => Refusal::InvalidSignature,
         }
@@ -111,6 +114,7 @@ impl Wrong {
             Self::NoDate => b"Date must be in ISO-8601 'basic format'.",
             Self::NoCredential => b"Credential must have exactly 5 slash-delimited elements, e.g. keyid/date/region/service/term.",
             Self::Terminator => b"Credential should be scoped with a valid terminator: 'aws4_request'.",
+            Self::NoRegionSet => b"'X-Amz-Region-Set' must say for which regions the request is signed.",
             Self::Region => b"Credential should be scoped to a valid region.",
             Self::Service => b"Credential should be scoped to correct service: 'execute-api'.",
             Self::OtherDay => b"Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date from HTTP.",
