@@ -152,7 +152,8 @@ async fn serve_all(exchange: &mut Exchange, worker: &Rc<Worker>) -> bool {
     }
 }
 
-async fn next_head(exchange: &mut Exchange, worker: &Worker, served: bool) -> Result<(), NoHead> {
+/// Reads the next head, and describes it in the exchange. `served`: it is not the first of this burst.
+pub async fn next_head(exchange: &mut Exchange, worker: &Worker, served: bool) -> Result<(), NoHead> {
     let live = worker.live();
     let limits = &live.snapshot().gateway.limits;
     let Exchange { sock, inflow, scratch, .. } = exchange;

@@ -40,6 +40,7 @@ mod panics;
 mod preamble;
 mod protected;
 mod record;
+pub mod rehearsal;
 pub mod reload;
 mod remembered;
 mod request;

@@ -102,7 +102,7 @@ async fn answer(exchange: &mut Exchange, trip: &mut Trip, live: &Rc<Live>, worke
 }
 
 /// Which API, stage and method. A miss names the request too, so that a refusal is of the right kind.
-fn find(exchange: &mut Exchange, trip: &mut Trip, live: &Live, worker: &Worker) -> Result<Place, Stop> {
+pub fn find(exchange: &mut Exchange, trip: &mut Trip, live: &Live, worker: &Worker) -> Result<Place, Stop> {
     let head = &exchange.scratch.head;
     let received = head.path.of(&exchange.head_bytes);
     let canonical = match canonical_path(received, &mut exchange.scratch.path) {
@@ -158,7 +158,7 @@ fn find(exchange: &mut Exchange, trip: &mut Trip, live: &Live, worker: &Worker) 
 }
 
 /// Each line is one phase, in the order of `policy::phase`. A reply is the answer of a phase itself, and nothing follows it.
-async fn admit(
+pub async fn admit(
     exchange: &mut Exchange,
     place: Place,
     trip: &Trip,

@@ -103,7 +103,7 @@ pub async fn run(parts: Parts) {
 }
 
 /// Events of parked sockets: clients that speak again, upstream connections that ended.
-async fn take_events(worker: Rc<Worker>) {
+pub async fn take_events(worker: Rc<Worker>) {
     loop {
         let event = next_event().await;
         if event.tag & UPSTREAM_TAG != 0 {
