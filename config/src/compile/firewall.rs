@@ -128,6 +128,10 @@ impl<'a> Maker<'a> {
             Some(when) => self.when(when)?,
             None => When::All(Box::default()),
         };
+        if let (Some(rate), Some(Then::Allow)) = (rate, then) {
+            let what = "this rule lets pass whoever is too fast, and no later rule is asked";
+            self.faults.error_hint(rate.place, what, "write `then: block`, or `then: count`");
+        }
         let rate = match rate {
             Some(RateSpec { place: _, limit, window, clients }) => {
                 let limit = f64::from((*limit)?);

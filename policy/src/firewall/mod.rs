@@ -44,8 +44,8 @@ pub struct Parts {
     pub blocks: bool,
     /// Sets of addresses, by [`Test::Address`].
     pub sets: Arc<[Networks]>,
-    /// In their order.
-    pub rules: Arc<[Rule]>,
+    /// In their order. A copy has patterns of its own, which no two threads have to lock.
+    pub rules: Box<[Rule]>,
     /// Where it is written.
     pub line: Line,
 }
