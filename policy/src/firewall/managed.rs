@@ -2,6 +2,7 @@
 //! the patterns of a condition become one automaton for each kind of text.
 
 use std::fmt::Write as _;
+use std::sync::OnceLock;
 
 use regex::bytes::Regex;
 use serde::{Deserialize, Serialize};
@@ -70,9 +71,14 @@ impl Target {
 #[serde(from = "Box<[Group]>", into = "Box<[Group]>")]
 pub struct Managed {
     groups: Box<[Group]>,
-    /// By [`Target`]; `None`: nothing is looked for there.
-    searches: [Option<Regex>; Target::ALL.len()],
+    searches: Searches,
 }
+
+/// By [`Target`]; `None`: nothing is looked for there.
+type Searches = [Option<Regex>; Target::ALL.len()];
+
+/// What was compiled in this process, by a bit for each group: a reload compiles nothing anew. Copies have room of their own to run in.
+static COMPILED: [OnceLock<Searches>; 1 << Group::ALL.len()] = [const { OnceLock::new() }; 1 << Group::ALL.len()];
 
 /// Each line is a group, the targets with `,` between them, and a pattern; `#` begins a line for people. In a pattern `_` stands for blanks
 /// as SQL has them, and `~` for any number of them; case does not matter.
@@ -93,8 +99,9 @@ impl Managed {
         let mut groups: Vec<Group> = groups.into_iter().collect();
         groups.sort_unstable();
         groups.dedup();
-        let searches = Target::ALL.map(|(name, _)| search(&groups, name));
-        Self { groups: groups.into(), searches }
+        let bits: usize = groups.iter().map(|group| 1 << *group as usize).sum();
+        let compile = || Target::ALL.map(|(name, _)| search(&groups, name));
+        Self { searches: COMPILED[bits].get_or_init(compile).clone(), groups: groups.into() }
     }
 
     /// How many automata it has.
