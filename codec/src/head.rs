@@ -65,6 +65,8 @@ macro_rules! names {
             Other,
             /// Any `X-Forwarded-…` that has no variant of its own.
             XForwardedOther,
+            /// What proxies tell of a client under names of their own: its certificate, its address, who it is (row P06).
+            ToldOfClient,
             /// Any `X-Amzn-…` that has no variant of its own.
             XAmznOther,
             /// Any `X-Amz-…` that has no variant of its own.
@@ -79,7 +81,11 @@ macro_rules! names {
             /// The field's usual spelling; for the groups and `Other`, which stand for many, the empty string.
             pub const fn as_str(self) -> &'static str {
                 match self {
-                    Name::Other | Name::XForwardedOther | Name::XAmznOther | Name::XAmzOther => "",
+                    Name::Other
+                    | Name::XForwardedOther
+                    | Name::ToldOfClient
+                    | Name::XAmznOther
+                    | Name::XAmzOther => "",
                     $(Name::$variant => $text,)*
                 }
             }
@@ -298,8 +304,19 @@ fn group(name: &[u8]) -> Name {
         [b'x' | b'X', b'-', b'a' | b'A', ..] if begins(b"x-amzn-") => Name::XAmznOther,
         [b'x' | b'X', b'-', b'a' | b'A', ..] if begins(b"x-amz-") => Name::XAmzOther,
         [b'x' | b'X', b'-', b'f' | b'F', ..] if begins(b"x-forwarded-") => Name::XForwardedOther,
+        [b'x' | b'X' | b's' | b'S' | b'r' | b'R' | b't' | b'T', ..] if is_told_of_client(name) => Name::ToldOfClient,
         _ => Name::Other,
     }
+}
+
+/// Row P06: nginx's, Apache's, HAProxy's, Traefik's, Akamai's and oauth2-proxy's names for it.
+#[inline(never)]
+fn is_told_of_client(name: &[u8]) -> bool {
+    const BEGINNINGS: [&[u8]; 4] = [b"x-ssl-client-", b"ssl-client-", b"x-client-cert", b"x-auth-request-"];
+    const NAMES: [&[u8]; 6] =
+        [b"remote-user", b"x-remote-user", b"true-client-ip", b"x-client-ip", b"x-cluster-client-ip", b"x-forwarded"];
+    let begins = |with: &&[u8]| name.len() >= with.len() && name[..with.len()].eq_ignore_ascii_case(with);
+    BEGINNINGS.iter().any(begins) || NAMES.iter().any(|known| name.eq_ignore_ascii_case(known))
 }
 
 /// What becomes of a field on its way through.
@@ -594,7 +611,19 @@ mod tests {
         assert_eq!(Name::of(b"X-AMZN-Remapped-Date"), Name::XAmznOther);
         assert_eq!(Name::of(b"x-amz-meta-colour"), Name::XAmzOther);
         assert_eq!(Name::of(b"x-forwarded-"), Name::Other);
-        assert_eq!(Name::of(b"x-forwarded"), Name::Other);
+        for name in [
+            "X-Forwarded",
+            "x-SSL-client-verify",
+            "ssl-client-cert",
+            "X-Client-Cert-Subject",
+            "Remote-User",
+            "True-Client-IP",
+        ] {
+            assert_eq!(Name::of(name.as_bytes()), Name::ToldOfClient, "{name}");
+        }
+        for name in ["ssl-client", "remote-users", "x-auth-reques", "true", "x"] {
+            assert_eq!(Name::of(name.as_bytes()), Name::Other, "{name}");
+        }
         assert_eq!(Name::of(b"x-amazon"), Name::Other);
         assert_eq!(Name::of(b"x_forwarded_for"), Name::Other);
     }

@@ -147,6 +147,7 @@ fn head(bytes: &[u8]) -> Read<(Request, Framing, &[u8])> {
     };
     let (target, authority) = split_target(method, target)?;
     let host = host(&all("host"), authority, http10)?;
+    wrong_unless(all("authorization").len() <= 1)?;
     let keep_alive = connection(&all("connection"), http10)?;
     let framing = framing(&all("transfer-encoding"), &all("content-length"), http10)?;
     let mut expected = all("expect").into_iter().flat_map(|value| value.split(|byte| *byte == b',')).map(trim);

@@ -225,6 +225,11 @@ fn p06_nobody_but_us_says_where_a_request_came_from() {
             "Apigw-Requestid: evil",
             "Client-Cert: evil",
             "Client-Cert-Chain: evil",
+            "X-SSL-Client-Verify: evil",
+            "Ssl-Client-Cert: evil",
+            "Remote-User: evil",
+            "X-Auth-Request-User: evil",
+            "True-Client-IP: 9.9.9.9",
             "X_Forwarded_For: 9.9.9.9",
             "X_Real_IP: 9.9.9.9",
         ];

@@ -26,7 +26,7 @@ pub(crate) fn settle_request(buf: &[u8], head: &mut RequestHead, framing: Framin
             Name::Authorization => {}
             Name::Expect => seen.expect(field.value.of(buf)),
             Name::ProxyAuthenticate => field.fate = Fate::Hop,
-            Name::Other | Name::XForwardedOther | Name::XAmznOther | Name::XAmzOther => {
+            Name::Other | Name::XForwardedOther | Name::ToldOfClient | Name::XAmznOther | Name::XAmzOther => {
                 if field.name.of(buf).contains(&b'_') {
                     field.fate = Fate::Underscore;
                 }

@@ -62,7 +62,7 @@ pub fn to_backend(kind: Kind, proxy: bool, field: &Field, head_bytes: &[u8]) -> 
         Name::Te | Name::Upgrade | Name::KeepAlive | Name::ProxyConnection | Name::Http2Settings => Rule::Drop,
         Name::ProxyAuthorization | Name::Expect => Rule::Drop,
         // Ours to say, whoever asks (P06).
-        Name::Forwarded | Name::XRealIp | Name::ClientCert | Name::ClientCertChain => Rule::Drop,
+        Name::Forwarded | Name::XRealIp | Name::ClientCert | Name::ClientCertChain | Name::ToldOfClient => Rule::Drop,
         Name::XForwardedFor | Name::XForwardedHost | Name::XForwardedPort | Name::XForwardedProto => Rule::Drop,
         Name::XForwardedOther | Name::XAmznOther | Name::XAmznTraceId | Name::XAmznRequestid => Rule::Drop,
         Name::XAmznApigatewayApiId | Name::XAmznErrortype | Name::XAmzApigwId | Name::ApigwRequestid => Rule::Drop,

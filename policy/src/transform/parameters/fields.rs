@@ -101,7 +101,8 @@ pub(crate) fn of_client(kind: Kind, name: &str) -> Seen {
     match Name::of(name.as_bytes()) {
         Name::XForwardedFor => Seen::Address,
         Name::XForwardedHost | Name::XForwardedPort | Name::XForwardedProto | Name::XForwardedOther => Seen::Nothing,
-        Name::Forwarded | Name::XRealIp | Name::ClientCert | Name::ClientCertChain | Name::XAmznOther => Seen::Nothing,
+        Name::Forwarded | Name::XRealIp | Name::ClientCert | Name::ClientCertChain => Seen::Nothing,
+        Name::ToldOfClient | Name::XAmznOther => Seen::Nothing,
         Name::XAmznTraceId | Name::XAmznApigatewayApiId | Name::XAmzApigwId | Name::ApigwRequestid => Seen::Nothing,
         known if kind != Kind::Http && UNSEEN.contains(&known) => Seen::Nothing,
         _ => Seen::Field,
