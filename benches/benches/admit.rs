@@ -9,7 +9,7 @@ use proxy::io::{DriverKind, run};
 use proxy::rehearsal::Rehearsal;
 
 /// Requests have to come from a shard, whose clock stands still meanwhile.
-async fn admit() {
+fn admit() {
     let folder = std::env::temp_dir().join(format!("tollgate-bench-{}", std::process::id()));
     let mut criterion = Criterion::default().configure_from_args();
     let scene = Scene::new(&folder, "127.0.0.1:1");
@@ -28,5 +28,5 @@ async fn admit() {
 }
 
 fn main() {
-    run(DriverKind::Epoll, admit()).expect("epoll");
+    run(DriverKind::Epoll, async { admit() }).expect("epoll");
 }

@@ -149,7 +149,7 @@ fn folder() -> PathBuf {
     std::env::temp_dir().join(format!("tollgate-rooms-{}", std::process::id()))
 }
 
-async fn admitted(path: &'static str, times: u64) {
+fn admitted(path: &'static str, times: u64) {
     let scene = Scene::new(&folder(), "127.0.0.1:1");
     let request = Scene::request(path);
     let mut rehearsal = Rehearsal::new(scene.snapshot).expect("sockets");
@@ -207,7 +207,7 @@ fn perform(name: &str, times: u64) -> bool {
     if let Some((_, work)) = PURE.iter().find(|(known, _)| *known == name) {
         work(times);
     } else if let Some(path) = path(&ADMITTED) {
-        run(DriverKind::Epoll, admitted(path, times)).expect("epoll");
+        run(DriverKind::Epoll, async move { admitted(path, times) }).expect("epoll");
     } else if let Some(path) = path(&WHOLE) {
         run(DriverKind::Epoll, whole(path, times)).expect("epoll");
     } else {

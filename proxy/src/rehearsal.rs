@@ -55,18 +55,18 @@ impl Rehearsal {
             version: env!("CARGO_PKG_VERSION"),
         });
         let of_worker = metrics.worker(0);
-        let (mut sinks, _) = Writer::start(Destination::None, &[of_worker.clone()], metrics.writer())?;
+        let (mut sinks, _) = Writer::start(Destination::None, std::slice::from_ref(&of_worker), metrics.writer())?;
         let published = Published::new(snapshot, None, &metrics);
         let parts = (Share::of(FILES, 1), Arc::default(), Asker::default());
         let worker = Worker::new(0, published, of_worker, sinks.remove(0), parts);
         spawn(worker::take_events(worker.clone()));
         let entry = worker.entries.enter(0, CLIENT.port(), true, 1);
-        let (end, _other_end) = UnixStream::pair()?;
+        let (end, other_end) = UnixStream::pair()?;
         end.set_nonblocking(true)?;
         let sock = Link::Sock(Sock::adopt(OwnedFd::from(end), Some(CLIENT)));
         let from = (entry.clone(), Peer::of(Some(CLIENT)), false);
         let exchange = Exchange::new(sock, worker.scratch(), from);
-        Ok(Rehearsal { worker, entry, exchange, _other_end })
+        Ok(Rehearsal { worker, entry, exchange, _other_end: other_end })
     }
 
     /// From the bytes of a head to the last phase before the integration; false if somebody said no, or has to be waited for. At most as
