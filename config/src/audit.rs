@@ -368,7 +368,8 @@ impl Audit {
                 source.text = masked(&source.text, finding.place);
             }
         }
-        Diagnostics { list, sources, ..Diagnostics::default() }.render(color)
+        let hidden = self.diagnostics.hidden.clone();
+        Diagnostics { list, sources, hidden, ..Diagnostics::default() }.render(color)
     }
 
     /// The same for programs: `[{rule, name, risk, file, line, column, end_column, length, message, why, hint}]`.

@@ -1,5 +1,6 @@
 //! What can be said of a document without compiling it: names that lead nowhere, names that clash, parts that nobody reaches.
 
+mod callers;
 pub(crate) mod domains;
 mod plans;
 mod routes;
@@ -59,6 +60,7 @@ pub fn check_imported(document: &Document, definitions: &[Option<Definition>], f
         if let Some(definition) = definition {
             stages::check_imported(api, definition, faults);
             plans::check_methods(api, definition, &document.plans, faults);
+            callers::check(api, definition, document, faults);
         }
     }
 }

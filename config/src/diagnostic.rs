@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use crate::input::Input;
 use crate::limits;
+use crate::masked;
 
 /// Whether a fault keeps the configuration from serving.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -83,6 +84,8 @@ pub struct Diagnostics {
     pub files: Vec<Input>,
     /// Faults left out because there were more than [`limits::FAULTS_MAX`].
     pub left_out: usize,
+    /// Secrets that stand in the sources: they are shown in no line.
+    pub(crate) hidden: Vec<Place>,
 }
 
 impl Diagnostics {
@@ -101,8 +104,16 @@ impl Diagnostics {
         self.push(Severity::Warning, place, what.into(), Some(hint.into()));
     }
 
+    /// A secret stands there: whatever is said of its line, it is not shown.
+    pub fn hide(&mut self, place: Place) {
+        if self.hidden.len() < limits::HIDDEN_MAX {
+            self.hidden.push(place);
+        }
+    }
+
     fn push(&mut self, severity: Severity, place: Place, what: String, hint: Option<String>) {
-        let (what, hint) = (cut(what), hint.map(cut));
+        let readable = |text: String| cut(masked::text(&text).into_owned());
+        let (what, hint) = (readable(what), hint.map(readable));
         // A text that is compiled for several stages fails the same way in each.
         if self.list.iter().any(|known| known.place == place && known.what == what) {
             return;
@@ -146,7 +157,10 @@ impl Diagnostics {
         for fault in &self.list {
             let source = self.sources.get(usize::from(fault.place.source));
             let line = source.and_then(|source| lines.seek(source, fault.place));
-            render_fault(&mut out, fault, source.map_or("", |source| &source.name), line, color);
+            let here = |secret: &&Place| (secret.source, secret.line) == (fault.place.source, fault.place.line);
+            let hidden = self.hidden.iter().filter(here).map(|secret| (secret.column, secret.length));
+            let line = line.map(|line| masked::line(line, hidden));
+            render_fault(&mut out, fault, source.map_or("", |source| &source.name), line.as_deref(), color);
         }
         if self.left_out > 0 {
             let _ = writeln!(out, "… and {} more", self.left_out);

@@ -13,6 +13,7 @@ pub mod input;
 pub mod keys;
 pub mod limits;
 pub mod load;
+mod masked;
 pub mod model;
 pub mod openapi;
 pub mod properties;
@@ -34,7 +35,7 @@ pub use self::snapshot::{
     SelectedMock, Server, ServerAddress, Snapshot, Stage, Upstream,
 };
 pub use self::source::certificate::{Oddity, covers, oddities};
-pub use self::source::{truststore, x509};
+pub use self::source::{alt_names, truststore, x509};
 
 /// Loads a document from a file, once. Relative paths in it are taken from the file's folder.
 pub fn load(path: &Path) -> Loaded {

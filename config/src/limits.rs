@@ -303,3 +303,12 @@ pub const FIREWALL_WINDOW_MIN: Duration = Duration::from_secs(1);
 
 /// The longest: a bucket remembers a day.
 pub const FIREWALL_WINDOW_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Bytes of a file of names and passwords: [`USERS_MAX`] of them, with bcrypt hashes.
+pub const USERS_FILE_BYTES_MAX: u64 = 16 * 1024 * 1024;
+/// Names and passwords of one list: whoever has more has a service that keeps them.
+pub const USERS_MAX: usize = 100_000;
+/// Bytes of a realm: browsers show one line.
+pub const REALM_BYTES_MAX: usize = 256;
+/// Secrets of a document that are kept out of what is said of it: as many as there are faults, for each of several on a line.
+pub const HIDDEN_MAX: usize = 10_000;

@@ -135,6 +135,7 @@ fn compiled(path: &Path, is_over: &mut dyn FnMut(Part)) -> Loaded {
         compile::functions::load(snapshot, place, &mut faults);
         snapshot.key_sets = compile::key_sets::read(&snapshot.stages, folder, |_, _| place, &mut faults);
         snapshot.key_authorities = compile::key_sets::trust(&snapshot.stages, folder, |_, _| place, &mut faults);
+        snapshot.user_lists = compile::user_lists::read(&snapshot.stages, folder, |_, _| place, &mut faults);
     }
     is_over(Part::Compile);
     faults.finish();

@@ -32,7 +32,9 @@ use serde::{Deserialize, Serialize};
 
 pub use self::access::{AccessKey, AccessPolicy, CallKeys, CallSigner, Principal, SignerSecret};
 pub use self::answers::{Answers, Line};
-pub use self::authorizer::{Authorizer, AuthorizerRule, JwtRule, KeyAuthorities, KeySets, KeySource};
+pub use self::authorizer::{
+    Authorizer, AuthorizerRule, BasicRule, JwtRule, KeyAuthorities, KeySets, KeySource, UserLists, UsersFrom,
+};
 pub use self::clients::{Hsts, Manner, MutualTls, RevocationFacts, TrustFiles, TrustedFacts, Truststore, Truststores};
 pub use self::plans::{KeySources, NamedKey, Plan, PlanStage};
 pub use self::secret::SecretRef;
@@ -76,6 +78,8 @@ pub struct Snapshot {
     pub key_sets: KeySets,
     /// By whom the issuers are believed that have an authority of their own. A compiled file has none of it.
     pub key_authorities: KeyAuthorities,
+    /// Who may show a password, likewise.
+    pub user_lists: UserLists,
     /// How hosts tell their clients to use TLS: of all domains, in lower case, if any of them does.
     pub manners: Box<[(Box<str>, Manner)]>,
     /// What holders of API keys may do, in the order of their names: a key names them by their numbers.

@@ -27,7 +27,7 @@ use crate::snapshot::{
     AccessLog, Api, Authorizer, AuthorizerRule, CallSigner, Canary, CertificateFiles, Certificates, FileRef, Gateway,
     Integration, KeyAuthorities, KeySets, KeySources, ListenAddress, Manner, Mapping, Measured, MutualTls, Plan,
     Program, Release, Rule, SecretRef, ServerAddress, Snapshot, Stage, Throttles, Tls, Trusted, Truststores, Upstream,
-    UpstreamTls,
+    UpstreamTls, UserLists,
 };
 
 const MAGIC: &[u8; 8] = b"TOLLGATE";
@@ -300,6 +300,7 @@ pub fn decode_body(body: &[u8], folder: &Path) -> Result<Snapshot, SnapshotFault
         truststores,
         key_sets: KeySets::new(),
         key_authorities: KeyAuthorities::new(),
+        user_lists: UserLists::new(),
         manners,
         plans,
         sources,
@@ -375,6 +376,11 @@ fn is_whole(authorizer: &Authorizer, authorities: usize) -> bool {
             let is_clean = rule.target.starts_with('/') && rule.target.bytes().all(|byte| byte.is_ascii_graphic());
             (rule.authority as usize) < authorities && is_clean
         }
+        AuthorizerRule::Basic(rule) => {
+            let line = rule.challenge.strip_suffix("\r\n").unwrap_or("\n");
+            line.starts_with("www-authenticate: ") && !line.bytes().any(|byte| byte.is_ascii_control())
+        }
+        AuthorizerRule::Mtls(_) => true,
     }
 }
 
@@ -526,6 +532,7 @@ mod tests {
             truststores: _,
             key_sets: _,
             key_authorities: _,
+            user_lists: _,
             manners,
             plans,
             sources,

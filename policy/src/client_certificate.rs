@@ -1,6 +1,7 @@
 //! Who a client has proved to be by a certificate, or why it has not (DM-10).
 
 use data_encoding::BASE64;
+use serde::{Deserialize, Serialize};
 
 /// Why a client has not proved who it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -63,6 +64,21 @@ pub struct ClientCertificate {
     pub not_before: Box<str>,
     /// `validity.notAfter`, likewise.
     pub not_after: Box<str>,
+    /// Its other names: `subjectAltName` (RFC 5280 §4.2.1.6), in order; of kinds that nobody compares, none.
+    pub alt_names: Box<[(AltKind, Box<str>)]>,
+}
+
+/// The kind of a certificate's other name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum AltKind {
+    /// A name of DNS.
+    Dns,
+    /// An address such as `spiffe://house/door`.
+    Uri,
+    /// A mailbox.
+    Email,
+    /// An IP address, as text.
+    Ip,
 }
 
 impl ClientCertificate {
@@ -93,6 +109,7 @@ mod tests {
             serial_number: "01".into(),
             not_before: "May 28 12:30:02 2019 GMT".into(),
             not_after: "Aug  5 09:36:04 2021 GMT".into(),
+            alt_names: Box::default(),
         };
         for length in [0, 1, 2, 3, 47, 48, 49, 96, 200] {
             let mut out = Vec::new();

@@ -185,3 +185,36 @@ pub const FIREWALL_STEPS_MAX: usize = 4;
 
 /// Bytes of a rule's name: a label of metrics.
 pub const FIREWALL_NAME_BYTES_MAX: usize = 64;
+
+/// Bytes of a name and a password, with the colon: four times the longest that people type. A verifier goes over all of them.
+pub const BASIC_BYTES_MAX: usize = 768;
+
+/// Bytes of a user's name.
+pub const USER_NAME_BYTES_MAX: usize = 255;
+
+/// Bytes of a password's hash: a PHC string of argon2 with the longest salt and output has half as many.
+pub const PASSWORD_HASH_BYTES_MAX: usize = 512;
+
+/// Cost of bcrypt: 2 to the power of 15 rounds take two seconds of a processor, and whoever tries passwords takes as much with each.
+pub const BCRYPT_COST_MAX: u32 = 15;
+
+/// KiB of memory of an argon2 hash: each password that is verified takes as much. RFC 9106 §4 asks for 64 MiB where memory is scarce.
+pub const ARGON2_MEMORY_KIB_MAX: u32 = 256 * 1_024;
+
+/// How often an argon2 hash goes over its memory: RFC 9106 §4 asks for three times.
+pub const ARGON2_PASSES_MAX: u32 = 16;
+
+/// Lanes of an argon2 hash; one thread goes over all of them.
+pub const ARGON2_LANES_MAX: u32 = 16;
+
+/// Rounds of SHA-256-crypt and SHA-512-crypt: a million take a second; 5,000 are usual.
+pub const SHA_CRYPT_ROUNDS_MAX: u32 = 1_000_000;
+
+/// Names of a certificate that are looked at: those of a large organization's web server have a hundred.
+pub const ALT_NAMES_MAX: usize = 256;
+
+/// Bytes of one of them.
+pub const ALT_NAME_BYTES_MAX: usize = 2_048;
+
+/// Entries of one list of a certificate authorizer: each is compared with each name of a certificate, once for each connection.
+pub const CERTIFICATE_ENTRIES_MAX: usize = 1_000;

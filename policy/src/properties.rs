@@ -75,6 +75,36 @@ pub fn sigv4(bytes: &[u8]) {
     let _ = read(&asked, scope, 1_440_938_160_000, &mut work);
 }
 
+/// Whatever a client shows as its name and password, taking it apart ends, and what is taken of it has its form; and a file of users is
+/// read to its end, each line once.
+pub fn basic(bytes: &[u8]) {
+    use crate::authorize::basic::hash::Hash;
+    use crate::authorize::basic::{Shown, find, htpasswd, split};
+    let is_shown = |shown: Shown<'_>| {
+        assert!(!shown.name.is_empty() && !shown.name.contains(':'), "{}", bytes.escape_ascii());
+        assert!(htpasswd::is_name(shown.name) || shown.name.len() > crate::limits::USER_NAME_BYTES_MAX);
+    };
+    split(bytes).into_iter().for_each(is_shown);
+    with_head(bytes, &[], |head, bytes| {
+        let mut out = Vec::new();
+        let is_there = find(&as_told(head, bytes, &BTreeMap::new()).facts, &mut out);
+        assert_eq!(is_there, !out.is_empty());
+        assert!(out.len() <= crate::limits::BASIC_BYTES_MAX);
+        split(&out).into_iter().for_each(is_shown);
+    });
+    let mut last = 0;
+    htpasswd::read(bytes, |line, row| {
+        assert!(line > last, "lines come in order");
+        last = line;
+        if let Ok((name, hash)) = row {
+            assert!(htpasswd::is_name(name));
+            let written = str::from_utf8(hash.as_bytes()).expect("a hash is text");
+            assert_eq!(Hash::parse(written), Ok(hash.clone()));
+        }
+    });
+    let _ = str::from_utf8(bytes).map(Hash::parse);
+}
+
 /// Whatever an authorizer answers, reading it ends, and what is taken of it has its form; and whatever field lines a client sends, what
 /// authorizers are told of them is JSON.
 pub fn authorizer_answer(bytes: &[u8]) {

@@ -32,7 +32,9 @@ pub fn admit(exchange: &mut Exchange, live: &Live, worker: &Worker) -> Result<()
         (Some((_, clients)), _) if !exchange.secure && clients.is_optional() => Ok(()),
         (Some(_), _) if !exchange.secure => Err(Refusal::Unproven(Unproven::Missing)),
         (Some((terms, clients)), Some(guest)) if guest.is_for(&terms.host, host) => {
-            guest.prove(clients, Duration::from_millis(worker.epoch_ms())).map_err(Refusal::Unproven)
+            let verdict = guest.prove(clients, Duration::from_millis(worker.epoch_ms()));
+            exchange.scratch.proved = verdict.is_ok() && guest.shown().is_some();
+            verdict.map_err(Refusal::Unproven)
         }
         _ => Err(Refusal::Misdirected),
     };

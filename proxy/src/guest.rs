@@ -9,8 +9,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use config::snapshot::{MutualTls, Truststore};
-use config::x509;
+use config::{alt_names, x509};
+use policy::authorize::mtls::MtlsRule;
 use policy::client_certificate::{ClientCertificate, Unproven};
+use policy::identity::Identity;
 use rustls::crypto::WebPkiSupportedAlgorithms;
 use rustls::crypto::aws_lc_rs::default_provider;
 use rustls::pki_types::{CertificateDer, UnixTime};
@@ -18,6 +20,8 @@ use webpki::{
     CertRevocationList, EndEntityCert, ExpirationPolicy, KeyUsage, RevocationCheckDepth, RevocationOptionsBuilder,
     UnknownStatusPolicy, VerifiedPath,
 };
+
+use crate::limits::IDENTITIES_OF_GUEST;
 
 /// What is asked of the clients of a host.
 pub struct Clients {
@@ -138,6 +142,8 @@ pub struct Guest {
     /// By whom it was judged last, and how.
     judge: RefCell<Arc<Clients>>,
     verdict: Cell<Result<(), Unproven>>,
+    /// What authorizers say of it, by the generation of the snapshot and the address of the rule in it.
+    identities: RefCell<Vec<(u64, usize, Option<Arc<Identity>>)>>,
 }
 
 /// A client's own certificate.
@@ -172,6 +178,7 @@ impl Guest {
             shown: leaf.map_or(Shown::Nothing, |leaf| told(leaf).unwrap_or(Shown::Unreadable)),
             judge: RefCell::new(clients.clone()),
             verdict: Cell::new(Ok(())),
+            identities: RefCell::default(),
         };
         guest.verdict.set(guest.judged(clients, now));
         guest
@@ -217,6 +224,20 @@ impl Guest {
         }
     }
 
+    /// Who it is by the rule of an authorizer: found once for each connection. `None`: nobody who may call.
+    pub fn identity(&self, rule: &MtlsRule, generation: u64) -> Option<Arc<Identity>> {
+        let name = (generation, std::ptr::from_ref(rule).addr());
+        let known = &mut *self.identities.borrow_mut();
+        if let Some((_, _, identity)) = known.iter().find(|(made, rule, _)| (*made, *rule) == name) {
+            return identity.clone();
+        }
+        let identity = self.proved().and_then(|shown| rule.decide(shown));
+        known.retain(|(made, _, _)| *made == generation);
+        known.truncate(IDENTITIES_OF_GUEST - 1);
+        known.push((name.0, name.1, identity.clone()));
+        identity
+    }
+
     /// What it showed and is believed.
     pub fn proved(&self) -> Option<&ClientCertificate> {
         self.shown().filter(|_| self.verdict.get().is_ok())
@@ -233,6 +254,7 @@ fn told(der: &CertificateDer<'_>) -> Option<Shown> {
         serial_number: x509::serial_text(facts.serial).into(),
         not_before: x509::time_text(facts.not_before).into(),
         not_after: x509::time_text(facts.not_after).into(),
+        alt_names: alt_names::of(&facts)?,
     };
     Some(Shown::Certificate { told, not_after: facts.not_after })
 }

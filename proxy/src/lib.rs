@@ -37,6 +37,7 @@ pub mod observe;
 mod overload;
 mod pace;
 mod panics;
+mod passwords;
 mod preamble;
 mod protected;
 mod record;

@@ -359,3 +359,30 @@ pub const HISTORY_LATE: Duration = Duration::from_secs(60);
 
 /// Bytes of what was written down of one month: a million keys that are used each day are some 2 GiB.
 pub const HISTORY_FILE_BYTES_MAX: u64 = 4 * 1024 * 1024 * 1024;
+
+/// Authorizers of type mtls whose word on a client its connection remembers: a client calls few APIs by one connection.
+pub const IDENTITIES_OF_GUEST: usize = 4;
+
+/// Threads that verify passwords, at most: one for every second core. They make room for whoever serves.
+pub const PASSWORD_THREADS_MAX: usize = 8;
+
+/// By how much the kernel prefers others to them.
+pub const PASSWORD_NICENESS: i32 = 10;
+
+/// Passwords that wait for a thread: at a quarter of a second each (bcrypt, cost 12), the last of them waits as long as people do.
+pub const PASSWORDS_WAITING_MAX: usize = 32;
+
+/// Of these and those at work, how many one address may have: whoever tries passwords keeps nobody else from being let in.
+pub const PASSWORDS_OF_ADDRESS: u32 = 4;
+
+/// How long a request waits for its password to be verified.
+pub const PASSWORD_PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long a password that was right is remembered, by a keyed digest: a user's requests pay once in five minutes.
+pub const PASSWORD_REMEMBERED: Duration = Duration::from_secs(300);
+
+/// How long one that was wrong is: a program that repeats it costs nothing, and who has mistyped it tries another.
+pub const PASSWORD_WRONG_REMEMBERED: Duration = Duration::from_secs(10);
+
+/// Passwords that the process remembers, right and wrong; as many for each worker, whose look-up takes no lock.
+pub const PASSWORDS_REMEMBERED: usize = 16_384;

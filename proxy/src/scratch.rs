@@ -26,6 +26,8 @@ pub struct Scratch {
     pub way: Way,
     /// The PROXY header for the backend; empty if it wants none.
     pub introduction: Vec<u8>,
+    /// Whether its client has shown a certificate that its host asks for and believes.
+    pub proved: bool,
     /// Who calls, as far as that is known.
     pub caller: Caller,
     /// What a refusal says beyond its own words.
@@ -46,6 +48,7 @@ impl Scratch {
     /// Nothing is known of the caller of the next request, and nothing is told of origins.
     pub fn forget_caller(&mut self) {
         self.crossing.clear();
+        self.proved = false;
         self.caller.clear();
         self.detail.clear();
         self.taken = Taken::default();

@@ -21,10 +21,13 @@ use crate::entry::{Entries, Entry};
 use crate::files::Share;
 use crate::io::{self as runtime, now, since};
 use crate::last_call::LastCall;
-use crate::limits::{AUTHORIZER_ANSWERS_OF_WORKER, AUTHORIZER_ANSWERS_WEIGHT_OF_WORKER, SCRATCH_KEPT_MAX};
+use crate::limits::{
+    AUTHORIZER_ANSWERS_OF_WORKER, AUTHORIZER_ANSWERS_WEIGHT_OF_WORKER, PASSWORDS_REMEMBERED, SCRATCH_KEPT_MAX,
+};
 use crate::observe::access_log::{Record, Sink};
 use crate::observe::metrics::{Metrics, StageMetrics, WorkerMetrics, add, sub};
 use crate::overload::Load;
+use crate::passwords::{self, Passwords};
 use crate::protected::Protected;
 use crate::remembered::Remembered;
 use crate::scratch::Scratch;
@@ -75,6 +78,8 @@ pub struct Published {
     pub tallies: Tallies,
     /// What authorizers have answered.
     pub answers: Arc<Answers>,
+    /// Who verifies passwords, and which were.
+    pub passwords: Arc<Passwords>,
     /// What its keys have used.
     pub counts: Counts,
     /// Counters of each stage, by its number.
@@ -106,6 +111,7 @@ impl Published {
         let throttles = Throttles::new(&snapshot, throttles, metrics.worker_count(), now());
         let tallies = Tallies::new(&snapshot, metrics);
         let answers = before.map_or_else(Arc::default, |before| before.answers.clone());
+        let passwords = before.map_or_else(Passwords::new, |before| before.passwords.clone());
         let usage = match before {
             Some(before) => before.counts.usage().clone(),
             None => Usage::new(state_folder(snapshot.gateway.state.as_deref())),
@@ -121,6 +127,7 @@ impl Published {
             throttles,
             tallies,
             answers,
+            passwords,
             counts,
             stage_metrics,
             method_metrics,
@@ -235,6 +242,8 @@ pub struct Worker {
     accept_errors: RefCell<Seldom>,
     /// What authorizers have answered to this worker.
     pub authorized: RefCell<Remembered<Arc<Answer>>>,
+    /// Passwords that this worker has heard of.
+    pub passwords: RefCell<Remembered<passwords::Verdict>>,
     /// Authorizers that gave no answer.
     pub authorizers_silent: RefCell<Seldom>,
     /// Failures for want of descriptors that somebody has already made room for.
@@ -319,6 +328,7 @@ impl Worker {
                 AUTHORIZER_ANSWERS_OF_WORKER,
                 AUTHORIZER_ANSWERS_WEIGHT_OF_WORKER,
             )),
+            passwords: RefCell::new(Remembered::new(PASSWORDS_REMEMBERED, PASSWORDS_REMEMBERED)),
             authorizers_silent: RefCell::default(),
             needs_met: Cell::new(0),
         });

@@ -99,6 +99,11 @@ fn tokens() {
 }
 
 #[test]
+fn names_and_passwords() {
+    replay("basic", policy::properties::basic);
+}
+
+#[test]
 fn key_sets() {
     replay("jwks", policy::properties::jwks);
 }

@@ -34,6 +34,9 @@ const SECRET_FORMS: [(&str, usize); 9] = [
     ("AIza", 35),
 ];
 
+/// How hashes of passwords begin: whoever reads one tries passwords on it, without anybody noticing.
+const HASH_FORMS: [&str; 6] = ["$2a$", "$2b$", "$2y$", "$argon2", "$5$", "$6$"];
+
 /// Whether a name says that its value is secret.
 fn is_secret_name(name: &str) -> bool {
     let name: String = name.chars().filter(char::is_ascii_alphanumeric).collect::<String>().to_ascii_lowercase();
@@ -43,6 +46,9 @@ fn is_secret_name(name: &str) -> bool {
 /// Whether a text has the form of a secret: a private key, a JSON Web Token, a key of a well-known service.
 fn looks_secret(text: &str) -> bool {
     if text.contains("-----BEGIN") && text.contains("PRIVATE KEY-----") {
+        return true;
+    }
+    if HASH_FORMS.iter().any(|start| text.starts_with(start)) {
         return true;
     }
     let is_key = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');

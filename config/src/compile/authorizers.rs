@@ -1,8 +1,10 @@
 //! Who decides on the callers of an API: what documents say of authorizers becomes rules. One way for native authorizers, those of OpenAPI
 //! documents (`x-amazon-apigateway-authorizer`), and frozen ones.
 
+mod basic;
 mod jwt;
 mod lambda;
+mod mtls;
 
 use std::collections::HashMap;
 
@@ -119,6 +121,8 @@ fn rule(
         "request" => lambda::compile(&written, false, context).map(Box::new).map(AuthorizerRule::Lambda),
         "jwt" => said(name, jwt::compile(context.kind, scheme, json), context.faults),
         "cognito_user_pools" => said(name, jwt::cognito(context.kind, scheme, json), context.faults),
+        "basic" => basic::compile(&written).map(Box::new).map(AuthorizerRule::Basic),
+        "mtls" => mtls::compile(&written).map(Box::new).map(AuthorizerRule::Mtls),
         _ => return Err(Useless::Unknown),
     };
     compiled.map_err(|(what, hint)| {

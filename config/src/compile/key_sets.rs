@@ -79,7 +79,7 @@ fn each<T>(
 fn keys_of(rule: &AuthorizerRule) -> &[KeySource] {
     match rule {
         AuthorizerRule::Jwt(rule) => &rule.keys,
-        AuthorizerRule::Lambda(_) => &[],
+        AuthorizerRule::Lambda(_) | AuthorizerRule::Basic(_) | AuthorizerRule::Mtls(_) => &[],
     }
 }
 

@@ -22,6 +22,7 @@ pub mod throttles;
 pub mod tls;
 mod upstreams;
 mod uri;
+pub mod user_lists;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -112,8 +113,7 @@ pub fn compile(
 ) -> Option<Snapshot> {
     let Document { mut gateway, upstreams, apis, domains, plans, keys } = document;
     let tell = gateway.rate_limit_fields.unwrap_or_default();
-    let mut shelf = tls::Shelf::default();
-    let mut vault = clients::Vault::new(&gateway);
+    let (mut shelf, mut vault) = (tls::Shelf::default(), clients::Vault::new(&gateway));
     let lambda = gateway.cloud.lambda.clone();
     let (signers, caller) = (std::mem::take(&mut gateway.principals), gateway.cloud.signer.take());
     let mut gateway = gateway::compile(gateway, base, (&mut shelf, &mut vault), faults);
@@ -140,6 +140,7 @@ pub fn compile(
     domains::close(&domains, &mut compiled.apis, &mut builder);
     let protected = domains::protect(domains, base, (&mut shelf, &mut vault), faults);
     let (key_sets, key_authorities) = key_sets::compile(&compiled.stages, definitions, base, faults);
+    let user_lists = user_lists::compile(&compiled.stages, definitions, base, faults);
     if faults.has_errors() {
         return None;
     }
@@ -160,6 +161,7 @@ pub fn compile(
         truststores: vault.finish(),
         key_sets,
         key_authorities,
+        user_lists,
         manners: protected.manners.into(),
         plans,
         sources,

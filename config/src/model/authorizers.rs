@@ -1,12 +1,16 @@
 //! Who decides on callers: the part `authorizers` of an API, one file for each type.
 
+pub mod basic;
 pub mod jwt;
 pub mod lambda;
+pub mod mtls;
 
 use serde_json::Value as Json;
 
+use self::basic::BasicSpec;
 use self::jwt::JwtSpec;
 use self::lambda::LambdaSpec;
+use self::mtls::MtlsSpec;
 use crate::model::field::{Table, nearest};
 use crate::model::reader::Reader;
 use crate::source::node::{Node, Text, Value};
@@ -27,20 +31,24 @@ pub enum TypeSpec {
     Jwt(JwtSpec),
     /// `type: lambda`
     Lambda(LambdaSpec),
+    /// `type: basic`
+    Basic(BasicSpec),
+    /// `type: mtls`
+    Mtls(MtlsSpec),
 }
 
 /// The fields of each type; the first of them is `type`.
-pub const TABLES: &[&Table] = &[&jwt::JWT, &lambda::LAMBDA];
+pub const TABLES: &[&Table] = &[&jwt::JWT, &lambda::LAMBDA, &basic::BASIC, &mtls::MTLS];
 
 /// Types that are known, but not available in this version.
-const LATER: [&str; 6] = ["http", "token", "request", "basic", "cognito_user_pools", "iam"];
+const LATER: [&str; 5] = ["http", "token", "request", "cognito_user_pools", "iam"];
 
 impl AuthorizerSpec {
     /// Reads one authorizer: its type says which fields it has.
     pub fn read(name: &Text, node: &Node, reader: &mut Reader<'_>) -> Option<Self> {
         let entries = reader.entries(node, "an authorizer")?;
         let kind = entries.iter().find(|entry| &*entry.key.text == "type" && !entry.value.is_null());
-        let words = "jwt, lambda";
+        let words = "jwt, lambda, basic, mtls";
         let Some(kind) = kind else {
             let what = format!("authorizer `{}` has no type", name.text);
             reader.faults.error_hint(name.place, what, format!("write `type: …`, one of {words}"));
@@ -50,6 +58,8 @@ impl AuthorizerSpec {
             Value::Scalar(text) => match &*text.text {
                 "jwt" => JwtSpec::read(name, node, reader).map(TypeSpec::Jwt),
                 "lambda" => LambdaSpec::read(name, node, reader).map(TypeSpec::Lambda),
+                "basic" => BasicSpec::read(name, node, reader).map(TypeSpec::Basic),
+                "mtls" => MtlsSpec::read(name, node, reader).map(TypeSpec::Mtls),
                 _ => unknown(text, words, reader),
             },
             Value::List(_) | Value::Map(_) => {
@@ -79,6 +89,8 @@ impl TypeSpec {
         match self {
             Self::Jwt(spec) => spec.to_json(),
             Self::Lambda(spec) => spec.to_json(),
+            Self::Basic(spec) => spec.to_json(),
+            Self::Mtls(spec) => spec.to_json(),
         }
     }
 
@@ -87,6 +99,9 @@ impl TypeSpec {
         match self {
             Self::Jwt(_) => ("oauth2", Some(serde_json::json!({ "flows": {} }))),
             Self::Lambda(spec) => ("apiKey", Some(spec.scheme())),
+            Self::Basic(_) => ("http", Some(serde_json::json!({ "scheme": "basic" }))),
+            // OpenAPI 3.0 has no word for certificates; this is what AWS writes where nothing fits.
+            Self::Mtls(_) => ("apiKey", Some(serde_json::json!({ "name": "Unused", "in": "header" }))),
         }
     }
 }

@@ -79,6 +79,13 @@ pub struct ListenSpec {
     pub clients: ClientsSpec,
 }
 
+impl ListenSpec {
+    /// Whether others than this machine can reach it.
+    pub fn is_open(&self) -> bool {
+        matches!(&self.address, AddressSpec::Tcp(address) if !address.ip().to_canonical().is_loopback())
+    }
+}
+
 /// An address, as written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AddressSpec {

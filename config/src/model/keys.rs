@@ -64,7 +64,7 @@ impl KeysSpec {
 impl KeySpec {
     fn read(id: &Text, node: &Node, reader: &mut Reader<'_>) -> Option<Self> {
         let object = reader.object(node, &KEY)?;
-        let value = object.get("value").and_then(|node| reader.text(node, "`value`"));
+        let value = object.get("value").and_then(|node| reader.secret(node, "`value`"));
         if object.lacks("value") {
             let hint = format!("write `value: \"${{file:keys/{}}}\"`", id.text);
             reader.faults.error_hint(id.place, format!("API key `{}` has no value", id.text), hint);

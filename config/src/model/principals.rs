@@ -61,8 +61,10 @@ impl PrincipalSpec {
                 reader.faults.error_hint(object.place, format!("a principal has no `{field}`"), hint);
             }
         }
+        let mut secret = |name: &str| object.get(name).and_then(|node| reader.secret(node, &format!("`{name}`")));
+        let (secret_key, session_token) = (secret("secret_key"), secret("session_token"));
         let mut text = |name: &str| object.get(name).and_then(|node| reader.text(node, &format!("`{name}`")));
-        let (access_key, secret_key, session_token) = (text("access_key"), text("secret_key"), text("session_token"));
+        let access_key = text("access_key");
         let (name, arn, account, user_id) = (text("name"), text("arn"), text("account"), text("user_id"));
         let tags = object.get("tags").map(|node| reader.texts(node, "`tags`", "a tag")).unwrap_or_default();
         let policy = object.get("policy").and_then(|node| super::api::policy(node, reader));

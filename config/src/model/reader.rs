@@ -15,6 +15,9 @@ pub struct Reader<'a> {
     pub faults: &'a mut Diagnostics,
 }
 
+/// Fields that hold secrets: what stands behind a name that may mean one of them is not shown either.
+const SECRETS: [&str; 3] = ["secret_key", "session_token", "value"];
+
 /// A mapping whose field names were checked against its table.
 pub struct Object<'n> {
     entries: &'n [Entry],
@@ -91,6 +94,9 @@ impl Reader<'_> {
         let listed: Vec<&str> = table.fields.iter().filter(|field| field.is_built()).map(|field| field.name).collect();
         let hint = format!("{} has the fields {}", table.name, listed.join(", "));
         let near = table.nearest(name);
+        if near.is_some_and(|near| SECRETS.contains(&near)) {
+            self.faults.hide(value.place);
+        }
         match near {
             Some(near) => {
                 self.faults.error_hint(key.place, format!("unknown field `{name}`, did you mean `{near}`?"), hint);
@@ -163,6 +169,20 @@ impl Reader<'_> {
                 None
             }
         }
+    }
+
+    /// A text that is a secret, or says where one is. One that stands there itself is shown in no fault of its line.
+    pub fn secret(&mut self, node: &Node, what: &str) -> Option<Text> {
+        let Value::Scalar(text) = &node.value else {
+            // It may be one that wants quotes.
+            self.faults.hide(Place { length: u32::MAX, ..node.place });
+            self.faults.error_hint(node.place, format!("{what} must be a text"), "write ${file:path} in quotes");
+            return None;
+        };
+        if !text.text.starts_with("${") {
+            self.faults.hide(text.place);
+        }
+        Some(text.clone())
     }
 
     /// A text that begins with a brace and was not quoted is the commonest slip of all.

@@ -25,7 +25,7 @@ const FIELDS: [&str; 14] = [
     "x-tollgate",
 ];
 
-const TYPES: [&str; 4] = ["token", "request", "jwt", "cognito_user_pools"];
+const TYPES: [&str; 6] = ["token", "request", "jwt", "cognito_user_pools", "basic", "mtls"];
 
 /// `x-amazon-apigateway-authorizer`, as written, after a look at its type and fields. What it cannot be made of is for `compile` to say:
 /// its methods are closed then, not open.
@@ -50,7 +50,7 @@ fn check_type(fields: Fields<'_>, from: &mut Source<'_>) {
     from.warn(
         kind.place(),
         format!("`{kind}` is no type of authorizer{near}"),
-        "its methods stay closed; the types are token, request, jwt and cognito_user_pools",
+        "its methods stay closed; the types are token, request, jwt, cognito_user_pools and, here alone, basic and mtls",
     );
 }
 

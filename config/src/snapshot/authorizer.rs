@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use policy::authorize::basic::users::Users;
 use policy::authorize::jwk::KeySet;
 use policy::authorize::jwt::Rules;
 use policy::authorize::lambda::LambdaRule;
+use policy::authorize::mtls::MtlsRule;
 use policy::authorize::token_source::TokenSource;
 use serde::{Deserialize, Serialize};
 
@@ -31,7 +33,42 @@ pub enum AuthorizerRule {
     Lambda(Box<LambdaRule>),
     /// By a token.
     Jwt(Box<JwtRule>),
+    /// By a name and a password.
+    Basic(Box<BasicRule>),
+    /// By the certificate that the client has proved itself with.
+    Mtls(Box<MtlsRule>),
 }
+
+/// An authorizer for names and passwords (RFC 7617).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BasicRule {
+    /// The field line that asks for them.
+    pub challenge: Box<str>,
+    /// What browsers show.
+    pub realm: Box<str>,
+    /// Who may call.
+    pub users: UsersFrom,
+    /// Whether the backend gets the field as well.
+    pub forward: bool,
+}
+
+/// Where names and passwords are.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct UsersFrom {
+    /// A file of `htpasswd`, as it was written: relative to the document, or to the compiled file.
+    pub file: Option<Box<str>>,
+    /// Names, each with a hash or where that is, as written.
+    pub named: Box<[(Box<str>, Box<str>)]>,
+}
+
+impl std::fmt::Debug for UsersFrom {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "UsersFrom({:?}, {} named)", self.file, self.named.len())
+    }
+}
+
+/// Who may call, by where that is written.
+pub type UserLists = BTreeMap<UsersFrom, Arc<Users>>;
 
 /// An authorizer for tokens.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

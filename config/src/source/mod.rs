@@ -1,5 +1,6 @@
 //! From text to a tree of values with places, before anything is known about their meaning.
 
+pub mod alt_names;
 pub mod authorities;
 mod builder;
 pub mod certificate;

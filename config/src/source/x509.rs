@@ -18,6 +18,8 @@ pub struct Facts<'a> {
     pub issuer: &'a [u8],
     /// Its own name, likewise.
     pub subject: &'a [u8],
+    /// What follows its name: the key, and what was added to the certificate.
+    pub rest: &'a [u8],
 }
 
 /// Facts of a list of revoked certificates.
@@ -57,10 +59,10 @@ pub fn facts(der: &[u8]) -> Option<Facts<'_>> {
     let (_algorithm, rest) = expect(rest, SEQUENCE)?;
     let (issuer, rest) = expect(rest, SEQUENCE)?;
     let (validity, rest) = expect(rest, SEQUENCE)?;
-    let (subject, _) = expect(rest, SEQUENCE)?;
+    let (subject, rest) = expect(rest, SEQUENCE)?;
     let (tag, from, until) = element(validity)?;
     let (until_tag, until, _) = element(until)?;
-    Some(Facts { serial, not_before: time(tag, from)?, not_after: time(until_tag, until)?, issuer, subject })
+    Some(Facts { serial, not_before: time(tag, from)?, not_after: time(until_tag, until)?, issuer, subject, rest })
 }
 
 /// The facts of a list of revoked certificates in DER; `None` if it is none (RFC 5280 §5.1).
@@ -246,13 +248,13 @@ pub fn time_text(seconds: i64) -> String {
 }
 
 /// An element of that tag: its content, and what follows it.
-fn expect(der: &[u8], wanted: u8) -> Option<(&[u8], &[u8])> {
+pub(super) fn expect(der: &[u8], wanted: u8) -> Option<(&[u8], &[u8])> {
     let (tag, content, rest) = element(der)?;
     (tag == wanted).then_some((content, rest))
 }
 
 /// An element: its tag, its content, and what follows it.
-fn element(der: &[u8]) -> Option<(u8, &[u8], &[u8])> {
+pub(super) fn element(der: &[u8]) -> Option<(u8, &[u8], &[u8])> {
     let (&[tag, first], rest) = der.split_first_chunk()?;
     // A tag of several bytes: nothing that is read here has one.
     if tag & 0x1f == 0x1f {

@@ -644,6 +644,7 @@ mod tests {
             serial_number: "0a:1b".into(),
             not_before: "May 28 12:30:02 2019 GMT".into(),
             not_after: "Aug  5 09:36:04 2021 GMT".into(),
+            alt_names: Box::default(),
         };
         let scene = Scene::get("/", "/", "");
         let open = scene.facts();

@@ -1,8 +1,10 @@
 //! Whether a caller may: the authorizer of a method is asked, and says who calls (phase `Authorize`).
 
 pub mod access;
+mod basic;
 mod jwt;
 mod lambda;
+mod mtls;
 pub mod sigv4;
 
 use std::rc::Rc;
@@ -41,6 +43,8 @@ pub fn start(
         Authorize::By { authorizer, scopes } => match &live.authorizer(place, *authorizer)?.rule {
             AuthorizerRule::Jwt(rule) => jwt::start((rule, scopes), exchange, place, trip, live, worker),
             AuthorizerRule::Lambda(rule) => lambda::start(rule, exchange, place, trip, live, worker),
+            AuthorizerRule::Basic(rule) => basic::start(rule, exchange, place, trip, live, worker),
+            AuthorizerRule::Mtls(rule) => mtls::decide(rule, exchange, live).map(|()| Verdict::Pass),
         },
     }
 }
@@ -61,6 +65,8 @@ pub async fn ask(
         Authorize::By { authorizer, scopes } => match &live.authorizer(place, *authorizer)?.rule {
             AuthorizerRule::Jwt(rule) => jwt::ask((rule, scopes), exchange, place, trip, live, worker).await,
             AuthorizerRule::Lambda(rule) => lambda::ask((rule, *authorizer), exchange, place, trip, live, worker).await,
+            AuthorizerRule::Basic(rule) => basic::ask(rule, exchange, place, trip, live, worker).await,
+            AuthorizerRule::Mtls(rule) => mtls::decide(rule, exchange, live),
         },
     }
 }

@@ -1,8 +1,9 @@
 //! What `tollgate explain` says of who decides on a caller.
 
-use config::snapshot::{AuthorizerRule, JwtRule, KeySource, Program};
+use config::snapshot::{AuthorizerRule, BasicRule, JwtRule, KeySource, Program};
 use config::{Method, Snapshot};
 use policy::authorize::lambda::{Event, LambdaRule};
+use policy::authorize::mtls::{MtlsRule, NamePattern};
 use policy::authorize::token_source::TokenSource;
 use policy::rules::Authorize;
 
@@ -17,6 +18,8 @@ pub fn decides(snapshot: &Snapshot, program: &Program, method: &Method) -> Optio
     let what = match &authorizer.rule {
         AuthorizerRule::Jwt(rule) => token(rule, scopes),
         AuthorizerRule::Lambda(rule) => function(rule),
+        AuthorizerRule::Basic(rule) => password(snapshot, rule),
+        AuthorizerRule::Mtls(rule) => certificate(rule),
     };
     let line = authorizer.line.show(snapshot).map_or_else(String::new, |line| format!(" ({line})"));
     Some(format!("{}{line}: {what}", authorizer.name))
@@ -68,6 +71,29 @@ fn function(rule: &LambdaRule) -> String {
         (seconds, by) => format!("remembered for {seconds}s by {by}"),
     };
     format!("{who} is told {what} at {}, {kept}", rule.written)
+}
+
+/// Whose passwords count, and what becomes of the field.
+fn password(snapshot: &Snapshot, rule: &BasicRule) -> String {
+    let count = snapshot.user_lists.get(&rule.users).map_or(0, |users| users.len());
+    let file = rule.users.file.as_ref().map_or_else(String::new, |file| format!(" in {file}"));
+    let users = if count == 1 { "user" } else { "users" };
+    let forward = if rule.forward { "the backend gets it as well" } else { "the backend does not get it" };
+    format!("a name and a password in Authorization, of {count} {users}{file}; {forward}")
+}
+
+/// Which certificates count.
+fn certificate(rule: &MtlsRule) -> String {
+    let subjects = rule.subjects.iter().map(|subject| format!("of {subject}"));
+    let names = rule.names.iter().map(NamePattern::show);
+    let prints = (!rule.fingerprints.is_empty()).then(|| format!("one of {} fingerprints", rule.fingerprints.len()));
+    let which: Vec<String> = subjects.chain(names).chain(prints).collect();
+    let which = match &which[..] {
+        [] => "any that the host believes".to_owned(),
+        [one] => one.clone(),
+        [one, rest @ ..] => format!("{one} or one of {} more", rest.len()),
+    };
+    format!("the client's certificate: {which}")
 }
 
 fn token(rule: &JwtRule, scopes: &[Box<str>]) -> String {

@@ -101,7 +101,9 @@ fn text(bytes: &[u8]) -> String {
 
 /// Whether a route answers.
 fn explain(snapshot: &Snapshot, asked: &Asked, out: &mut String) -> bool {
-    line(out, "request", &format!("{} http://{}{}", asked.verb, asked.authority, asked.target));
+    // Keys and tokens travel in queries, and what is printed here is kept and passed on.
+    let path = asked.target.split_once('?').map_or(asked.target.clone(), |(path, _)| format!("{path}?…"));
+    line(out, "request", &format!("{} http://{}{path}", asked.verb, asked.authority));
     let bytes = asked.bytes();
     let mut head = RequestHead::new();
     match parse_request(&bytes, &mut head, &snapshot.gateway.limits.head) {

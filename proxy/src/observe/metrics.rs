@@ -189,6 +189,10 @@ pub struct WorkerMetrics {
     pub authorizer_hits: AtomicU64,
     /// Preflights of browsers that were answered for an API (CO-02).
     pub preflights: AtomicU64,
+    /// Passwords that were held against a hash.
+    pub passwords_verified: AtomicU64,
+    /// Passwords that were not, as too many wait.
+    pub passwords_refused: AtomicU64,
     /// Connections to upstreams that are open now (gauge).
     pub upstream_connections_open: AtomicU64,
     /// Of these, connections in the pool (gauge).
@@ -277,6 +281,8 @@ impl WorkerMetrics {
             authorizer_failures: zero(),
             authorizer_hits: zero(),
             preflights: zero(),
+            passwords_verified: zero(),
+            passwords_refused: zero(),
             upstream_connections_open: zero(),
             upstream_idle: zero(),
             buffers_starved: zero(),

@@ -39,6 +39,8 @@ const PER_WORKER: &[PerWorker] = &[
     ("tollgate_authorizer_failures_total", "Times that an authorizer gave no answer.", |w| &w.authorizer_failures),
     ("tollgate_authorizer_hits_total", "Requests that a remembered answer decided on.", |w| &w.authorizer_hits),
     ("tollgate_preflights_total", "Preflights of browsers that were answered without a backend.", |w| &w.preflights),
+    ("tollgate_passwords_verified_total", "Passwords held against a hash.", |w| &w.passwords_verified),
+    ("tollgate_passwords_refused_total", "Passwords that were not, as too many wait.", |w| &w.passwords_refused),
     ("tollgate_upstream_connections_open", "Connections to upstreams that are open.", |w| &w.upstream_connections_open),
     ("tollgate_upstream_connections_idle", "Connections to upstreams in the pool.", |w| &w.upstream_idle),
     ("tollgate_buffers_starved_total", "Times that no receive buffer was free.", |w| &w.buffers_starved),
