@@ -110,7 +110,7 @@ fn key_set(file: &str, base: &Path, place: Place, faults: &mut Diagnostics) -> O
 }
 
 /// Where the authorizers of the APIs stand in the documents, by the number of the API.
-fn places(definitions: &[Option<Definition>]) -> impl Fn(u32, &str) -> Place + use<'_> {
+pub(super) fn places(definitions: &[Option<Definition>]) -> impl Fn(u32, &str) -> Place + use<'_> {
     let mut known: BTreeMap<(u32, &str), Place> = BTreeMap::new();
     for (definition, number) in definitions.iter().flatten().zip(0..) {
         for (name, _) in &definition.authorizers {

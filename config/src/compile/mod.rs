@@ -140,7 +140,6 @@ pub fn compile(
     domains::close(&domains, &mut compiled.apis, &mut builder);
     let protected = domains::protect(domains, base, (&mut shelf, &mut vault), faults);
     let (key_sets, key_authorities) = key_sets::compile(&compiled.stages, definitions, base, faults);
-    let user_lists = user_lists::compile(&compiled.stages, definitions, base, faults);
     if faults.has_errors() {
         return None;
     }
@@ -150,6 +149,7 @@ pub fn compile(
         gateway,
         table: builder.build(),
         apis: compiled.apis.into(),
+        user_lists: user_lists::compile(&compiled.stages, definitions, base, faults),
         stages: compiled.stages.into(),
         upstreams: upstreams.finish(),
         mappings: listed.mappings.into(),
@@ -161,7 +161,6 @@ pub fn compile(
         truststores: vault.finish(),
         key_sets,
         key_authorities,
-        user_lists,
         manners: protected.manners.into(),
         plans,
         sources,
