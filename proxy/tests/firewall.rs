@@ -345,7 +345,8 @@ apis:
 "#;
     on_both_drivers(|driver| {
         let folder = support::gateway::new_folder();
-        let list: String = (0..20_000).map(|at| format!("10.{}.{}.{} # {at}\n", at / 250, at % 250, at % 7)).collect();
+        let lines = (0..20_000).map(|at| format!("10.{}.{}.{} # {at}\n", at / 250, at % 250, at % 7));
+        let list = lines.collect::<Vec<_>>().concat();
         std::fs::write(folder.join("listed.txt"), format!("# ours\n\n{list}192.0.2.0/24")).unwrap();
         let gateway = Gateway::start_in(folder, document, driver, &[]).unwrap_or_else(|_| panic!("it starts"));
         let mut client = [gateway.client()];
