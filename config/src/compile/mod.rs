@@ -144,7 +144,6 @@ pub fn compile(
         return None;
     }
     let (certificates, trusted) = shelf.finish();
-    let sources = faults.sources.iter().map(|source| source.name.as_str().into()).collect();
     let mut snapshot = Snapshot {
         gateway,
         table: builder.build(),
@@ -163,16 +162,26 @@ pub fn compile(
         key_authorities,
         manners: protected.manners.into(),
         plans,
-        sources,
+        sources: faults.sources.iter().map(|source| source.name.as_str().into()).collect(),
         keys_from,
         secrets: Box::default(),
         call_keys: None,
         keys: Arc::default(),
     };
-    keys::load::load(&mut snapshot, &places, Place::default(), faults);
-    principals::load(&mut snapshot, &signers.0, Place::default(), faults);
-    functions::load(&mut snapshot, signers.1, faults);
+    load_secrets(&mut snapshot, &places, &signers, faults);
     Some(snapshot)
+}
+
+/// Reads what no compiled file has: keys and secrets.
+fn load_secrets(
+    snapshot: &mut Snapshot,
+    keys: &[Place],
+    (principals, caller): &(Vec<Place>, Place),
+    faults: &mut Diagnostics,
+) {
+    keys::load::load(snapshot, keys, Place::default(), faults);
+    principals::load(snapshot, principals, Place::default(), faults);
+    functions::load(snapshot, *caller, faults);
 }
 
 /// Who may sign requests, and what we sign our own with; returns where each of them stands.
