@@ -286,6 +286,24 @@ impl<'a> Count<'a> {
         self.days().filter(move |tally| tally.day < today && tally.day > written)
     }
 
+    /// Whether these words can have been counted until this day: nothing in them is of a later one.
+    pub fn is_plausible(self, today: Day) -> bool {
+        let tallies =
+            [self.today, self.before, self.period, self.changed].map(|word| Tally::of(word.load(Relaxed)).day);
+        let (first, written) = (self.first.load(Relaxed), self.written.load(Relaxed));
+        tallies.iter().all(|day| *day <= today) && first <= u64::from(today) + 1 && written <= u64::from(today)
+    }
+
+    /// Takes over what was counted of the same key and plan elsewhere, as far as that is more. Once or many times: it is the same.
+    pub fn take_over(self, other: Count<'_>) {
+        let words =
+            |count: Count<'a>| [count.today, count.before, count.period, count.changed, count.first, count.written];
+        let theirs = [other.today, other.before, other.period, other.changed, other.first, other.written];
+        for (ours, theirs) in words(self).into_iter().zip(theirs) {
+            ours.fetch_max(theirs.load(Relaxed), Relaxed);
+        }
+    }
+
     /// Everything up to this day is written down.
     pub fn wrote(self, day: Day) {
         self.written.fetch_max(u64::from(day), Relaxed);
@@ -301,6 +319,25 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn what_was_counted_elsewhere_is_taken_over_once() {
+        let words = [const { [const { AtomicU64::new(0) }; COUNT_WORDS] }; 2];
+        let [one, other] = words.each_ref().map(Count::new);
+        let quota = Quota { limit: 10, period: Period::Day, offset: 0 };
+        for _ in 0..3 {
+            other.take(100, Some(quota)).unwrap();
+        }
+        one.take_over(other);
+        one.take_over(other);
+        assert_eq!((one.standing(quota, 100).used, one.days().count()), (3, 1));
+        one.take(100, Some(quota)).unwrap();
+        one.take_over(other);
+        assert_eq!(one.standing(quota, 100).used, 4, "what is more stays");
+        assert!(one.is_plausible(100) && !one.is_plausible(99));
+        words[0][3].store(u64::MAX, Relaxed);
+        assert!(!one.is_plausible(100));
+    }
 
     #[test]
     fn dates() {

@@ -18,6 +18,7 @@ mod entry;
 mod exchange;
 pub mod files;
 mod firewall;
+pub mod first;
 mod greeting;
 mod grpc;
 mod guest;

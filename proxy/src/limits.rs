@@ -345,8 +345,12 @@ pub const KEYS_RETRY_MAX: Duration = Duration::from_secs(30);
 /// Counts of keys in plans that one file has: one for each key that was ever used, in each of its plans. So many take 4 GiB.
 pub const COUNT_SLOTS_MAX: u64 = 20_000_000;
 
-/// Times that another process is given to write the names of a slot that it has taken: it needs less than a microsecond.
+/// Times that all other processes together are given to write the names of slots that they have taken: each needs less than a microsecond.
 pub const SLOT_SPINS_MAX: u32 = 1_000;
+
+/// Slots at the end that another process may be about to name: each process takes one at a time, and there are two of them in an upgrade, some
+/// more with `tollgate usage`. Whatever was taken before those and has no name never gets one.
+pub const SLOTS_IN_THE_MAKING: u64 = 64;
 
 /// Between two moments at which the disk has all counts: what a machine without power forgets (KP-08).
 pub const USAGE_SYNC_TIME: Duration = Duration::from_secs(1);
@@ -356,6 +360,9 @@ pub const HISTORY_TIME: Duration = Duration::from_secs(60);
 
 /// How long after midnight a day is over for everybody: workers look at their clocks ten times a second.
 pub const HISTORY_LATE: Duration = Duration::from_secs(60);
+
+/// Months of usage that are kept, this one included: bills of three years can be looked at again.
+pub const HISTORY_MONTHS: u32 = 36;
 
 /// Bytes of what was written down of one month: a million keys that are used each day are some 2 GiB.
 pub const HISTORY_FILE_BYTES_MAX: u64 = 4 * 1024 * 1024 * 1024;

@@ -116,6 +116,10 @@ impl Published {
             Some(before) => before.counts.usage().clone(),
             None => Usage::new(state_folder(snapshot.gateway.state.as_deref())),
         };
+        // No request waits until the counts of a million keys are looked at.
+        if !snapshot.plans.is_empty() {
+            usage.prepare();
+        }
         let counts = Counts::new(usage, snapshot.keys.subscriptions());
         Arc::new(Published {
             generation,

@@ -27,6 +27,7 @@ use crate::callers::Callers;
 use crate::deploy::Deployer;
 use crate::doors::{Doors, cannot_listen};
 use crate::files::{self, Share};
+use crate::first;
 use crate::handover::Heir;
 use crate::inherit::{self, Inherited, Role};
 use crate::io::{DriverChoice, DriverKind, Sender, channel, pick};
@@ -241,7 +242,10 @@ fn leave(crew: Crew, reloader: &Reloader, upgrader: &Upgrader, signals: &mut Sig
 
 /// `for_heir`: somebody else wants to hear the errors as well.
 fn load(source: &Source, loader: &mut Loader, for_heir: bool) -> Result<(Snapshot, Vec<Input>), Failure> {
-    let loaded = source.load(loader, |_| {});
+    let mut loaded = source.load(loader, |_| {});
+    if loaded.snapshot.as_ref().is_some_and(first::prepare) {
+        loaded = source.load(loader, |_| {});
+    }
     let rendered = loaded.diagnostics.render(io::stderr().is_terminal() && !for_heir);
     let Some(snapshot) = loaded.snapshot else {
         let (before, behind) = if for_heir { ("", rendered.trim_end()) } else { (rendered.trim_end(), "") };
@@ -477,6 +481,7 @@ fn open_desk(
                 report::render(&published.snapshot.upstreams, &published.upstreams, page);
                 protected::render(&published.snapshot, page);
                 for_metrics.keys.report.render(page);
+                published.counts.usage().render(page);
             })
         }),
         // The desk opens after the workers serve; while they drain, no new work should be sent here.
@@ -541,6 +546,7 @@ fn status(reloader: &Reloader, metrics: &Metrics, addresses: &Addresses, facts: 
         },
         "upstreams": report::status(&published.snapshot.upstreams, &published.upstreams),
         "requests": metrics.total(|worker| &worker.requests),
+        "usageInMemory": published.counts.usage().in_memory(),
         "tunnels": {
             "open": metrics.total(|worker| &worker.tunnels_open),
             "opened": metrics.total(|worker| &worker.tunnels_opened),

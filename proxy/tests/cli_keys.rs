@@ -1,9 +1,12 @@
 //! `tollgate keys` and `tollgate usage`: rows KP-01, KP-02, KP-08 and KP-09 as far as they are no management API.
 
+#![allow(clippy::float_cmp, reason = "counters are whole numbers")]
+
 mod support;
 
 use std::fs;
 use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
@@ -169,6 +172,58 @@ fn kp_08_usage_is_told_by_day_and_a_quota_extended() {
     let january = with(&["usage", "--from", "2020-01-01", "--to", "2020-02-01"]).ok().out;
     assert!(january.contains("2020-01-31") && january.contains("7 requests in 1 line"), "{january}");
     eventually("it is still served", || passed(&mut client, &value, 1) == 0);
+}
+
+/// The state directory that a document names need not be made by hand.
+#[test]
+fn a_state_directory_that_is_not_there_is_made() {
+    let folder = new_folder();
+    let (one, two) = (folder.join("one"), folder.join("two"));
+    let path = folder.join("gateway.yaml");
+    let text = document(&one.display().to_string()).replace("gateway:\n", "gateway:\n  listen: 127.0.0.1:0\n");
+    fs::write(&path, text).unwrap();
+    let named = path.to_str().unwrap();
+    let doctor = tollgate(&["doctor", named], "").out;
+    assert!(doctor.contains("is not there yet"), "{doctor}");
+    assert_eq!(tollgate(&["check", named], "").ok().err, "");
+    let listed = tollgate(&["keys", "list", "--config", named], "");
+    assert!(
+        listed.code == 66 && listed.err.contains("`tollgate run` or `tollgate keys create` makes it"),
+        "{}",
+        listed.err
+    );
+    assert!(!one.exists(), "who only looks makes nothing");
+    tollgate(&["keys", "create", "Acme", "--plan", "basic", "--config", named], "").ok();
+    let mode = |path: &std::path::Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(&one), 0o700);
+    let gateway = Gateway::start(&document(&two.display().to_string()), Driver::Epoll);
+    assert_eq!(mode(&two), 0o700);
+    assert!(two.join("usage/counts").exists(), "it is opened before any key comes");
+    assert_eq!(gateway.counter("tollgate_usage_in_memory", &[]), 0.0);
+    assert_eq!(gateway.status()["usageInMemory"], 0);
+}
+
+/// A program reads one document, and is told of plans that nobody has.
+#[test]
+fn a_key_is_told_in_one_document_with_its_reload_and_its_warnings() {
+    let (_, state) = state();
+    let gateway = Gateway::start(&document(&state), Driver::Epoll);
+    let document = gateway.folder().join("gateway.yaml").display().to_string();
+    let with = |args: &[&str], input: &str| tollgate(&[args, &["--config", &document]].concat(), input);
+    let made = with(&["keys", "create", "Acme", "--plan", "basic", "--plan", "nope", "--reload", "--json"], "").ok();
+    assert!(made.err.contains("the document has no usage plan `nope`"), "{}", made.err);
+    let made = made.json();
+    assert_eq!((&made["reload"]["ok"], made["warnings"].as_array().unwrap().len()), (&true.into(), 1), "{made}");
+    assert_eq!(passed(&mut gateway.client(), made["value"].as_str().unwrap(), 1), 1);
+    let text = format!("Key,UsagePlanIds\n{VALUE},nope\n{VALUE}-2,basic,gold\n");
+    let taken = with(&["keys", "import", "-", "--json"], &text).ok().json();
+    assert_eq!((&taken["new"], &taken["leftOut"]), (&2.into(), &0.into()));
+    let warnings = taken["warnings"].to_string();
+    assert!(
+        warnings.contains("2: the document has no usage plan `nope`") && warnings.contains("3: it has more fields")
+    );
+    let open = with(&["keys", "import", "-"], "Key\n\"unfinished-0123456789\n");
+    assert!(open.code != 0 && open.err.contains("line 2: a quotation mark is not closed"), "{}", open.err);
 }
 
 /// What a request with a key would meet, with the lines that say so.

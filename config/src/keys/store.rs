@@ -6,8 +6,6 @@ use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
-use std::thread;
-use std::time::{Duration, Instant};
 
 use policy::api_key::{BadValue, Digest, Hasher, check_value};
 use rustix::fs::{FlockOperation, flock};
@@ -199,17 +197,21 @@ impl Store {
     /// # Errors
     /// Somebody else changes the keys, and does not come to an end; or they cannot be read.
     pub fn change(&self) -> Result<Change, KeysFault> {
-        self.change_within(limits::KEYS_LOCK_TIME)
+        self.change_once(|| false)
     }
 
-    fn change_within(&self, patience: Duration) -> Result<Change, KeysFault> {
+    /// The same for somebody who waits: while somebody else changes the keys, `again` waits a little and says whether to try once more.
+    ///
+    /// # Errors
+    /// As [`Store::change`].
+    pub fn change_once(&self, again: impl FnMut() -> bool) -> Result<Change, KeysFault> {
         make_folder(&self.folder).map_err(|error| KeysFault::io("made", &self.folder, &error))?;
         self.own(&self.folder);
         let path = self.folder.join(LOCK);
         let lock = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&path);
         let lock = lock.map_err(|error| KeysFault::io("opened", &path, &error))?;
         self.own(&path);
-        wait_for(&lock, patience).map_err(|error| match error {
+        wait_for(&lock, again).map_err(|error| match error {
             rustix::io::Errno::WOULDBLOCK => KeysFault::new("somebody else changes the keys just now", "try it again"),
             error => KeysFault::io("locked", &path, &error.into()),
         })?;
@@ -281,11 +283,10 @@ impl Store {
 }
 
 /// Takes a lock, or gives up: whoever has it may never come to an end.
-fn wait_for(lock: &File, patience: Duration) -> rustix::io::Result<()> {
-    let began = Instant::now();
+fn wait_for(lock: &File, mut again: impl FnMut() -> bool) -> rustix::io::Result<()> {
     loop {
         match flock(lock, FlockOperation::NonBlockingLockExclusive) {
-            Err(rustix::io::Errno::WOULDBLOCK) if began.elapsed() < patience => thread::sleep(limits::KEYS_LOCK_PAUSE),
+            Err(rustix::io::Errno::WOULDBLOCK) if again() => {}
             locked => return locked,
         }
     }
@@ -607,7 +608,7 @@ mod tests {
         let folder = Folder::new("commit");
         let mut change = folder.store().change().unwrap();
         change.create(new("Acme", None), 7).unwrap();
-        let hasty = folder.store().change_within(Duration::ZERO);
+        let hasty = folder.store().change();
         assert_eq!(hasty.err().unwrap().what, "somebody else changes the keys just now");
         drop(change);
         assert_eq!(folder.stored(), []);
@@ -622,11 +623,15 @@ mod tests {
     #[test]
     fn changes_at_the_same_time_wait_for_one_another() {
         let folder = Folder::new("queue");
-        thread::scope(|scope| {
+        std::thread::scope(|scope| {
             for number in 0..8 {
                 let folder = &folder;
                 scope.spawn(move || {
-                    let mut change = folder.store().change().expect("the others are quick");
+                    let again = || {
+                        std::thread::yield_now();
+                        true
+                    };
+                    let mut change = folder.store().change_once(again).expect("the others are quick");
                     change.create(new(&number.to_string(), None), 1).expect("a new key");
                     change.commit().expect("a writable folder");
                 });

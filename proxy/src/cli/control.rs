@@ -27,6 +27,14 @@ pub fn reload(gateway: &Named, as_json: bool) -> ExitCode {
     if code == 0 { say(&text) } else { fail(code, text.trim_end()) }
 }
 
+/// The same for a command that prints a document of its own: what there is to tell, and the exit code.
+pub fn reload_in_json(gateway: &Named) -> (Value, ExitCode) {
+    match gateway.ask::<ReloadReport>(Command::Reload) {
+        Ok(report) => (json!(report), ExitCode::from(told(&report).1)),
+        Err(code) => (Value::Null, code),
+    }
+}
+
 /// What a report says to people, and the exit code.
 pub(super) fn told(report: &ReloadReport) -> (String, u8) {
     let ReloadReport { ok: _, generation, failure, took, parts, changes, faults: _, warnings: _ } = report;

@@ -270,8 +270,17 @@ fn places(gateway: &Gateway) -> Vec<Finding> {
     if let AccessLog::File(path) = &gateway.access_log {
         findings.push(folder_of("access log", path));
     }
-    if let Some(path) = gateway.state.as_deref().filter(|path| path.exists()) {
-        findings.push(writable("state", path));
+    if let Some(path) = gateway.state.as_deref() {
+        findings.push(if path.exists() {
+            writable("state", path)
+        } else {
+            match folder_of("state", path) {
+                Finding { mark: Mark::Ok, .. } => {
+                    warn(format!("state: {} is not there yet", path.display()), "`tollgate run` makes it")
+                }
+                unable => unable,
+            }
+        });
     }
     findings
 }

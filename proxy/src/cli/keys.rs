@@ -1,14 +1,17 @@
 //! `tollgate keys`: the API keys of the state directory.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal as _, Read as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Instant;
 
 use clap::Subcommand;
 use config::keys::csv::{self, BadRow};
 use config::keys::{Change, Imported, KeysFault, NewKey, Record, Store, Stored};
 use indicatif::{ProgressBar, ProgressStyle};
+use proxy::first;
 use proxy::usage::{self, history::day_text};
 use serde_json::{Value, json};
 
@@ -104,7 +107,7 @@ pub enum Keys {
         /// Keep the values, encrypted
         #[arg(long)]
         keep_value: bool,
-        /// Change nothing if a line cannot be a key
+        /// Change nothing if a line cannot be a key, or something about it is odd
         #[arg(long)]
         fail_on_warnings: bool,
         #[command(flatten)]
@@ -130,12 +133,23 @@ pub struct After {
 }
 
 impl Place {
+    /// The document that has the plans.
+    fn document(&self) -> Option<PathBuf> {
+        self.gateway.document().or_else(|| default_config().filter(|path| path.exists()))
+    }
+
+    /// The usage plans of the document, if one is known and in order.
+    fn plans(&self) -> Option<Vec<String>> {
+        let snapshot = config::load(&self.document()?).snapshot?;
+        Some(snapshot.plans.iter().map(|plan| plan.name.to_string()).collect())
+    }
+
     /// The state directory.
     pub fn state(&self) -> Result<PathBuf, ExitCode> {
         if let Some(state) = &self.state {
             return Ok(state.clone());
         }
-        let document = self.gateway.document().or_else(|| default_config().filter(|path| path.exists()));
+        let document = self.document();
         let said = match &document {
             Some(path) => config::state_path(path).map_err(|faults| {
                 complain(&faults.render(super::colours(&io::stderr())));
@@ -154,10 +168,25 @@ impl Place {
     fn store(&self) -> Result<Store, ExitCode> {
         let state = self.state()?;
         if !state.is_dir() {
-            let hint = "name it with --state DIR, or its document with --config FILE";
+            let hint = match (&self.state, self.document()) {
+                (Some(_), _) => "make it, or name another one",
+                (None, Some(_)) => "`tollgate run` or `tollgate keys create` makes it, as the document names it",
+                (None, None) => "name it with --state DIR, or its document with --config FILE",
+            };
             return Err(fail(exit::NO_INPUT, &format!("there is no state directory {}; {hint}", state.display())));
         }
         Ok(Store::at(&state))
+    }
+
+    /// The same for keys that are new: a state directory that the document names is made.
+    fn store_or_new(&self) -> Result<Store, ExitCode> {
+        if self.state.is_none() && self.document().is_some() {
+            let state = self.state()?;
+            first::make(&state).map_err(|error| {
+                fail(exit::IO, &format!("the state directory {} cannot be made: {error}", state.display()))
+            })?;
+        }
+        self.store()
     }
 }
 
@@ -181,6 +210,15 @@ pub fn keys(place: &Place, what: Keys) -> ExitCode {
     done.unwrap_or_else(|code| code)
 }
 
+/// Begins a change; others that are under way are waited for.
+fn change(store: &Store) -> Result<Change, KeysFault> {
+    let began = Instant::now();
+    store.change_once(|| {
+        std::thread::sleep(config::limits::KEYS_LOCK_PAUSE);
+        began.elapsed() < config::limits::KEYS_LOCK_TIME
+    })
+}
+
 fn refused(fault: KeysFault) -> ExitCode {
     let KeysFault { what, hint } = fault;
     fail(exit::IO, &format!("{what}; {hint}"))
@@ -188,9 +226,17 @@ fn refused(fault: KeysFault) -> ExitCode {
 
 /// Says what has changed, and sees to it that it takes effect, if that was asked for.
 fn changed(place: &Place, after: &After, text: &str, report: &Value) -> ExitCode {
+    if after.reload && after.json {
+        // One document for programs; the key is in it whatever becomes of the reload.
+        let (reload, told) = control::reload_in_json(place.gateway());
+        let mut report = report.clone();
+        report["reload"] = reload;
+        let said = say(&format!("{report:#}\n"));
+        return if said == ExitCode::SUCCESS { told } else { said };
+    }
     let said = if after.json { say(&format!("{report:#}\n")) } else { say(text) };
     if after.reload {
-        let told = control::reload(place.gateway(), after.json);
+        let told = control::reload(place.gateway(), false);
         return if said == ExitCode::SUCCESS { told } else { said };
     }
     if !after.json {
@@ -208,7 +254,8 @@ fn create(place: &Place, mut new: NewKey, value_from: Option<PathBuf>, after: &A
         let text = String::from_utf8(read(&file)?).map_err(|_| fail(exit::USAGE, "the value is not UTF-8"))?;
         new.value = Some(text.trim_end().to_owned());
     }
-    let mut change = place.store()?.change().map_err(refused)?;
+    let unknown = unknown_plans(place, &new.plans);
+    let mut change = change(&place.store_or_new()?).map_err(refused)?;
     let (key, value) = change.create(new, usage::now()).map_err(refused)?;
     change.commit().map_err(refused)?;
     let Stored { id, name, plans, .. } = &key;
@@ -216,9 +263,25 @@ fn create(place: &Place, mut new: NewKey, value_from: Option<PathBuf>, after: &A
     if plans.is_empty() {
         text.push_str("It is in no usage plan, and opens nothing before it is in one.\n");
     }
+    for what in &unknown {
+        complain(&format!("warning: {what}\n"));
+    }
     let mut report = described(&key);
     report["value"] = json!(value);
+    report["warnings"] = json!(unknown);
     Ok(changed(place, after, &text, &report))
+}
+
+/// What is to be said of plans that the document does not have; nothing where no document is known.
+fn unknown_plans<'a>(place: &Place, plans: impl IntoIterator<Item = &'a String>) -> Vec<String> {
+    let mut plans = plans.into_iter().peekable();
+    let known = plans.peek().and_then(|_| place.plans());
+    let Some(known) = known else { return Vec::new() };
+    plans.filter(|plan| !known.contains(plan)).map(|plan| no_plan(plan)).collect()
+}
+
+fn no_plan(plan: &str) -> String {
+    format!("the document has no usage plan `{}`: the key opens nothing by it", plan.escape_debug())
 }
 
 fn described(key: &Stored) -> Value {
@@ -304,7 +367,7 @@ fn show(place: &Place, name: &str, with_value: bool, as_json: bool) -> Result<Ex
 }
 
 fn edit(place: &Place, name: &str, after: &After, enabled: bool) -> Result<ExitCode, ExitCode> {
-    let mut change = place.store()?.change().map_err(refused)?;
+    let mut change = change(&place.store()?).map_err(refused)?;
     let at = change.find(name).map_err(|fault| fail(exit::CONFIG, &format!("{}; {}", fault.what, fault.hint)))?;
     change.edit(at, usage::now(), |key| key.enabled = enabled);
     let key = change.keys()[at].clone();
@@ -315,7 +378,7 @@ fn edit(place: &Place, name: &str, after: &After, enabled: bool) -> Result<ExitC
 }
 
 fn delete(place: &Place, name: &str, after: &After) -> Result<ExitCode, ExitCode> {
-    let mut change = place.store()?.change().map_err(refused)?;
+    let mut change = change(&place.store()?).map_err(refused)?;
     let at = change.find(name).map_err(|fault| fail(exit::CONFIG, &format!("{}; {}", fault.what, fault.hint)))?;
     let key = change.delete(at);
     change.commit().map_err(refused)?;
@@ -344,8 +407,21 @@ struct Sums {
     new: u64,
     changed: u64,
     same: u64,
+    /// Lines that cannot be keys.
+    left_out: u64,
+    /// What is wrong or odd.
     bad: Vec<String>,
     more: u64,
+}
+
+impl Sums {
+    fn complain(&mut self, line: u64, what: &str) {
+        if self.bad.len() < COMPLAINTS_MAX {
+            self.bad.push(format!("{line}: {what}"));
+        } else {
+            self.more += 1;
+        }
+    }
 }
 
 fn import(
@@ -355,18 +431,18 @@ fn import(
     after: &After,
 ) -> Result<ExitCode, ExitCode> {
     let bytes = read(file)?;
-    let mut change = place.store()?.change().map_err(refused)?;
-    let sums = take(&mut change, &bytes, keep_value)
+    let mut change = change(&place.store_or_new()?).map_err(refused)?;
+    let sums = take(&mut change, &bytes, keep_value, place.plans().as_deref())
         .map_err(|what| fail(exit::CONFIG, &format!("{}: {what}", file.display())))?;
-    let Sums { new, changed: altered, same, bad, more } = &sums;
-    let wrong = bad.len() as u64 + more;
+    let Sums { new, changed: altered, same, left_out: wrong, bad, more } = &sums;
+    let wrong = *wrong;
     for line in bad {
         complain(&format!("{}:{line}\n", file.display()));
     }
     if *more > 0 {
         complain(&format!("… and {more} more\n"));
     }
-    if fail_on_warnings && wrong > 0 {
+    if fail_on_warnings && !bad.is_empty() {
         return Err(fail(exit::CONFIG, "nothing was changed (--fail-on-warnings)"));
     }
     change.commit().map_err(refused)?;
@@ -379,7 +455,7 @@ fn import(
     Ok(changed(place, after, &text, &report))
 }
 
-fn take(change: &mut Change, bytes: &[u8], keep_value: bool) -> Result<Sums, String> {
+fn take(change: &mut Change, bytes: &[u8], keep_value: bool, plans: Option<&[String]>) -> Result<Sums, String> {
     let total = bytes.split(|byte| *byte == b'\n').count() as u64 - 1;
     let bar = if io::stderr().is_terminal() { ProgressBar::new(total) } else { ProgressBar::hidden() };
     if let Ok(style) = ProgressStyle::with_template("{bar:40} {percent}% of {len} keys, {eta} left") {
@@ -389,14 +465,24 @@ fn take(change: &mut Change, bytes: &[u8], keep_value: bool) -> Result<Sums, Str
     csv::read(bytes, |row| {
         let taken = row.and_then(|row| {
             let line = row.line;
+            if let Some(what) = row.oddity() {
+                sums.complain(line, what);
+            }
+            let unknown =
+                |plan: &&Cow<'_, str>| plans.is_some_and(|plans| !plans.iter().any(|known| known == &***plan));
+            for plan in row.plans.iter().filter(unknown) {
+                sums.complain(line, &no_plan(plan));
+            }
             change.import(&row, keep_value, now).map_err(|fault| BadRow { line, what: fault.what })
         });
         match taken {
             Ok(Imported::New) => sums.new += 1,
             Ok(Imported::Changed) => sums.changed += 1,
             Ok(Imported::Same) => sums.same += 1,
-            Err(BadRow { line, what }) if sums.bad.len() < COMPLAINTS_MAX => sums.bad.push(format!("{line}: {what}")),
-            Err(_) => sums.more += 1,
+            Err(BadRow { line, what }) => {
+                sums.left_out += 1;
+                sums.complain(line, &what);
+            }
         }
         lines += 1;
         if lines.is_multiple_of(4_096) {

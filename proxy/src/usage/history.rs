@@ -5,7 +5,7 @@
 //! ```
 //!
 //! Lines are only ever added. Where several tell of the same, the largest counts: so a line may be written twice, and one that a power
-//! failure has cut does no harm.
+//! failure has cut does no harm. Files of months that are kept no longer are removed.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -16,7 +16,7 @@ use std::path::Path;
 
 use policy::quota::{Day, date, day_of_date};
 
-use crate::limits::HISTORY_FILE_BYTES_MAX;
+use crate::limits::{HISTORY_FILE_BYTES_MAX, HISTORY_MONTHS};
 
 /// One day of a key in a plan.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -76,6 +76,30 @@ pub fn append(state: &Path, lines: &[(Line, u64)]) -> io::Result<()> {
         whole.push_str(&text);
         file.write_all(whole.as_bytes())?;
         file.sync_data()?;
+    }
+    Ok(())
+}
+
+/// Removes the months that are kept no longer ([`HISTORY_MONTHS`]). Whatever else lies there is left alone.
+///
+/// # Errors
+/// They cannot be removed.
+pub fn forget(state: &Path, today: Day) -> io::Result<()> {
+    let months = |day: Day| {
+        let (year, month, _) = date(day);
+        year * 12 + month
+    };
+    let entries = match fs::read_dir(state.join("usage")) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        entries => entries?,
+    };
+    for entry in entries {
+        let entry = entry?;
+        let name = entry.file_name();
+        let first = name.to_str().and_then(|name| day_of_text(&format!("{}-01", name.strip_suffix(".csv")?)));
+        if first.is_some_and(|first| months(first) + HISTORY_MONTHS <= months(today)) {
+            fs::remove_file(entry.path())?;
+        }
     }
     Ok(())
 }
@@ -140,6 +164,24 @@ mod tests {
         for text in ["", "2026", "2026-11", "2026-02-29", "22.11.2026", "2026-11-22-1", "2026-11-x"] {
             assert_eq!(day_of_text(text), None, "{text}");
         }
+    }
+
+    #[test]
+    fn months_of_years_ago_are_removed_and_nothing_else() {
+        let state = std::env::temp_dir().join(format!("tollgate-forget-{}", std::process::id()));
+        let _ = fs::remove_dir_all(&state);
+        let today = day_of_text("2026-11-22").unwrap();
+        forget(&state, today).unwrap();
+        fs::create_dir_all(state.join("usage")).unwrap();
+        let names =
+            ["2023-11.csv", "2023-12.csv", "2026-11.csv", "2027-01.csv", "1999-13.csv", "counts", "1999-01.csv.bak"];
+        for name in names {
+            fs::write(state.join("usage").join(name), "").unwrap();
+        }
+        forget(&state, today).unwrap();
+        let left: Vec<_> = names.into_iter().filter(|name| state.join("usage").join(name).exists()).collect();
+        assert_eq!(left, names[1..], "36 months, this one included");
+        fs::remove_dir_all(state).unwrap();
     }
 
     #[test]

@@ -7,6 +7,7 @@
 pub mod history;
 pub mod slots;
 
+use std::collections::HashMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -18,6 +19,7 @@ use policy::quota::{Day, day_of};
 use self::history::Line;
 use self::slots::{Slot, Slots};
 use crate::limits::{HISTORY_LATE, HISTORY_TIME, USAGE_SYNC_TIME};
+use crate::observe::render;
 
 /// All counts of the process.
 pub struct Usage {
@@ -26,12 +28,78 @@ pub struct Usage {
     end: (Mutex<bool>, Condvar),
 }
 
-/// Opened when the first key is used.
+/// Opened at a start, or when the first key is used.
 #[derive(Default)]
 struct Shelf {
     slots: Option<Slots>,
-    /// Where the file fails: what is counted here is lost with the process.
-    spare: Option<Slots>,
+    /// Those for which the file has no room: what is counted here is lost with the process, unless the file takes it later.
+    spare: HashMap<(String, String), Passing>,
+    /// Why the file takes no more; until somebody has tried again.
+    failing: bool,
+}
+
+/// A count in memory.
+struct Passing {
+    slot: Slot,
+    /// Where the file has it, once it does: requests that found it here go on counting here until the next reload.
+    moved: Option<Slot>,
+}
+
+impl Shelf {
+    /// The slot of a key in a plan: in the file, if it has it or takes it.
+    fn slot(&mut self, state: Option<&Path>, plan: &str, key: &str) -> Option<Slot> {
+        match self.in_file(state, plan, key) {
+            Ok(Some(slot)) => {
+                // Counted in memory until now: the file has that from here on.
+                if !self.spare.is_empty()
+                    && let Some(passing) = self.spare.get_mut(&(plan.to_owned(), key.to_owned()))
+                {
+                    slot.count().take_over(passing.slot.count());
+                    passing.moved = Some(slot.clone());
+                }
+                return Some(slot);
+            }
+            Ok(None) => {}
+            Err(error) => {
+                self.failing = true;
+                let path = state.map(slots::path).unwrap_or_default();
+                tracing::error!(%error, "{}: keys that are new are counted in memory until there is room", path.display());
+            }
+        }
+        let passing = self.spare.entry((plan.to_owned(), key.to_owned()));
+        Some(passing.or_insert_with(|| Passing { slot: Slot::passing(), moved: None }).slot.clone())
+    }
+
+    /// While the file takes nothing, it is only asked for what it has.
+    fn in_file(&mut self, state: Option<&Path>, plan: &str, key: &str) -> io::Result<Option<Slot>> {
+        if self.failing {
+            return Ok(self.slots.as_mut().and_then(|slots| slots.known(plan, key).ok().flatten()));
+        }
+        open(&mut self.slots, state)?.slot(plan, key).map(Some)
+    }
+
+    /// Gives the file what is counted in memory, and tries first whether it takes anything.
+    fn move_over(&mut self, state: Option<&Path>) {
+        let mut waiting = self.spare.iter_mut().filter(|(_, passing)| passing.moved.is_none()).peekable();
+        if waiting.peek().is_some() {
+            let Ok(slots) = open(&mut self.slots, state) else { return };
+            for ((plan, key), passing) in waiting {
+                let Ok(slot) = slots.slot(plan, key) else { return };
+                passing.moved = Some(slot);
+            }
+            tracing::info!("usage that was counted in memory is kept on the disk again");
+        }
+        self.failing = false;
+        self.spare.values().for_each(Passing::mirror);
+    }
+}
+
+impl Passing {
+    fn mirror(&self) {
+        if let Some(slot) = &self.moved {
+            slot.count().take_over(self.slot.count());
+        }
+    }
 }
 
 impl Usage {
@@ -45,20 +113,51 @@ impl Usage {
         self.shelf.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The slot of a key in a plan. Takes a lock: whoever counts keeps it.
-    fn slot(&self, plan: &str, key: &str) -> Option<Slot> {
+    /// Opens the file and looks at all that it has, before anybody waits for it. A file that is none of counts is put aside.
+    pub fn prepare(&self) {
+        let Some(state) = self.state.as_deref() else { return };
         let mut shelf = self.shelf();
-        let Shelf { slots, spare } = &mut *shelf;
-        if spare.is_none() {
-            let found = open(slots, self.state.as_deref()).and_then(|slots| slots.slot(plan, key));
-            match found {
-                Ok(slot) => return Some(slot),
-                Err(error) => {
-                    tracing::error!(%error, "usage cannot be kept: it is counted in memory until the next start");
+        if shelf.slots.is_some() {
+            return;
+        }
+        let opened = match Slots::open(state) {
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => put_aside(state, &error),
+            opened => opened,
+        };
+        let path = slots::path(state);
+        match opened.and_then(|mut slots| slots.prepare().map(|found| (slots, found))) {
+            Ok((slots, (_, odd))) => {
+                if odd > 0 {
+                    tracing::warn!(
+                        slots = odd,
+                        "{}: counts that nobody can have written are left alone",
+                        path.display()
+                    );
                 }
+                shelf.slots = Some(slots);
+            }
+            Err(error) => {
+                shelf.failing = true;
+                tracing::error!(%error, "{}: usage is counted in memory until the file can be had", path.display());
             }
         }
-        spare.get_or_insert_with(Slots::passing).slot(plan, key).ok()
+    }
+
+    /// Counts of keys in plans that would be lost with the process: the file has no room for them, or cannot be had.
+    pub fn in_memory(&self) -> usize {
+        self.shelf().spare.values().filter(|passing| passing.moved.is_none()).count()
+    }
+
+    /// Its families, behind those of the workers.
+    pub fn render(&self, page: &mut render::Page) {
+        let name = "tollgate_usage_in_memory";
+        page.family(name, "gauge", "Counts of keys in plans that the state directory has no room for.");
+        page.sample(name, &[], self.in_memory());
+    }
+
+    /// The slot of a key in a plan. Takes a lock: whoever counts keeps it.
+    fn slot(&self, plan: &str, key: &str) -> Option<Slot> {
+        self.shelf().slot(self.state.as_deref(), plan, key)
     }
 
     /// Starts the thread that waits for the disk. It ends with [`Usage::finish`].
@@ -91,7 +190,10 @@ impl Usage {
     }
 
     fn sync(&self) {
-        let file = self.shelf().slots.as_ref().map(Slots::file);
+        let mut shelf = self.shelf();
+        shelf.move_over(self.state.as_deref());
+        let file = shelf.slots.as_ref().map(Slots::file);
+        drop(shelf);
         let synced = file.map(|file| file?.map_or(Ok(()), |file| file.sync_data()));
         if let Some(Err(error)) = synced {
             tracing::error!(%error, "the disk does not take what keys have used; the process still knows it");
@@ -104,6 +206,9 @@ impl Usage {
         let Some(Ok(all)) = self.shelf().slots.as_mut().map(Slots::all) else { return };
         if let Err(error) = write_down(state, &all, over(now())) {
             tracing::error!(%error, "days that are over cannot be written down; it is tried again");
+        }
+        if let Err(error) = history::forget(state, day_of(now())) {
+            tracing::error!(%error, "what was used years ago cannot be removed; it is tried again");
         }
     }
 
@@ -124,6 +229,19 @@ fn open<'a>(slots: &'a mut Option<Slots>, state: Option<&Path>) -> io::Result<&'
         });
     }
     Ok(slots.as_mut().expect("it was just opened"))
+}
+
+/// Whatever stands there is somebody's, or can be mended by somebody: it keeps another name.
+fn put_aside(state: &Path, why: &io::Error) -> io::Result<Slots> {
+    let path = slots::path(state);
+    let aside = path.with_file_name(format!("counts.damaged-{}", now()));
+    std::fs::rename(&path, &aside)?;
+    tracing::error!(
+        "{}: {why}; it is {} now, and quotas begin anew, but for days that are over and written down",
+        path.display(),
+        aside.display()
+    );
+    Slots::open(state)
 }
 
 /// Seconds since 1970.
@@ -252,6 +370,51 @@ mod tests {
         count(0, "a").take(1, Some(QUOTA)).unwrap();
         assert_eq!((count(0, "a").standing(QUOTA, 1).used, count(1, "b").standing(QUOTA, 1).used), (1, 0));
         std::fs::remove_dir_all(state.parent().unwrap()).unwrap();
+    }
+
+    /// One write that fails, the disk being full for a moment, takes nothing from keys that are known, and what is new is kept later.
+    #[test]
+    fn what_the_file_does_not_take_is_counted_in_memory_and_moved_later() {
+        let state = folder("spare");
+        let usage = Usage::new(Some(state.clone()));
+        let take = |key: &str| {
+            let slot = usage.slot("plan", key).unwrap();
+            slot.count().take(20_000, Some(QUOTA)).unwrap();
+            slot.count().standing(QUOTA, 20_000).used
+        };
+        assert_eq!([take("known"), take("known")], [1, 2]);
+        usage.shelf().slots.as_mut().unwrap().fail(true);
+        let held = usage.slot("plan", "new").unwrap();
+        assert_eq!([take("new"), take("new"), take("known"), take("known")], [1, 2, 3, 4]);
+        usage.sync();
+        assert_eq!((usage.in_memory(), take("known")), (1, 5), "the file goes on with what it has");
+        usage.shelf().slots.as_mut().unwrap().fail(false);
+        usage.sync();
+        assert_eq!((usage.in_memory(), take("new"), take("other")), (0, 3, 1));
+        // Whoever found it in memory goes on counting there; the file learns of it.
+        for _ in 0..4 {
+            held.count().take(20_000, Some(QUOTA)).unwrap();
+        }
+        usage.finish();
+        let again = Usage::new(Some(state.clone()));
+        let used = |key| again.slot("plan", key).unwrap().count().standing(QUOTA, 20_000).used;
+        assert_eq!((used("known"), used("new"), used("other")), (5, 6, 1));
+        std::fs::remove_dir_all(state).unwrap();
+    }
+
+    #[test]
+    fn a_file_that_is_none_of_counts_is_put_aside() {
+        let state = folder("aside");
+        std::fs::create_dir_all(state.join("usage")).unwrap();
+        std::fs::write(slots::path(&state), "somebody's notes").unwrap();
+        let usage = Usage::new(Some(state.clone()));
+        usage.prepare();
+        assert!(usage.slot("plan", "key").is_some());
+        assert_eq!(usage.in_memory(), 0);
+        let files = std::fs::read_dir(state.join("usage")).unwrap().map(|entry| entry.unwrap().path());
+        let aside: Vec<_> = files.filter(|path| path.to_string_lossy().contains("counts.damaged-")).collect();
+        assert_eq!(std::fs::read_to_string(&aside[0]).unwrap(), "somebody's notes");
+        std::fs::remove_dir_all(state).unwrap();
     }
 
     /// Row KP-08.
