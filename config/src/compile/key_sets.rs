@@ -22,7 +22,7 @@ pub fn compile(
 ) -> (KeySets, KeyAuthorities) {
     let place = places(definitions);
     let place = |stage: &Stage, name: &str| place(stage.api, name);
-    (read(stages, base, &place, faults), trust(stages, base, &place, faults))
+    (read(stages, base, place, faults), trust(stages, base, place, faults))
 }
 
 /// Reads every file of keys that an authorizer of these stages names. `place` is that of the authorizer of a name.

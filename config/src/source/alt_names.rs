@@ -16,9 +16,12 @@ const EXTENSIONS: u8 = 0xa3;
 /// `id-ce-subjectAltName`
 const SUBJECT_ALT_NAME: &[u8] = b"\x55\x1d\x11";
 
+/// Names with their kinds.
+pub type Names = Box<[(AltKind, Box<str>)]>;
+
 /// The names, in order; those of other kinds, and those that are not plain text, are left out. `None`: what stands there is no list of names,
 /// or a longer one than anybody has.
-pub fn of(facts: &Facts<'_>) -> Option<Box<[(AltKind, Box<str>)]>> {
+pub fn of(facts: &Facts<'_>) -> Option<Names> {
     let Some(list) = find(facts.rest)? else { return Some(Box::default()) };
     let (mut rest, after) = expect(list, SEQUENCE)?;
     let mut names = Vec::new();
@@ -34,6 +37,7 @@ pub fn of(facts: &Facts<'_>) -> Option<Box<[(AltKind, Box<str>)]>> {
 }
 
 /// The list of names in what follows the subject; `Some(None)`: it has none.
+#[allow(clippy::option_option, reason = "nothing there, and nothing that can be read, are two things")]
 fn find(rest: &[u8]) -> Option<Option<&[u8]>> {
     let (_key, mut rest) = expect(rest, SEQUENCE)?;
     while !rest.is_empty() {
