@@ -143,8 +143,11 @@ pub struct Guest {
     judge: RefCell<Arc<Clients>>,
     verdict: Cell<Result<(), Unproven>>,
     /// What authorizers say of it, by the generation of the snapshot and the address of the rule in it.
-    identities: RefCell<Vec<(u64, usize, Option<Arc<Identity>>)>>,
+    identities: RefCell<Vec<Judged>>,
 }
+
+/// Generation, address of the rule, and who it says that this is.
+type Judged = (u64, usize, Option<Arc<Identity>>);
 
 /// A client's own certificate.
 enum Shown {

@@ -51,6 +51,7 @@ pub struct Flight {
 }
 
 #[derive(Default)]
+#[allow(clippy::option_option, reason = "no outcome yet, and none ever, are two things")]
 struct Waiting {
     /// `Some(None)`: nobody has verified it.
     outcome: Option<Option<Known>>,

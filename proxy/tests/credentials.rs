@@ -192,7 +192,7 @@ fn no_output_tells_a_credential() {
         let secrets = Secrets::new(&[&token, &bad]);
         let backend = Backend::scripted(door);
         let folder = folder();
-        let gateway = start(&folder, &document(backend.address(), &issuer.name()), driver);
+        let gateway = start(&folder, &document(backend.address(), issuer.name()), driver);
         let mut statuses = std::collections::BTreeMap::<u16, usize>::new();
         let asked = requests(&token, &bad);
         for host in ["web.test", "rest.test"] {
@@ -217,7 +217,7 @@ fn no_output_tells_a_credential() {
             secrets.are_not_in(path, gateway.admin_get(path).as_bytes());
         }
         secrets.are_not_in("status", gateway.status().to_string().as_bytes());
-        let reloaded = gateway.reload(&document(backend.address(), &issuer.name()));
+        let reloaded = gateway.reload(&document(backend.address(), issuer.name()));
         secrets.are_not_in("a reload", reloaded.to_string().as_bytes());
         commands_are_silent(&folder, &secrets, &token);
     });

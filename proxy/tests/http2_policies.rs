@@ -58,7 +58,7 @@ api_keys:
 fn start(driver: Driver, issuer: &Issuer) -> Gateway {
     let folder = new_folder();
     fs::write(folder.join("acme"), ACME).expect("the folder is writable");
-    let started = Gateway::start_in(folder, &document(&issuer.name()), driver, &[]);
+    let started = Gateway::start_in(folder, &document(issuer.name()), driver, &[]);
     started.unwrap_or_else(|failed| panic!("it did not start:\n{}", failed.stderr))
 }
 
@@ -91,7 +91,9 @@ fn statuses(answers: &[Answer]) -> Vec<u16> {
 
 fn counted(answers: &[Answer]) -> BTreeMap<u16, usize> {
     let mut counted = BTreeMap::new();
-    answers.iter().for_each(|answer| *counted.entry(answer.status).or_default() += 1);
+    for answer in answers {
+        *counted.entry(answer.status).or_default() += 1;
+    }
     counted
 }
 

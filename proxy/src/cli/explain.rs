@@ -175,7 +175,9 @@ fn in_stage(
         let firewall = firewalls::rules(snapshot, stage.api as usize);
         let first = if firewall.is_empty() { String::new() } else { format!("{} → ", Phase::Firewall.name()) };
         line(out, "phases", &format!("{first}{}", Phase::Preflight.name()));
-        firewall.iter().for_each(|rule| line(out, "firewall", rule));
+        for rule in &firewall {
+            line(out, "firewall", rule);
+        }
         line(out, "answers", "204, without an integration: whether a page of another origin may call");
         return true;
     }
