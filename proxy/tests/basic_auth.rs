@@ -199,8 +199,7 @@ fn a_reload_reads_the_file_again_and_remembers_who_did_not_change() {
         let gateway = start(driver, &backend, "");
         get(&gateway, "/me", &basic("ann", "U*U")).expect_status(200);
         get(&gateway, "/me", &basic("bob", "password")).expect_status(200);
-        let without_bob: String =
-            USERS.split_inclusive('\n').filter(|line| !line.starts_with("bob")).collect();
+        let without_bob: String = USERS.split_inclusive('\n').filter(|line| !line.starts_with("bob")).collect();
         fs::write(gateway.folder().join("users.htpasswd"), without_bob).expect("the folder is writable");
         gateway.signal(rustix::process::Signal::HUP);
         eventually("bob is gone", || get(&gateway, "/me", &basic("bob", "password")).status == 401);

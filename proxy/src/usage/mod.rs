@@ -47,7 +47,7 @@ struct Passing {
 
 impl Shelf {
     /// The slot of a key in a plan: in the file, if it has it or takes it.
-    fn slot(&mut self, state: Option<&Path>, plan: &str, key: &str) -> Option<Slot> {
+    fn slot(&mut self, state: Option<&Path>, plan: &str, key: &str) -> Slot {
         match self.in_file(state, plan, key) {
             Ok(Some(slot)) => {
                 // Counted in memory until now: the file has that from here on.
@@ -57,7 +57,7 @@ impl Shelf {
                     slot.count().take_over(passing.slot.count());
                     passing.moved = Some(slot.clone());
                 }
-                return Some(slot);
+                return slot;
             }
             Ok(None) => {}
             Err(error) => {
@@ -67,7 +67,7 @@ impl Shelf {
             }
         }
         let passing = self.spare.entry((plan.to_owned(), key.to_owned()));
-        Some(passing.or_insert_with(|| Passing { slot: Slot::passing(), moved: None }).slot.clone())
+        passing.or_insert_with(|| Passing { slot: Slot::passing(), moved: None }).slot.clone()
     }
 
     /// While the file takes nothing, it is only asked for what it has.
@@ -156,7 +156,7 @@ impl Usage {
     }
 
     /// The slot of a key in a plan. Takes a lock: whoever counts keeps it.
-    fn slot(&self, plan: &str, key: &str) -> Option<Slot> {
+    fn slot(&self, plan: &str, key: &str) -> Slot {
         self.shelf().slot(self.state.as_deref(), plan, key)
     }
 
@@ -301,7 +301,7 @@ impl Counts {
         let place = &page[number as usize % PAGE];
         match place.get() {
             Some(slot) => Some(slot),
-            None => self.first(place, names()),
+            None => Some(self.first(place, names())),
         }
     }
 
@@ -311,9 +311,9 @@ impl Counts {
     }
 
     #[cold]
-    fn first<'a>(&self, place: &'a OnceLock<Slot>, (plan, key): (&str, &str)) -> Option<&'a Slot> {
-        let slot = self.usage.slot(plan, key)?;
-        Some(place.get_or_init(|| slot))
+    fn first<'a>(&self, place: &'a OnceLock<Slot>, (plan, key): (&str, &str)) -> &'a Slot {
+        let slot = self.usage.slot(plan, key);
+        place.get_or_init(|| slot)
     }
 }
 
@@ -378,13 +378,13 @@ mod tests {
         let state = folder("spare");
         let usage = Usage::new(Some(state.clone()));
         let take = |key: &str| {
-            let slot = usage.slot("plan", key).unwrap();
+            let slot = usage.slot("plan", key);
             slot.count().take(20_000, Some(QUOTA)).unwrap();
             slot.count().standing(QUOTA, 20_000).used
         };
         assert_eq!([take("known"), take("known")], [1, 2]);
         usage.shelf().slots.as_mut().unwrap().fail(true);
-        let held = usage.slot("plan", "new").unwrap();
+        let held = usage.slot("plan", "new");
         assert_eq!([take("new"), take("new"), take("known"), take("known")], [1, 2, 3, 4]);
         usage.sync();
         assert_eq!((usage.in_memory(), take("known")), (1, 5), "the file goes on with what it has");
@@ -397,7 +397,7 @@ mod tests {
         }
         usage.finish();
         let again = Usage::new(Some(state.clone()));
-        let used = |key| again.slot("plan", key).unwrap().count().standing(QUOTA, 20_000).used;
+        let used = |key| again.slot("plan", key).count().standing(QUOTA, 20_000).used;
         assert_eq!((used("known"), used("new"), used("other")), (5, 6, 1));
         std::fs::remove_dir_all(state).unwrap();
     }
@@ -409,7 +409,7 @@ mod tests {
         std::fs::write(slots::path(&state), "somebody's notes").unwrap();
         let usage = Usage::new(Some(state.clone()));
         usage.prepare();
-        assert!(usage.slot("plan", "key").is_some());
+        usage.slot("plan", "key");
         assert_eq!(usage.in_memory(), 0);
         let files = std::fs::read_dir(state.join("usage")).unwrap().map(|entry| entry.unwrap().path());
         let aside: Vec<_> = files.filter(|path| path.to_string_lossy().contains("counts.damaged-")).collect();
@@ -423,7 +423,7 @@ mod tests {
         let state = folder("days");
         let usage = Usage::new(Some(state.clone()));
         let day = day_of_text("2026-11-30").unwrap();
-        let slot = usage.slot("plan", "key").unwrap();
+        let slot = usage.slot("plan", "key");
         for later in [0, 0, 1] {
             slot.count().take(day + later, Some(QUOTA)).unwrap();
         }

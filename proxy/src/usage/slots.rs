@@ -489,7 +489,7 @@ mod tests {
         let spoil = |slots: &mut Slots, key: &str, word: usize, bits: u64| {
             slots.slot("p", key).unwrap().words()[word].store(bits, Release);
         };
-        spoil(&mut slots, "future", 2, u64::from(day_of(super::super::now()) + 2) << 40 | 999);
+        spoil(&mut slots, "future", 2, u64::from(day_of(super::super::now()) + 2) << 40 | 0x3e7);
         spoil(&mut slots, "name", NAMES, 0xff);
         spoil(&mut slots, "long", STATE, WRITTEN | 0xff << 8 | 1);
         spoil(&mut slots, "reserved", STATE + 1, 1);
