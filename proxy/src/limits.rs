@@ -311,8 +311,8 @@ pub const AUTHORIZER_ENTRY_WEIGHT: usize = 512;
 /// Answers that a worker remembers of these: looking them up takes no lock.
 pub const AUTHORIZER_ANSWERS_OF_WORKER: usize = 8_192;
 
-/// Their weight; all of them weigh the same, for they are shared.
-pub const AUTHORIZER_ANSWERS_WEIGHT_OF_WORKER: usize = AUTHORIZER_ANSWERS_OF_WORKER * AUTHORIZER_ENTRY_WEIGHT;
+/// Their weight, as above: as many of 512 bytes. They are shared with the process while that remembers them, and a worker may remember longer.
+pub const AUTHORIZER_ANSWERS_WEIGHT_OF_WORKER: usize = 8 * 1024 * 1024;
 
 /// Parts of the table of answers, each with a lock of its own.
 pub const AUTHORIZER_SHARDS: usize = 16;

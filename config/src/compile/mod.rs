@@ -133,7 +133,7 @@ pub fn compile(
         tell,
     };
     let mut compiled = apis::compile(&apis, definitions, &mut parts);
-    let plans = plans::compile(&plans, &compiled);
+    let plans = plans::compile(&plans, &apis, &compiled, faults);
     let (keys_from, places) = plans::sources(&keys, &plans, base, faults);
     let domains = domains.unwrap_or_default();
     let listed = domains::compile(&domains, &compiled, &mut builder, faults);

@@ -9,6 +9,7 @@ use crate::compile::apis::Compiled;
 use crate::compile::throttles::line_of;
 use crate::compile::tls::file_ref;
 use crate::diagnostic::{Diagnostics, Place};
+use crate::model::api::ApiSpec;
 use crate::model::keys::{KeySpec, KeysSpec};
 use crate::model::plans::{PlanMethodSpec, PlanSpec, PlanStageSpec, QuotaSpec};
 use crate::model::settings::ThrottleSpec;
@@ -18,10 +19,32 @@ use crate::source::node::Text;
 use crate::source::secret;
 
 /// Compiles the part `usage_plans`. What leads nowhere is a fault of `check` and is left out.
-pub fn compile(specs: &[PlanSpec], compiled: &Compiled) -> Box<[Plan]> {
+pub fn compile(specs: &[PlanSpec], apis: &[ApiSpec], compiled: &Compiled, faults: &mut Diagnostics) -> Box<[Plan]> {
     let mut plans: Vec<Plan> = specs.iter().map(|spec| plan(spec, compiled)).collect();
     plans.sort_by(|a, b| a.name.cmp(&b.name));
+    for api in apis {
+        for stage in &api.stages {
+            warn_of_keys(&plans, (&api.id.text, &stage.name), compiled, faults);
+        }
+    }
     plans.into()
+}
+
+/// A stage that asks for keys and is in no plan lets nobody pass (KP-04).
+fn warn_of_keys(plans: &[Plan], (api, stage): (&str, &Text), compiled: &Compiled, faults: &mut Diagnostics) {
+    let Some((_, number)) = compiled.stage(api, &stage.text) else { return };
+    let release = compiled.stages.get(number as usize).and_then(|stage| stage.release.as_ref());
+    let asking =
+        release.and_then(|release| release.program.methods.iter().find(|method| method.rules.api_key.is_some()));
+    if let Some(method) = asking
+        && plans.iter().all(|plan| plan.stage(number).is_none())
+    {
+        let what = format!(
+            "`{}` of stage `{}` needs an API key, and no usage plan has the stage: nobody passes",
+            method.key, stage.text
+        );
+        faults.warning(stage.place, what, format!("add {api}/{} to the stages of a usage plan", stage.text));
+    }
 }
 
 fn plan(spec: &PlanSpec, compiled: &Compiled) -> Plan {

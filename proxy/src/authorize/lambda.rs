@@ -157,7 +157,7 @@ pub async fn ask(
     };
     let (answer, until) = outcome.map_err(refusal)?;
     if !rule.ttl.is_zero() {
-        worker.authorized.borrow_mut().put(key, answer.clone(), AUTHORIZER_ENTRY_WEIGHT, until);
+        worker.authorized.borrow_mut().put(key, answer.clone(), answer.bytes() + AUTHORIZER_ENTRY_WEIGHT, until);
     }
     let verdict = decide(&answer, exchange, place, trip, live);
     settle(verdict, exchange)?;
@@ -230,8 +230,8 @@ async fn ask_now(
     };
     match heard {
         Ok(answer) => {
-            let length = called.map_or(0, |heard| heard.body.len());
-            Ok((Arc::new(answer), length + AUTHORIZER_ENTRY_WEIGHT))
+            let weight = answer.bytes() + AUTHORIZER_ENTRY_WEIGHT;
+            Ok((Arc::new(answer), weight))
         }
         Err(Silence::Unauthorized) => Err(Refused::Unauthorized),
         Err(silence) => Err(complain(rule, &Complaint::Silence(silence), worker)),

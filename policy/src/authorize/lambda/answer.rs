@@ -18,6 +18,8 @@ use crate::limits::{AUTHORIZER_ANSWER_BYTES_MAX, AUTHORIZER_CONTEXT_MAX, AUTHORI
 pub struct Answer {
     identity: Arc<Identity>,
     judge: Judge,
+    /// What it was read from.
+    bytes: usize,
 }
 
 #[derive(Debug)]
@@ -149,12 +151,17 @@ impl Answer {
         let principal: Box<str> = principal.unwrap_or_default();
         let fields = fields(&principal, context.unwrap_or_default(), nests)?;
         let identity = Identity { principal, fields, usage_key, ..Identity::default() };
-        Ok(Self { identity: Arc::new(identity), judge })
+        Ok(Self { identity: Arc::new(identity), judge, bytes: body.len() })
     }
 
     /// What an endpoint means that answers 403.
     pub fn denied() -> Self {
-        Self { identity: Arc::default(), judge: Judge::Simple(false) }
+        Self { identity: Arc::default(), judge: Judge::Simple(false), bytes: 0 }
+    }
+
+    /// Its length as it was received: what it has become is two or three times as large.
+    pub const fn bytes(&self) -> usize {
+        self.bytes
     }
 
     /// Who calls, whether it may or not.
