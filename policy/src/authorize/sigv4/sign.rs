@@ -51,7 +51,10 @@ pub fn sign(request: &Unsigned<'_>, who: &Credentials<'_>, scope: Scope<'_>, now
     let signed = names.join(&b';');
     let asked = Asked { method: request.method, path, query, fields: fields.iter().copied() };
     let mut room = Room::default();
-    room.write(&asked, Way::Anew, false, &signed, Ok(&hash(request.body)));
+    let body = hash(request.body);
+    if !room.write(&asked, Way::Anew, false, &signed, Ok(&body)) {
+        room.write(&asked, Way::AsReceived, false, &signed, Ok(&body));
+    }
     let day = stamp.day();
     let scope_text = [&day[..], scope.region.as_bytes(), scope.service.as_bytes(), TERMINATOR].join(&b'/');
     let mut message = [ALGORITHM, stamp.text(), &scope_text, b""].join(&b'\n');
