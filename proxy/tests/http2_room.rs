@@ -10,6 +10,8 @@ mod support;
 #[path = "support/tls.rs"]
 mod tls;
 
+use std::time::{Duration, Instant};
+
 use frames::{Carrier, Peer, flag, headers, setting};
 use h2_backend::{Call, H2Backend};
 use hpack::Block;
@@ -89,6 +91,9 @@ fn r02_idle_connections_make_room_the_oldest_first_whatever_they_speak() {
             client.exchange(MOCK).expect_status(200);
             old_plain.push(client);
             has(&gateway, (number * 2 + 1, number * 2 + 1, number * 2));
+            // Deadlines of sockets are told apart by 8 ms: whoever parks in the same tick is as old.
+            let next_tick = Instant::now() + Duration::from_millis(20);
+            eventually("the next tick has begun", || Instant::now() > next_tick);
         }
         let mut young: Vec<Peer> = Vec::new();
         for number in 10..=18 {
