@@ -128,8 +128,10 @@ impl Answer {
         if body.len() > AUTHORIZER_ANSWER_BYTES_MAX {
             return Err(AnswerFault::TooLong);
         }
+        // What is passed over must be text, too (RFC 8259 §8.1): the parser does not look at it.
+        let body_text = str::from_utf8(body).map_err(|error| AnswerFault::Form(error.to_string().into()))?;
         let written: Written<'_> =
-            serde_json::from_slice(body).map_err(|error| AnswerFault::Form(error.to_string().into()))?;
+            serde_json::from_str(body_text).map_err(|error| AnswerFault::Form(error.to_string().into()))?;
         let Written { principal, policy, verdict, context, usage_key } = written;
         let principal = match principal {
             Some(Json::String(text)) if !text.is_empty() => Some(Box::from(text)),
