@@ -1,15 +1,12 @@
 //! What authorizers have answered, for all workers: one keeper for each key, so that whatever the number of clients and workers an authorizer
 //! is asked once. Workers look here only for what they do not remember themselves.
 
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
-use std::future::{Future, poll_fn};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Poll, Waker};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Instant;
 
 use policy::authorize::lambda::Answer;
 
+use crate::flight::{self, Flights, Seen, lock};
 use crate::limits::{AUTHORIZER_ANSWERS_MAX, AUTHORIZER_ANSWERS_WEIGHT_MAX, AUTHORIZER_SHARDS};
 use crate::remembered::{Key, Remembered};
 
@@ -36,23 +33,10 @@ pub struct Answers {
     shards: [Mutex<Shard>; AUTHORIZER_SHARDS],
 }
 
-#[derive(Debug)]
-struct Shard {
-    known: Remembered<Arc<Answer>>,
-    flights: HashMap<Key, Arc<Flight>>,
-}
-
 /// Somebody asks, and others wait for what they hear.
-#[derive(Debug, Default)]
-pub struct Flight {
-    state: Mutex<Waiting>,
-}
+pub type Flight = flight::Flight<Outcome>;
 
-#[derive(Debug, Default)]
-struct Waiting {
-    outcome: Option<Outcome>,
-    wakers: Vec<Waker>,
-}
+type Shard = Flights<Arc<Answer>, Outcome>;
 
 /// What is known of a key.
 pub enum Found {
@@ -72,11 +56,6 @@ pub struct Landing {
     told: bool,
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // What is behind these locks is whole after every statement.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 impl Default for Answers {
     fn default() -> Self {
         let shard = || {
@@ -84,7 +63,7 @@ impl Default for Answers {
                 AUTHORIZER_ANSWERS_MAX / AUTHORIZER_SHARDS,
                 AUTHORIZER_ANSWERS_WEIGHT_MAX / AUTHORIZER_SHARDS,
             );
-            Mutex::new(Shard { known, flights: HashMap::new() })
+            Mutex::new(Shard::new(known))
         };
         Self { shards: std::array::from_fn(|_| shard()) }
     }
@@ -97,33 +76,11 @@ impl Answers {
 
     /// The answer, or who asks for it.
     pub fn find(self: &Arc<Self>, key: &Key, now: Instant) -> Found {
-        let mut shard = self.shard(key);
-        if let Some(known) = shard.known.get(key, now) {
-            return Found::Known(known);
+        match self.shard(key).find(key, now) {
+            Seen::Known(known) => Found::Known(known),
+            Seen::Asked(flight) => Found::Asked(flight),
+            Seen::Nobody(flight) => Found::Nobody(Landing { answers: self.clone(), key: *key, flight, told: false }),
         }
-        match shard.flights.entry(*key) {
-            Entry::Occupied(flight) => Found::Asked(flight.get().clone()),
-            Entry::Vacant(place) => {
-                let flight = place.insert(Arc::default()).clone();
-                Found::Nobody(Landing { answers: self.clone(), key: *key, flight, told: false })
-            }
-        }
-    }
-}
-
-impl Flight {
-    /// Waits for what comes of it.
-    pub fn wait(&self) -> impl Future<Output = Outcome> {
-        poll_fn(|context| {
-            let mut waiting = lock(&self.state);
-            if let Some(outcome) = &waiting.outcome {
-                return Poll::Ready(outcome.clone());
-            }
-            if !waiting.wakers.iter().any(|waker| waker.will_wake(context.waker())) {
-                waiting.wakers.push(context.waker().clone());
-            }
-            Poll::Pending
-        })
     }
 }
 
@@ -142,20 +99,9 @@ impl Landing {
         if std::mem::replace(&mut self.told, true) {
             return;
         }
-        {
-            let mut shard = self.answers.shard(&self.key);
-            if let Ok((answer, until)) = &outcome {
-                shard.known.put(self.key, answer.clone(), weight, *until);
-            }
-            // Whoever comes from now on finds the answer, or asks anew.
-            shard.flights.remove(&self.key);
-        }
-        let wakers = {
-            let mut waiting = lock(&self.flight.state);
-            waiting.outcome = Some(outcome);
-            std::mem::take(&mut waiting.wakers)
-        };
-        wakers.into_iter().for_each(Waker::wake);
+        let found = outcome.as_ref().ok().map(|(answer, until)| (answer.clone(), weight, *until));
+        self.answers.shard(&self.key).end(self.key, found);
+        self.flight.land(outcome);
     }
 }
 
@@ -168,7 +114,7 @@ impl Drop for Landing {
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
-    use std::task::{Context, Wake};
+    use std::task::{Context, Poll, Wake, Waker};
     use std::thread;
     use std::time::Duration;
 

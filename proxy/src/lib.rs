@@ -19,6 +19,7 @@ mod exchange;
 pub mod files;
 mod firewall;
 pub mod first;
+mod flight;
 mod greeting;
 mod grpc;
 mod guest;

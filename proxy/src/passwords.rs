@@ -1,13 +1,9 @@
 //! Who verifies passwords: threads that serve nobody and that the kernel runs last, for hashes are slow on purpose. A name and a password are
 //! verified once for all who show them at the same time, and what came of it is remembered under a keyed digest; the password is not.
 
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
-use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::task::{Poll, Waker};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::thread;
 use std::time::Instant;
 
@@ -16,6 +12,7 @@ use policy::authorize::basic::users::Candidate;
 use policy::identity::Identity;
 
 use crate::callers::{Caller, Callers};
+use crate::flight::{self, Flights, Seen, lock};
 use crate::io::now;
 use crate::limits::{
     PASSWORD_NICENESS, PASSWORD_REMEMBERED, PASSWORD_THREADS_MAX, PASSWORD_WRONG_REMEMBERED, PASSWORDS_OF_ADDRESS,
@@ -32,31 +29,18 @@ pub type Known = (Verdict, Instant);
 /// See the module.
 pub struct Passwords {
     hasher: Hasher,
-    state: Mutex<State>,
+    state: Mutex<Flights<Verdict, Outcome>>,
     /// How many each address has here.
     callers: Callers,
     /// The way to the threads, which start with the first password. `None`: they cannot be started.
     threads: OnceLock<Option<SyncSender<Job>>>,
 }
 
-struct State {
-    known: Remembered<Verdict>,
-    flights: HashMap<Key, Arc<Flight>>,
-}
+/// What came of it; `None`: nobody has verified it.
+pub type Outcome = Option<Known>;
 
 /// A password on its way, and others who wait for what becomes of it.
-#[derive(Default)]
-pub struct Flight {
-    state: Mutex<Waiting>,
-}
-
-#[derive(Default)]
-#[allow(clippy::option_option, reason = "no outcome yet, and none ever, are two things")]
-struct Waiting {
-    /// `Some(None)`: nobody has verified it.
-    outcome: Option<Option<Known>>,
-    wakers: Vec<Waker>,
-}
+pub type Flight = flight::Flight<Outcome>;
 
 /// What is known of a name and a password.
 pub enum Found {
@@ -83,11 +67,6 @@ struct Job {
     landing: Landing,
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // What is behind these locks is whole after every statement.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 impl Passwords {
     /// Nobody is known, and no thread runs.
     pub fn new() -> Arc<Passwords> {
@@ -96,7 +75,7 @@ impl Passwords {
         let known = Remembered::new(PASSWORDS_REMEMBERED, PASSWORDS_REMEMBERED);
         Arc::new(Passwords {
             hasher: Hasher::new(&secret),
-            state: Mutex::new(State { known, flights: HashMap::new() }),
+            state: Mutex::new(Flights::new(known)),
             callers: Callers::default(),
             threads: OnceLock::new(),
         })
@@ -109,14 +88,10 @@ impl Passwords {
 
     /// The verdict, or who waits for it.
     pub fn find(self: &Arc<Self>, key: &Key, now: Instant) -> Found {
-        let mut state = lock(&self.state);
-        if let Some(known) = state.known.get(key, now) {
-            return Found::Known(known);
-        }
-        match state.flights.entry(*key) {
-            Entry::Occupied(flight) => Found::Asked(flight.get().clone()),
-            Entry::Vacant(place) => {
-                let flight = place.insert(Arc::default()).clone();
+        match lock(&self.state).find(key, now) {
+            Seen::Known(known) => Found::Known(known),
+            Seen::Asked(flight) => Found::Asked(flight),
+            Seen::Nobody(flight) => {
                 Found::Nobody(Landing { passwords: self.clone(), key: *key, flight, caller: None, told: false })
             }
         }
@@ -163,22 +138,6 @@ fn work(jobs: &Mutex<Receiver<Job>>) {
     }
 }
 
-impl Flight {
-    /// Waits for what comes of it; `None`: there is no verdict.
-    pub fn wait(&self) -> impl Future<Output = Option<Known>> {
-        poll_fn(|context| {
-            let mut waiting = lock(&self.state);
-            if let Some(outcome) = &waiting.outcome {
-                return Poll::Ready(outcome.clone());
-            }
-            if !waiting.wakers.iter().any(|waker| waker.will_wake(context.waker())) {
-                waiting.wakers.push(context.waker().clone());
-            }
-            Poll::Pending
-        })
-    }
-}
-
 impl Landing {
     /// Whom the others wait for.
     pub fn flight(&self) -> Arc<Flight> {
@@ -191,27 +150,16 @@ impl Landing {
         self.end(Some((verdict, now() + time)));
     }
 
-    fn end(&mut self, outcome: Option<Known>) {
+    fn end(&mut self, outcome: Outcome) {
         if std::mem::replace(&mut self.told, true) {
             return;
         }
         if let Some(caller) = self.caller {
             self.passwords.callers.leave(caller);
         }
-        {
-            let mut state = lock(&self.passwords.state);
-            if let Some((verdict, until)) = &outcome {
-                state.known.put(self.key, verdict.clone(), 1, *until);
-            }
-            // Whoever comes from now on finds the verdict, or asks anew.
-            state.flights.remove(&self.key);
-        }
-        let wakers = {
-            let mut waiting = lock(&self.flight.state);
-            waiting.outcome = Some(outcome);
-            std::mem::take(&mut waiting.wakers)
-        };
-        wakers.into_iter().for_each(Waker::wake);
+        let found = outcome.as_ref().map(|(verdict, until)| (verdict.clone(), 1, *until));
+        lock(&self.passwords.state).end(self.key, found);
+        self.flight.land(outcome);
     }
 }
 
@@ -225,7 +173,7 @@ impl Drop for Landing {
 mod tests {
     use std::net::SocketAddr;
     use std::sync::mpsc::channel;
-    use std::task::{Context, Wake};
+    use std::task::{Context, Poll, Wake, Waker};
     use std::time::Duration;
 
     use policy::authorize::basic::Shown;
