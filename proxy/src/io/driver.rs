@@ -1,8 +1,8 @@
 //! What a socket asks of the kernel, and the drivers that carry it out: `io_uring`, epoll, and two for tests, a scripted and a
 //! simulated one.
 //!
-//! The contract is that of completions: an operation is started once, and ends with exactly one completion (an accept may
-//! end with several, all but the last marked `more`). Until then the kernel owns what the operation points to.
+//! The contract is that of completions: an operation is started once, and ends with exactly one completion (an accept, and a
+//! receive that goes on, with several, all but the last marked `more`). Until then the kernel owns what the operation points to.
 
 use std::io;
 use std::os::fd::{BorrowedFd, FromRawFd as _, OwnedFd, RawFd};
@@ -75,7 +75,7 @@ pub(super) struct Completion {
     pub(super) result: i32,
     /// The receive buffer that was filled.
     pub(super) buffer: Option<u16>,
-    /// The operation goes on (accept).
+    /// The operation goes on.
     pub(super) more: bool,
 }
 
@@ -94,6 +94,17 @@ pub(super) struct Pieces {
 pub(super) enum Expect {
     Now,
     Later,
+}
+
+/// A receive to be started.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Receive {
+    /// Whose buffers are filled.
+    pub(super) group: Group,
+    pub(super) expect: Expect,
+    /// It may complete many times, with `more`, until it is cancelled or the stream is at its end. A driver that cannot do so
+    /// lets it complete once.
+    pub(super) goes_on: bool,
 }
 
 /// Counts of a driver, for metrics and for the proof of "at most 0.3 system calls per request".
@@ -131,9 +142,9 @@ macro_rules! each {
 }
 
 impl Driver {
-    /// Starts a receive into a buffer of `group`, chosen when bytes arrive.
-    pub(super) fn recv(&mut self, key: Key, fd: RawFd, group: Group, expect: Expect) {
-        each!(self, driver => driver.recv(key, fd, group, expect));
+    /// Starts a receive into a buffer that is chosen when bytes arrive.
+    pub(super) fn recv(&mut self, key: Key, fd: RawFd, receive: Receive) {
+        each!(self, driver => driver.recv(key, fd, receive));
     }
 
     /// Starts sending; may complete short.

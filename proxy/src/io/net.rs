@@ -12,7 +12,7 @@ use std::time::{Duration, Instant, SystemTime};
 use rustix::fs::OFlags;
 
 use super::buffers::{self, Group, RBuf};
-use super::driver::{Completion, Driver, DriverCounts, Expect, GENERATION_MASK, Key, Op};
+use super::driver::{Completion, Driver, DriverCounts, Expect, GENERATION_MASK, Key, Op, Receive};
 use super::executor::{self, Remote};
 use super::limits::{
     ACCEPTS_WAITING_MAX, CLOSE_TICKS_MAX, FED_PER_TURN_MAX, SPARE_SENDS_MAX, TEARDOWN_MS_MAX, TICK_MS,
@@ -275,16 +275,10 @@ impl Net {
     /// What the socket itself has.
     pub(super) fn poll_raw(&mut self, key: Key, group: Group, context: &Context<'_>) -> Poll<io::Result<RBuf>> {
         let slot = self.slot(key);
-        match std::mem::take(&mut slot.inbox) {
+        match slot.take() {
             Inbox::Data(bytes) => return Poll::Ready(Ok(bytes)),
-            Inbox::End => {
-                slot.inbox = Inbox::End;
-                return Poll::Ready(Ok(RBuf::empty()));
-            }
-            Inbox::Failed(errno) => {
-                slot.inbox = Inbox::Failed(errno);
-                return Poll::Ready(Err(io::Error::from_raw_os_error(errno)));
-            }
+            Inbox::End => return Poll::Ready(Ok(RBuf::empty())),
+            Inbox::Failed(errno) => return Poll::Ready(Err(io::Error::from_raw_os_error(errno))),
             Inbox::Empty if slot.timed_out => {
                 return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
             }
@@ -294,25 +288,20 @@ impl Net {
         Poll::Pending
     }
 
-    /// What was received last, or the rest of it, waits for the next reader. Nothing was asked for since.
+    /// What was received last, or the rest of it, waits for the next reader.
     pub(super) fn put_back(&mut self, key: Key, bytes: RBuf) {
-        let slot = self.slot(key);
-        debug_assert!(
-            slot.receiving.is_none() && matches!(slot.inbox, Inbox::Empty),
-            "what comes later would come first"
-        );
-        if !bytes.is_empty() {
-            slot.inbox = Inbox::Data(bytes);
-        }
+        self.slot(key).put_back(bytes);
     }
 
-    /// Starts a receive unless one is under way or waits for a buffer.
+    /// Starts a receive unless one is under way or waits for a buffer. It goes on by itself unless its peer has been too fast
+    /// for its reader, or buffers are scarce: what nobody has asked for would hold them.
     fn arm(&mut self, key: Key, group: Group, expect: Expect) {
         let slot = &mut self.slots[key.index as usize];
         if slot.receiving.is_none() && !slot.starved {
             slot.receiving = Some(group);
+            let goes_on = !slot.ahead && !slot.is_unix && !buffers::is_scarce(group);
             let fd = slot.fd;
-            self.driver.recv(key, fd, group, expect);
+            self.driver.recv(key, fd, Receive { group, expect, goes_on });
         }
     }
 
@@ -476,6 +465,7 @@ impl Net {
         let slot = self.slot(key);
         slot.life = Life::Parked;
         slot.tag = tag;
+        slot.rest();
         (slot.reader, slot.writer) = (None, None);
         let why = match slot.inbox {
             _ if slot.session.is_some() => self.digest(key),
@@ -547,7 +537,7 @@ impl Net {
         let was_parked = slot.life == Life::Parked;
         slot.life = Life::Closing;
         (slot.reader, slot.writer) = (None, None);
-        slot.inbox = Inbox::Empty;
+        slot.forget_received();
         slot.accepted = None;
         slot.timed_out = false;
         slot.deadline = if slot.sending.is_some() { now + CLOSE_TICKS_MAX } else { 0 };
@@ -619,7 +609,7 @@ impl Net {
             _ if self.find(key).is_none() => {
                 debug_assert!(false, "a slot is freed only after its last completion");
             }
-            Op::Recv => self.received(key, result, buffer),
+            Op::Recv => self.received(key, result, buffer, more),
             Op::Send => self.sent(key, result),
             Op::Connect => {
                 let slot = self.slot(key);
@@ -634,11 +624,12 @@ impl Net {
         }
     }
 
-    fn received(&mut self, key: Key, result: i32, buffer: Option<u16>) {
+    fn received(&mut self, key: Key, result: i32, buffer: Option<u16>, more: bool) {
         let slot = self.slot(key);
-        let Some(group) = slot.receiving.take() else {
+        let Some(group) = slot.receiving else {
             return debug_assert!(false, "a receive nobody started");
         };
+        slot.receiving = more.then_some(group);
         let closing = slot.life == Life::Closing;
         let bytes = buffer.map(|buffer| buffers::view(group, buffer, result.max(0) as u32));
         if buffer.is_some() {
@@ -649,25 +640,31 @@ impl Net {
             return;
         }
         match (result, bytes) {
-            (1.., Some(bytes)) => slot.inbox = Inbox::Data(bytes),
-            (0, _) => slot.inbox = Inbox::End,
+            (1.., Some(bytes)) => {
+                // From here on the peer waits for the reader: a piece or two more may come before the cancel does.
+                if slot.keep(Inbox::Data(bytes)) && !std::mem::replace(&mut slot.ahead, true) && more {
+                    self.driver.cancel(key, Op::Recv);
+                }
+            }
+            (0, _) => _ = slot.keep(Inbox::End),
             (error, _) if error == -libc::ENOBUFS => {
-                slot.starved = true;
-                self.starved[group as usize].push_back(key);
-                self.feeding[group as usize] = false;
                 self.driver.lend_more(group);
-                return;
+                return self.starve(key, group);
             }
             (error, _) if error == -libc::EAGAIN => {
                 set_blocking(slot.fd);
                 return self.arm(key, group, Expect::Later);
             }
-            // Nobody cancels a receive of a live socket; should the kernel do so, it is as good as interrupted.
+            // It was ahead of its reader, or the kernel was interrupted.
             (error, _) if error == -libc::EINTR || error == -libc::ECANCELED => {
-                return self.arm(key, group, Expect::Now);
+                if matches!(slot.inbox, Inbox::Empty) {
+                    self.arm(key, group, Expect::Now);
+                }
+                return;
             }
-            (error, _) => slot.inbox = Inbox::Failed(-error),
+            (error, _) => _ = slot.keep(Inbox::Failed(-error)),
         }
+        let slot = &mut self.slots[key.index as usize];
         match slot.life {
             Life::Parked if slot.session.is_some() => self.received_parked(key, group),
             Life::Parked if result > 0 => self.event(key, Why::Readable),

@@ -8,7 +8,7 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::time::Duration;
 
 use super::buffers::{self, Group};
-use super::driver::{Completion, DriverCounts, Expect, Key, Op, Pieces};
+use super::driver::{Completion, DriverCounts, Key, Op, Pieces, Receive};
 use super::limits::ACCEPTS_PER_EVENT_MAX;
 
 const EVENTS_PER_WAIT: usize = 512;
@@ -78,10 +78,10 @@ impl Poll {
         })
     }
 
-    pub(super) fn recv(&mut self, key: Key, fd: RawFd, group: Group, _expect: Expect) {
+    pub(super) fn recv(&mut self, key: Key, fd: RawFd, receive: Receive) {
         match self.watch(key, fd) {
             Ok(watched) => {
-                watched.recv = Some(group);
+                watched.recv = Some(receive.group);
                 if watched.readable {
                     self.queue(key);
                 }

@@ -13,13 +13,17 @@ use io_uring::types::{BufRingEntry, Fd, SubmitArgs, Timespec};
 use io_uring::{IoUring, cqueue, opcode, squeue};
 
 use super::buffers::{self, Group};
-use super::driver::{Completion, DriverCounts, Expect, Key, Op, Pieces};
+use super::driver::{Completion, DriverCounts, Expect, Key, Op, Pieces, Receive};
 use super::limits::{
     COMPLETION_ENTRIES, LARGE_RING_ENTRIES, RING_ENTRIES, RING_FILL_START, SHORTAGE_PAUSE, SMALL_RING_ENTRIES,
+    UNASKED_LARGE_BYTES_MAX, UNASKED_SMALL_BYTES_MAX,
 };
 
 /// `IORING_RECVSEND_POLL_FIRST` (Linux 5.19).
 const POLL_FIRST: u16 = 1;
+
+/// `IORING_RECV_MULTISHOT` (Linux 6.0).
+const MULTISHOT: u16 = 2;
 
 pub(super) struct Ring {
     uring: IoUring,
@@ -28,6 +32,8 @@ pub(super) struct Ring {
     /// Completions that had to be collected while operations were started.
     early: Vec<Completion>,
     counts: DriverCounts,
+    /// Receives can go on, up to a limit.
+    receives_go_on: bool,
 }
 
 impl Ring {
@@ -59,15 +65,33 @@ impl Ring {
                 )?;
             }
         }
-        Ok(Ring { uring: ring, lent, wake_count: Box::new(0), early: Vec::new(), counts: DriverCounts::default() })
+        let counts = DriverCounts::default();
+        let mut ring =
+            Ring { uring: ring, lent, wake_count: Box::new(0), early: Vec::new(), counts, receives_go_on: true };
+        ring.receives_go_on = ring.knows_limit_of_receive();
+        Ok(ring)
     }
 
-    pub(super) fn recv(&mut self, key: Key, fd: RawFd, group: Group, expect: Expect) {
-        let recv = opcode::Recv::new(Fd(fd), std::ptr::null_mut(), group.buffer_bytes()).buf_group(group as u16);
-        let entry = match expect {
-            Expect::Now => recv.build(),
-            Expect::Later => recv.ioprio(POLL_FIRST).build(),
-        };
+    /// Whether a receive that goes on may have a limit (Linux 6.17): without one it takes 32 buffers at a time, asked or not. A
+    /// kernel that knows it finds fault with the descriptor; others, which have another field there, with the limit.
+    fn knows_limit_of_receive(&mut self) -> bool {
+        self.recv(Key::SHARD, -1, Receive { group: Group::Small, expect: Expect::Now, goes_on: true });
+        let mut done = Vec::new();
+        let waited = self.uring.submitter().submit_and_wait(1);
+        self.collect(&mut done);
+        waited.is_ok() && done.first().is_some_and(|completion| completion.result == -libc::EBADF)
+    }
+
+    pub(super) fn recv(&mut self, key: Key, fd: RawFd, receive: Receive) {
+        let Receive { group, expect, goes_on } = receive;
+        let waits = if expect == Expect::Later { POLL_FIRST } else { 0 };
+        let goes_on = goes_on && self.receives_go_on;
+        let (lasts, most) = if goes_on { (MULTISHOT, 0) } else { (0, group.buffer_bytes()) };
+        let recv = opcode::Recv::new(Fd(fd), std::ptr::null_mut(), most).buf_group(group as u16);
+        let mut entry = recv.ioprio(waits | lasts).build();
+        if goes_on {
+            limit(&mut entry, unasked_max(group));
+        }
         self.push(&entry.flags(squeue::Flags::BUFFER_SELECT).user_data(key.pack(Op::Recv)));
     }
 
@@ -197,6 +221,23 @@ impl Ring {
     }
 }
 
+fn unasked_max(group: Group) -> u32 {
+    match group {
+        Group::Small => UNASKED_SMALL_BYTES_MAX,
+        Group::Large => UNASKED_LARGE_BYTES_MAX,
+    }
+}
+
+/// Lets a receive that goes on end after so many bytes.
+fn limit(entry: &mut squeue::Entry, bytes: u32) {
+    /// Of `optlen` in `struct io_uring_sqe` (`linux/io_uring.h`).
+    const AT: usize = 44;
+    const _: () = assert!(size_of::<squeue::Entry>() == 64, "an entry is the kernel's structure");
+    // SAFETY: the crate has no name for this field of a receive. Sound: the place lies inside the entry, is aligned, and of the
+    // field's type; the structure is the kernel's interface, so it cannot change.
+    unsafe { std::ptr::from_mut(entry).cast::<u32>().add(AT / size_of::<u32>()).write(bytes) };
+}
+
 /// A provided-buffer ring: what of a pool is lent to the kernel.
 struct Lent {
     group: Group,
@@ -291,6 +332,7 @@ mod tests {
     use super::*;
 
     const KEY: Key = Key { index: 3, generation: 5 };
+    const ONCE: Receive = Receive { group: Group::Small, expect: Expect::Now, goes_on: false };
 
     /// `None` where the kernel has no ring to test.
     fn ring() -> Option<Ring> {
@@ -320,7 +362,7 @@ mod tests {
     fn a_wait_without_time_hands_over_and_runs_deferred_completions() {
         let Some(mut ring) = ring() else { return };
         let (ours, mut theirs) = pair();
-        ring.recv(KEY, ours.as_raw_fd(), Group::Small, Expect::Now);
+        ring.recv(KEY, ours.as_raw_fd(), ONCE);
         assert_eq!(wait(&mut ring, Duration::ZERO), []);
         theirs.write_all(b"now").expect("room");
         let began = Instant::now();
@@ -335,7 +377,7 @@ mod tests {
     fn a_wait_lasts_its_time_and_no_longer() {
         let Some(mut ring) = ring() else { return };
         let (ours, mut theirs) = pair();
-        ring.recv(KEY, ours.as_raw_fd(), Group::Small, Expect::Now);
+        ring.recv(KEY, ours.as_raw_fd(), ONCE);
         for _ in 0..2 {
             // With and without an entry to submit.
             let began = Instant::now();
@@ -365,11 +407,11 @@ mod tests {
         // The end, a cancel, an error and bytes: only the last one takes a buffer.
         for _ in 0..RING_FILL_START * 2 {
             let (ours, theirs) = pair();
-            ring.recv(KEY, ours.as_raw_fd(), Group::Small, Expect::Now);
+            ring.recv(KEY, ours.as_raw_fd(), ONCE);
             drop(theirs);
             assert_eq!(wait(&mut ring, second), [(Op::Recv, 0, false)]);
             let (ours, mut theirs) = pair();
-            ring.recv(KEY, ours.as_raw_fd(), Group::Small, Expect::Now);
+            ring.recv(KEY, ours.as_raw_fd(), ONCE);
             assert_eq!(wait(&mut ring, Duration::ZERO), []);
             ring.cancel(KEY, Op::Recv);
             let mut done = wait(&mut ring, second);
@@ -377,9 +419,9 @@ mod tests {
                 done.extend(wait(&mut ring, second));
             }
             assert!(done.contains(&(Op::Recv, -libc::ECANCELED, false)), "{done:?}");
-            ring.recv(KEY, 1_000_000, Group::Small, Expect::Now);
+            ring.recv(KEY, 1_000_000, ONCE);
             assert_eq!(wait(&mut ring, second), [(Op::Recv, -libc::EBADF, false)]);
-            ring.recv(KEY, ours.as_raw_fd(), Group::Small, Expect::Now);
+            ring.recv(KEY, ours.as_raw_fd(), ONCE);
             theirs.write_all(b"bytes").expect("room");
             assert_eq!(wait(&mut ring, second), [(Op::Recv, 5, true)]);
         }
@@ -393,7 +435,7 @@ mod tests {
         let mut pairs: Vec<_> = (0..=RING_FILL_START).map(|_| pair()).collect();
         for (index, (ours, theirs)) in pairs.iter_mut().enumerate() {
             theirs.write_all(b"x").expect("room");
-            ring.recv(Key { index: index as u32, generation: 0 }, ours.as_raw_fd(), Group::Small, Expect::Now);
+            ring.recv(Key { index: index as u32, generation: 0 }, ours.as_raw_fd(), ONCE);
         }
         let done = wait(&mut ring, Duration::from_secs(1));
         assert_eq!(done.len(), RING_FILL_START as usize + 1);
@@ -401,6 +443,57 @@ mod tests {
         ring.lend_more(Group::Small);
         wait(&mut ring, Duration::ZERO);
         assert_eq!(ring.lent[0].out, RING_FILL_START * 2);
+    }
+
+    #[test]
+    fn a_receive_that_goes_on_ends_at_its_limit() {
+        let Some(mut ring) = ring() else { return };
+        if !ring.receives_go_on {
+            return eprintln!("not tested: the kernel knows no limit of receives");
+        }
+        let (ours, mut theirs) = pair();
+        let (second, more) = (Duration::from_secs(1), Receive { goes_on: true, ..ONCE });
+        ring.recv(KEY, ours.as_raw_fd(), more);
+        for count in 1..=5 {
+            theirs.write_all(&[7; 5][..count]).expect("room");
+            assert_eq!(wait(&mut ring, second), [(Op::Recv, count as i32, true)]);
+        }
+        assert_eq!(ring.counts().operations, 2, "what the kernel knows, and one receive");
+        let full = Group::Small.buffer_bytes() as usize;
+        let limit = unasked_max(Group::Small) as usize / full;
+        theirs.write_all(&vec![7; full * (limit + 1)]).expect("room");
+        assert_eq!(wait(&mut ring, second), vec![(Op::Recv, full as i32, true); limit], "the rest is not asked for");
+        assert_eq!(wait(&mut ring, Duration::from_millis(20)), []);
+        ring.recv(KEY, ours.as_raw_fd(), more);
+        assert_eq!(wait(&mut ring, second), [(Op::Recv, full as i32, true)]);
+        drop(theirs);
+        assert_eq!(wait(&mut ring, second), [(Op::Recv, 0, false)]);
+    }
+
+    #[test]
+    fn the_end_of_a_stream_is_told_though_it_comes_with_the_last_bytes() {
+        use std::net::{TcpListener, TcpStream};
+
+        let Some(mut ring) = ring() else { return };
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        for _ in 0..20 {
+            let mut theirs = TcpStream::connect(listener.local_addr().expect("bound")).expect("a queue");
+            let (ours, _) = listener.accept().expect("it has connected");
+            ring.recv(KEY, ours.as_raw_fd(), Receive { expect: Expect::Later, goes_on: true, ..ONCE });
+            wait(&mut ring, Duration::ZERO);
+            theirs.write_all(b"last").expect("room");
+            drop(theirs);
+            let mut told = Vec::new();
+            while told.last().is_none_or(|(_, count, _)| *count > 0) {
+                let done = wait(&mut ring, Duration::from_secs(5));
+                assert!(!done.is_empty(), "the end is not told: {told:?}");
+                told.extend(done);
+                if !ring.receives_go_on && told.len() == 1 {
+                    ring.recv(KEY, ours.as_raw_fd(), ONCE);
+                }
+            }
+            assert_eq!(told, [(Op::Recv, 4, true), (Op::Recv, 0, false)]);
+        }
     }
 
     #[test]

@@ -10,7 +10,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use super::buffers::{self, Group};
-use super::driver::{Completion, DriverCounts, Expect, Key, Op, Pieces};
+use super::driver::{Completion, DriverCounts, Key, Op, Pieces, Receive};
 
 /// Waits without an answer before a script counts as stuck.
 const WAITS_MAX: usize = 100_000;
@@ -24,6 +24,8 @@ pub(super) struct Stage {
     pub(super) asked: Vec<(Op, Key)>,
     pub(super) cancels: Vec<(Op, Key)>,
     pub(super) groups: Vec<(Key, Group)>,
+    /// Whether each receive may complete many times.
+    pub(super) going_on: Vec<(Key, bool)>,
     pub(super) sends: Vec<(Key, Vec<u8>)>,
     pub(super) forgotten: Vec<Key>,
     /// Completions of the coming waits.
@@ -97,9 +99,10 @@ impl Script {
         self.since + self.stage.borrow().clock
     }
 
-    pub(super) fn recv(&mut self, key: Key, _fd: RawFd, group: Group, _expect: Expect) {
+    pub(super) fn recv(&mut self, key: Key, _fd: RawFd, receive: Receive) {
         let mut stage = self.stage.borrow_mut();
-        stage.groups.push((key, group));
+        stage.groups.push((key, receive.group));
+        stage.going_on.push((key, receive.goes_on));
         stage.ask(Op::Recv, key);
     }
 

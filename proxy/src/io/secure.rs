@@ -23,9 +23,7 @@ impl Net {
         let _ = begun.begin();
         let slot = self.slot(key);
         slot.session = Some(Box::new(begun));
-        if !sealed.is_empty() {
-            slot.inbox = Inbox::Data(sealed);
-        }
+        slot.put_back(sealed);
         self.pump(key);
     }
 
@@ -101,33 +99,31 @@ impl Net {
     fn open(&mut self, key: Key, mut sealed: RBuf) -> io::Result<()> {
         let slot = self.slot(key);
         let opened = session(slot).open(&mut sealed);
-        if !sealed.is_empty() && opened.is_ok() {
-            slot.inbox = Inbox::Data(sealed);
+        if opened.is_ok() {
+            slot.put_back(sealed);
         }
         self.pump(key);
         opened
     }
 
-    /// There was no buffer for what is opened: wakes the reader when there may be one.
-    fn starve(&mut self, key: Key, group: Group) {
-        let slot = self.slot(key);
-        // A receive under way ends before anything is opened; one that starves already stands in its list.
-        if slot.receiving.is_none() && !std::mem::replace(&mut slot.starved, true) {
+    /// There was no buffer for what was received, or for what is opened: it stands in line for one.
+    pub(super) fn starve(&mut self, key: Key, group: Group) {
+        if !std::mem::replace(&mut self.slot(key).starved, true) {
             self.starved[group as usize].push_back(key);
-            self.feeding[group as usize] = false;
         }
+        self.feeding[group as usize] = false;
     }
 
     /// What there is to say of a socket that parks, or that is parked and has received something.
     pub(super) fn digest(&mut self, key: Key) -> Option<Why> {
-        let slot = self.slot(key);
-        if let Inbox::Data(sealed) = &mut slot.inbox {
-            let sealed = std::mem::replace(sealed, RBuf::empty());
-            slot.inbox = Inbox::Empty;
-            // An error shows in the session.
-            let _ = self.open(key, sealed);
+        let mut slot = self.slot(key);
+        while matches!(slot.inbox, Inbox::Data(_)) && !session(slot).has_opened() && session(slot).ending().is_none() {
+            if let Inbox::Data(sealed) = slot.take() {
+                // An error shows in the session.
+                let _ = self.open(key, sealed);
+            }
+            slot = self.slot(key);
         }
-        let slot = self.slot(key);
         let has_ended = matches!(slot.inbox, Inbox::End | Inbox::Failed(_));
         if session(slot).has_opened() {
             Some(Why::Readable)

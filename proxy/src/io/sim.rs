@@ -18,7 +18,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use fastrand::Rng;
 
 use super::buffers::{self, Group};
-use super::driver::{Completion, Driver, DriverCounts, Expect, Key, Op, Pieces};
+use super::driver::{Completion, Driver, DriverCounts, Key, Op, Pieces, Receive};
 use super::runtime::run_on;
 
 /// Turns of the loop in which nothing happens and no time passes, before it counts as spinning.
@@ -132,6 +132,8 @@ struct Pending {
     ready: Option<Duration>,
     knock: Option<Knock>,
     cancelled: bool,
+    /// It may complete with more to come.
+    goes_on: bool,
 }
 
 struct Door {
@@ -541,11 +543,14 @@ impl Sim {
             wire.fail(format!("a second {op:?} while one is under way"));
         }
         let (pieces, knock) = more;
-        wire.pending.push(Pending { key, op, fd, group, pieces, ready: None, knock, cancelled: false });
+        wire.pending.push(Pending { key, op, fd, group, pieces, ready: None, knock, cancelled: false, goes_on: false });
     }
 
-    pub(super) fn recv(&mut self, key: Key, fd: RawFd, group: Group, _expect: Expect) {
-        self.start(key, Op::Recv, fd, group, (None, None));
+    pub(super) fn recv(&mut self, key: Key, fd: RawFd, receive: Receive) {
+        self.start(key, Op::Recv, fd, receive.group, (None, None));
+        if let Some(pending) = self.wire.borrow_mut().pending.last_mut() {
+            pending.goes_on = receive.goes_on;
+        }
     }
 
     pub(super) fn send(&mut self, key: Key, fd: RawFd, pieces: Pieces) {
@@ -707,7 +712,9 @@ impl Wire {
             }
             Op::Recv => {
                 let (result, buffer) = self.received(pending, conn.expect("a connection"));
-                (result, buffer, false)
+                // The kernel may end it at any time, too.
+                let more = result > 0 && pending.goes_on && !pending.cancelled && self.random.u8(0..8) > 0;
+                (result, buffer, more)
             }
             _ => (self.sent(pending, conn.expect("a connection"), peers), None, false),
         };

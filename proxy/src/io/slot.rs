@@ -46,6 +46,13 @@ pub(super) struct Slot {
     pub(super) told: Option<Why>,
     pub(super) receiving: Option<Group>,
     pub(super) inbox: Inbox,
+    /// What came behind that, in its order; nothing while the inbox is empty.
+    #[expect(clippy::box_collection, reason = "few slots ever have any; the others pay a word")]
+    pub(super) behind: Option<Box<VecDeque<Inbox>>>,
+    /// The peer was faster than the reader: what it sends is received piece by piece, each when it is asked for.
+    pub(super) ahead: bool,
+    /// Linux 6.18 does not tell a receive that goes on of the end of a unix socket's stream, if that comes with the last bytes.
+    pub(super) is_unix: bool,
     pub(super) sending: Option<Box<SendOp>>,
     pub(super) send_error: i32,
     /// The kernel took bytes since the socket was made or last taken back from its parking.
@@ -86,6 +93,9 @@ impl Slot {
             told: None,
             receiving: None,
             inbox: Inbox::Empty,
+            behind: None,
+            ahead: false,
+            is_unix: false,
             sending: None,
             send_error: 0,
             sent_some: false,
@@ -102,6 +112,54 @@ impl Slot {
             uncounted: false,
             served: 0,
             session: None,
+        }
+    }
+
+    /// Keeps what a receive left, behind what is there; true if something was.
+    pub(super) fn keep(&mut self, received: Inbox) -> bool {
+        let waits = !matches!(self.inbox, Inbox::Empty);
+        if waits {
+            self.behind.get_or_insert_default().push_back(received);
+        } else {
+            self.inbox = received;
+        }
+        waits
+    }
+
+    /// Takes bytes that were received, or tells how the stream ended, again and again.
+    pub(super) fn take(&mut self) -> Inbox {
+        match self.inbox {
+            Inbox::Empty => Inbox::Empty,
+            Inbox::End => Inbox::End,
+            Inbox::Failed(errno) => Inbox::Failed(errno),
+            Inbox::Data(_) => {
+                let next = self.behind.as_mut().and_then(|behind| behind.pop_front());
+                std::mem::replace(&mut self.inbox, next.unwrap_or_default())
+            }
+        }
+    }
+
+    /// What was taken last, or the rest of it, is what is taken next.
+    pub(super) fn put_back(&mut self, bytes: RBuf) {
+        if bytes.is_empty() {
+            return;
+        }
+        let later = std::mem::replace(&mut self.inbox, Inbox::Data(bytes));
+        if !matches!(later, Inbox::Empty) {
+            self.behind.get_or_insert_default().push_front(later);
+        }
+    }
+
+    /// Forgets what was received.
+    pub(super) fn forget_received(&mut self) {
+        (self.inbox, self.behind) = (Inbox::Empty, None);
+    }
+
+    /// It goes silent: a new beginning for whoever was ahead, and no memory for a queue that is empty.
+    pub(super) fn rest(&mut self) {
+        self.ahead = false;
+        if matches!(self.inbox, Inbox::Empty) {
+            self.behind = None;
         }
     }
 

@@ -38,11 +38,12 @@ impl Sock {
         Sock { key, local: PhantomData }
     }
 
-    /// Takes over a connected descriptor. Costs no system call.
+    /// Takes over a connected descriptor; without a peer's address it is a unix socket. Costs no system call.
     pub fn adopt(fd: OwnedFd, peer: Option<SocketAddr>) -> Sock {
         net::with(|net| {
             let key = net.adopt(fd);
-            net.slot(key).peer = peer;
+            let slot = net.slot(key);
+            (slot.peer, slot.is_unix) = (peer, peer.is_none());
             Sock::of(key)
         })
     }

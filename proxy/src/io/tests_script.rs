@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use proptest::prelude::*;
 
 use super::buffers;
-use super::driver::{Driver, Op};
+use super::driver::{Completion, Driver, Key, Op};
 use super::limits::{ACCEPTS_WAITING_MAX, CLOSE_TICKS_MAX, LARGE_BUFFERS_MAX, TEARDOWN_MS_MAX, TICK_MS};
 use super::net;
 use super::runtime::run_on;
@@ -64,6 +64,11 @@ fn socket() -> OwnedFd {
 
 fn sock() -> Sock {
     Sock::adopt(socket(), None)
+}
+
+/// As the first one, but no unix socket: its receives go on.
+fn tcp_sock() -> Sock {
+    Sock::adopt(socket(), Some(([192, 0, 2, 1], 80).into()))
 }
 
 /// Polls once, and forgets the future.
@@ -268,6 +273,98 @@ fn an_interrupted_or_cancelled_receive_starts_again_for_whoever_waits() {
         turn().await;
         turn().await;
         assert!(got.get());
+    });
+}
+
+/// Pieces that come of one receive, in one turn, and whether it goes on after the last.
+async fn pieces(stage: &Shared, key: Key, pieces: &[&[u8]], goes_on: bool) {
+    let last = pieces.len() - 1;
+    let came = pieces.iter().enumerate().map(|(at, piece)| {
+        let completion = stage.borrow().bytes(key, piece);
+        Completion { more: goes_on || at < last, ..completion }
+    });
+    let came = came.collect();
+    stage.borrow_mut().answers.push_back(came);
+    turn().await;
+    turn().await;
+}
+
+#[test]
+fn a_receive_that_goes_on_is_started_once_and_stops_for_a_slow_reader() {
+    play(|stage| async move {
+        stage.borrow_mut().cancels_by_hand = true;
+        let sock = tcp_sock();
+        assert!(once(sock.recv(Group::Small)).await.is_none());
+        let key = stage.borrow().last(Op::Recv);
+        for piece in [&b"one"[..], b"two", b"three"] {
+            pieces(&stage, key, &[piece], true).await;
+            assert_eq!(&sock.recv(Group::Small).await.expect("bytes")[..], piece);
+        }
+        assert_eq!((stage.borrow().count(Op::Recv), stage.borrow().cancels.len()), (1, 0));
+        pieces(&stage, key, &[b"four", b"five", b"six"], true).await;
+        assert_eq!(stage.borrow().cancels, [(Op::Recv, key)], "once");
+        stage.borrow_mut().then(Stage::end(key, Op::Recv, -libc::ECANCELED));
+        turn().await;
+        turn().await;
+        for piece in [&b"four"[..], b"five", b"six"] {
+            assert_eq!(stage.borrow().count(Op::Recv), 1, "nobody waits");
+            assert_eq!(&sock.recv(Group::Small).await.expect("kept")[..], piece);
+        }
+        assert!(once(sock.recv(Group::Small)).await.is_none());
+        pieces(&stage, key, &[b"seven"], false).await;
+        sock.park(1, Group::Small);
+        drop(next_event().await.sock.recv(Group::Small).await.expect("kept"));
+        turn().await;
+        let going_on: Vec<bool> = stage.borrow().going_on.iter().map(|(_, goes_on)| *goes_on).collect();
+        assert_eq!(going_on, [true, false], "piece by piece after that");
+    });
+}
+
+#[test]
+fn whoever_was_ahead_begins_anew_with_the_next_silence() {
+    play(|stage| async move {
+        let sock = tcp_sock();
+        assert!(once(sock.recv(Group::Small)).await.is_none());
+        let key = stage.borrow().last(Op::Recv);
+        pieces(&stage, key, &[b"one", b"two"], false).await;
+        for _ in 0..2 {
+            drop(sock.recv(Group::Small).await.expect("bytes"));
+        }
+        assert_eq!(stage.borrow().cancels, [], "it has ended by itself");
+        sock.park(1, Group::Small);
+        turn().await;
+        assert_eq!(stage.borrow().going_on, [(key, true), (key, true)]);
+        pieces(&stage, key, &[b"three"], true).await;
+        let event = next_event().await;
+        assert_eq!(
+            (event.why, &event.sock.recv(Group::Small).await.expect("bytes")[..]),
+            (Why::Readable, &b"three"[..])
+        );
+    });
+}
+
+#[test]
+fn what_is_put_back_comes_before_what_came_later_and_the_end_comes_last() {
+    play(|stage| async move {
+        let sock = tcp_sock();
+        assert!(once(sock.recv(Group::Small)).await.is_none());
+        let key = stage.borrow().last(Op::Recv);
+        pieces(&stage, key, &[b"one", b"two"], false).await;
+        let mut one = sock.recv(Group::Small).await.expect("bytes");
+        one.advance(1);
+        sock.put_back(one);
+        for piece in [&b"ne"[..], b"two"] {
+            assert_eq!(&sock.recv(Group::Small).await.expect("bytes")[..], piece);
+        }
+        assert!(once(sock.recv(Group::Small)).await.is_none());
+        pieces(&stage, key, &[b"three", b"four"], true).await;
+        stage.borrow_mut().then(Stage::end(key, Op::Recv, 0));
+        turn().await;
+        turn().await;
+        for piece in [&b"three"[..], b"four", b"", b""] {
+            assert_eq!(&sock.recv(Group::Small).await.expect("bytes")[..], piece);
+        }
+        assert_eq!(views_alive(), (0, 0));
     });
 }
 
