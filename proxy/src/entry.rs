@@ -231,6 +231,11 @@ impl Entries {
         list.iter().flatten().filter(|entry| entry.door == door && !entry.is_closing()).cloned().collect()
     }
 
+    /// Where somebody is let in who came in by the door of this number: also one that is closing.
+    pub fn of_door(&self, door: u64) -> Option<Rc<Entry>> {
+        self.list.borrow().iter().flatten().find(|entry| entry.door == door).cloned()
+    }
+
     /// Connections of HTTP/2 without streams, and when each of them would end by itself. Walks over all.
     pub fn idle_lines(&self) -> Vec<(Instant, Rc<Entry>, Rc<Line>)> {
         let mut found = Vec::new();

@@ -6,6 +6,7 @@ mod background;
 mod bell;
 mod body;
 mod callers;
+mod colleagues;
 mod connection;
 mod crossing;
 pub mod demo;

@@ -391,5 +391,14 @@ pub const PASSWORD_REMEMBERED: Duration = Duration::from_secs(300);
 /// How long one that was wrong is: a program that repeats it costs nothing, and who has mistyped it tries another.
 pub const PASSWORD_WRONG_REMEMBERED: Duration = Duration::from_secs(10);
 
+/// Connections from which on a worker asks whether another carries fewer: the first ones are not worth the way.
+pub const HANDED_OVER_FROM: u64 = 2;
+
+/// A worker takes newcomers itself until it has this part (an eighth) more than the lightest: 64 connections are spread within 20 %.
+pub const HANDED_OVER_SHARE: u64 = 8;
+
+/// Workers that are looked at for each newcomer: of many a few are enough, and each look may cost a cache line.
+pub const COLLEAGUES_LOOKED_AT: usize = 8;
+
 /// Passwords that the process remembers, right and wrong; as many for each worker, whose look-up takes no lock.
 pub const PASSWORDS_REMEMBERED: usize = 16_384;

@@ -16,11 +16,12 @@ use rustix::net::sockopt;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 
 use crate::callers::Caller;
+use crate::colleagues::Newcomer;
 use crate::connection::await_first_byte;
 use crate::entry::{ENTRY_TAG, Entry, GREETING_TAG};
 use crate::greeting;
 use crate::io::{
-    self as runtime, Elapsed, Group, Listener, Sock, expire_parked, is_shortage, now, sleep, spawn, timeout,
+    self as runtime, Elapsed, Group, Listener, Receiver, Sock, expire_parked, is_shortage, now, sleep, spawn, timeout,
 };
 use crate::limits::{
     ACCEPT_PAUSE, GREETING_TIME, LAST_ACCEPT_TIME, LAST_HANDSHAKE_TIME, LAST_HANDSHAKES_TIME_MAX, LAST_REQUEST_TIME,
@@ -265,7 +266,7 @@ async fn accept_all(fd: OwnedFd, entry: Rc<Entry>, accepting: Accepting) {
 async fn accept_while_open(listener: &Listener, backlog: &mut u32, entry: &Entry, worker: &Rc<Worker>) {
     while let Some(accepted) = accept(listener, backlog, entry, worker).await {
         match accepted {
-            Ok(fd) => admit(fd, entry, worker),
+            Ok(fd) => admit_here_or_there(fd, entry, worker),
             Err(error) => bear(&error, worker).await,
         }
         if !worker.load.is_accepting() {
@@ -383,6 +384,29 @@ async fn see_off(entry: &Rc<Entry>, worker: &Rc<Worker>) {
         sleep(TICK).await;
     }
     worker.entries.leave(entry);
+}
+
+/// Lets in who has been accepted, unless another worker carries clearly fewer connections.
+fn admit_here_or_there(fd: OwnedFd, entry: &Entry, worker: &Rc<Worker>) {
+    match worker.colleagues.lighter(|| worker.random() as u64) {
+        Some(colleague) => {
+            add(&worker.metrics.connections_handed_over, 1);
+            colleague.hand_over(Newcomer { door: entry.door, fd });
+        }
+        None => admit(fd, entry, worker),
+    }
+}
+
+/// Lets in whom other workers have accepted, to the end of this one.
+pub async fn welcome(newcomers: Receiver<Newcomer>, worker: Rc<Worker>) {
+    loop {
+        let Newcomer { door, fd } = newcomers.recv().await;
+        // A door that closes stays for longer than anybody is on the way; should it be gone, so is the connection.
+        if let Some(entry) = worker.entries.of_door(door) {
+            admit(fd, &entry, &worker);
+        }
+        worker.colleagues.arrived();
+    }
 }
 
 fn admit(fd: OwnedFd, entry: &Entry, worker: &Rc<Worker>) {

@@ -12,6 +12,7 @@ use std::task::{Context, Poll, Waker};
 use config::snapshot::Snapshot;
 
 use crate::callers::Caller;
+use crate::colleagues::Colleagues;
 use crate::connection::{await_first_byte, next_head};
 use crate::entry::{Entry, Peer};
 use crate::exchange::Exchange;
@@ -57,7 +58,7 @@ impl Rehearsal {
         let of_worker = metrics.worker(0);
         let (mut sinks, _) = Writer::start(Destination::None, std::slice::from_ref(&of_worker), metrics.writer())?;
         let published = Published::new(snapshot, None, &metrics);
-        let parts = (Share::of(FILES, 1), Arc::default(), Asker::default());
+        let parts = (Share::of(FILES, 1), Arc::default(), Colleagues::default(), Asker::default());
         let worker = Worker::new(0, published, of_worker, sinks.remove(0), parts);
         spawn(worker::take_events(worker.clone()));
         let entry = worker.entries.enter(0, CLIENT.port(), true, 1);

@@ -17,6 +17,7 @@ use router::Kind;
 
 use crate::answers::Answers;
 use crate::callers::{Caller, Callers};
+use crate::colleagues::Colleagues;
 use crate::entry::{Entries, Entry};
 use crate::files::Share;
 use crate::io::{self as runtime, now, since};
@@ -234,6 +235,8 @@ pub struct Worker {
     #[expect(clippy::vec_box, reason = "boxes are lent out whole: what is parsed never moves")]
     scratch: RefCell<Vec<Box<Scratch>>>,
     callers: Arc<Callers>,
+    /// The other workers.
+    pub colleagues: Colleagues,
     /// TLS handshakes under way.
     pub handshakes: Cell<u32>,
     /// Numbers connections of HTTP/2.
@@ -298,7 +301,7 @@ impl Worker {
         published: Arc<Published>,
         metrics: Arc<WorkerMetrics>,
         log: Sink,
-        (share, callers, asker): (Share, Arc<Callers>, Asker),
+        (share, callers, colleagues, asker): (Share, Arc<Callers>, Colleagues, Asker),
     ) -> Rc<Worker> {
         let worker = Rc::new(Worker {
             index,
@@ -320,6 +323,7 @@ impl Worker {
             scratch: RefCell::default(),
             load: Load::new(&published.snapshot.gateway.limits, share.clients),
             callers,
+            colleagues,
             handshakes: Cell::new(0),
             guests: Cell::new(0),
             accepting: Cell::new(0),

@@ -24,6 +24,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use crate::background::Resolver;
 use crate::bell::Bell;
 use crate::callers::Callers;
+use crate::colleagues::{Colleagues, Seat};
 use crate::deploy::Deployer;
 use crate::doors::{Doors, cannot_listen};
 use crate::files::{self, Share};
@@ -297,7 +298,10 @@ impl Crew {
         let callers = Arc::<Callers>::default();
         let mut crew = Crew { threads: Vec::new(), inboxes: Vec::new(), leaving: Arc::default() };
         let (up, ready) = mpsc::channel();
-        for (index, log) in sinks.into_iter().enumerate() {
+        let (seats, newcomers): (Vec<_>, Vec<_>) =
+            (0..sinks.len()).map(|index| Seat::new(metrics.worker(index))).unzip();
+        let seats: Arc<[Seat]> = seats.into();
+        for (index, (log, newcomers)) in sinks.into_iter().zip(newcomers).enumerate() {
             let (inbox, receiver) = channel();
             let parts = Parts {
                 index,
@@ -307,6 +311,8 @@ impl Crew {
                 inbox: receiver,
                 share,
                 callers: callers.clone(),
+                colleagues: Colleagues::new(seats.clone(), index),
+                newcomers,
                 asker: asker.clone(),
             };
             let core = cores.get(index % cores.len().max(1)).copied();

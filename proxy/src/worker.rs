@@ -5,6 +5,7 @@ use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 use crate::callers::Callers;
+use crate::colleagues::{Colleagues, Newcomer};
 use crate::connection;
 use crate::entry::{GREETING_TAG, HANDSHAKE_TAG};
 use crate::files::Share;
@@ -79,6 +80,10 @@ pub struct Parts {
     pub share: Share,
     /// Who is connected, of all workers.
     pub callers: Arc<Callers>,
+    /// All workers, as this one sees them.
+    pub colleagues: Colleagues,
+    /// Whom the others send it.
+    pub newcomers: Receiver<Newcomer>,
     /// How it asks for keys of issuers.
     pub asker: Asker,
 }
@@ -94,9 +99,10 @@ pub fn run_here(driver: DriverKind, parts: Parts, up: mpsc::Sender<()>) -> std::
 
 /// Serves until it has drained; on a shard.
 pub async fn run(parts: Parts) {
-    let Parts { index, published, metrics, log, inbox, share, callers, asker } = parts;
+    let Parts { index, published, metrics, log, inbox, share, callers, colleagues, newcomers, asker } = parts;
     runtime::set_sockets_max(share.sockets);
-    let worker = Worker::new(index, published, metrics, log, (share, callers, asker));
+    let worker = Worker::new(index, published, metrics, log, (share, callers, colleagues, asker));
+    spawn(listener::welcome(newcomers, worker.clone()));
     spawn(take_events(worker.clone()));
     spawn(tick(worker.clone()));
     listen_to_others(&worker, &inbox).await;
@@ -186,7 +192,7 @@ async fn listen_to_others(worker: &Rc<Worker>, inbox: &Receiver<Message>) {
     handed_over.iter().flat_map(|door| worker.entries.door(*door)).for_each(|entry| entry.share());
     worker.begin_drain();
     let until = now() + time;
-    wait_while(|| worker.is_accepting(), until).await;
+    wait_while(|| worker.is_accepting() || worker.colleagues.are_coming(), until).await;
     wait_while(|| worker.connections_open() > 0, until.min(now() + LAST_REQUEST_TIME)).await;
     worker.shut();
     close_idle(worker, until).await;

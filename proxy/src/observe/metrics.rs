@@ -147,6 +147,8 @@ impl fmt::Debug for Counters {
 pub struct WorkerMetrics {
     /// Connections taken from the listeners.
     pub connections_accepted: AtomicU64,
+    /// Connections given to a worker that carries fewer.
+    pub connections_handed_over: AtomicU64,
     /// Connections of clients that are open now (gauge).
     pub connections_open: AtomicU64,
     /// Of these, connections between two requests (gauge).
@@ -264,6 +266,7 @@ impl WorkerMetrics {
         let zero = || AtomicU64::new(0);
         Self {
             connections_accepted: zero(),
+            connections_handed_over: zero(),
             connections_open: zero(),
             connections_idle: zero(),
             requests: zero(),

@@ -21,6 +21,9 @@ type PerWorker = (&'static str, &'static str, fn(&WorkerMetrics) -> &AtomicU64);
 
 const PER_WORKER: &[PerWorker] = &[
     ("tollgate_connections_accepted_total", "Connections of clients accepted.", |w| &w.connections_accepted),
+    ("tollgate_connections_handed_over_total", "Connections of clients given to a worker that carries fewer.", |w| {
+        &w.connections_handed_over
+    }),
     ("tollgate_connections_open", "Connections of clients that are open.", |w| &w.connections_open),
     ("tollgate_connections_idle", "Connections of clients between two requests.", |w| &w.connections_idle),
     ("tollgate_http2_connections_total", "Connections of clients that speak HTTP/2.", |w| &w.http2_connections),

@@ -19,6 +19,7 @@ use std::time::Duration;
 
 use fastrand::Rng;
 
+use crate::colleagues::Colleagues;
 use crate::files::Share;
 use crate::io::sim::{Conn, Knock, Peers, Wire, epoch, simulate, sleeping};
 use crate::io::{self as runtime, Sender, channel, panics, sleep, sockets_alive, tasks_alive, views_alive};
@@ -449,6 +450,8 @@ fn run(seed: u64, is_traced: bool) -> Run {
         inbox: received,
         share: Share { files: u64::MAX, sockets: u32::MAX, clients: u32::MAX },
         callers: Arc::default(),
+        colleagues: Colleagues::default(),
+        newcomers: channel().1,
         asker: Asker::default(),
     };
     world.inbox.send(Message::Open(vec![opened(&mut wire, FIRST), opened(&mut wire, SECOND)]));
@@ -509,7 +512,7 @@ async fn leftovers(metrics: &WorkerMetrics, world: &RefCell<World>) -> Vec<Strin
         sleep(Duration::from_millis(runtime::limits::TICK_MS)).await;
     }
     // This task, the clockwork, and the one that takes events; the clockwork sleeps.
-    let counts = [("sockets", sockets_alive().0, 0), ("tasks", tasks_alive(), 3), ("sleeps", sleeping(), 1)];
+    let counts = [("sockets", sockets_alive().0, 0), ("tasks", tasks_alive(), 4), ("sleeps", sleeping(), 1)];
     left.extend(counts.iter().filter(|(_, is, should)| is != should).map(|count| format!("{count:?}")));
     // Slow readers still read what has reached them.
     for _ in 0..LIFE_MAX.as_secs() {
