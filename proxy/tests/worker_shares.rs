@@ -1,4 +1,5 @@
 //! How connections are spread over the workers of a process: evenly, whatever the kernel's hash does.
+#![allow(clippy::cast_precision_loss, reason = "what a test counts is small")]
 
 mod support;
 
