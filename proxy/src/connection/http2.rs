@@ -25,7 +25,7 @@ use crate::entry::Peer;
 use crate::exchange::Exchange;
 use crate::head_bytes::HeadBytes;
 use crate::http2::{Busy, Line, Piece, Stream, Timer, Wire};
-use crate::io::{Group, RBuf, Sock, now, spawn, timeout, vector};
+use crate::io::{Group, RBuf, Sock, now, spawn_with, timeout, vector};
 use crate::limits::{
     CONNECTION_WINDOW_BYTES, FIELD_CHARGE_BYTES, FRAME_BYTES_MAX, LAST_REQUEST_TIME, LINGER_BYTES_MAX, LINGER_TIME,
     PROVOKED_RESETS_MAX, UNSEEN_RESETS_MAX,
@@ -302,7 +302,8 @@ impl<'a> Front<'a> {
         let mut exchange = Exchange::new(link, worker.scratch(), (entry, self.peer, secure));
         let read = read_head(&mut exchange, &parts, ends, worker);
         add(&worker.metrics.http2_streams, 1);
-        spawn(serve_one(exchange, read, self.line.begin_stream(), self.worker.clone()));
+        let (busy, worker) = (self.line.begin_stream(), self.worker.clone());
+        spawn_with(move || serve_one(exchange, read, busy, worker));
     }
 }
 

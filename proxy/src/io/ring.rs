@@ -298,6 +298,9 @@ pub fn probe() -> Result<String, String> {
         Ok(ring) => {
             let params = ring.uring.params();
             let mut features = vec!["defer_taskrun", "single_issuer", "buffer_ring", "accept_multishot"];
+            if ring.receives_go_on {
+                features.push("recv_multishot");
+            }
             if params.is_feature_recvsend_bundle() {
                 features.push("bundles");
             }
