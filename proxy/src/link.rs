@@ -36,6 +36,13 @@ impl Link {
         }
     }
 
+    /// What is received from here goes to that one: piece by piece, if it is a stream.
+    pub fn receive_for(&self, reader: &Link) {
+        if let (Link::Sock(sock), Link::Stream(_)) = (self, reader) {
+            sock.receive_one_by_one();
+        }
+    }
+
     /// The next bytes, in a buffer of `group`; empty at the end. `TimedOut` once the deadline has passed.
     pub fn recv(&self, group: Group) -> impl Future<Output = io::Result<RBuf>> {
         poll_fn(move |context| self.poll_recv(group, context))

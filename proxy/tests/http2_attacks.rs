@@ -390,7 +390,7 @@ fn t08_one_octet_that_stands_for_a_field_counts_as_the_field() {
 /// Answers that no window lets go: the most octets by which the process grew before they were given up.
 fn held(stage: &Stage) -> u64 {
     stage.backend.script(|_| Reply::ok(vec![b'x'; 1 << 20]));
-    let before = stage.gateway.rss();
+    let before = stage.gateway.own_memory();
     let mut peer = peer(stage);
     peer.set(&[(setting::INITIAL_WINDOW_SIZE, 0)]);
     let streams: Vec<u32> = (0..50).map(|at| at * 2 + 1).collect();
@@ -400,7 +400,7 @@ fn held(stage: &Stage) -> u64 {
         // An octet now and then is no progress.
         peer.send([window_update(streams[0], 1)]);
         peer.glance();
-        most = most.max(stage.gateway.rss().saturating_sub(before));
+        most = most.max(stage.gateway.own_memory().saturating_sub(before));
         peer.closed.is_some() || streams.iter().all(|stream| peer.answer(*stream).reset.is_some())
     });
     stage.all_closed();

@@ -299,7 +299,7 @@ impl Net {
         let slot = &mut self.slots[key.index as usize];
         if slot.receiving.is_none() && !slot.starved {
             slot.receiving = Some(group);
-            let goes_on = !slot.ahead && !slot.is_unix && !buffers::is_scarce(group);
+            let goes_on = !(slot.ahead || slot.one_by_one || slot.is_unix || buffers::is_scarce(group));
             let fd = slot.fd;
             self.driver.recv(key, fd, Receive { group, expect, goes_on });
         }

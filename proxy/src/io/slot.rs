@@ -51,6 +51,8 @@ pub(super) struct Slot {
     pub(super) behind: Option<Box<VecDeque<Inbox>>>,
     /// The peer was faster than the reader: what it sends is received piece by piece, each when it is asked for.
     pub(super) ahead: bool,
+    /// The reader may be slow, so that the same holds from the start.
+    pub(super) one_by_one: bool,
     /// Linux 6.18 does not tell a receive that goes on of the end of a unix socket's stream, if that comes with the last bytes.
     pub(super) is_unix: bool,
     pub(super) sending: Option<Box<SendOp>>,
@@ -95,6 +97,7 @@ impl Slot {
             inbox: Inbox::Empty,
             behind: None,
             ahead: false,
+            one_by_one: false,
             is_unix: false,
             sending: None,
             send_error: 0,
@@ -157,7 +160,7 @@ impl Slot {
 
     /// It goes silent: a new beginning for whoever was ahead, and no memory for a queue that is empty.
     pub(super) fn rest(&mut self) {
-        self.ahead = false;
+        (self.ahead, self.one_by_one) = (false, false);
         if matches!(self.inbox, Inbox::Empty) {
             self.behind = None;
         }

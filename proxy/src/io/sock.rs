@@ -82,6 +82,12 @@ impl Sock {
         net::with(|net| net.poll_recv(self.key, group, context))
     }
 
+    /// Receives that are started from now on end with one piece, until it parks again: what goes to one stream of many waits for
+    /// that stream's window, and what came ahead of it would hold buffers for as long.
+    pub fn receive_one_by_one(&self) {
+        net::with(|net| net.slot(self.key).one_by_one = true);
+    }
+
     /// Hands bytes over once the previous send is through: one send under way per socket is the back-pressure. An error of
     /// the previous send comes out here.
     pub async fn send(&self, outgoing: Outgoing) -> io::Result<()> {

@@ -344,6 +344,26 @@ fn whoever_was_ahead_begins_anew_with_the_next_silence() {
 }
 
 #[test]
+fn a_receive_for_a_slow_reader_ends_with_one_piece_until_the_next_silence() {
+    play(|stage| async move {
+        let sock = tcp_sock();
+        sock.receive_one_by_one();
+        assert!(once(sock.recv(Group::Small)).await.is_none());
+        let key = stage.borrow().last(Op::Recv);
+        pieces(&stage, key, &[b"one"], false).await;
+        drop(sock.recv(Group::Small).await.expect("bytes"));
+        assert!(once(sock.recv(Group::Small)).await.is_none());
+        pieces(&stage, key, &[b"two"], false).await;
+        drop(sock.recv(Group::Small).await.expect("bytes"));
+        sock.park(1, Group::Small);
+        turn().await;
+        assert_eq!(stage.borrow().going_on, [(key, false), (key, false), (key, true)]);
+        pieces(&stage, key, &[b"three"], true).await;
+        assert_eq!(next_event().await.why, Why::Readable);
+    });
+}
+
+#[test]
 fn what_is_put_back_comes_before_what_came_later_and_the_end_comes_last() {
     play(|stage| async move {
         let sock = tcp_sock();

@@ -127,6 +127,7 @@ async fn converse(
     connection: &mut Connection,
     head: Vec<u8>,
 ) -> Result<HeadBytes, Fault> {
+    connection.sock.receive_for(source.sock);
     if !source.body.is_done() || source.is_held {
         return converse_with_body(source, bounds, connection, head).await;
     }
