@@ -77,16 +77,25 @@ impl Colleagues {
         (own > load + room).then_some(lightest)
     }
 
-    /// A newcomer of ours has been let in, or turned away.
-    pub fn arrived(&self) {
-        if let Some(seat) = self.seats.get(self.own) {
-            seat.coming.fetch_sub(1, Relaxed);
-        }
+    /// A newcomer of ours is here: it is on its way until this is dropped, when it has been let in or turned away.
+    pub fn arriving(&self) -> Arriving<'_> {
+        Arriving(self.seats.get(self.own))
     }
 
     /// Whether newcomers of ours are on their way.
     pub fn are_coming(&self) -> bool {
         self.seats.get(self.own).is_some_and(|seat| seat.coming.load(Relaxed) > 0)
+    }
+}
+
+/// See `Colleagues::arriving`.
+pub struct Arriving<'a>(Option<&'a Seat>);
+
+impl Drop for Arriving<'_> {
+    fn drop(&mut self) {
+        if let Some(seat) = self.0 {
+            seat.coming.fetch_sub(1, Relaxed);
+        }
     }
 }
 
@@ -154,7 +163,7 @@ mod tests {
             });
         }
         assert!(two.are_coming() && one.lighter(|| 0).is_none(), "three are on their way, and one may be more");
-        (0..3).for_each(|_| two.arrived());
+        (0..3).for_each(|_| drop(two.arriving()));
         assert!(!two.are_coming());
         drop(receivers);
     }

@@ -401,11 +401,15 @@ fn admit_here_or_there(fd: OwnedFd, entry: &Entry, worker: &Rc<Worker>) {
 pub async fn welcome(newcomers: Receiver<Newcomer>, worker: Rc<Worker>) {
     loop {
         let Newcomer { door, fd } = newcomers.recv().await;
-        // A door that closes stays for longer than anybody is on the way; should it be gone, so is the connection.
-        if let Some(entry) = worker.entries.of_door(door) {
-            admit(fd, &entry, &worker);
-        }
-        worker.colleagues.arrived();
+        let here = worker.clone();
+        // A task for each: should one panic, the others come in all the same.
+        spawn(async move {
+            let _arriving = here.colleagues.arriving();
+            // A door that closes stays for longer than anybody is on the way; should it be gone, so is the connection.
+            if let Some(entry) = here.entries.of_door(door) {
+                admit(fd, &entry, &here);
+            }
+        });
     }
 }
 
