@@ -103,10 +103,10 @@ fn routes(times: u64) {
 /// A leased bucket, and a client's among others.
 fn throttle(times: u64) {
     let limit = Limit::new(10_000_000.0, 10_000_000.0);
-    let (shared, table): (Shared, Table) = (Shared::new(limit, 2), Table::new(limit, 1_000));
+    let (shared, table): (Shared, Table) = (Shared::new(limit, 2), Table::new(limit, 1_000, 2));
     for now in (1..=times).map(|at| at * STEP) {
         black_box(shared.take(black_box(0), now)).expect("a token");
-        black_box(table.take(black_box(0x2545_f491_4f6c_dd1d), now)).expect("a token");
+        black_box(table.take(black_box(0x2545_f491_4f6c_dd1d), 0, now)).expect("a token");
     }
 }
 

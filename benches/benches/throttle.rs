@@ -45,7 +45,7 @@ fn clients(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("throttle");
     let hash = RandomState::new();
     for count in [1_u64, 100_000] {
-        let table: Table = Table::new(wide(), 100_000);
+        let table: Table = Table::new(wide(), 100_000, 2);
         let clients: Vec<u64> = (0..count).map(|client| hash.hash_one(client)).collect();
         let (mut at, mut now) = (0, 0);
         group.bench_function(format!("client_of_{count}"), |bencher| {
@@ -53,17 +53,17 @@ fn clients(criterion: &mut Criterion) {
                 // A step that meets all of them in no order of memory.
                 at = (at + 7_919) % clients.len();
                 now += STEP;
-                table.take(black_box(clients[at]), now)
+                table.take(black_box(clients[at]), 0, now)
             });
         });
     }
-    let table: Table = Table::new(Limit::new(0.001, 1.0), 100);
-    let _ = table.take(7, 1);
+    let table: Table = Table::new(Limit::new(0.001, 1.0), 100, 2);
+    let _ = table.take(7, 0, 1);
     let mut out = Vec::with_capacity(256);
     group.bench_function("refusal_with_fields", |bencher| {
         bencher.iter(|| {
             out.clear();
-            if let Err(wait) = table.take(black_box(7), 2) {
+            if let Err(wait) = table.take(black_box(7), 0, 2) {
                 write_refused(table.told("address", 7, 2), wait, &mut out);
             }
             out.len()

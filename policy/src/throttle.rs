@@ -4,6 +4,7 @@
 //! that workers lease from; a [`Table`] holds a bucket for each of many clients. Time is passed in, in nanoseconds since a moment
 //! that all callers agree on; it may go backwards a little, for workers do not look at their clocks at the same time.
 
+mod ahead;
 mod bucket;
 mod fields;
 mod shared;

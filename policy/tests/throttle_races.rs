@@ -87,12 +87,32 @@ fn a_lease_is_used_once() {
 #[test]
 fn a_new_client_of_two_workers_has_one_bucket() {
     loom::model(|| {
-        let table = Arc::new(Table::<Watched>::new(Limit::new(0.001, 2.0), 1));
-        assert!(table.take(7, 1).is_ok());
+        let table = Arc::new(Table::<Watched>::new(Limit::new(0.001, 2.0), 1, 2));
+        assert!(table.take(7, 0, 1).is_ok());
         let other = table.clone();
         // Of the same row: 128 rows make a piece.
-        let pass = move |table: &Table<Watched>| (0..2).filter(|_| table.take(7 + 128, 1).is_ok()).count();
+        let pass = move |table: &Table<Watched>| (0..2).filter(|_| table.take(7 + 128, 0, 1).is_ok()).count();
         assert_eq!(race(move || pass(&other), || pass(&table)), 2);
-        assert!(table.take(7, 1).is_ok() && table.take(7, 1).is_err());
+        assert!(table.take(7, 0, 1).is_ok() && table.take(7, 0, 1).is_err());
+    });
+}
+
+/// One worker goes on using what it holds for a client while the other finds it old and takes it.
+#[test]
+fn what_a_worker_holds_for_a_client_is_used_once() {
+    let mut model = loom::model::Builder::new();
+    model.max_branches = 20_000;
+    model.check(|| {
+        let table = Arc::new(Table::<Watched>::new(Limit::new(0.000_001, 400.0), 1, 2));
+        // The second one leases two.
+        assert!((0..2).all(|_| table.take(7, 0, 0).is_ok()));
+        let later = LEASE_NANOS * 2;
+        let mut passed = 2 + (0..396).filter(|_| table.take(7, 1, later).is_ok()).count();
+        let other = table.clone();
+        let pass =
+            move |table: &Table<Watched>, worker| (0..2).filter(|_| table.take(7, worker, later).is_ok()).count();
+        passed += race(move || pass(&other, 0), || pass(&table, 1));
+        passed += (0..4).filter(|at| table.take(7, at % 2, later * 3).is_ok()).count();
+        assert_eq!(passed, 400);
     });
 }

@@ -26,7 +26,7 @@ fn ask_all(exchange: &mut Exchange, place: Place, live: &Live, worker: &Worker) 
         let Some(firewall) = live.walls.get(number) else { continue };
         let (head, body) = (&exchange.scratch.head, exchange.body.remaining());
         let request = Request { address, head, head_bytes: &exchange.head_bytes, path, body };
-        let too_fast = |rule| published.throttles.is_too_fast(number, rule, address, nanos(now()));
+        let too_fast = |rule| published.throttles.is_too_fast((number, rule), address, worker.index, nanos(now()));
         let holds = |rule| published.tallies.count(number, Some(rule), worker.index);
         let verdict = firewall.decide(&request, &mut said.work, too_fast, holds);
         let by = verdict.rule.map(|rule| (number, rule));

@@ -136,9 +136,9 @@ impl Throttles {
     }
 
     /// Whether the client of an address has sent more than a rule of a firewall lets it; IPv6 networks of 64 bits are one client.
-    pub fn is_too_fast(&self, firewall: usize, rule: usize, ip: Option<IpAddr>, now: u64) -> bool {
+    pub fn is_too_fast(&self, (firewall, rule): (usize, usize), ip: Option<IpAddr>, worker: usize, now: u64) -> bool {
         let table = self.firewalls.get(firewall).and_then(|rules| rules.get(rule)?.as_deref());
-        table.is_some_and(|table| table.take(self.of_address(ip, 32, 64), now).is_err())
+        table.is_some_and(|table| table.take(self.of_address(ip, 32, 64), worker, now).is_err())
     }
 
     /// What the client of an address is known by, so many bits of it.
@@ -194,11 +194,11 @@ impl Maker<'_> {
     }
 
     fn table(&mut self, name: String, limit: Limit, clients: usize) -> Arc<Table> {
-        let (known, now) = (self.known.tables.get(&name), self.now);
+        let (known, workers, now) = (self.known.tables.get(&name), self.workers, self.now);
         let make = || match known {
             Some(known) if known.limit() == limit && known.is_for(clients) => known.clone(),
-            Some(known) => Arc::new(Table::instead_of(known, limit, clients, now)),
-            None => Arc::new(Table::new(limit, clients)),
+            Some(known) => Arc::new(Table::instead_of(known, limit, clients, workers, now)),
+            None => Arc::new(Table::new(limit, clients, workers)),
         };
         self.named.tables.entry(name).or_insert_with(make).clone()
     }
@@ -374,7 +374,7 @@ mod tests {
         let whole = first.stage(0).whole.clone().expect("a limit");
         let client = first.client("somebody");
         let by = first.stage(0).by[0].throttle.clone().expect("a limit");
-        assert!((0..4).all(|_| whole.take(0, at).is_ok()) && (0..4).all(|_| by.take(client, at).is_ok()));
+        assert!((0..4).all(|_| whole.take(0, at).is_ok()) && (0..4).all(|_| by.take(client, 0, at).is_ok()));
         let same =
             snapshot("throttle_by: [{address: true, rate: 0.001, burst: 5}], throttle: {rate: 0.001, burst: 10}");
         let same = Throttles::new(&same, Some(&first), 2, now);

@@ -109,7 +109,7 @@ fn clients(
     for (number, of_client) in of_stage.by.iter().enumerate().filter(|(_, entry)| entry.by.is_early() == early) {
         let Some(table) = &of_client.throttle else { continue };
         let client = client_of(of_client, exchange, live);
-        if let Err(wait) = table.take(client, at) {
+        if let Err(wait) = table.take(client, worker.index, at) {
             let told = table.told(&of_client.name, client, at);
             let phase = if early { Phase::ThrottleAddress } else { Phase::ThrottlePlan };
             return Err(refuse(exchange, place, live, worker, phase, told, wait));
@@ -125,14 +125,14 @@ fn of_key(exchange: &mut Exchange, place: Place, live: &Live, worker: &Worker) -
     let client = key_of(exchange, live);
     let (of_method, of_all) = tables(exchange, place, live);
     if let Some(table) = of_method {
-        if let Err(wait) = table.take(client, at) {
+        if let Err(wait) = table.take(client, worker.index, at) {
             let told = table.told("plan-method", client, at);
             return Err(refuse(exchange, place, live, worker, Phase::ThrottlePlan, told, wait));
         }
         exchange.scratch.taken.plan_method = true;
     }
     if let Some(table) = of_all {
-        if let Err(wait) = table.take(client, at) {
+        if let Err(wait) = table.take(client, worker.index, at) {
             let told = table.told("plan", client, at);
             return Err(refuse(exchange, place, live, worker, Phase::ThrottlePlan, told, wait));
         }

@@ -17,11 +17,11 @@ use super::{Limit, Told};
 /// After this time an unused lease goes back: long for a worker with many requests, and too short to be missed.
 pub const LEASE_NANOS: u64 = 10_000_000;
 /// Leases divide one per cent of the burst.
-const LEASED_SHARE: u32 = 100;
+pub(super) const LEASED_SHARE: u32 = 100;
 /// Binary digits of a lease's tokens; the rest is the time, in steps of [`STEP_BITS`] of nanoseconds, for 36 years.
 const TOKENS_BITS: u32 = 24;
 /// A step is 1.05 ms.
-const STEP_BITS: u32 = 20;
+pub(super) const STEP_BITS: u32 = 20;
 
 /// A bucket that workers share.
 #[derive(Debug)]
