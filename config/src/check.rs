@@ -7,7 +7,7 @@ mod routes;
 mod stages;
 mod throttles;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::Path;
 
 use router::Kind;
@@ -165,20 +165,20 @@ fn warn_of_unused_upstreams(document: &Document, definitions: &[Option<Definitio
     let stages = document.apis.iter().flat_map(|api| &api.stages);
     // `http://${stageVariables.colour}-pets/` builds a name from pieces, and what is deployed may call others than the document.
     let is_open = stages.clone().any(|stage| stage.auto_deploy.is_some_and(|at| !at.value))
-        || uris.iter().any(|uri| uri.contains("${stageVariables."));
+        || uris.iter().any(|uri| uri.contains('$') && uri.contains("${stageVariables."));
     if is_open {
         return;
     }
-    let mut used: BTreeSet<String> = BTreeSet::new();
-    let mut note = |text: &str| used.extend(text.split(['/', ':', '?', '#']).map(str::to_ascii_lowercase));
-    for uri in uris {
-        note(uri);
-    }
-    for (_, value) in stages.flat_map(variables) {
-        note(&value.text);
+    let mut unused: HashSet<String> = document.upstreams.iter().map(|one| one.name.text.to_ascii_lowercase()).collect();
+    let texts = uris.into_iter().chain(stages.flat_map(variables).map(|(_, value)| &*value.text));
+    for piece in texts.flat_map(|text| text.split(['/', ':', '?', '#'])) {
+        if unused.is_empty() {
+            return;
+        }
+        unused.remove(&piece.to_ascii_lowercase());
     }
     for UpstreamSpec { name, .. } in &document.upstreams {
-        if !used.contains(&name.text.to_ascii_lowercase()) {
+        if unused.contains(&name.text.to_ascii_lowercase()) {
             let hint = format!("a route calls it with uri: \"http://{}/…\"", name.text);
             faults.warning(name.place, format!("upstream `{}` is not used", name.text), hint);
         }
