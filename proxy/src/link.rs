@@ -36,10 +36,11 @@ impl Link {
         }
     }
 
-    /// What is received from here goes to that one: piece by piece, if it is a stream.
+    /// What is received from here goes to that one: piece by piece, if it is a stream. One of a few costs nothing more where a
+    /// receive goes on already.
     pub fn receive_for(&self, reader: &Link) {
-        if let (Link::Sock(sock), Link::Stream(_)) = (self, reader) {
-            sock.receive_one_by_one();
+        if let (Link::Sock(sock), Link::Stream(stream)) = (self, reader) {
+            sock.receive_one_by_one(stream.is_one_of_many());
         }
     }
 

@@ -209,6 +209,29 @@ impl RBuf {
         self.length -= count as u32;
     }
 
+    /// Copies the bytes of `next` behind these, if they fit into this buffer and nobody else has a view of it.
+    #[must_use]
+    pub(super) fn absorb(&mut self, next: &RBuf) -> bool {
+        let room = POOLS.with(|pools| {
+            let pool = &pools.borrow()[self.group as usize];
+            let is_ours = self.buffer != NO_BUFFER && pool.views[self.buffer as usize] == 1;
+            is_ours.then(|| {
+                let end = self.start.as_ptr() as usize + self.len();
+                pool.address(self.buffer).as_ptr() as usize + self.group.buffer_bytes() as usize - end
+            })
+        });
+        if room.is_none_or(|room| room < next.len()) {
+            return false;
+        }
+        // SAFETY: a view only reads, so what is behind it is written to by its address. Sound: the room was just measured, the
+        // buffer is neither free nor lent, its only view ends where these bytes begin, and `next` is of another buffer.
+        unsafe {
+            std::ptr::copy_nonoverlapping(next.start.as_ptr(), self.start.as_ptr().add(self.len()), next.len());
+        }
+        self.length += next.length;
+        true
+    }
+
     /// Forgets all but the first `count` bytes.
     pub fn truncate(&mut self, count: usize) {
         self.length = count.min(self.len()) as u32;
@@ -283,6 +306,23 @@ mod tests {
         // SAFETY: the test plays the kernel. Sound: the buffer was just taken and has at least this many bytes.
         unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), address.as_ptr(), bytes.len()) };
         view(group, buffer, bytes.len() as u32)
+    }
+
+    #[test]
+    fn bytes_are_added_to_a_buffer_that_has_room_and_one_view() {
+        let mut first = filled(Group::Small, b"one");
+        assert!(first.absorb(&filled(Group::Small, b"two")) && first.absorb(&filled(Group::Large, b"three")));
+        first.advance(2);
+        assert_eq!(&first[..], b"etwothree");
+        let other = first.split_to(1);
+        assert!(!first.absorb(&filled(Group::Small, b"x")), "another view");
+        drop(other);
+        let rest = Group::Small.buffer_bytes() as usize - 11;
+        assert!(!first.absorb(&filled(Group::Small, &vec![7; rest + 1])));
+        assert!(first.absorb(&filled(Group::Small, &vec![7; rest])));
+        assert!(!first.absorb(&filled(Group::Small, b"x")) && first.len() == 8 + rest);
+        assert!(!RBuf::empty().absorb(&first));
+        assert_eq!(views_alive(), (1, 0));
     }
 
     #[test]

@@ -40,8 +40,8 @@ pub const LARGE_RING_ENTRIES: u16 = 256;
 /// Buffers that a ring starts with; each shortage doubles the number, so that quiet workers stay small and cache-warm.
 pub const RING_FILL_START: u16 = 32;
 
-/// Bytes that a receive takes before somebody asks for more, though it goes on by itself: a peer that is not listened to holds two
-/// small buffers, or two large ones if the first is not full; a small request or answer takes a fraction of that.
+/// Bytes that a receive takes before somebody asks for more, though it goes on by itself. Small pieces share a buffer, so a peer that
+/// is not listened to holds one or two; a small request or answer takes a fraction of that.
 pub const UNASKED_SMALL_BYTES_MAX: u32 = 2 * SMALL_BUFFER_BYTES;
 
 /// See `UNASKED_SMALL_BYTES_MAX`.

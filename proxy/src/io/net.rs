@@ -288,6 +288,16 @@ impl Net {
         Poll::Pending
     }
 
+    /// From now on receives end with one piece; `at_once`: one that goes on ends, too.
+    pub(super) fn receive_one_by_one(&mut self, key: Key, at_once: bool) {
+        let slot = self.slot(key);
+        slot.one_by_one = true;
+        if at_once && slot.receiving.is_some() && !std::mem::replace(&mut slot.ahead, true) {
+            // Who waits for bytes starts it anew.
+            self.driver.cancel(key, Op::Recv);
+        }
+    }
+
     /// What was received last, or the rest of it, waits for the next reader.
     pub(super) fn put_back(&mut self, key: Key, bytes: RBuf) {
         self.slot(key).put_back(bytes);
@@ -642,7 +652,8 @@ impl Net {
         match (result, bytes) {
             (1.., Some(bytes)) => {
                 // From here on the peer waits for the reader: a piece or two more may come before the cancel does.
-                if slot.keep(Inbox::Data(bytes)) && !std::mem::replace(&mut slot.ahead, true) && more {
+                let is_ahead = slot.keep(Inbox::Data(bytes)) || more && buffers::is_scarce(group);
+                if is_ahead && !std::mem::replace(&mut slot.ahead, true) && more {
                     self.driver.cancel(key, Op::Recv);
                 }
             }

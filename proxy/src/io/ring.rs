@@ -3,8 +3,9 @@
 //! Started operations only fill the submission queue; one `io_uring_enter` per turn of the loop hands them over and
 //! collects what completed. Needs Linux 6.1 (`DEFER_TASKRUN`); `probe` says why not, where it cannot be had.
 
-use std::io;
-use std::os::fd::RawFd;
+use std::io::{self, Write as _};
+use std::os::fd::{AsRawFd as _, RawFd};
+use std::os::unix::net::UnixStream;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
@@ -24,6 +25,15 @@ const POLL_FIRST: u16 = 1;
 
 /// `IORING_RECV_MULTISHOT` (Linux 6.0).
 const MULTISHOT: u16 = 2;
+
+/// What a new ring tries out.
+const GOING_ON: Receive = Receive { group: Group::Small, expect: Expect::Now, goes_on: true };
+
+/// What it tries out is answered at once, or never.
+const ANSWER_WAIT: Duration = Duration::from_millis(20);
+
+/// Waits for an answer: signals may end some of them early.
+const ANSWER_WAITS_MAX: u32 = 5;
 
 pub(super) struct Ring {
     uring: IoUring,
@@ -68,27 +78,66 @@ impl Ring {
         let counts = DriverCounts::default();
         let mut ring =
             Ring { uring: ring, lent, wake_count: Box::new(0), early: Vec::new(), counts, receives_go_on: true };
-        ring.receives_go_on = ring.knows_limit_of_receive();
+        ring.receives_go_on = ring.knows_limit_of_receive() && ring.tells_the_end();
         Ok(ring)
     }
 
     /// Whether a receive that goes on may have a limit (Linux 6.17): without one it takes 32 buffers at a time, asked or not. A
     /// kernel that knows it finds fault with the descriptor; others, which have another field there, with the limit.
     fn knows_limit_of_receive(&mut self) -> bool {
-        self.recv(Key::SHARD, -1, Receive { group: Group::Small, expect: Expect::Now, goes_on: true });
-        let mut done = Vec::new();
-        let waited = self.uring.submitter().submit_and_wait(1);
-        self.collect(&mut done);
-        waited.is_ok() && done.first().is_some_and(|completion| completion.result == -libc::EBADF)
+        self.recv(Key::SHARD, -1, GOING_ON);
+        self.answers(|last| last.result < 0).last() == Some(&-libc::EBADF)
+    }
+
+    /// Whether a receive that goes on is told of an end that comes together with the last bytes: some kernels forget it
+    /// (axboe/liburing#1549).
+    fn tells_the_end(&mut self) -> bool {
+        let Ok((ours, mut theirs)) = UnixStream::pair() else { return false };
+        self.lent[Group::Small as usize].fill(1);
+        self.recv(Key::SHARD, ours.as_raw_fd(), GOING_ON);
+        let has_said = self.enter_only().is_ok() && theirs.write_all(b"x").is_ok();
+        drop(theirs);
+        let tells = has_said && self.answers(|last| last.result <= 0) == [1, 0];
+        if !tells {
+            self.cancel(Key::SHARD, Op::Recv);
+            self.answers(|last| last.op == Op::Recv && !last.more);
+        }
+        tells
+    }
+
+    /// The results of what was just started, as far as they come within a moment, the last of them included.
+    fn answers(&mut self, is_last: impl Fn(&Completion) -> bool) -> Vec<i32> {
+        let (mut done, mut results) = (Vec::new(), Vec::new());
+        for _ in 0..ANSWER_WAITS_MAX {
+            let timespec = Timespec::from(ANSWER_WAIT);
+            // What went wrong shows in what does not come.
+            let _ = self.uring.submitter().submit_with_args(1, &SubmitArgs::new().timespec(&timespec));
+            self.collect(&mut done);
+            for completion in &done {
+                results.push(completion.result);
+                if let Some(buffer) = completion.buffer {
+                    self.taken(Group::Small);
+                    drop(buffers::view(Group::Small, buffer, completion.result.max(0) as u32));
+                }
+            }
+            if done.drain(..).any(|completion| is_last(&completion)) {
+                break;
+            }
+        }
+        results
     }
 
     pub(super) fn recv(&mut self, key: Key, fd: RawFd, receive: Receive) {
         let Receive { group, expect, goes_on } = receive;
-        let waits = if expect == Expect::Later { POLL_FIRST } else { 0 };
         let goes_on = goes_on && self.receives_go_on;
-        let (lasts, most) = if goes_on { (MULTISHOT, 0) } else { (0, group.buffer_bytes()) };
+        let (how, most) = match expect {
+            // Never with POLL_FIRST: of bytes and a reset that are there already, Linux 6.18 would tell the bytes alone.
+            _ if goes_on => (MULTISHOT, 0),
+            Expect::Later => (POLL_FIRST, group.buffer_bytes()),
+            Expect::Now => (0, group.buffer_bytes()),
+        };
         let recv = opcode::Recv::new(Fd(fd), std::ptr::null_mut(), most).buf_group(group as u16);
-        let mut entry = recv.ioprio(waits | lasts).build();
+        let mut entry = recv.ioprio(how).build();
         if goes_on {
             limit(&mut entry, unasked_max(group));
         }
@@ -197,7 +246,8 @@ impl Ring {
 
     fn lend(&mut self) {
         for lent in &mut self.lent {
-            lent.fill();
+            lent.filled = lent.target;
+            lent.fill(lent.target);
         }
     }
 
@@ -263,12 +313,11 @@ impl Lent {
         Lent { group, entries, capacity, target: RING_FILL_START, filled: RING_FILL_START, tail: 0, out: 0 }
     }
 
-    fn fill(&mut self) {
-        self.filled = self.target;
-        if self.out >= self.target {
+    fn fill(&mut self, target: u16) {
+        if self.out >= target {
             return;
         }
-        while self.out < self.target {
+        while self.out < target {
             let Some(buffer) = buffers::take(self.group) else {
                 break;
             };
@@ -467,7 +516,7 @@ mod tests {
             theirs.write_all(&[7; 5][..count]).expect("room");
             assert_eq!(wait(&mut ring, second), [(Op::Recv, count as i32, true)]);
         }
-        assert_eq!(ring.counts().operations, 2, "what the kernel knows, and one receive");
+        assert_eq!(ring.counts().operations, 3, "what the kernel knows and tells, and one receive");
         let full = Group::Small.buffer_bytes() as usize;
         let limit = unasked_max(Group::Small) as usize / full;
         theirs.write_all(&vec![7; full * (limit + 1)]).expect("room");
@@ -502,6 +551,35 @@ mod tests {
                 }
             }
             assert_eq!(told, [(Op::Recv, 4, true), (Op::Recv, 0, false)]);
+        }
+    }
+
+    /// The bytes and the reset are there when the receive is armed: after a limit, or for whoever parks.
+    #[test]
+    fn a_reset_behind_bytes_is_told() {
+        use std::net::{TcpListener, TcpStream};
+
+        let Some(mut ring) = ring() else { return };
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        for (expect, goes_on) in [(Expect::Later, true), (Expect::Now, true), (Expect::Later, false)] {
+            let mut theirs = TcpStream::connect(listener.local_addr().expect("bound")).expect("a queue");
+            let (ours, _) = listener.accept().expect("it has connected");
+            theirs.write_all(b"last").expect("room");
+            socket2::SockRef::from(&theirs).set_linger(Some(Duration::ZERO)).expect("a socket");
+            drop(theirs);
+            let mut told = Vec::new();
+            let receive = Receive { expect, goes_on, ..ONCE };
+            ring.recv(KEY, ours.as_raw_fd(), receive);
+            told.extend(wait(&mut ring, Duration::ZERO));
+            while told.last().is_none_or(|(_, count, _)| *count > 0) {
+                if told.len() == 1 && !(goes_on && ring.receives_go_on) {
+                    ring.recv(KEY, ours.as_raw_fd(), receive);
+                }
+                let done = wait(&mut ring, Duration::from_secs(5));
+                assert!(!done.is_empty(), "the reset is not told: {told:?}");
+                told.extend(done);
+            }
+            assert_eq!(told.last(), Some(&(Op::Recv, -libc::ECONNRESET, false)), "{told:?}");
         }
     }
 

@@ -118,15 +118,21 @@ impl Slot {
         }
     }
 
-    /// Keeps what a receive left, behind what is there; true if something was.
+    /// Keeps what a receive left, behind what is there; true if something was. Pieces share a buffer where they can: a peer that
+    /// sends single bytes shall not hold one for each of them.
     pub(super) fn keep(&mut self, received: Inbox) -> bool {
-        let waits = !matches!(self.inbox, Inbox::Empty);
-        if waits {
-            self.behind.get_or_insert_default().push_back(received);
-        } else {
+        if matches!(self.inbox, Inbox::Empty) {
             self.inbox = received;
+            return false;
         }
-        waits
+        let last = self.behind.as_mut().and_then(|behind| behind.back_mut()).unwrap_or(&mut self.inbox);
+        if let (Inbox::Data(last), Inbox::Data(next)) = (last, &received)
+            && last.absorb(next)
+        {
+            return true;
+        }
+        self.behind.get_or_insert_default().push_back(received);
+        true
     }
 
     /// Takes bytes that were received, or tells how the stream ended, again and again.

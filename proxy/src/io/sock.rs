@@ -82,10 +82,10 @@ impl Sock {
         net::with(|net| net.poll_recv(self.key, group, context))
     }
 
-    /// Receives that are started from now on end with one piece, until it parks again: what goes to one stream of many waits for
-    /// that stream's window, and what came ahead of it would hold buffers for as long.
-    pub fn receive_one_by_one(&self) {
-        net::with(|net| net.slot(self.key).one_by_one = true);
+    /// Receives that are started from now on end with one piece, until it parks again: what goes to a stream waits for that
+    /// stream's window, and what came ahead of it would hold buffers for as long. `at_once`: one under way goes on no more, either.
+    pub fn receive_one_by_one(&self, at_once: bool) {
+        net::with(|net| net.receive_one_by_one(self.key, at_once));
     }
 
     /// Hands bytes over once the previous send is through: one send under way per socket is the back-pressure. An error of
@@ -524,12 +524,17 @@ impl<T> Clone for Sender<T> {
 }
 
 impl<T> Sender<T> {
-    /// Puts an item in and wakes the receiver; drops it when there is no receiver any more.
+    /// Puts an item in and wakes the receiver; drops it when the queue is closed.
     pub fn send(&self, item: T) {
+        let _ = self.offer(item);
+    }
+
+    /// As `send`, but gives an item back that nobody would receive.
+    pub fn offer(&self, item: T) -> Result<(), T> {
         let waker = {
             let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
             if queue.closed {
-                return;
+                return Err(item);
             }
             queue.items.push_back(item);
             queue.waker.take()
@@ -537,6 +542,12 @@ impl<T> Sender<T> {
         if let Some(waker) = waker {
             waker.wake();
         }
+        Ok(())
+    }
+
+    /// Takes nothing more. What is there is still received.
+    pub fn close(&self) {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner).closed = true;
     }
 }
 
