@@ -397,6 +397,9 @@ pub const HANDED_OVER_FROM: u64 = 2;
 /// A worker takes newcomers itself until it has this part (an eighth) more than the lightest: 64 connections are spread within 20 %.
 pub const HANDED_OVER_SHARE: u64 = 8;
 
+/// Newcomers on their way to a worker from which on it gets no more: who does not let them in is busy, however few it carries.
+pub const NEWCOMERS_WAITING_MAX: u32 = 32;
+
 /// Workers that are looked at for each newcomer: of many a few are enough, and each look may cost a cache line.
 pub const COLLEAGUES_LOOKED_AT: usize = 8;
 

@@ -202,6 +202,7 @@ pub fn carry_out(orders: Vec<Order>, worker: &Rc<Worker>) {
                 if shared {
                     entry.share();
                 }
+                worker.colleagues.opened(door);
                 // Counted now, not when its task is first looked at: an order to leave may be next, and somebody may have come.
                 spawn(accept_all(descriptor, entry, worker.begin_accepting()));
             }
@@ -375,7 +376,9 @@ async fn take_the_last(listener: Listener, entry: &Rc<Entry>, worker: &Rc<Worker
 /// with its answer that the connection ends; then those that are idle are let go.
 async fn see_off(entry: &Rc<Entry>, worker: &Rc<Worker>) {
     let until = now() + worker.live().snapshot().gateway.limits.drain_time;
-    while entry.connections() > 0 && now() < until {
+    // Another worker, which has not heard of it yet, may have sent somebody.
+    let not_before = now() + LAST_HANDSHAKE_TIME;
+    while (entry.connections() > 0 || now() < not_before) && now() < until {
         sleep(TICK).await;
     }
     entry.shut();
@@ -388,12 +391,13 @@ async fn see_off(entry: &Rc<Entry>, worker: &Rc<Worker>) {
 
 /// Lets in who has been accepted, unless another worker carries clearly fewer connections.
 fn admit_here_or_there(fd: OwnedFd, entry: &Entry, worker: &Rc<Worker>) {
-    match worker.colleagues.lighter(|| worker.random() as u64) {
-        Some(colleague) => {
-            add(&worker.metrics.connections_handed_over, 1);
-            colleague.hand_over(Newcomer { door: entry.door, fd });
-        }
-        None => admit(fd, entry, worker),
+    let stays = match worker.colleagues.lighter(entry.door, || worker.random() as u64) {
+        Some(colleague) => colleague.hand_over(Newcomer { door: entry.door, fd }).err().map(|newcomer| newcomer.fd),
+        None => Some(fd),
+    };
+    match stays {
+        Some(fd) => admit(fd, entry, worker),
+        None => add(&worker.metrics.connections_handed_over, 1),
     }
 }
 

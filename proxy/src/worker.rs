@@ -191,6 +191,8 @@ async fn listen_to_others(worker: &Rc<Worker>, inbox: &Receiver<Message>) {
     };
     handed_over.iter().flat_map(|door| worker.entries.door(*door)).for_each(|entry| entry.share());
     worker.begin_drain();
+    // Who is sent from now on stays with whoever sends it.
+    worker.colleagues.leave();
     let until = now() + time;
     wait_while(|| worker.is_accepting() || worker.colleagues.are_coming(), until).await;
     wait_while(|| worker.connections_open() > 0, until.min(now() + LAST_REQUEST_TIME)).await;
