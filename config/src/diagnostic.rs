@@ -227,7 +227,8 @@ pub(crate) fn first_line(text: &str) -> (&str, usize) {
 
 const RED: &str = "\x1b[1;31m";
 const YELLOW: &str = "\x1b[1;33m";
-const BLUE: &str = "\x1b[1;34m";
+/// Begins the margin of a line that is quoted.
+pub const BLUE: &str = "\x1b[1;34m";
 const BOLD: &str = "\x1b[1m";
 const RESET: &str = "\x1b[0m";
 

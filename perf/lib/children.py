@@ -1,6 +1,7 @@
 """Processes of ours, the folder that they work in, and free ports."""
 
 import atexit
+import json
 import os
 import shutil
 import signal
@@ -75,9 +76,32 @@ class Child:
         self.log.close()
 
 
-def end_all():
+def end_all(at_exit=False):
+    """Whoever is impatient, or closes the terminal meanwhile, waits until nobody is left, nor the folder at exit."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM, signal.SIGHUP))
     while Child.alive:
-        Child.alive.pop().end()
+        Child.alive[-1].end()
+        Child.alive.pop()
+    if not at_exit:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def end_as_asked():
+    """Ends in order, with everything that was started, when somebody asks for it or the terminal closes."""
+    for one in (signal.SIGTERM, signal.SIGHUP):
+        # `nohup` has said that nobody minds the terminal.
+        if signal.getsignal(one) != signal.SIG_IGN:
+            signal.signal(one, lambda number, _: sys.exit(128 + number))
+
+
+def release_build(binary):
+    """Its path. A debug build tells nothing about speed, and is refused."""
+    binary = Path(binary).absolute()
+    if not binary.exists():
+        sys.exit(f"{binary} is not there; it is built by: cargo build --release")
+    if json.loads(output(binary, "version", "--json") or "{}").get("debug"):
+        sys.exit(f"{binary} is a debug build, which says nothing about speed: take one of the profile dist or release")
+    return binary
 
 
 def output(*command):
@@ -100,4 +124,4 @@ def ports(count, base):
     return found
 
 
-atexit.register(end_all)  # before the folder goes: the last that is registered is the first that runs
+atexit.register(end_all, True)  # before the folder goes: the last that is registered is the first that runs

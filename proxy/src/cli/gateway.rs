@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use admin::control::{CallError, Command, call};
+use config::diagnostic::BLUE;
 use serde::de::DeserializeOwned;
 
 use super::{bad_document, colours, complain, default_config, exit, fail};
@@ -91,7 +92,7 @@ impl Named {
         fail(code, &self.pasteable(&format!("{error}{hint}")))
     }
 
-    /// A text whose commands name the gateway as the user has named it.
+    /// A text whose commands name the gateway as the user has named it; but for lines of the user's own document.
     pub fn pasteable(&self, text: &str) -> String {
         let mut options = String::new();
         for (name, path) in [("config", &self.config), ("control", &self.control)] {
@@ -101,6 +102,10 @@ impl Named {
         }
         let mut out = String::new();
         for line in text.split_inclusive('\n') {
+            if is_quoted(line) {
+                out.push_str(line);
+                continue;
+            }
             let parts: Vec<&str> = line.split('`').collect();
             for (at, part) in parts.iter().enumerate() {
                 out.push_str(if at > 0 { "`" } else { "" });
@@ -122,6 +127,12 @@ impl Named {
         let path = self.config.as_ref().map_or_else(|| "CONFIG".to_owned(), |path| quoted(path));
         format!("`tollgate check {path}`")
     }
+}
+
+/// Whether a line is one of a document, which a diagnostic quotes behind its number and a bar.
+fn is_quoted(line: &str) -> bool {
+    let margin = line.trim_start_matches(BLUE).trim_start_matches(|c: char| c == ' ' || c.is_ascii_digit());
+    margin.starts_with('|')
 }
 
 /// A path as a shell takes it.
@@ -151,5 +162,16 @@ mod tests {
         assert_eq!(named(None, None).pasteable(text), text);
         let expected = "`a/prod`: `tollgate deploy a prod --config 'my x.yaml' --control c`, `… drop`, or `tollgate check x`; `tollgate reload";
         assert_eq!(named(Some("my x.yaml"), Some("c")).pasteable(text), expected);
+    }
+
+    #[test]
+    fn lines_of_a_document_stay_as_they_are() {
+        for line in
+            ["7 | # `tollgate reload`\n", " 12 | `tollgate deploy a`\n", "\x1b[1;34m7 |\x1b[0m `tollgate reload`\n"]
+        {
+            let text = format!("{line}hint: `tollgate reload`\n");
+            let expected = format!("{line}hint: `tollgate reload --control c`\n");
+            assert_eq!(named(None, Some("c")).pasteable(&text), expected);
+        }
     }
 }

@@ -93,7 +93,8 @@ impl Ring {
     /// (axboe/liburing#1549).
     fn tells_the_end(&mut self) -> bool {
         let Ok((ours, mut theirs)) = UnixStream::pair() else { return false };
-        self.lent[Group::Small as usize].fill(1);
+        // One for the byte; the kernel wants another before it sees that nothing more is there.
+        self.lent[Group::Small as usize].fill(2);
         self.recv(Key::SHARD, ours.as_raw_fd(), GOING_ON);
         let has_said = self.enter_only().is_ok() && theirs.write_all(b"x").is_ok();
         drop(theirs);
@@ -501,6 +502,13 @@ mod tests {
             wait(&mut ring, Duration::ZERO);
             assert_eq!(ring.lent[0].out, RING_FILL_START * lent);
         }
+    }
+
+    #[test]
+    fn a_kernel_that_knows_limits_of_receives_tells_of_their_ends() {
+        let Some(mut ring) = ring() else { return };
+        let tells = std::mem::replace(&mut ring.receives_go_on, true);
+        assert_eq!(tells, ring.knows_limit_of_receive(), "a kernel with a fault, or a trial with one");
     }
 
     #[test]
